@@ -1,0 +1,108 @@
+"""Finds profiles, constraint sets, templates and locks: the project's own, else the ones that come with envgen."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from envgen.constraints import Bound, read_constraints
+from envgen.errors import ProfileError, UsageError
+from envgen.profile import Profile
+from envgen.profile_file import PROFILE_NAME, check_python_floor, load_profile
+from envgen.schema import load_toml, suggestion
+from envgen.smoke.diagnosis import Diagnosis, read_diagnoses
+from envgen.target import Target
+
+LOCK_FILE = "envgen.lock"
+REQUIREMENTS_FILE = "requirements.txt"
+DOCKERFILE = "Dockerfile"
+
+
+def shipped() -> Path:
+    """The folder with the profiles, templates and locks that come with envgen: in its package, or in its checkout."""
+    package = Path(__file__).parent
+    inside = package / "_data"
+    return inside if inside.is_dir() else package.parent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """What there is for the project in the folder `project`."""
+
+    project: Path
+
+    def profiles(self) -> tuple[str, ...]:
+        """The names of all profiles, the project's and envgen's own."""
+        folders = (self.project / "profiles", shipped() / "profiles")
+        return tuple(sorted({path.stem for folder in folders if folder.is_dir() for path in folder.glob("*.toml")}))
+
+    def profile(self, name: str) -> Profile:
+        """The profile `name` with everything it extends, checked against the documented Python floor.
+
+        Raises UsageError for a name that there is not, ProfileError or ProfileErrors for a fault.
+        """
+        if name not in self.profiles():
+            raise UsageError("profile", f"there is no profile {name!r}", hint=suggestion(name, self.profiles()))
+        profile = load_profile(name, self._load_profile)
+        for bound in self.bounds(profile):
+            if bound.package == "python":
+                check_python_floor(profile, bound.requirement, bound.source)
+        return profile
+
+    def _load_profile(self, name: str) -> tuple[dict[str, object], str]:
+        path = self._find(f"profiles/{name}.toml")
+        if path is None:
+            raise ProfileError(f"profiles/{name}.toml", "there is no such profile", hint=suggestion(name, self.profiles()))
+        return load_toml(path, f"profiles/{name}.toml"), f"profiles/{name}.toml"
+
+    def bounds(self, profile: Profile) -> tuple[Bound, ...]:
+        """The bounds of all constraint sets of `profile`. Raises ProfileError."""
+        return tuple(bound for name in profile.constraints for bound in self._constraint_set(name, profile))
+
+    def _constraint_set(self, name: str, profile: Profile) -> tuple[Bound, ...]:
+        label = f"profiles/constraints/{name}.toml"
+        path = self._find(label) if PROFILE_NAME.fullmatch(name) else None
+        if path is None:
+            known = tuple(sorted({path.stem for path in self._each("profiles/constraints", "*.toml")}))
+            file = dict(profile.origins).get("constraints", f"profiles/{profile.name}.toml")
+            raise ProfileError(f"{file}: constraints", f"there is no constraint set {name!r}", hint=suggestion(name, known))
+        return read_constraints(name, load_toml(path, label), label)
+
+    def diagnoses(self) -> tuple[Diagnosis, ...]:
+        """The entries of all error tables. Raises ProfileError."""
+        files = {path.name: path for path in reversed(list(self._each("profiles/errors", "*.toml")))}
+        labels = {name: f"profiles/errors/{name}" for name in files}
+        return tuple(entry for name in sorted(files) for entry in read_diagnoses(load_toml(files[name], labels[name]), labels[name]))
+
+    def template(self, name: str) -> str:
+        """The text of the template `name`, e.g. `Dockerfile.j2`."""
+        path = self._find(f"templates/{name}")
+        if path is None:
+            raise UsageError(f"templates/{name}", "missing: this envgen is not whole", hint="install it again")
+        return path.read_text(encoding="utf-8")
+
+    def lock_folder(self, profile: str, target: Target) -> Path:
+        """Where the project's lock of `profile` for `target` is, or will be."""
+        return self.project / "locks" / profile / target.slug
+
+    def find_lock_folder(self, profile: str, target: Target) -> Path | None:
+        """The project's lock, else the shipped one if the profile is shipped too; None where there is neither."""
+        own = self.lock_folder(profile, target)
+        if (own / LOCK_FILE).is_file():
+            return own
+        theirs = shipped() / "locks" / profile / target.slug
+        is_own_profile = (self.project / "profiles" / f"{profile}.toml").is_file()
+        return theirs if (theirs / LOCK_FILE).is_file() and not is_own_profile else None
+
+    def label(self, path: Path) -> str:
+        """What messages call `path`: relative to the project, or as what came with envgen."""
+        for folder, prefix in ((self.project, ""), (shipped(), "<envgen>/")):
+            if path.is_relative_to(folder):
+                return prefix + path.relative_to(folder).as_posix()
+        return str(path)
+
+    def _find(self, relative: str) -> Path | None:
+        return next((folder / relative for folder in (self.project, shipped()) if (folder / relative).is_file()), None)
+
+    def _each(self, relative: str, pattern: str) -> Iterator[Path]:
+        for folder in (self.project, shipped()):
+            yield from (folder / relative).glob(pattern)

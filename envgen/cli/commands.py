@@ -1,0 +1,119 @@
+"""What each command does: wiring, and the order in which things happen."""
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from envgen import pipeline
+from envgen.catalog import Catalog
+from envgen.cli import show
+from envgen.engine.docker import DockerEngine
+from envgen.errors import SmokeError, UsageError
+from envgen.pipeline import BuildOptions, Built, Workspace
+from envgen.profile import Profile
+from envgen.settings import read_settings
+from envgen.target import Target
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the command that `options` name; the exit code."""
+    project = Path(options.project)
+    if not project.is_dir():
+        raise UsageError(f"--project {options.project}", "there is no such folder")
+    reporter = show.make_reporter(quiet=getattr(options, "json", False))
+    work = Workspace(catalog=Catalog(project=project.absolute()), settings=read_settings(os.environ, project), reporter=reporter)
+    commands: dict[str, Callable[[argparse.Namespace, Workspace], int]] = {
+        "lock": _lock,
+        "update": _update,
+        "why": _why,
+        "build": _build,
+        "smoke": _smoke,
+    }
+    with reporter:
+        return commands[options.command](options, work)
+
+
+def _lock(options: argparse.Namespace, work: Workspace) -> int:
+    names = options.profiles or work.catalog.profiles()
+    profiles = [work.catalog.profile(name) for name in names]
+    rows = []
+    for profile in profiles:
+        targets = _targets(profile, options.target)
+        if options.check:
+            pipeline.check_locks(work, profile, targets)
+            rows += [{"profile": profile.name, "target": target.slug, "status": "up to date"} for target in targets]
+        else:
+            for written in pipeline.write_locks(work, profile, targets, options.resolver):
+                status = "written" if written.changed else "unchanged"
+                label = work.catalog.label(written.folder)
+                rows.append({"profile": profile.name, "target": written.target.slug, "status": status, "folder": label})
+    if options.json:
+        print(json.dumps(rows, indent=2))
+    else:
+        show.lock_rows(rows)
+    return 0
+
+
+def _targets(profile: Profile, slug: str) -> Sequence[Target]:
+    targets = [target for target in profile.targets() if slug in ("", target.slug)]
+    if not targets:
+        known = ", ".join(target.slug for target in profile.targets())
+        raise UsageError(f"--target {slug}", f"{profile.name} has no such target", hint=f"use one of {known}")
+    return targets
+
+
+def _update(options: argparse.Namespace, work: Workspace) -> int:
+    raise UsageError("update", "not there yet")
+
+
+def _why(options: argparse.Namespace, work: Workspace) -> int:
+    raise UsageError("why", "not there yet")
+
+
+def _build(options: argparse.Namespace, work: Workspace) -> int:
+    profile = work.catalog.profile(options.profile)
+    lock = pipeline.checked_lock(work, profile, pipeline.image_target(profile, options.target))
+    engine = DockerEngine(work.settings)
+    info = engine.check()
+    work.reporter.step(f"engine: Docker {info.engine}, buildx {info.buildx}, BuildKit {info.buildkit}")
+    work.reporter.step(show.estimate(pipeline.estimate(work, lock)))
+    pipeline.check_disk(work, lock, info)
+    pipeline.fetch(work, lock)
+    with show.clock() as elapsed:
+        built = pipeline.build(work, lock, engine, BuildOptions(base=options.base, tag=options.tag, cache=not options.no_cache))
+    work.reporter.step(f"image: {built.image.name}, built in {elapsed():.0f} s, {show.size(built.image.size)} in the engine's store")
+    work.reporter.step(f"digest: {built.image.digest}")
+    if options.no_smoke:
+        work.reporter.step("smoke: NOT RUN (--no-smoke)")
+        if options.json:
+            print(json.dumps({"image": asdict(built.image), "smoke": None}, indent=2))
+        return 0
+    return _test(options, work, engine, built)
+
+
+def _smoke(options: argparse.Namespace, work: Workspace) -> int:
+    profile = work.catalog.profile(options.profile)
+    lock = pipeline.checked_lock(work, profile, pipeline.image_target(profile, options.target))
+    engine = DockerEngine(work.settings)
+    engine.check()
+    built = pipeline.existing(work, lock, engine, options.image)
+    pipeline.fetch(work, lock)
+    return _test(options, work, engine, built)
+
+
+def _test(options: argparse.Namespace, work: Workspace, engine: DockerEngine, built: Built) -> int:
+    from envgen.smoke.model import embedded_model, folder_model
+    from envgen.smoke.runner import Bench, Subject, smoke
+
+    model = folder_model(options.model, options.prompt, options.expect) if options.model else embedded_model()
+    subject = Subject(image=built.image, lock=built.lock, python=built.python, base=built.base)
+    bench = Bench(engine=engine, reporter=work.reporter)
+    report = smoke(subject, model, bench, work.store, work.catalog.diagnoses())
+    if options.json:
+        print(json.dumps({"image": asdict(built.image), "smoke": report.as_json()}, indent=2))
+    else:
+        show.report(report)
+    return SmokeError.exit_code if report.failed else 0

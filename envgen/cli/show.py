@@ -1,0 +1,131 @@
+"""Words on the screen: progress, tables and sizes. Live with rich on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+from envgen.pipeline import Estimate
+from envgen.smoke.report import FAILED, NOT_RUN, PASSED, SmokeReport
+
+MARKS = {PASSED: "ok", FAILED: "FAILED", NOT_RUN: "not run"}
+
+
+def size(count: float) -> str:
+    """A number of bytes as people read it."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit != "MB" else f"{count:.0f} MB"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def estimate(wanted: Estimate) -> str:
+    """What a build will take, in one line."""
+    download = f"{size(wanted.download)} to download" if wanted.download else "nothing to download"
+    return f"will take: {download}, about {size(wanted.disk)} of the engine's disk, about {wanted.seconds} s on two cores plus download"
+
+
+@contextmanager
+def clock() -> Iterator[Callable[[], float]]:
+    """Gives a function that says how many seconds have passed."""
+    started = time.monotonic()
+    yield lambda: time.monotonic() - started
+
+
+class PlainReporter:
+    """One line for each step, on standard error; details are left out."""
+
+    def __enter__(self) -> "PlainReporter":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+    def step(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def detail(self, text: str) -> None:
+        pass
+
+    @contextmanager
+    def transfer(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        self.step(f"{what}, {size(total)}")
+        yield lambda _count: None
+
+
+class QuietReporter(PlainReporter):
+    """Says nothing: the result is JSON."""
+
+    def step(self, text: str) -> None:
+        pass
+
+
+class LiveReporter(PlainReporter):
+    """Steps stay on the screen; the current detail or transfer is a line below them that changes."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True, highlight=False)
+        self._status: Any = None
+
+    def __enter__(self) -> "LiveReporter":
+        self._status = self._console.status("")
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+        self._status.stop()
+
+    def step(self, text: str) -> None:
+        self._status.stop()
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def detail(self, text: str) -> None:
+        from rich.text import Text
+
+        self._status.update(Text(text[: self._console.width - 4], style="dim"))
+        self._status.start()
+
+    @contextmanager
+    def transfer(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+        self._status.stop()
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        with Progress(*columns, console=self._console) as progress:
+            task = progress.add_task(what, total=total)
+            yield lambda count: progress.advance(task, count)
+
+
+def make_reporter(*, quiet: bool) -> PlainReporter:
+    """The reporter that fits where standard error goes."""
+    if quiet:
+        return QuietReporter()
+    return LiveReporter() if sys.stderr.isatty() else PlainReporter()
+
+
+def lock_rows(rows: Sequence[Mapping[str, str]]) -> None:
+    """A line for each lock."""
+    for row in rows:
+        print(f"{row['profile']:<12} {row['target']:<22} {row['status']}")
+
+
+def report(found: SmokeReport) -> None:
+    """The smoke table; its first line says what did not run."""
+    print(f"smoke {found.profile} {found.target}: {found.headline()}")
+    print(f"image {found.image} {found.digest}")
+    print(f"base  {found.base}, Python {found.python}{' (NOT the locked base)' if found.overridden else ''}; model {found.model}")
+    print()
+    width = max((len(result.name) for result in found.results), default=0)
+    for result in found.results:
+        memory = f"{result.peak_memory / 1e6:6.0f} MB" if result.peak_memory else "        -"
+        line = f"  {result.tier:<7}{result.name:<{width}}  {MARKS[result.status]:<8}{result.seconds:6.1f} s {memory}  "
+        first, *more = result.detail.splitlines() or [""]
+        print((line + first).rstrip())
+        for text in (*more, *(f"{key}: {value}" for key, value in (("cause", result.cause), ("cure", result.cure)) if value)):
+            print(" " * len(line) + text)
+    print()
+    print(f"smoke {found.profile}: {'FAILED' if found.failed else 'passed' if found.passed else 'INCOMPLETE'} ({found.headline()})")

@@ -1,0 +1,87 @@
+"""Engines: what builds and runs images. The adapter is `docker`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+Line = Callable[[str], None]
+"""Told of each line that a program writes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineInfo:
+    """The versions that a digest also depends on, and the folder that images take disk in (empty: not on this host)."""
+
+    engine: str
+    buildx: str
+    buildkit: str
+    data_root: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """An image in the engine's store: its name, manifest digest, and size in bytes as the engine counts it."""
+
+    name: str
+    digest: str
+    size: int
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOrder:
+    """What is to be built: a Dockerfile with its named contexts, build arguments and labels, under a tag."""
+
+    dockerfile: bytes
+    contexts: Mapping[str, Path]
+    arguments: Mapping[str, str]
+    labels: Mapping[str, str]
+    tag: str
+    platform: str
+    cache: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOrder:
+    """What is to be run in an image: locked down unless it says otherwise.
+
+    `mounts` maps a path on this host to a path in the container and whether it may be written; without `network`
+    there is none, not even loopback to the host; `user` is `UID:GID`, empty for the image's own.
+    """
+
+    image: str
+    command: tuple[str, ...]
+    mounts: tuple[tuple[Path, str, bool], ...] = ()
+    environment: Mapping[str, str]
+    network: str = "none"
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """How a container ended: exit code, whether the kernel killed it for memory, and the end of its standard error."""
+
+    code: int
+    out_of_memory: bool
+    stderr: str
+
+
+class Engine(Protocol):
+    """This is the seam between envgen and a container engine. Its methods raise EngineError when none answers."""
+
+    def check(self) -> EngineInfo:
+        """Raises EngineError, with the cure, when the engine can't build what envgen needs."""
+        ...
+
+    def build(self, order: BuildOrder, on_line: Line) -> Image:
+        """Builds into the engine's own store. Raises BuildError."""
+        ...
+
+    def image(self, name: str) -> Image | None:
+        """The image of that name, tag or digest in the store; None where there is none."""
+        ...
+
+    def run(self, order: RunOrder, on_line: Line) -> RunResult:
+        """Runs a container to its end and removes it; `on_line` gets its standard output."""
+        ...

@@ -1,0 +1,92 @@
+"""The exception tree: one class for each remedy a user has, each with its exit code.
+
+An error says where it is, what was found, what was expected, and how to cure it. Only the command line turns
+one into text and an exit code. This module imports nothing.
+"""
+
+
+class EnvgenError(Exception):
+    """Base of all errors that a user can act on.
+
+    `where` names a file, key, URL or program; `problem` says what was found and what was expected; `hint` is a
+    correction or a command that can be pasted.
+    """
+
+    exit_code = 1
+
+    def __init__(self, where: str, problem: str, *, hint: str = "") -> None:
+        super().__init__(f"{where}: {problem}" if where else problem)
+        self.where = where
+        self.problem = problem
+        self.hint = hint
+
+    def faults(self) -> tuple["EnvgenError", ...]:
+        """The single errors this one stands for: itself, unless it is a collection."""
+        return (self,)
+
+
+class UsageError(EnvgenError):
+    """The command line asks for something that does not exist or does not go together."""
+
+    exit_code = 2
+
+
+class ProfileError(EnvgenError):
+    """A profile or constraint set is wrong; the cure is an edit of that file."""
+
+    exit_code = 2
+
+
+class ProfileErrors(ProfileError):
+    """All faults of one profile at once, so that one run finds them all."""
+
+    def __init__(self, faults: tuple[ProfileError, ...]) -> None:
+        super().__init__("", "\n".join(str(fault) for fault in faults))
+        self._faults = faults
+
+    def faults(self) -> tuple[EnvgenError, ...]:
+        return self._faults
+
+
+class ResolutionError(EnvgenError):
+    """No set of versions satisfies the profile, or an index could not say."""
+
+    exit_code = 3
+
+
+class IndexUnavailableError(ResolutionError):
+    """An index is down, refuses, or answers with something that is no index page."""
+
+
+class StaleLockError(EnvgenError):
+    """A lock is missing, unreadable, edited by hand, or not what its profile would give."""
+
+    exit_code = 4
+
+
+class EngineError(EnvgenError):
+    """No container engine answers, or it lacks something that a build needs."""
+
+    exit_code = 5
+
+
+class BuildError(EnvgenError):
+    """The image could not be built."""
+
+    exit_code = 6
+
+
+class DiskFullError(BuildError):
+    """There is not enough disk for what was asked."""
+
+
+class SmokeError(EnvgenError):
+    """The smoke test could not be run (a failed check is data, not an exception)."""
+
+    exit_code = 7
+
+
+class VerificationError(EnvgenError):
+    """Something is not what its digest says."""
+
+    exit_code = 8

@@ -1,0 +1,95 @@
+"""Why each package is in a lock: a second look at a resolution that takes no resolver's word for it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from envgen.constraints import Bound
+from envgen.errors import ResolutionError
+from envgen.lock import Demand, Evidence
+from envgen.profile import Profile
+from envgen.select import Chosen
+from envgen.target import Target
+
+
+def demands_of(
+    requirements: Sequence[str], requirer: str, chosen: Sequence[Chosen], target: Target
+) -> dict[str, tuple[Demand, ...]]:
+    """Who asks for each package: the profile `requirer` with its `requirements`, or another package.
+
+    Walks from the requirements through the wheels' own metadata, with markers and extras, and raises ResolutionError
+    for a package that is missing, unneeded, or not in a version that was asked for.
+    """
+    by_name = {entry.wheel.name: entry for entry in chosen}
+    found: dict[str, list[Demand]] = defaultdict(list)
+    queue = [(requirer, Requirement(text), "") for text in requirements]
+    expanded: set[tuple[str, str]] = set()
+    while queue:
+        asker, requirement, extra = queue.pop()
+        if requirement.marker and not requirement.marker.evaluate({**target.markers(), "extra": extra}):
+            continue
+        name = canonicalize_name(requirement.name)
+        entry = by_name.get(name)
+        if entry is None or not requirement.specifier.contains(entry.wheel.version, prereleases=True):
+            version = entry.wheel.version if entry else "nothing"
+            raise ResolutionError(f"{target.slug}: {name}", f"resolved to {version}, but {asker} asks for {requirement}")
+        demand = Demand(name=asker, requirement=_canonical(requirement))
+        if demand not in found[name]:
+            found[name].append(demand)
+        for wanted in ("", *sorted(requirement.extras)):
+            if (name, wanted) not in expanded:
+                expanded.add((name, wanted))
+                queue.extend((name, inner, wanted) for inner in entry.requires)
+    unneeded = sorted(by_name.keys() - found.keys())
+    if unneeded:
+        raise ResolutionError(target.slug, f"resolved, but nobody asks for them: {', '.join(unneeded)}")
+    return {name: tuple(sorted(demands, key=lambda demand: (demand.name, demand.requirement))) for name, demands in found.items()}
+
+
+def _canonical(requirement: Requirement) -> str:
+    """What is asked for without the name: extras and versions, `*` for any."""
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    specifier = ",".join(sorted(str(part) for part in requirement.specifier))
+    return extras + specifier or "*"
+
+
+def bounds_of(package: str, bounds: Sequence[Bound]) -> tuple[Evidence, ...]:
+    """The documented bounds that hold `package`, in the order of the constraint sets."""
+    return tuple(
+        Evidence(set_name=bound.set_name, requirement=bound.requirement, source=bound.source)
+        for bound in bounds
+        if bound.package == package and bound.requirement
+    )
+
+
+def check_bounds(chosen: Sequence[Chosen], bounds: Sequence[Bound], target: Target) -> None:
+    """Raises ResolutionError for a version that a documented bound, or a wheel's own Python bound, does not admit."""
+    for entry in chosen:
+        wheel = entry.wheel
+        if entry.requires_python and not SpecifierSet(entry.requires_python).contains(target.python_full, prereleases=True):
+            problem = f"{wheel.version} wants Python {entry.requires_python}, the target has {target.python_full}"
+            raise ResolutionError(f"{target.slug}: {wheel.name}", problem)
+        for bound in bounds:
+            if bound.package == wheel.name and not SpecifierSet(bound.requirement).contains(wheel.version, prereleases=True):
+                problem = f"resolved to {wheel.version}, but the documented bound is {bound.requirement} ({bound.source})"
+                raise ResolutionError(f"{target.slug}: {wheel.name}", problem)
+
+
+def inherited(profile: Profile, demands: dict[str, tuple[Demand, ...]]) -> frozenset[str]:
+    """The packages that would be here without the profile's own additions to what it extends."""
+    own = {canonicalize_name(Requirement(text).name) for text in profile.own}
+    roots = {canonicalize_name(Requirement(text).name) for text in profile.requirements} - own
+    needed_by: dict[str, set[str]] = defaultdict(set)
+    for name, asked in demands.items():
+        for demand in asked:
+            needed_by[demand.name].add(name)
+    reached = {name for name in roots if name in demands}
+    queue = list(reached)
+    while queue:
+        for name in needed_by[queue.pop()] - reached:
+            reached.add(name)
+            queue.append(name)
+    return frozenset(reached)

@@ -1,0 +1,245 @@
+"""Reading indexes: the files of a package with hash, size and upload time, from JSON or HTML pages or a folder.
+
+Both forms of the simple repository API are read (PEP 503 and 691), with upload times where they are published
+(PEP 700 in JSON; `data-upload-time` in HTML, which some proxies send in place of JSON).
+"""
+
+import datetime as dt
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from envgen.errors import IndexUnavailableError, ResolutionError
+from envgen.settings import Settings, mirror_of
+
+ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
+CONNECTIONS = 16
+_TIMEOUT = (10.0, 60.0)
+_RETRY_ON = (429, 500, 502, 503, 504)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexFile:
+    """One file of a package as an index lists it.
+
+    `size` (bytes) and `uploaded` are None, and `sha256` (hex) is empty, where the index does not say.
+    """
+
+    filename: str
+    url: str
+    sha256: str
+    size: int | None = None
+    uploaded: dt.datetime | None = None
+    yanked: bool = False
+
+
+class IndexClient:
+    """Reads the indexes of one run; safe to use from several threads."""
+
+    def __init__(self, settings: Settings, urls: Mapping[str, str]) -> None:
+        """`urls` maps an index's name to its URL; `default` may be left out."""
+        self._settings = settings
+        self._urls = urls
+        self._session = _session(settings)
+        self._pages: dict[tuple[str, str], tuple[IndexFile, ...]] = {}
+
+    def location(self, index: str) -> str:
+        """The URL or folder that stands for `index` here: its mirror, else its own URL, without a slash at the end."""
+        return (mirror_of(self._settings, index) or self._urls.get(index) or default_url()).rstrip("/")
+
+    def folder(self, index: str) -> Path | None:
+        """The folder that stands in for `index`, or None where it is a URL."""
+        location = self.location(index)
+        if location.startswith("file://"):
+            return Path(unquote(urlsplit(location).path))
+        return None if "://" in location else Path(location)
+
+    def credentials(self, index: str) -> tuple[str, str] | None:
+        return self._settings.credentials.get(index)
+
+    def files(self, index: str, package: str) -> tuple[IndexFile, ...]:
+        """All files of `package` (its normalised name) in `index`, none where the index does not know it.
+
+        Raises IndexUnavailableError when the index gives no usable answer after a few tries.
+        """
+        key = (index, package)
+        if key not in self._pages:
+            folder = self.folder(index)
+            found = _folder_files(folder, package) if folder else self._page(index, package)
+            self._pages[key] = tuple(found)
+        return self._pages[key]
+
+    def _page(self, index: str, package: str) -> Iterator[IndexFile]:
+        url = f"{self.location(index)}/{package}/"
+        response = self.get(url, index, headers={"Accept": ACCEPT})
+        if response.status_code == 404:
+            return iter(())
+        _expect_ok(response, url)
+        kind = response.headers.get("content-type", "").partition(";")[0].strip()
+        if kind.endswith("json"):
+            return _json_files(response, url)
+        if kind in ("text/html", "application/vnd.pypi.simple.v1+html"):
+            return _html_files(response.text, url)
+        raise IndexUnavailableError(url, f"found content of type {kind or 'none'!r}, expected an index page")
+
+    def size(self, file: IndexFile, index: str) -> int:
+        """The size of `file` in bytes, asked of its server where the index does not say."""
+        if file.size is not None:
+            return file.size
+        response = self.get(file.url, index, method="HEAD")
+        _expect_ok(response, file.url)
+        if "content-length" not in response.headers:
+            raise IndexUnavailableError(file.url, "the server does not say how large the file is")
+        return int(response.headers["content-length"])
+
+    def metadata(self, file: IndexFile, index: str) -> bytes | None:
+        """The core metadata that the index keeps beside the wheel `file` (PEP 658), or None where it has none."""
+        if file.url.startswith("file:"):
+            return None
+        response = self.get(f"{file.url}.metadata", index)
+        # A server without such files may answer anything; what is no metadata is taken as "none".
+        usable = response.status_code == 200 and response.content.startswith(b"Metadata-Version:")
+        return response.content if usable else None
+
+    def get(
+        self, url: str, index: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, stream: bool = False
+    ) -> requests.Response:
+        """The answer to one request, with bounded retries.
+
+        Raises IndexUnavailableError when there is none.
+        """
+        auth = self.credentials(index) if url.startswith(self.location(index)) else None
+        try:
+            return self._session.request(
+                method, url, headers=headers, stream=stream, auth=auth, timeout=_TIMEOUT, allow_redirects=True
+            )
+        except requests.RequestException as error:
+            raise unavailable(url, error) from error
+
+
+def default_url() -> str:
+    """The URL of the default index, as pip has it built in."""
+    from pip._internal.models.index import PyPI
+
+    return str(PyPI.simple_url).rstrip("/")
+
+
+def unavailable(url: str, error: Exception) -> IndexUnavailableError:
+    """What to raise when `url` gave no answer because of `error`."""
+    host = urlsplit(url).netloc.rpartition("@")[2]
+    reason = _root_cause(error)
+    return IndexUnavailableError(
+        f"{host}", f"no usable answer: {reason}", hint="check the network, the proxy (HTTPS_PROXY) and the CA (SSL_CERT_FILE)"
+    )
+
+
+def _root_cause(error: BaseException) -> str:
+    """The innermost reason in words, without Python's object addresses."""
+    reason = getattr(error, "reason", None) or (error.args[0] if error.args else None)
+    if isinstance(reason, BaseException):
+        return _root_cause(reason)
+    return str(reason or error).partition(" object at 0x")[2].partition(": ")[2] or str(reason or error)
+
+
+def _expect_ok(response: requests.Response, url: str) -> None:
+    if response.status_code in (401, 403):
+        raise IndexUnavailableError(
+            url, f"found status {response.status_code}: the index wants credentials",
+            hint="set ENVGEN_INDEX_<NAME>_USERNAME and ENVGEN_INDEX_<NAME>_PASSWORD, or use ~/.netrc",
+        )  # fmt: skip
+    if response.status_code != 200:
+        raise IndexUnavailableError(url, f"found status {response.status_code}, expected 200", hint="try again later")
+
+
+def _session(settings: Settings) -> requests.Session:
+    session = requests.Session()
+    retry = Retry(total=4, backoff_factor=0.3, status_forcelist=_RETRY_ON, allowed_methods=("GET", "HEAD"), raise_on_status=False)
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS, max_retries=retry))
+    # requests knows REQUESTS_CA_BUNDLE only; uv and most others know SSL_CERT_FILE.
+    bundle = settings.network.get("REQUESTS_CA_BUNDLE") or settings.network.get("SSL_CERT_FILE")
+    if bundle:
+        session.verify = bundle
+    return session
+
+
+def _json_files(response: requests.Response, url: str) -> Iterator[IndexFile]:
+    try:
+        entries = response.json()["files"]
+        return iter([_json_file(entry, url) for entry in entries])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise IndexUnavailableError(url, f"found JSON that is no index page: {error}") from error
+
+
+def _json_file(entry: Mapping[str, object], url: str) -> IndexFile:
+    hashes, size, uploaded = entry.get("hashes"), entry.get("size"), entry.get("upload-time")
+    return IndexFile(
+        filename=str(entry["filename"]),
+        url=urljoin(url, str(entry["url"])),
+        sha256=str(hashes.get("sha256", "")) if isinstance(hashes, dict) else "",
+        size=size if isinstance(size, int) else None,
+        uploaded=_instant(uploaded) if isinstance(uploaded, str) else None,
+        yanked=bool(entry.get("yanked")),
+    )
+
+
+def _html_files(text: str, url: str) -> Iterator[IndexFile]:
+    parser = _PageParser(url)
+    parser.feed(text)
+    return iter(parser.found)
+
+
+class _PageParser(HTMLParser):
+    """Collects the anchors of a PEP 503 page."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.found: list[IndexFile] = []
+        self._url = url
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        href = values.get("href")
+        if tag == "base" and href:
+            self._url = urljoin(self._url, href)
+        if tag != "a" or not href:
+            return
+        target, fragment = urldefrag(urljoin(self._url, href))
+        uploaded = values.get("data-upload-time")
+        self.found.append(
+            IndexFile(
+                filename=unquote(urlsplit(target).path.rpartition("/")[2]),
+                url=target,
+                sha256=fragment.removeprefix("sha256=") if fragment.startswith("sha256=") else "",
+                uploaded=_instant(uploaded) if uploaded else None,
+                yanked="data-yanked" in values,
+            )
+        )
+
+
+def _instant(text: str) -> dt.datetime:
+    moment = dt.datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+def _folder_files(folder: Path, package: str) -> Iterator[IndexFile]:
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+    if not folder.is_dir():
+        raise ResolutionError(str(folder), "a mirror that is no folder and no URL", hint="correct the ENVGEN_INDEX_… variable")
+    for path in sorted(folder.glob("*.whl")):
+        try:
+            name = parse_wheel_filename(path.name)[0]
+        except InvalidWheelFilename:
+            continue
+        if name == package:
+            with path.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            yield IndexFile(filename=path.name, url=path.absolute().as_uri(), sha256=digest, size=path.stat().st_size)

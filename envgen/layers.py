@@ -1,0 +1,39 @@
+"""Layer groups: wheels that change together share one layer, so that a bump re-pushes only what it touches."""
+
+from collections.abc import Sequence
+
+from envgen.profile import Layer
+
+REST = "libraries"
+"""The group of everything that no other group names."""
+
+OWN = "own"
+"""The group of what a profile adds to the one it extends."""
+
+DEFAULT_LAYERS = (
+    Layer(name="cuda", packages=("nvidia-*", "triton", "cuda-*")),
+    Layer(name="torch", packages=("torch", "torchvision", "torchaudio")),
+    Layer(name=REST, packages=()),
+    Layer(
+        name="hugging-face",
+        packages=("transformers", "tokenizers", "safetensors", "huggingface-hub", "hf-xet", "accelerate", "datasets", "peft"),
+    ),
+    Layer(name=OWN, packages=()),
+)
+"""From what changes least to what changes most; a profile's own groups come before all of these."""
+
+
+def groups_for(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """The groups of a profile in the order of the image's layers; one with a default's name replaces it."""
+    names = {layer.name for layer in layers}
+    kept = tuple(layer for layer in DEFAULT_LAYERS if layer.name not in names)
+    return (*layers, *kept)
+
+
+def layer_of(package: str, groups: Sequence[Layer], inherited: bool) -> str:
+    """The group that `package` goes into: the first that names it, else the rest, or the profile's own."""
+    for group in groups:
+        for pattern in group.packages:
+            if package == pattern or (pattern.endswith("*") and package.startswith(pattern[:-1])):
+                return group.name
+    return REST if inherited else OWN

@@ -1,0 +1,185 @@
+"""The lock: what a profile became for one target. `Lock` ↔ bytes, and the digests that tie it to its inputs."""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+NOT_PUBLISHED = "not published"
+"""Stands for the upload time of a file whose index publishes none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wheel:
+    """One wheel: its file name, sha256 (hex), size in bytes, index by name, and when it was uploaded (UTC)."""
+
+    name: str
+    version: str
+    file: str
+    sha256: str
+    size: int
+    index: str
+    uploaded: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """Who asks for a package, and which versions: a package of the lock, or the profile."""
+
+    name: str
+    requirement: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A documented bound that holds a package: the constraint set, what it says, its document and section."""
+
+    set_name: str
+    requirement: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """One locked package: its wheel, the layer it goes into, and why it is here in this version."""
+
+    wheel: Wheel
+    layer: str
+    demands: tuple[Demand, ...]
+    bounds: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedIndex:
+    """An index other than the default one, and the packages that come from it."""
+
+    name: str
+    url: str
+    packages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """A resolved profile for one target. `base` and `installer` are empty where it is lock only.
+
+    `inputs` is the digest of the profile, its constraint sets and the target.
+    """
+
+    profile: str
+    description: str
+    target: str
+    platform: str
+    as_of: dt.datetime
+    inputs: str
+    python: str
+    base: str
+    indexes: tuple[LockedIndex, ...]
+    env: tuple[tuple[str, str], ...]
+    tiers: tuple[str, ...]
+    layers: tuple[str, ...]
+    installer: Wheel | None
+    packages: tuple[Package, ...]
+
+    def package(self, name: str) -> Package | None:
+        return next((package for package in self.packages if package.wheel.name == name), None)
+
+    @property
+    def python_minor(self) -> str:
+        return ".".join(self.python.split(".")[:2])
+
+    @property
+    def wheels(self) -> tuple[Wheel, ...]:
+        """The wheels of all packages, without the installer."""
+        return tuple(package.wheel for package in self.packages)
+
+
+def digest_of(data: bytes) -> str:
+    """The sha256 of `data` as `sha256:<hex>`."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def input_digest(values: Mapping[str, object]) -> str:
+    """The digest of everything that determines a lock, independent of order and layout of the files it came from."""
+    return digest_of(json.dumps(values, sort_keys=True, default=str, ensure_ascii=True).encode())
+
+
+def dump_lock(lock: Lock) -> bytes:
+    """The bytes of `envgen.lock`: TOML with one line an entry, so that a change reads well in a diff."""
+    body = "\n".join(_body(lock)) + "\n"
+    head = (
+        f"# Written by `envgen lock {lock.profile}`: do not edit, `envgen lock --check` finds it.\n"
+        "version = 1\n"
+        f"content = {_text(digest_of(body.encode()))}  # of everything below this line\n"
+    )
+    return (head + body).encode()
+
+
+def _body(lock: Lock) -> Iterator[str]:
+    yield from _pairs(
+        inputs=lock.inputs,
+        profile=lock.profile,
+        description=lock.description,
+        target=lock.target,
+        platform=lock.platform,
+        as_of=lock.as_of,
+        python=lock.python,
+        base=lock.base,
+        tiers=list(lock.tiers),
+        layers=list(lock.layers),
+        env=dict(lock.env),
+    )
+    for index in lock.indexes:
+        yield from ("", "[[index]]")
+        yield from _pairs(name=index.name, url=index.url, packages=list(index.packages))
+    if lock.installer:
+        yield from ("", "[installer]")
+        yield from _wheel(lock.installer)
+    for package in lock.packages:
+        yield from ("", "[[package]]")
+        yield from _wheel(package.wheel)
+        yield from _pairs(layer=package.layer)
+        yield from _rows("required_by", [{"name": demand.name, "requirement": demand.requirement} for demand in package.demands])
+        rows = [{"set": bound.set_name, "requirement": bound.requirement, "source": bound.source} for bound in package.bounds]
+        yield from _rows("bounds", rows)
+
+
+def _wheel(wheel: Wheel) -> Iterator[str]:
+    return _pairs(
+        name=wheel.name,
+        version=wheel.version,
+        file=wheel.file,
+        sha256=wheel.sha256,
+        size=wheel.size,
+        index=wheel.index,
+        uploaded=wheel.uploaded or NOT_PUBLISHED,
+    )
+
+
+def _pairs(**values: object) -> Iterator[str]:
+    for key, value in values.items():
+        yield f"{key} = {_value(value)}"
+
+
+def _rows(key: str, rows: list[dict[str, str]]) -> Iterator[str]:
+    if rows:
+        yield f"{key} = ["
+        yield from (f"    {_value(row)}," for row in rows)
+        yield "]"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, dt.datetime):
+        return value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, list):
+        return f"[{', '.join(_value(item) for item in value)}]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + " }" if value else "{}"
+    return _text(str(value))
+
+
+def _text(value: str) -> str:
+    """A TOML basic string: JSON's escapes are a subset of TOML's, but for DEL, which TOML wants escaped."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

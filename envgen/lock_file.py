@@ -1,0 +1,124 @@
+"""Reading `envgen.lock`: every field is checked, and a lock that was edited by hand is not believed."""
+
+import datetime as dt
+import re
+import tomllib
+
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from envgen.errors import ProfileError, ProfileErrors, StaleLockError
+from envgen.lock import NOT_PUBLISHED, Demand, Evidence, Lock, LockedIndex, Package, Wheel, dump_lock
+from envgen.schema import Faults, Table
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def parse_lock(data: bytes, label: str) -> Lock:
+    """The lock in `data`, which messages call `label`.
+
+    Raises StaleLockError when it can't be read or was edited by hand: writing it again must give the same bytes.
+    """
+    try:
+        lock = _read(tomllib.loads(data.decode()), Faults(lambda _path: label))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ProfileError) as error:
+        faults = error.faults() if isinstance(error, ProfileErrors) else (error,)
+        found = str(faults[0]).removeprefix(f"{label}: ")
+        raise StaleLockError(label, f"not a lock that envgen wrote: {found}", hint=_cure(label)) from error
+    if dump_lock(lock) != data:
+        raise StaleLockError(label, "edited by hand: its content is not what its digest says", hint=_cure(label, lock.profile))
+    return lock
+
+
+def _cure(label: str, profile: str = "") -> str:
+    name = profile or (label.split("/")[-3] if label.count("/") >= 2 else "PROFILE")
+    return f"change the profile instead, then run: envgen lock {name}"
+
+
+def _read(data: dict[str, object], faults: Faults) -> Lock:
+    table = Table(data, faults)
+    if table.require("version", int, 0) != 1:
+        table.fault("version", "expected 1: another envgen wrote this lock")
+    table.require("content", str, "")
+    installer = _wheel(table.table("installer")) if "installer" in table else None
+    lock = Lock(
+        inputs=table.require("inputs", str, ""),
+        profile=table.require("profile", str, ""),
+        description=table.require("description", str, ""),
+        target=table.require("target", str, ""),
+        platform=table.require("platform", str, ""),
+        as_of=table.require("as_of", dt.datetime, dt.datetime.min),
+        python=table.require("python", str, ""),
+        base=table.require("base", str, ""),
+        tiers=table.strings("tiers"),
+        layers=table.strings("layers"),
+        env=tuple((name, value) for name, value in _texts(table.table("env"))),
+        indexes=tuple(_index(inner) for inner in table.array_of_tables("index")),
+        installer=installer,
+        packages=tuple(_package(inner) for inner in table.array_of_tables("package")),
+    )
+    table.close()
+    faults.raise_any()
+    return lock
+
+
+def _texts(table: Table) -> list[tuple[str, str]]:
+    return [(name, table.get(name, str, "")) for name in table.keys()]
+
+
+def _index(table: Table) -> LockedIndex:
+    found = LockedIndex(
+        name=table.require("name", str, ""), url=table.require("url", str, ""), packages=table.strings("packages")
+    )
+    table.close()
+    return found
+
+
+def _wheel(table: Table, *, close: bool = True) -> Wheel:
+    file, sha256, name = table.require("file", str, ""), table.require("sha256", str, ""), table.require("name", str, "")
+    if not _SHA256.fullmatch(sha256):
+        table.fault("sha256", f"found {sha256!r}, expected 64 hexadecimal digits")
+    try:
+        # The name is used as a path and in a Dockerfile: only a real wheel's name may get that far.
+        if parse_wheel_filename(file)[0] != name:
+            table.fault("file", f"found {file!r}, which is no wheel of {name}")
+    except InvalidWheelFilename:
+        table.fault("file", f"found {file!r}, expected a wheel's file name")
+    wheel = Wheel(
+        name=name,
+        version=table.require("version", str, ""),
+        file=file,
+        sha256=sha256,
+        size=table.require("size", int, 0),
+        index=table.require("index", str, ""),
+        uploaded=_uploaded(table),
+    )
+    if close:
+        table.close()
+    return wheel
+
+
+def _uploaded(table: Table) -> dt.datetime | None:
+    if table.get("uploaded", object, "") == NOT_PUBLISHED:
+        return None
+    return table.require("uploaded", dt.datetime, dt.datetime.min)
+
+
+def _package(table: Table) -> Package:
+    package = Package(
+        wheel=_wheel(table, close=False),
+        layer=table.require("layer", str, ""),
+        demands=tuple(
+            Demand(name=row.require("name", str, ""), requirement=row.require("requirement", str, ""))
+            for row in table.array_of_tables("required_by")
+        ),
+        bounds=tuple(
+            Evidence(
+                set_name=row.require("set", str, ""),
+                requirement=row.require("requirement", str, ""),
+                source=row.require("source", str, ""),
+            )
+            for row in table.array_of_tables("bounds")
+        ),
+    )
+    table.close()
+    return package

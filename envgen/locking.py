@@ -1,0 +1,221 @@
+"""Making a lock from a profile, and comparing the locks that are there with what their profiles say."""
+
+import datetime as dt
+import difflib
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from envgen.catalog import DOCKERFILE, LOCK_FILE, REQUIREMENTS_FILE, Catalog
+from envgen.constraints import Bound
+from envgen.errors import ProfileError, StaleLockError
+from envgen.evidence import bounds_of, check_bounds, demands_of, inherited
+from envgen.index import IndexClient
+from envgen.layers import groups_for, layer_of
+from envgen.lock import Lock, LockedIndex, Package, dump_lock, input_digest
+from envgen.lock_file import parse_lock
+from envgen.profile import Index, Profile
+from envgen.render import render_dockerfile, render_requirements
+from envgen.resolve import Query, Resolution, Resolver
+from envgen.select import Chosen, choose_wheels
+from envgen.target import Target
+from envgen.wheels import WheelStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What a resolution draws on: a resolver, the indexes, and the wheel store."""
+
+    resolver: Resolver
+    client: IndexClient
+    store: WheelStore
+
+
+def query_for(profile: Profile, bounds: Sequence[Bound], target: Target) -> Query:
+    """What is asked of a resolver for `profile` on `target`.
+
+    Raises ProfileError for a package without an exact version that comes from an index without upload times.
+    """
+    indexes = profile.indexes_for(target)
+    for index in indexes:
+        if not index.upload_times:
+            _check_exact(profile, index)
+    return Query(
+        requirements=profile.requirements,
+        constraints=tuple(f"{bound.package}{bound.requirement}" for bound in bounds if bound.requirement and bound.package != "python"),
+        target=target,
+        as_of=profile.instant(),
+        moved=tuple((name, profile.instant(name)) for name, _ in profile.moved),
+        indexes=indexes,
+    )
+
+
+def _check_exact(profile: Profile, index: Index) -> None:
+    for text in profile.requirements:
+        requirement = Requirement(text)
+        exact = any(part.operator in ("==", "===") and "*" not in part.version for part in requirement.specifier)
+        if requirement.name in index.packages and not exact:
+            raise ProfileError(
+                f"profiles/{profile.name}.toml: requirements",
+                f"found {text!r}: the index {index.name} publishes no upload times, expected an exact version",
+                hint=f'as in "{requirement.name}==2.13.0"',
+            )
+
+
+def make_lock(profile: Profile, bounds: Sequence[Bound], target: Target, sources: Sources) -> Lock:
+    """The lock of `profile` for `target`, from nothing but its inputs and the indexes.
+
+    Raises ResolutionError, IndexUnavailableError or ProfileError.
+    """
+    query = query_for(profile, bounds, target)
+    chosen = choose_wheels(query, sources.resolver.resolve(query), sources.client, sources.store)
+    check_bounds(chosen, bounds, target)
+    demands = demands_of(profile.requirements, profile.name, chosen, target)
+    from_parent = inherited(profile, demands)
+    groups = groups_for(profile.layers)
+    packages = tuple(
+        Package(
+            wheel=entry.wheel,
+            layer=layer_of(entry.wheel.name, groups, entry.wheel.name in from_parent),
+            demands=demands[entry.wheel.name],
+            bounds=bounds_of(entry.wheel.name, bounds),
+        )
+        for entry in chosen
+    )
+    installer = _installer(profile, query, sources).wheel if profile.base(target) else None
+    return Lock(installer=installer, packages=packages, **_facts(profile, bounds, target))
+
+
+def _installer(profile: Profile, query: Query, sources: Sources) -> Chosen:
+    """The wheel of the exact uv that the profile names; it is chosen by version, not resolved."""
+    name, _, version = profile.installer.partition("==")
+    pin = Resolution(versions=((name, version),))
+    return choose_wheels(query, pin, sources.client, sources.store)[0]
+
+
+def _facts(profile: Profile, bounds: Sequence[Bound], target: Target) -> dict[str, object]:
+    """Those fields of a lock that follow from its inputs alone."""
+    base = profile.base(target)
+    return {
+        "profile": profile.name,
+        "description": profile.description,
+        "target": target.slug,
+        "platform": target.platform,
+        "as_of": profile.instant(),
+        "inputs": _digest(profile, bounds, target),
+        "python": target.python_full,
+        "base": base,
+        "tiers": profile.tiers if base else (),
+        "layers": tuple(group.name for group in groups_for(profile.layers)),
+        "env": profile.env,
+        "indexes": tuple(
+            LockedIndex(name=index.name, url=index.url, packages=index.packages) for index in profile.indexes_for(target)
+        ),
+    }
+
+
+def _digest(profile: Profile, bounds: Sequence[Bound], target: Target) -> str:
+    values = {key: value for key, value in asdict(profile).items() if key not in ("origins", "pythons", "platforms", "indexes")}
+    indexes = [asdict(index) for index in profile.indexes_for(target)]
+    return input_digest(
+        {**values, "indexes": indexes, "base": profile.base(target), "bounds": [asdict(bound) for bound in bounds], "target": asdict(target)}
+    )
+
+
+def files_of(lock: Lock, catalog: Catalog) -> dict[str, bytes]:
+    """The lock and its renderings, by file name."""
+    files = {REQUIREMENTS_FILE: render_requirements(lock, catalog.template("requirements.txt.j2")).encode()}
+    if lock.base:
+        files[DOCKERFILE] = render_dockerfile(lock, catalog.template("Dockerfile.j2")).encode()
+    return {**files, LOCK_FILE: dump_lock(lock)}
+
+
+def write_files(folder: Path, files: dict[str, bytes]) -> bool:
+    """Writes `files` into `folder`, each whole, the lock last; says whether anything changed.
+
+    An interruption waits until all are in place, so that a lock and its renderings stay together.
+    """
+    if all((folder / name).is_file() and (folder / name).read_bytes() == content for name, content in files.items()):
+        return False
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / f".{name}.new").write_bytes(content)
+        (folder / f".{name}.new").chmod(0o644)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM}) if hasattr(signal, "pthread_sigmask") else None
+    try:
+        for name in files:
+            (folder / f".{name}.new").replace(folder / name)
+    finally:
+        if blocked is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    return True
+
+
+def read_lock(catalog: Catalog, profile: Profile, target: Target) -> tuple[Lock, Path]:
+    """The lock of `profile` for `target` and its folder. Raises StaleLockError when there is none that can be read."""
+    folder = catalog.find_lock_folder(profile.name, target)
+    if folder is None:
+        label = catalog.label(catalog.lock_folder(profile.name, target) / LOCK_FILE)
+        raise StaleLockError(label, "there is no lock", hint=f"run: envgen lock {profile.name}")
+    return parse_lock((folder / LOCK_FILE).read_bytes(), catalog.label(folder / LOCK_FILE)), folder
+
+
+def differences(catalog: Catalog, profile: Profile, bounds: Sequence[Bound], target: Target) -> tuple[str, ...]:
+    """What the lock of `profile` for `target` and its renderings say that the profile does not; offline.
+
+    Raises StaleLockError for a lock that is not there, can't be read, or was edited by hand.
+    """
+    lock, folder = read_lock(catalog, profile, target)
+    found = [*_changed_facts(lock, _facts(profile, bounds, target)), *_changed_demands(lock, profile, target)]
+    for package in lock.packages:
+        if package.bounds != bounds_of(package.wheel.name, bounds):
+            found.append(f"{package.wheel.name}: the documented bounds on it have changed")
+    if lock.inputs != _digest(profile, bounds, target) and not found:
+        found.append("the profile or a constraint set has changed in a way that may lead to other versions")
+    for name, content in files_of(lock, catalog).items():
+        found.extend(_changed_file(folder / name, content, catalog.label(folder / name)))
+    return tuple(found)
+
+
+def _changed_facts(lock: Lock, facts: dict[str, object]) -> Iterator[str]:
+    for key, value in facts.items():
+        if key != "inputs" and getattr(lock, key) != value:
+            yield f"{key}: the lock has {_shown(getattr(lock, key))}, the profile {_shown(value)}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dt.datetime):
+        return f"{value:%Y-%m-%d}"
+    return repr(value) if not isinstance(value, str) else value or "none"
+
+
+def _changed_demands(lock: Lock, profile: Profile, target: Target) -> Iterator[str]:
+    locked = {package.wheel.name: package for package in lock.packages}
+    for text in profile.requirements:
+        requirement = Requirement(text)
+        if requirement.marker and not requirement.marker.evaluate(target.markers()):
+            continue
+        package = locked.get(requirement.name)
+        if package is None:
+            yield f"{requirement.name}: the profile asks for {text!r}, the lock does not have it"
+        elif not requirement.specifier.contains(package.wheel.version, prereleases=True):
+            yield f"{requirement.name}: the profile asks for {text!r}, the lock has {package.wheel.version}"
+    asked = {Requirement(text).name for text in profile.requirements}
+    for package in lock.packages:
+        if package.wheel.name not in asked and {demand.name for demand in package.demands} == {lock.profile}:
+            yield f"{package.wheel.name}: in the lock, but the profile does not ask for it"
+
+
+def _changed_file(path: Path, expected: bytes, label: str) -> Iterator[str]:
+    if not path.is_file():
+        yield f"{label}: missing"
+        return
+    found = path.read_bytes()
+    if found != expected:
+        lines = difflib.unified_diff(
+            found.decode(errors="replace").splitlines(), expected.decode().splitlines(), label, "what the lock gives", n=0, lineterm=""
+        )
+        yield "\n".join([f"{label}: not what the lock gives", *(f"    {line}" for line in list(lines)[2:12])])

@@ -1,0 +1,70 @@
+"""Starting programs: the only module that imports subprocess."""
+
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """How a program ended: its exit code (negative: the signal) and what it wrote."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    on_line: Callable[[str], None] | None = None,
+) -> Finished:
+    """Runs `command` without a shell and waits for it; `on_line` gets each line of its standard error as it comes.
+
+    When this is interrupted the program is stopped before the interruption goes on.
+    Raises FileNotFoundError when there is no such program.
+    """
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        env=dict(env),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    )
+    try:
+        if on_line is None:
+            stdout, stderr = process.communicate()
+        else:
+            stdout, stderr = _follow(process, on_line)
+    except BaseException:
+        _stop(process)
+        raise
+    return Finished(code=process.returncode, stdout=stdout, stderr=stderr)
+
+
+def _follow(process: subprocess.Popen[str], on_line: Callable[[str], None]) -> tuple[str, str]:
+    """Passes standard error on line by line; for programs that write little to standard output."""
+    assert process.stderr is not None and process.stdout is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        on_line(line.rstrip("\n"))
+    stdout = process.stdout.read()
+    process.wait()
+    return stdout, "".join(lines)
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,91 @@
+"""The values of a profile: what an environment is for. `profile_file` reads them."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from envgen.target import Target
+
+TIERS = ("static", "cpu", "quant", "gpu")
+"""The smoke tiers a profile may ask for, in the order they run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Python:
+    """One Python of a profile: its full version and, where images are built, the base pinned by digest."""
+
+    version: str
+    full: str
+    base: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """An index that some packages come from, and from nowhere else, on the platforms named (none: on all).
+
+    `upload_times` says whether it publishes them; without them its packages need an exact version.
+    """
+
+    name: str
+    url: str
+    packages: tuple[str, ...]
+    platforms: tuple[str, ...] = ()
+    upload_times: bool = True
+
+    def serves(self, target: Target) -> bool:
+        return not self.platforms or target.platform in self.platforms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """A layer group: wheels that change together. A name that ends in `*` stands for all that start so."""
+
+    name: str
+    packages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """A profile with everything it extends merged in.
+
+    `own` are the requirements that this profile's own file adds to what it extends; `origins` maps each value's
+    path, e.g. `index.pytorch-cpu`, to the file that set it.
+    """
+
+    name: str
+    description: str
+    as_of: dt.date
+    constraints: tuple[str, ...]
+    requirements: tuple[str, ...]
+    own: tuple[str, ...]
+    platforms: tuple[str, ...]
+    pythons: tuple[Python, ...]
+    installer: str
+    indexes: tuple[Index, ...] = ()
+    layers: tuple[Layer, ...] = ()
+    moved: tuple[tuple[str, dt.date], ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    tiers: tuple[str, ...] = ("static",)
+    origins: tuple[tuple[str, str], ...] = ()
+
+    def targets(self) -> tuple[Target, ...]:
+        """Every Python on every platform, in the order of the file."""
+        return tuple(
+            Target(python_full=python.full, platform=platform) for python in self.pythons for platform in self.platforms
+        )
+
+    def python(self, target: Target) -> Python:
+        return next(python for python in self.pythons if python.version == target.python)
+
+    def base(self, target: Target) -> str:
+        """The base image of `target`, empty where it is lock only."""
+        return self.python(target).base if target.is_linux else ""
+
+    def indexes_for(self, target: Target) -> tuple[Index, ...]:
+        return tuple(index for index in self.indexes if index.serves(target))
+
+    def instant(self, package: str = "") -> dt.datetime:
+        """The moment the indexes are read as of: midnight UTC at the start of the day, for one package or for all."""
+        day = dict(self.moved).get(package, self.as_of)
+        return dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC)
+
+

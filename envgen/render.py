@@ -1,0 +1,123 @@
+"""Renderings of a lock: `requirements.txt`, the Dockerfile and its build context, as text and bytes; pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from envgen.lock import Lock, Wheel, digest_of, dump_lock
+
+EPOCH = 315532800
+"""1980-01-01, in every mtime of every layer: one constant, so that a layer is its content and nothing else."""
+
+PREFIX = "/opt/venv"
+"""Where the virtual environment is in every image."""
+
+UID = 10001
+"""The user that every image runs as."""
+
+INSTALLER_GROUP = "installer"
+"""The build context that holds the wheel of uv."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Requirements that come from one index: how pip is told about it, and one line for each wheel.
+
+    `argument` is the Dockerfile's ARG for the index, empty for the default one.
+    """
+
+    argument: str
+    packages: tuple[str, ...]
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """A layer group: its name and its wheels, by the index they come from."""
+
+    name: str
+    lines: tuple[str, ...]
+    sources: tuple[Source, ...]
+
+
+def groups_of(lock: Lock) -> dict[str, tuple[Wheel, ...]]:
+    """The wheels of each layer group that has any, in the order of the layers."""
+    found = {name: tuple(package.wheel for package in lock.packages if package.layer == name) for name in lock.layers}
+    return {name: wheels for name, wheels in found.items() if wheels}
+
+
+def render_requirements(lock: Lock, template: str) -> str:
+    """`requirements.txt`: for `pip install --require-hashes -r` and for uv, with an index other than the default as a link."""
+    used = {wheel.index: wheel.name for wheel in lock.wheels}
+    links = [
+        f"{index.url}/{package}/" for index in lock.indexes for package in index.packages if lock_has(lock, index.name, package)
+    ]
+    assert set(used) <= {"default", *(index.name for index in lock.indexes)}
+    return _render(template, lock=lock, links=links, lines=[requirement_line(wheel) for wheel in lock.wheels])
+
+
+def lock_has(lock: Lock, index: str, package: str) -> bool:
+    """Whether `package` is locked, and from `index`."""
+    found = lock.package(package)
+    return found is not None and found.wheel.index == index
+
+
+def requirement_line(wheel: Wheel) -> str:
+    """A pin with its hash, as pip and uv read it."""
+    return f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}"
+
+
+def render_dockerfile(lock: Lock, template: str) -> str:
+    """The Dockerfile, which builds with plain `docker buildx build` as well as through envgen."""
+    assert lock.installer is not None
+    arguments = {index.name: argument_of(index.name) for index in lock.indexes}
+    groups = [_group(name, wheels, arguments) for name, wheels in groups_of(lock).items()]
+    return _render(
+        template,
+        lock=lock,
+        labels=labels_of(lock),
+        arguments=[(arguments[index.name], index.url) for index in lock.indexes],
+        groups=groups,
+        fetched=[_group(INSTALLER_GROUP, (lock.installer,), arguments), *groups],
+        epoch=EPOCH,
+        prefix=PREFIX,
+        uid=UID,
+    )
+
+
+def argument_of(index: str) -> str:
+    """The name of the Dockerfile's ARG for an index."""
+    return f"INDEX_{index.upper().replace('-', '_').replace('.', '_')}"
+
+
+def _group(name: str, wheels: Sequence[Wheel], arguments: Mapping[str, str]) -> Group:
+    sources = []
+    for index in dict.fromkeys(wheel.index for wheel in wheels):
+        here = [wheel for wheel in wheels if wheel.index == index]
+        lines = tuple(requirement_line(wheel) for wheel in here)
+        sources.append(Source(argument=arguments.get(index, ""), packages=tuple(wheel.name for wheel in here), lines=lines))
+    return Group(name=name, lines=tuple(requirement_line(wheel) for wheel in wheels), sources=tuple(sources))
+
+
+def labels_of(lock: Lock) -> dict[str, str]:
+    """The labels of an image: what it was made from."""
+    return {
+        "org.opencontainers.image.title": lock.profile,
+        "org.opencontainers.image.description": lock.description,
+        "envgen.profile": lock.profile,
+        "envgen.target": lock.target,
+        "envgen.as-of": f"{lock.as_of:%Y-%m-%dT%H:%M:%SZ}",
+        "envgen.lock": digest_of(dump_lock(lock)),
+    }
+
+
+def _render(template: str, **values: object) -> str:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    environment.filters["quoted"] = _quoted
+    return environment.from_string(template).render(**values)
+
+
+def _quoted(text: str) -> str:
+    """`text` as a quoted word of a Dockerfile, in which nothing is expanded."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$") + '"'

@@ -1,0 +1,50 @@
+"""Resolvers: what turns requirements into one version a package. The adapters are `uv` and `piptools`."""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Protocol
+
+from envgen.profile import Index
+from envgen.target import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What is to be resolved: requirements and constraints (PEP 508), for a target, as of an instant.
+
+    `moved` are the packages that are read as of an instant of their own.
+    """
+
+    requirements: tuple[str, ...]
+    constraints: tuple[str, ...]
+    target: Target
+    as_of: dt.datetime
+    moved: tuple[tuple[str, dt.datetime], ...]
+    indexes: tuple[Index, ...]
+
+    def index_of(self, package: str) -> str:
+        """The name of the one index that `package` comes from."""
+        return next((index.name for index in self.indexes if package in index.packages), "default")
+
+    def cutoff(self, package: str) -> dt.datetime:
+        return dict(self.moved).get(package, self.as_of)
+
+    def publishes_times(self, package: str) -> bool:
+        return all(index.upload_times for index in self.indexes if package in index.packages)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """One version for each package, by normalised name; file, digest and reasons are filled in elsewhere."""
+
+    versions: tuple[tuple[str, str], ...]
+
+
+class Resolver(Protocol):
+    """This is the seam between envgen and the programs that resolve."""
+
+    name: str
+
+    def resolve(self, query: Query) -> Resolution:
+        """Raises ResolutionError when nothing fits, IndexUnavailableError when an index does not answer."""
+        ...

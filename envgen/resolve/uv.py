@@ -1,0 +1,102 @@
+"""The default resolver: `uv pip compile`, without the machine's own uv configuration."""
+
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from envgen.errors import IndexUnavailableError, ResolutionError
+from envgen.index import IndexClient
+from envgen.process import run
+from envgen.resolve import Query, Resolution
+from envgen.settings import Settings, mirror_of
+
+_PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;]+)", re.MULTILINE)
+_UNREACHABLE = re.compile(r"error sending request|Failed to fetch|HTTP status (server|client) error|timed out", re.IGNORECASE)
+
+
+class UvResolver:
+    """Resolves with the uv that is installed beside envgen."""
+
+    name = "uv"
+
+    def __init__(self, settings: Settings, client: IndexClient) -> None:
+        from uv import find_uv_bin
+
+        self._uv = find_uv_bin()
+        self._settings = settings
+        self._client = client
+
+    def resolve(self, query: Query) -> Resolution:
+        with tempfile.TemporaryDirectory(prefix="envgen-uv-") as folder:
+            work = Path(folder)
+            (work / "pyproject.toml").write_text("\n".join(self._project(query)), encoding="utf-8")
+            (work / "constraints.txt").write_text("\n".join(query.constraints), encoding="utf-8")
+            finished = run(self._command(query), env=self._environment(query), cwd=work)
+        if finished.code != 0:
+            raise _failure(finished.stderr, query)
+        pins = {canonicalize_name(name): version for name, version in _PIN.findall(finished.stdout)}
+        return Resolution(versions=tuple(sorted(pins.items())))
+
+    def _project(self, query: Query) -> Iterator[str]:
+        """A project file: the one way to tell uv that a package comes from one index alone. JSON strings are TOML."""
+        yield "[project]\nname = 'envgen-query'\nversion = '0'"
+        yield f"dependencies = {json.dumps(query.requirements)}"
+        yield "[tool.uv.sources]"
+        for index in query.indexes:
+            for package in index.packages:
+                yield f"{package} = {{ index = {json.dumps(index.name)} }}"
+        for index in query.indexes:
+            folder = self._client.folder(index.name)
+            location = folder.absolute().as_uri() if folder else self._client.location(index.name)
+            yield f"[[tool.uv.index]]\nname = {json.dumps(index.name)}\nurl = {json.dumps(location)}\nexplicit = true"
+            if folder:
+                yield "format = 'flat'"
+
+    def _command(self, query: Query) -> list[str | Path]:
+        command: list[str | Path] = [self._uv, "pip", "compile", "pyproject.toml", "--constraints", "constraints.txt"]
+        command += ["--no-config", "--quiet", "--no-header", "--no-annotate", "--no-emit-package", "envgen-query"]
+        command += ["--only-binary", ":all:", "--python", sys.executable, "--python-version", query.target.python_full]
+        command += ["--python-platform", query.target.uv_platform, "--exclude-newer", _instant(query.as_of)]
+        for package, moment in query.moved:
+            command += ["--exclude-newer-package", f"{package}={_instant(moment)}"]
+        for index in query.indexes:
+            if not index.upload_times:
+                # uv hides everything that has no upload time, unless it is told not to look.
+                command += [word for name in index.packages for word in ("--exclude-newer-package", f"{name}=false")]
+        folder = self._client.folder("default")
+        if folder:
+            command += ["--no-index", "--find-links", folder.absolute()]
+        elif mirror_of(self._settings, "default"):
+            command += ["--default-index", self._client.location("default")]
+        return command
+
+    def _environment(self, query: Query) -> dict[str, str]:
+        env = {**self._settings.environment(), "UV_CACHE_DIR": str(self._settings.cache / "uv"), "UV_PYTHON_DOWNLOADS": "never"}
+        env["MACOSX_DEPLOYMENT_TARGET"] = query.target.macos
+        for name in ("default", *(index.name for index in query.indexes)):
+            credentials = self._client.credentials(name)
+            if credentials:
+                variable = re.sub(r"[^A-Z0-9]", "_", name.upper())
+                env[f"UV_INDEX_{variable}_USERNAME"], env[f"UV_INDEX_{variable}_PASSWORD"] = credentials
+        return env
+
+
+def _instant(moment: object) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _failure(stderr: str, query: Query) -> ResolutionError:
+    """uv's own explanation, which is good, with what it means for the profile."""
+    lines = [re.sub(r"^\s*(error:|cause:|×|╰─▶|│)\s?", "", line).rstrip() for line in stderr.splitlines()]
+    text = "\n".join(line for line in lines if line and "envgen-query" not in line) or stderr.strip()
+    text = text.replace("you require", "the profile requires")
+    if _UNREACHABLE.search(stderr):
+        hint = "check the network, the proxy (HTTPS_PROXY) and the CA (SSL_CERT_FILE)"
+        return IndexUnavailableError(f"uv, {query.target.slug}", text, hint=hint)
+    hint = "loosen a requirement of the profile, or move its as_of with: envgen update PROFILE --as-of DATE"
+    return ResolutionError(f"uv, {query.target.slug}", text, hint=hint)

@@ -1,0 +1,143 @@
+"""Typed reading of TOML tables: every fault is collected with its file and path, and unknown keys get a suggestion."""
+
+import datetime as dt
+import difflib
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from envgen.errors import ProfileError, ProfileErrors
+
+T = TypeVar("T")
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_NAMES = {bool: "a boolean", str: "a string", int: "an integer", list: "an array", dict: "a table", dt.date: "a date", dt.datetime: "an instant"}
+
+
+def load_toml(path: Path, label: str) -> dict[str, object]:
+    """The TOML file at `path`; `label` is what messages call it.
+
+    Raises ProfileError when it can't be read or parsed.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ProfileError(label, f"not TOML: {error}") from error
+    except OSError as error:
+        raise ProfileError(label, f"can't be read: {error.strerror}") from error
+
+
+def suggestion(word: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
+    """`did you mean …?` for the closest known word, else the list of them."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"use one of {', '.join(known)}" if known else ""
+
+
+def join_path(path: str, key: str) -> str:
+    """The path of `key` below `path`, as a user would write it in TOML."""
+    quoted = key if _BARE_KEY.fullmatch(key) else f'"{key}"'
+    return f"{path}.{quoted}" if path else quoted
+
+
+class Faults:
+    """The faults of one reading, raised together; `label_of` says which file set the value at a path."""
+
+    def __init__(self, label_of: Callable[[str], str]) -> None:
+        self._label_of = label_of
+        self._found: list[ProfileError] = []
+
+    def add(self, path: str, problem: str, hint: str = "") -> None:
+        self._found.append(ProfileError(f"{self._label_of(path)}: {path}", problem, hint=hint))
+
+    def raise_any(self) -> None:
+        """Raises ProfileError for one fault, ProfileErrors for several, nothing for none."""
+        if len(self._found) == 1:
+            raise self._found[0]
+        if self._found:
+            raise ProfileErrors(tuple(self._found))
+
+
+class Table:
+    """One TOML table being read; a key that nobody asked for is a fault when `close` is called."""
+
+    def __init__(self, data: Mapping[str, object], faults: Faults, path: str = "") -> None:
+        self._data = data
+        self._faults = faults
+        self._path = path
+        self._known: dict[str, None] = {}
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._data
+
+    def at(self, key: str) -> str:
+        return join_path(self._path, key)
+
+    def fault(self, key: str, problem: str, hint: str = "") -> None:
+        self._faults.add(self.at(key), problem, hint)
+
+    def get(self, key: str, kind: type[T], default: T) -> T:
+        """The value of `key` if it has the type `kind`, else `default`; a wrong type is a fault."""
+        self._known[key] = None
+        if key not in self._data:
+            return default
+        value = self._data[key]
+        # bool is an int and datetime is a date in Python; neither is meant by whoever wrote the file.
+        if isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool):
+            if not (kind is dt.date and isinstance(value, dt.datetime)):
+                return value
+        self.fault(key, f"found {_kind_of(value)}, expected {_NAMES[kind]}")
+        return default
+
+    def require(self, key: str, kind: type[T], default: T) -> T:
+        """As `get`, but a missing key is a fault too."""
+        if key not in self._data:
+            self._known[key] = None
+            self.fault(key, f"missing, expected {_NAMES[kind]}")
+            return default
+        return self.get(key, kind, default)
+
+    def strings(self, key: str) -> tuple[str, ...]:
+        """The array of strings at `key`; empty when it is not there."""
+        found: list[str] = []
+        for position, value in enumerate(self.get(key, list, [])):
+            if isinstance(value, str):
+                found.append(value)
+            else:
+                self._faults.add(f"{self.at(key)}[{position}]", f"found {_kind_of(value)}, expected a string")
+        return tuple(found)
+
+    def table(self, key: str) -> "Table":
+        """The table at `key`; an empty one when it is not there."""
+        return Table(self.get(key, dict, {}), self._faults, self.at(key))
+
+    def each(self) -> Iterator[tuple[str, "Table"]]:
+        """Each table below this one, with its name."""
+        for name in self.keys():
+            yield name, self.table(name)
+
+    def array_of_tables(self, key: str) -> Iterator["Table"]:
+        for position, value in enumerate(self.get(key, list, [])):
+            path = f"{self.at(key)}[{position}]"
+            if isinstance(value, dict):
+                yield Table(value, self._faults, path)
+            else:
+                self._faults.add(path, f"found {_kind_of(value)}, expected a table")
+
+    def keys(self) -> tuple[str, ...]:
+        return tuple(self._data)
+
+    def close(self) -> None:
+        """Reports the keys that were never asked for."""
+        for key in self._data:
+            if key not in self._known:
+                self.fault(key, "unknown key", hint=suggestion(key, self._known))
+
+
+def _kind_of(value: object) -> str:
+    if isinstance(value, dt.datetime):
+        return f"a date with a time ({value.isoformat()})"
+    name = next((text for kind, text in _NAMES.items() if isinstance(value, kind)), type(value).__name__)
+    return f"{name} ({value!r})" if isinstance(value, bool | str | int) else name

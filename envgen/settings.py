@@ -1,0 +1,113 @@
+"""Where things are fetched from and kept: mirrors, credentials and the cache, from the environment and `envgen.toml`.
+
+Settings change where, never what: nothing here is an input of a lock.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from envgen.errors import UsageError
+from envgen.schema import Faults, Table, load_toml
+
+_NETWORK_VARIABLES = re.compile(
+    r"(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|(REQUESTS|CURL)_CA_BUNDLE|PIP_(CERT|PROXY)|NETRC", re.IGNORECASE
+)
+_SYSTEM_VARIABLES = ("PATH", "HOME", "USER", "TMPDIR", "SYSTEMROOT", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """`mirrors` maps an index's name to a URL or folder that stands in for it; `credentials` to user and password."""
+
+    cache: Path
+    mirrors: Mapping[str, str]
+    credentials: Mapping[str, tuple[str, str]]
+    registries: Mapping[str, str]
+    network: Mapping[str, str]
+    system: Mapping[str, str]
+
+    @property
+    def wheels(self) -> Path:
+        return self.cache / "wheels"
+
+    def environment(self) -> dict[str, str]:
+        """What a program that we start may see: the way to the network and to itself, no pip or uv configuration."""
+        return {**self.system, **self.network, "LC_ALL": "C.UTF-8"}
+
+
+def read_settings(environ: Mapping[str, str], project: Path) -> Settings:
+    """The settings for the project folder `project`; the environment wins over its `envgen.toml`.
+
+    Raises ProfileError when `envgen.toml` is wrong, UsageError when half of a pair of credentials is missing.
+    """
+    file = project / "envgen.toml"
+    mirrors, network = _read_file(file) if file.is_file() else ({}, {})
+    users: dict[str, str] = {}
+    passwords: dict[str, str] = {}
+    for name, value in environ.items():
+        match = re.fullmatch(r"ENVGEN_INDEX_([A-Z0-9_]+?)(_USERNAME|_PASSWORD)?", name)
+        if match and value:
+            into = {"_USERNAME": users, "_PASSWORD": passwords}.get(match[2] or "", mirrors)
+            into[_index_key(match[1])] = value
+    for half in users.keys() ^ passwords.keys():
+        present, missing = ("USERNAME", "PASSWORD") if half in users else ("PASSWORD", "USERNAME")
+        variable = f"ENVGEN_INDEX_{half.upper().replace('-', '_')}"
+        raise UsageError(f"{variable}_{present}", "set without its other half", hint=f"set {variable}_{missing} too")
+    network.update({name: value for name, value in environ.items() if _NETWORK_VARIABLES.fullmatch(name)})
+    cache = environ.get("ENVGEN_CACHE")
+    return Settings(
+        cache=Path(cache) if cache else user_cache_path("envgen", appauthor=False),
+        mirrors=mirrors,
+        credentials={name: (users[name], passwords[name]) for name in users},
+        registries=_registry_mirrors(environ.get("ENVGEN_REGISTRY_MIRROR", "")),
+        network=network,
+        system={name: environ[name] for name in _SYSTEM_VARIABLES if name in environ},
+    )
+
+
+def _index_key(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")
+
+
+def _read_file(path: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """The mirrors and the network variables that `envgen.toml` sets."""
+    faults = Faults(lambda _path: path.name)
+    table = Table(load_toml(path, path.name), faults)
+    mirror = table.table("mirror")
+    mirrors = {_index_key(name): mirror.get(name, str, "") for name in mirror.keys()}
+    network = table.table("network")
+    proxy, certificates = network.get("proxy", str, ""), network.get("ca", str, "")
+    network.close()
+    table.close()
+    faults.raise_any()
+    variables = {"HTTPS_PROXY": proxy, "HTTP_PROXY": proxy, "SSL_CERT_FILE": certificates, "REQUESTS_CA_BUNDLE": certificates}
+    return mirrors, {name: value for name, value in variables.items() if value}
+
+
+def mirror_of(settings: Settings, index: str) -> str:
+    """The stand-in for the index named `index`, or an empty string."""
+    return settings.mirrors.get(_index_key(index), "")
+
+
+def _registry_mirrors(text: str) -> dict[str, str]:
+    """`docker.io=127.0.0.1:5000`, and more after commas, as a mapping. Raises UsageError."""
+    found = {}
+    for pair in filter(None, text.split(",")):
+        registry, separator, mirror = pair.partition("=")
+        if not (registry and separator and mirror):
+            raise UsageError("ENVGEN_REGISTRY_MIRROR", f"found {pair!r}", hint="expected REGISTRY=MIRROR, as in docker.io=127.0.0.1:5000")
+        found[registry.strip()] = mirror.strip().rstrip("/")
+    return found
+
+
+def mirrored_base(settings: Settings, base: str) -> str:
+    """The image reference `base` with its registry replaced by the mirror for it, if there is one."""
+    first, _, rest = base.partition("/")
+    names_registry = bool(rest) and ("." in first or ":" in first or first == "localhost")
+    registry, path = (first, rest) if names_registry else ("docker.io", base if rest else f"library/{base}")
+    mirror = settings.registries.get(registry)
+    return f"{mirror}/{path}" if mirror else base

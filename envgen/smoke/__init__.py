@@ -1,0 +1,1 @@
+"""The smoke test: what is checked in a running image, and the report of it."""

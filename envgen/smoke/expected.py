@@ -1,0 +1,109 @@
+"""What must stand in an image: every file that the locked wheels bring, as the pinned uv installs it.
+
+The result goes into the image as JSON, where probe/files.py compares the image with it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from envgen.errors import SmokeError
+from envgen.smoke.uv_install import InstalledFile, InstalledWheel, install
+from envgen.smoke.uv_scripts import Layout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedFile:
+    """The contents that a file may have, and whether it is executable.
+
+    There is one content unless several wheels bring the same path: then it is that of whichever was installed last, and
+    `executable` is None when they disagree about it.
+    """
+
+    sha256: tuple[str, ...]
+    executable: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedTree:
+    """Everything that wheels bring under `prefix`; all paths are relative to it.
+
+    `directories` are those that a wheel names itself, which may be empty. Skeleton and byte code are not in here: they
+    depend on the base image, and the probe derives them.
+    """
+
+    prefix: str
+    python: str
+    site_packages: str
+    files: Mapping[str, ExpectedFile]
+    directories: tuple[str, ...]
+    distributions: Mapping[str, str]
+
+    def to_json(self) -> dict[str, object]:
+        """Return the form that the probe reads, made of what JSON has."""
+        return {
+            "prefix": self.prefix,
+            "python": self.python,
+            "site_packages": self.site_packages,
+            "files": {
+                path: {"sha256": list(file.sha256), "executable": file.executable} for path, file in self.files.items()
+            },
+            "directories": list(self.directories),
+            "distributions": dict(self.distributions),
+        }
+
+
+def expected_tree(wheels: Sequence[Path], *, python: str, prefix: str = "/opt/venv") -> ExpectedTree:
+    """Return what `wheels` bring into an environment at `prefix` of the Python whose full version is `python`.
+
+    Raise SmokeError for a file that is no wheel, or for two wheels of one distribution.
+    """
+    layout = Layout(prefix=prefix, python=".".join(python.split(".")[:2]))
+    installed = sorted((install(wheel, layout) for wheel in wheels), key=lambda wheel: wheel.name)
+    distributions: dict[str, str] = {}
+    for wheel in installed:
+        if wheel.name in distributions:
+            raise SmokeError(
+                wheel.name, f"two wheels of it, {distributions[wheel.name]} and {wheel.version} (expected one)"
+            )
+        distributions[wheel.name] = wheel.version
+    return ExpectedTree(
+        prefix=prefix,
+        python=python,
+        site_packages=layout.site_packages,
+        files=_without_compiled_again(_merged(installed), layout),
+        directories=tuple(sorted({directory for wheel in installed for directory in wheel.directories})),
+        distributions=distributions,
+    )
+
+
+def _merged(wheels: Iterable[InstalledWheel]) -> dict[str, ExpectedFile]:
+    """Return all files by path, those that several wheels bring with all their contents."""
+    found: defaultdict[str, list[InstalledFile]] = defaultdict(list)
+    for wheel in wheels:
+        for file in wheel.files:
+            found[file.path].append(file)
+    return {path: _either(found[path]) for path in sorted(found)}
+
+
+def _either(candidates: Sequence[InstalledFile]) -> ExpectedFile:
+    modes = {file.executable for file in candidates}
+    return ExpectedFile(
+        sha256=tuple(sorted({file.sha256 for file in candidates})),
+        executable=modes.pop() if len(modes) == 1 else None,
+    )
+
+
+def _without_compiled_again(files: Mapping[str, ExpectedFile], layout: Layout) -> dict[str, ExpectedFile]:
+    """Leave out byte code that a wheel ships for its own sources: the build writes it anew, the probe checks it."""
+    suffix = f".cpython-{layout.python.replace('.', '')}.pyc"
+
+    def is_compiled_again(path: str) -> bool:
+        file = PurePosixPath(path)
+        source = file.parent.parent / f"{file.name.removesuffix(suffix)}.py"
+        return file.name.endswith(suffix) and file.parent.name == "__pycache__" and str(source) in files
+
+    return {path: file for path, file in files.items() if not is_compiled_again(path)}

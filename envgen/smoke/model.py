@@ -1,0 +1,67 @@
+"""The model a smoke test loads: the embedded one, a folder, a model that a package ships, or one from the hub."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from envgen.errors import SmokeError, UsageError
+
+EMBEDDED = Path(__file__).parent / "models" / "embedded"
+"""The small Llama that tests/model/train.py made."""
+
+URL = re.compile(r"https?://", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A model folder, what reports call it, and what it is known to answer."""
+
+    name: str
+    folder: Path
+    recorded: Mapping[str, object] | None = None
+    prompt: str = ""
+    expect: str = ""
+
+
+def embedded_model() -> Model:
+    return Model(name="embedded", folder=EMBEDDED, recorded=json.loads((EMBEDDED / "recorded.json").read_text(encoding="utf-8")))
+
+
+def folder_model(text: str, prompt: str, expect: str) -> Model:
+    """The model in the folder `text`.
+
+    Raises UsageError for what is no folder, SmokeError for one that the container's user could not read.
+    """
+    if URL.match(text):
+        raise UsageError(
+            "--model", f"found a URL, {text!r}: transformers 5 loads no model from a URL any more",
+            hint="download the folder and give its path, or name it as hub:ORG/NAME@REVISION",
+        )  # fmt: skip
+    folder = Path(text)
+    if not (folder / "config.json").is_file():
+        problem = "has no config.json" if folder.is_dir() else "there is no such folder"
+        raise UsageError(f"--model {text}", problem, hint="give a folder as save_pretrained writes it, or hub:ORG/NAME@REVISION")
+    check_readable(folder)
+    return Model(name=text, folder=folder, prompt=prompt, expect=expect)
+
+
+def check_readable(folder: Path) -> None:
+    """Raises SmokeError unless every file in `folder` may be read by a user who is not its owner.
+
+    transformers would say no more than that there is no such file (save_pretrained writes weights with mode 0600).
+    """
+    for path in (folder, *sorted(folder.rglob("*"))):
+        wanted = 0o005 if path.is_dir() else 0o004
+        if path.stat().st_mode & wanted != wanted:
+            mode = path.stat().st_mode & 0o777
+            problem = f"mode {mode:04o}: the image's user, who is not root, can't read it"
+            raise SmokeError(str(path), problem, hint=f"chmod -R a+rX {quoted(str(folder))}")
+
+
+def quoted(word: str) -> str:
+    """`word` as one word of a shell."""
+    import shlex
+
+    return shlex.quote(word)

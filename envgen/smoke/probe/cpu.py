@@ -1,0 +1,30 @@
+"""The phase `cpu`: what a model must be able to do in the image without a GPU."""
+
+from __future__ import annotations
+
+import encoding
+import inference
+import loading
+import refusing
+import subject
+import training
+from harness import Checks, Job
+
+
+def checks(job: Job) -> Checks:
+    """Return the checks for the given model; those that only a causal model has an answer for differ in an encoder."""
+    encoder = subject.kind(job) == subject.ENCODER
+    answer = ("encode", encoding.encode) if encoder else ("generate", inference.generate)
+    return (
+        ("tokenizer-round-trip", inference.tokenizer_round_trip),
+        ("load-safetensors", loading.load_safetensors),
+        answer,
+        ("pipeline", encoding.pipeline if encoder else inference.pipeline),
+        ("device-map-auto", inference.device_map_auto),
+        ("load-bin", loading.load_bin),
+        ("refuse-pickle", refusing.refuse_pickle),
+        ("prefer-safetensors", loading.prefer_safetensors),
+        ("disk-offload", inference.disk_offload),
+        ("trainer-step", training.trainer_step),
+        ("refuse-remote-code", refusing.refuse_remote_code),
+    )

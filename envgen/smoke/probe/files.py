@@ -1,0 +1,173 @@
+"""Phase static-files: the environment is what the locked wheels and the base's Python make of it, and nothing else.
+
+Runs with `python -I -S`, so that nothing of what it examines is imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import stat
+from collections import defaultdict
+
+import bytecode
+import harness
+import skeleton
+import tree
+import versions
+import workers
+
+# Every build sets this one modification time, so that a layer is a function of its content.
+EPOCH = 315532800
+_BLOCK = 1 << 20
+
+
+def python_version(job: harness.Job) -> str:
+    """The interpreter has the full version that the lock was made for."""
+    expected, found = harness.text(job, "python"), platform.python_version()
+    if found != expected:
+        raise harness.Failed(f"Python {found} (expected {expected})")
+    return f"Python {found}"
+
+
+def distributions(job: harness.Job) -> str:
+    """The .dist-info folders in site-packages are the locked distributions, in their versions."""
+    image = tree.of(job)
+    locked = job.get("distributions")
+    if not isinstance(locked, dict):
+        raise harness.Failed(f"unexpected type {type(locked).__name__} (expected object) in the job at 'distributions'")
+    expected = {versions.name(name): versions.normal(str(version)) for name, version in locked.items()}
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    site_packages = os.path.join(image.prefix, image.site_packages)
+    for folder in os.listdir(site_packages):
+        if folder.endswith(".dist-info"):
+            name, version = versions.of_dist_info(os.path.join(site_packages, folder))
+            found[name].append(version)
+    findings = [f"{name} {version}: missing" for name, version in expected.items() if name not in found]
+    for name, present in found.items():
+        if name not in expected:
+            findings.append(f"{name} {', '.join(present)}: not in the lock")
+        elif present != [expected[name]]:
+            findings.append(f"{name} {', '.join(sorted(present))}: not as locked (expected {expected[name]})")
+    tree.report(findings)
+    return f"{len(found)} distributions, as locked"
+
+
+def files(job: harness.Job) -> str:
+    """Every file that a wheel brings is there, with its content and its mode."""
+    image = tree.of(job)
+    tasks = [
+        (os.path.join(image.prefix, path), tuple(file["sha256"]), file["executable"])
+        for path, file in image.files.items()
+    ]
+    tree.report(workers.run(_file_problem, tasks))
+    several = sum(len(file["sha256"]) > 1 for file in image.files.values())
+    note = f"; {several} of them are in several wheels with different contents" if several else ""
+    return f"{len(tasks)} files, as in the wheels{note}"
+
+
+def _file_problem(task: tuple[str, tuple[str, ...], bool | None]) -> str | None:
+    """Compare one file with the contents it may have; `executable` None is either."""
+    path, contents, executable = task
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return f"{path}: missing"
+    if not stat.S_ISREG(mode):
+        return f"{path}: a {'symbolic link' if stat.S_ISLNK(mode) else 'special file'} (expected a file)"
+    if executable is not None and mode & 0o7111 != (0o111 if executable else 0):
+        return f"{path}: mode {stat.S_IMODE(mode):o} (expected {'' if executable else 'not '}executable)"
+    digest = hashlib.sha256()
+    with open(path, "rb", buffering=0) as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return None if digest.hexdigest() in contents else f"{path}: sha256 {digest.hexdigest()} (expected {contents[0]})"
+
+
+def byte_code(job: harness.Job) -> str:
+    """Every source has the byte code that this Python makes of it, with an unchecked hash."""
+    image = tree.of(job)
+    pairs = [
+        (os.path.join(image.prefix, source), os.path.join(image.prefix, target))
+        for source, target in image.sources.items()
+        if os.path.isfile(os.path.join(image.prefix, source))
+    ]
+    found = workers.run(bytecode.examine, pairs)
+    uncompilable = [text for text in found if text.startswith(bytecode.UNCOMPILABLE)]
+    tree.report([text for text in found if not text.startswith(bytecode.UNCOMPILABLE)])
+    names = [
+        text.removeprefix(f"{bytecode.UNCOMPILABLE}{image.prefix}/{image.site_packages}/") for text in uncompilable
+    ]
+    note = f"; {len(names)} can't be compiled and have none: {', '.join(names[:3])}" if names else ""
+    return f"{len(pairs) - len(names)} sources compiled again, all equal{note}"
+
+
+def foreign_files(job: harness.Job) -> str:
+    """Nothing stands in the environment but wheels' files, their byte code, and a sound skeleton."""
+    image, version = tree.of(job), harness.text(job, "python")
+    byte_code_paths = set(image.sources.values())
+    known_files = {skeleton.CONFIGURATION, *image.files, *byte_code_paths}
+    known_folders = {".", *skeleton.folders(image.site_packages)}
+    known_folders |= tree.folders((*known_files, *(f"{folder}/any" for folder in image.directories)))
+    known_links = skeleton.links(version)
+    findings = skeleton.problems(image.prefix, version)
+    count = 0
+    for entry in tree.walk(image.prefix):
+        count += 1
+        kind, known = "a special file", False
+        if entry.is_directory:
+            kind, known = "a folder", entry.path in known_folders
+        elif entry.is_symlink:
+            kind, known = f"a link to {os.readlink(os.path.join(image.prefix, entry.path))}", entry.path in known_links
+        elif entry.is_file:
+            kind, known = "a file", entry.path in known_files
+        if not known:
+            findings.append(f"{entry.path}: {kind} that no wheel brought")
+    tree.report(findings)
+    return f"{count} entries, all accounted for"
+
+
+def mtimes(job: harness.Job) -> str:
+    """Every modification time is the one constant."""
+    count, findings = 0, []
+    for entry in tree.walk(tree.of(job).prefix):
+        count += 1
+        if entry.status.st_mtime_ns != EPOCH * 10**9:
+            findings.append(f"{entry.path}: {entry.status.st_mtime:.3f} (expected {EPOCH})")
+    tree.report(findings)
+    return f"{count} modification times, all {EPOCH}"
+
+
+def not_writable(job: harness.Job) -> str:
+    """The user who runs this can change nothing.
+
+    Owner and mode tell, not os.access: that says no to everything where the file system is mounted read-only.
+    """
+    user, groups = os.geteuid(), {os.getegid(), *os.getgroups()}
+    count, findings = 0, []
+    for entry in tree.walk(tree.of(job).prefix):
+        count += 1
+        status = entry.status
+        mode = stat.S_IMODE(status.st_mode)
+        if not entry.is_symlink and mode & 0o002:
+            findings.append(f"{entry.path}: mode {mode:o}, anyone can write to it")
+        elif user and not entry.is_symlink and mode & 0o020 and status.st_gid in groups:
+            findings.append(f"{entry.path}: mode {mode:o}, group {status.st_gid} can write to it")
+        elif user and status.st_uid == user:
+            findings.append(f"{entry.path}: belongs to the user {user}, who runs this")
+    tree.report(findings)
+    if not user:
+        raise harness.NotRun(f"root may write anywhere; for anyone else, {count} entries are closed")
+    return f"{count} entries, none writable for user {user}"
+
+
+CHECKS: harness.Checks = (
+    ("python-version", python_version),
+    ("distributions", distributions),
+    ("files", files),
+    ("byte-code", byte_code),
+    ("foreign-files", foreign_files),
+    ("mtimes", mtimes),
+    ("not-writable", not_writable),
+)

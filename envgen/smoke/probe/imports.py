@@ -1,0 +1,147 @@
+"""Phase static-imports: what is installed fits together, and torch is the build that was asked for."""
+
+from __future__ import annotations
+
+import os
+import re
+import site
+from collections import defaultdict
+from collections.abc import Iterator
+from importlib import import_module, metadata
+
+import harness
+from versions import name as normal_name
+
+_SHOWN = 10
+# CUPTI and its nvperf are left out: triton brings copies of its own, which only its profiler loads, by path.
+_CUDA_LIBRARY = re.compile(
+    r"(?P<library>lib(?:cuda|cudart|cublas|cudnn|cufft|cufile|curand|cusolver|cusparse|nccl|nvjitlink|nvrtc|nvshmem"
+    r"|nvtoolsext|nvfatbin|nppc|nvjpeg)[a-z_.-]*?)(?:-[0-9a-f]{8})?\.so(?:\.(?P<version>[\d.]+))?",
+    re.IGNORECASE,
+)
+
+
+def torch_build(job: harness.Job) -> str:
+    """torch.__version__ with its local part is as locked, and it was built for the CUDA that this part stands for."""
+    expected = harness.optional_text(job, "torch")
+    if expected is None:
+        raise harness.NotRun("the lock has no torch")
+    torch = import_module("torch")
+    found, cuda = str(torch.__version__), torch.version.cuda
+    if found != expected:
+        raise harness.Failed(f"torch {found} (expected {expected})")
+    wanted = None if expected.endswith("+cpu") else harness.optional_text(job, "cuda")
+    if expected.endswith("+cpu") and cuda is not None:
+        raise harness.Failed(f"torch {found} was built for CUDA {cuda} (expected no CUDA)")
+    if wanted is not None and cuda != wanted:
+        raise harness.Failed(f"torch {found} was built for CUDA {cuda} (expected {wanted})")
+    return f"torch {found}, " + (f"CUDA {cuda}" if cuda else "no CUDA")
+
+
+def runtime_dependencies(job: harness.Job) -> str:
+    """The check that transformers makes of its dependencies when it is imported passes, for each of them by name."""
+    # The import alone runs the check, and raises what it finds.
+    checker = import_module("transformers.dependency_versions_check")
+    known = import_module("transformers.dependency_versions_table").deps
+    checked, absent, unknown = [], [], []
+    for package in checker.pkgs_to_check_at_runtime:
+        if package not in known:
+            unknown.append(package)
+        elif package in ("tokenizers", "accelerate") and not _is_installed(package):
+            # As transformers does: it works without these two.
+            absent.append(package)
+        else:
+            checker.dep_version_check(package)
+            checked.append(package)
+    note = f"; not installed, and so not checked: {', '.join(absent)}" if absent else ""
+    note += f"; without a bound: {', '.join(unknown)}" if unknown else ""
+    return f"{len(checked)} checked by transformers {metadata.version('transformers')}{note}"
+
+
+def one_cuda_copy(job: harness.Job) -> str:
+    """No CUDA library is there twice; with a torch for CPUs, none is there at all."""
+    copies: defaultdict[str, list[str]] = defaultdict(list)
+    for path in _shared_libraries():
+        match = _CUDA_LIBRARY.fullmatch(os.path.basename(path))
+        if match:
+            copies[match["library"].lower()].append(path)
+    torch = harness.optional_text(job, "torch") or ""
+    if torch.endswith("+cpu") and copies:
+        _report([f"{path}: a CUDA library beside torch {torch}" for paths in copies.values() for path in paths])
+    _report(
+        [
+            f"{library}: {len(paths)} copies: {', '.join(sorted(paths))}"
+            for library, paths in copies.items()
+            if len(paths) > 1
+        ]
+    )
+    return f"{len(copies)} CUDA libraries, each once" if copies else "no CUDA library"
+
+
+def consistent_requirements(job: harness.Job) -> str:
+    """What every installed distribution requires is there, in a version that it allows; extras asked for count too."""
+    try:
+        requirements = import_module("packaging.requirements")
+    except ModuleNotFoundError as error:
+        raise harness.NotRun("packaging is not installed, which reads requirements") from error
+    installed = {normal_name(found.metadata["Name"]): found for found in metadata.distributions()}
+    pending = [(name, "") for name in installed]
+    seen = set(pending)
+    count, findings = 0, []
+    while pending:
+        name, extra = pending.pop()
+        for text in installed[name].requires or ():
+            requirement = requirements.Requirement(text)
+            if not _applies(requirement, extra):
+                continue
+            count += 1
+            wanted = normal_name(requirement.name)
+            version = installed[wanted].version if wanted in installed else None
+            if version is None or not requirement.specifier.contains(version, prereleases=True):
+                findings.append(f"{name} wants {requirement} (found {version or 'none'})")
+                continue
+            further = {(wanted, asked) for asked in requirement.extras} - seen
+            seen |= further
+            pending += further
+    _report(findings)
+    return f"{count} requirements of {len(installed)} distributions, all met"
+
+
+def _applies(requirement: object, extra: str) -> bool:
+    """Return whether a requirement holds here; of an extra only those count that hold because of it."""
+    marker = getattr(requirement, "marker", None)
+    if marker is None:
+        return not extra
+    plain = bool(marker.evaluate({"extra": ""}))
+    return bool(marker.evaluate({"extra": extra})) and not plain if extra else plain
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _shared_libraries() -> Iterator[str]:
+    """Yield every shared library in site-packages, relative to it."""
+    for site_packages in site.getsitepackages():
+        for folder, _, files in os.walk(site_packages):
+            for file in files:
+                if ".so" in file:
+                    yield os.path.relpath(os.path.join(folder, file), site_packages)
+
+
+def _report(findings: list[str]) -> None:
+    if findings:
+        rest = f"; and {len(findings) - _SHOWN} more" if len(findings) > _SHOWN else ""
+        raise harness.Failed(f"{len(findings)} found: " + "; ".join(sorted(findings)[:_SHOWN]) + rest)
+
+
+CHECKS: harness.Checks = (
+    ("torch-build", torch_build),
+    ("runtime-dependencies", runtime_dependencies),
+    ("one-cuda-copy", one_cuda_copy),
+    ("consistent-requirements", consistent_requirements),
+)

@@ -1,0 +1,74 @@
+"""The part of the environment that no wheel brings: pyvenv.cfg and the links to the interpreter of the base."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+CONFIGURATION = "pyvenv.cfg"
+_OPTIONAL = {"executable", "command"}
+
+
+def links(version: str) -> dict[str, str | None]:
+    """Return the symbolic links for a full Python version, each with its target where that is always the same."""
+    minor = ".".join(version.split(".")[:2])
+    return {"bin/python": None, "bin/python3": None, f"bin/python{minor}": None, "lib64": "lib"}
+
+
+def folders(site_packages: str) -> set[str]:
+    """Return the folders of the skeleton, relative to the prefix."""
+    return {"bin", "lib", str(Path(site_packages).parent), site_packages}
+
+
+def problems(prefix: str, version: str) -> list[str]:
+    """Return what is wrong with the skeleton at `prefix` for a full Python version."""
+    configuration = os.path.join(prefix, CONFIGURATION)
+    if not os.path.isfile(configuration) or os.path.islink(configuration):
+        return [f"{CONFIGURATION}: missing, or no file"]
+    values = _read(configuration)
+    found = _configuration_problems(values, prefix, version)
+    for link, target in links(version).items():
+        path = os.path.join(prefix, link)
+        if not os.path.islink(path):
+            found.append(f"{link}: missing, or no symbolic link")
+        elif target is not None and os.readlink(path) != target:
+            found.append(f"{link}: leads to {os.readlink(path)} (expected {target})")
+        elif target is None:
+            found += _interpreter_problems(link, path, values.get("home", ""), version)
+    return found
+
+
+def _read(path: str) -> dict[str, str]:
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    pairs = (line.partition("=") for line in lines if line.strip())
+    return {key.strip().lower(): value.strip() for key, _, value in pairs}
+
+
+def _configuration_problems(values: dict[str, str], prefix: str, version: str) -> list[str]:
+    wanted = {"include-system-site-packages": "false", "version": version}
+    found = [
+        f"{CONFIGURATION}: {key} = {values.get(key)} (expected {value})"
+        for key, value in wanted.items()
+        if values.get(key) != value
+    ]
+    home = values.get("home", "")
+    if not os.path.isabs(home) or _is_inside(home, prefix):
+        found.append(f"{CONFIGURATION}: home = {home} (expected an absolute folder outside of {prefix})")
+    unknown = sorted(set(values) - {"home", *wanted} - _OPTIONAL)
+    return found + [f"{CONFIGURATION}: unexpected {key}" for key in unknown]
+
+
+def _interpreter_problems(link: str, path: str, home: str, version: str) -> list[str]:
+    """Every link has to lead to the interpreter in `home`, which is also the one that runs this."""
+    expected = os.path.realpath(os.path.join(home, f"python{'.'.join(version.split('.')[:2])}"))
+    actual = os.path.realpath(path)
+    if actual != expected or not os.access(actual, os.X_OK):
+        return [f"{link}: leads to {actual} (expected the executable {expected})"]
+    if actual != os.path.realpath(sys.executable):
+        return [f"{link}: leads to {actual} (expected {os.path.realpath(sys.executable)}, which runs this check)"]
+    return []
+
+
+def _is_inside(path: str, prefix: str) -> bool:
+    return os.path.realpath(path).startswith(os.path.realpath(prefix) + os.sep)

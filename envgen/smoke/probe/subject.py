@@ -1,0 +1,216 @@
+"""What a check runs on: a model folder, what kind of model is in it, and how it is loaded.
+
+The kind is read from config.json, so that the list of checks is known before anything heavy is imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness import Failed, Job, NotRun, optional_text, some, text
+
+SMALL = 20_000_000  # parameters; a larger model is not copied, rewritten and trained within a smoke test
+DEFAULT_PROMPT = "The ship left the harbour in the morning and"
+CAUSAL, ENCODER, OTHER = "causal", "encoder", "other"
+AUTO_CLASSES = (
+    ("ForCausalLM", CAUSAL, "AutoModelForCausalLM"),
+    ("LMHeadModel", CAUSAL, "AutoModelForCausalLM"),
+    ("ForMaskedLM", ENCODER, "AutoModelForMaskedLM"),
+    ("ForSequenceClassification", ENCODER, "AutoModelForSequenceClassification"),
+    ("ForTokenClassification", ENCODER, "AutoModelForTokenClassification"),
+    ("Model", ENCODER, "AutoModel"),
+)
+COPIED = (".json", ".txt", ".model", ".jinja")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A model folder; `name` is what a report calls it, `parameters` is None where no safetensors file tells."""
+
+    name: str
+    folder: Path
+    kind: str
+    auto_class: str
+    dtype: str
+    parameters: int | None
+    prompt: str
+
+
+def given(job: Job) -> Subject:
+    """Return the model that the job asks for; raise NotRun for a kind without checks, Failed for a broken folder."""
+    subject = _subject(job, "model")
+    if subject.kind == OTHER:
+        raise NotRun(f"no check for this kind of model: {architecture(subject.folder) or 'no architecture in config'}")
+    return subject
+
+
+def small(job: Job) -> Subject:
+    """Return the given model when it is small enough to be rewritten and trained, else the embedded one."""
+    subject = _subject(job, "model")
+    fits = subject.kind != OTHER and subject.parameters is not None and subject.parameters <= SMALL
+    return subject if fits else _subject(job, "embedded")
+
+
+def kind(job: Job) -> str:
+    """Return the kind of the given model, without reading its weights; raise Failed for a broken folder."""
+    folder = Path(text(job, "model"))
+    _require_readable(folder)
+    return _classify(folder)[0]
+
+
+def architecture(folder: Path) -> str:
+    """Return the class that config.json names, or nothing; raise Failed when there is no readable config.json."""
+    names = configuration(folder).get("architectures")
+    return str(names[0]) if isinstance(names, list) and names else ""
+
+
+def configuration(folder: Path) -> dict[str, Any]:
+    """Return config.json; raise Failed when it is absent, unreadable or no JSON object."""
+    try:
+        value = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Failed(f"{folder}/config.json: {error.strerror}") from error
+    except ValueError as error:
+        raise Failed(f"{folder}/config.json: no JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise Failed(f"{folder}/config.json: unexpected type {type(value).__name__} (expected object)")
+    return value
+
+
+def load(subject: Subject, folder: Path | None = None, **options: object) -> Any:
+    """Load the subject's class from its folder, or from another `folder`, with `options` for from_pretrained."""
+    import transformers
+
+    options = {"dtype": subject.dtype, "trust_remote_code": False, **options}
+    return getattr(transformers, subject.auto_class).from_pretrained(str(folder or subject.folder), **options)
+
+
+@functools.lru_cache(maxsize=1)
+def model(subject: Subject) -> Any:
+    """Return the subject loaded once, in evaluation mode; `release` gives its memory back."""
+    return load(subject).eval()
+
+
+@functools.lru_cache(maxsize=2)
+def tokenizer(subject: Subject) -> Any:
+    """Return the subject's tokenizer, padding on the right, where padding can't move a token's position."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(str(subject.folder), trust_remote_code=False, padding_side="right")
+
+
+def release() -> None:
+    """Drop the model that is loaded, before another copy of it or the next model takes its place."""
+    model.cache_clear()
+    gc.collect()
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """Lend an empty folder that is removed again."""
+    with tempfile.TemporaryDirectory(prefix="envgen-probe-") as folder:
+        yield Path(folder)
+
+
+def copy_without_weights(source: Path, target: Path) -> None:
+    """Copy configuration and tokenizer, readable and writable for us whatever their modes were."""
+    for file in source.iterdir():
+        if file.suffix in COPIED and not file.name.endswith(".index.json"):
+            shutil.copyfile(file, target / file.name)
+
+
+def copy_safetensors(source: Path, target: Path) -> None:
+    """Copy the weights, and their index where they are in several files."""
+    for file in source.iterdir():
+        if file.name.endswith((".safetensors", ".safetensors.index.json")):
+            shutil.copyfile(file, target / file.name)
+
+
+def _subject(job: Job, key: str) -> Subject:
+    """Read the folder at `key`; the embedded model when that is what the job gives is called so in both places."""
+    folder = Path(text(job, key))
+    embedded = folder == Path(text(job, "embedded"))
+    _require_readable(folder)
+    family, auto_class = _classify(folder)
+    return Subject(
+        name="embedded model" if embedded else "given model",
+        folder=folder,
+        kind=family,
+        auto_class=auto_class,
+        dtype=optional_text(job, "dtype") or "auto",
+        parameters=_parameters(folder),
+        prompt=_prompt(job, key, folder),
+    )
+
+
+def _prompt(job: Job, key: str, folder: Path) -> str:
+    """Return the job's prompt for the given model, else the one that was recorded for the model, else any."""
+    if key == "embedded":
+        recorded = json.loads((folder / "recorded.json").read_text(encoding="utf-8"))
+        return text(recorded, "prompt")
+    known = job.get("recorded")
+    return optional_text(job, "prompt") or (text(known, "prompt") if isinstance(known, dict) else DEFAULT_PROMPT)
+
+
+def _require_readable(folder: Path) -> None:
+    """Raise Failed for a file that this user can't read: the libraries only say that there is no such file."""
+    try:
+        closed = [file for file in folder.iterdir() if file.is_file() and not os.access(file, os.R_OK)]
+    except OSError as error:
+        raise Failed(f"{folder}: the model folder can't be read by uid {os.getuid()}: {error.strerror}") from error
+    if closed:
+        mode = closed[0].stat().st_mode & 0o777
+        names = some(sorted(file.name for file in closed))
+        raise Failed(f"{folder}: uid {os.getuid()} can't read {names} (mode {mode:04o}, expected 0644)")
+
+
+def _classify(folder: Path) -> tuple[str, str]:
+    """Return the kind of a model and the name of the auto class that loads it."""
+    config = configuration(folder)
+    if "vocab_size" not in config or config.get("is_encoder_decoder"):
+        return OTHER, "AutoModel"
+    name = architecture(folder)
+    for suffix, family, auto_class in AUTO_CLASSES:
+        if name.endswith(suffix):
+            return family, auto_class
+    return (OTHER, "AutoModel") if name else _by_type(str(config.get("model_type")))
+
+
+def _by_type(model_type: str) -> tuple[str, str]:
+    """Classify a configuration that names no class; what can fill a mask is an encoder, even if it also writes."""
+    from transformers.models.auto import modeling_auto
+
+    if model_type in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+        return ENCODER, "AutoModel"
+    if model_type in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        return CAUSAL, "AutoModelForCausalLM"
+    return OTHER, "AutoModel"
+
+
+def _parameters(folder: Path) -> int | None:
+    """Count the numbers in the safetensors files from their headers; None when there is no such file."""
+    files = sorted(folder.glob("*.safetensors"))
+    return sum(map(_numbers, files)) if files else None
+
+
+def _numbers(file: Path) -> int:
+    """Return how many numbers a safetensors file holds: its header is JSON behind an 8-byte little-endian length."""
+    with file.open("rb") as stream:
+        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+    total = 0
+    for name, tensor in header.items():
+        count = 1
+        for size in tensor["shape"] if name != "__metadata__" else (0,):
+            count *= size
+        total += count
+    return total

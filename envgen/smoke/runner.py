@@ -1,0 +1,151 @@
+"""Runs the probe's phases in an image and collects what they report."""
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from envgen.engine import Engine, Image, RunOrder, RunResult
+from envgen.lock import Lock
+from envgen.render import PREFIX
+from envgen.reporter import Reporter
+from envgen.smoke.diagnosis import Diagnosis, diagnose
+from envgen.smoke.expected import expected_tree
+from envgen.smoke.model import EMBEDDED, Model
+from envgen.smoke.report import FAILED, NOT_RUN, PASSED, CheckResult, SmokeReport
+from envgen.wheels import WheelStore
+
+PROBE = Path(__file__).parent / "probe"
+PHASES = {
+    "static": (("static-files", ("-I", "-S")), ("static-imports", ("-I",))),
+    "cpu": (("cpu", ("-I",)),),
+}
+"""The probe's phases for each tier, with the interpreter's flags: the files are looked at before site can run any."""
+
+OFFLINE = {"HOME": "/tmp", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What is tested: an image, the lock it was made from, and the Python it really has."""
+
+    image: Image
+    lock: Lock
+    python: str
+    base: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What tests run on: an engine, and somebody to tell."""
+
+    engine: Engine
+    reporter: Reporter
+
+
+def smoke(
+    subject: Subject, model: Model, bench: Bench, store: WheelStore, diagnoses: Sequence[Diagnosis]
+) -> SmokeReport:
+    """Runs every tier of the lock in the image.
+
+    Raises EngineError when the engine does not answer; a failed check is data in the report.
+    """
+    results: list[CheckResult] = []
+    for tier in subject.lock.tiers:
+        for phase, flags in PHASES.get(tier, ()):
+            order = _order(phase, flags, subject.image.name, model)
+            results.extend(run_phase(phase, tier, order, _job(phase, subject, model, store), bench))
+        if tier not in PHASES:
+            results.append(CheckResult(tier=tier, name=tier, status=NOT_RUN, detail="this version has no checks for it"))
+    return SmokeReport(
+        profile=subject.lock.profile,
+        target=subject.lock.target,
+        image=subject.image.name,
+        digest=subject.image.digest,
+        base=subject.base,
+        overridden=subject.base != subject.lock.base,
+        python=subject.python,
+        model=model.name,
+        tiers=subject.lock.tiers,
+        results=tuple(_diagnosed(result, subject.lock.profile, diagnoses) for result in results),
+    )
+
+
+def _order(phase: str, flags: tuple[str, ...], image: str, model: Model) -> RunOrder:
+    return RunOrder(
+        image=image,
+        command=("python", *flags, "/envgen/probe", phase),
+        mounts=((PROBE, "/envgen/probe", False), (EMBEDDED, "/envgen/embedded", False), (model.folder, "/envgen/model", False)),
+        environment=OFFLINE,
+    )
+
+
+def _job(phase: str, subject: Subject, model: Model, store: WheelStore) -> Mapping[str, object]:
+    """What the probe is told: for the static phases what must be there, for the others which model to load."""
+    lock = subject.lock
+    if phase == "static-files":
+        store.verify(lock.wheels)
+        tree = expected_tree([store.path(wheel.sha256, wheel.file) for wheel in lock.wheels], python=subject.python)
+        return {"expected": tree.to_json(), "prefix": PREFIX, "python": subject.python, "distributions": {wheel.name: wheel.version for wheel in lock.wheels}}
+    if phase == "static-imports":
+        torch = lock.package("torch")
+        return {"prefix": PREFIX, "torch": torch.wheel.version if torch else None}
+    # The embedded model at both places is one and the same to the probe.
+    place = "/envgen/embedded" if model.folder == EMBEDDED else "/envgen/model"
+    answers = {"recorded": model.recorded, "prompt": model.prompt or None, "expect": model.expect or None}
+    return {"model": place, "embedded": "/envgen/embedded", "dtype": None, **answers}
+
+
+def run_phase(phase: str, tier: str, order: RunOrder, job: Mapping[str, object], bench: Bench) -> list[CheckResult]:
+    """The results of one phase. What a probe that died did not get to is reported as not run."""
+    events: list[Mapping[str, object]] = []
+
+    def on_line(line: str) -> None:
+        event = json.loads(line)
+        events.append(event)
+        if "start" in event:
+            bench.reporter.detail(f"{tier}: {event['start']}")
+
+    with tempfile.TemporaryDirectory(prefix="envgen-job-") as folder:
+        file = Path(folder) / "job.json"
+        file.write_text(json.dumps(job), encoding="utf-8")
+        file.chmod(0o644)
+        mounts = (*order.mounts, (file, "/envgen/job.json", False))
+        ended = bench.engine.run(replace(order, mounts=mounts), on_line)
+    return collect(phase, tier, events, ended)
+
+
+def collect(phase: str, tier: str, events: Sequence[Mapping[str, object]], ended: RunResult) -> list[CheckResult]:
+    """One result for each planned check: as reported, or what became of it when the probe died."""
+    reported = {str(event["check"]): event for event in events if "check" in event}
+    started = [str(event["start"]) for event in events if "start" in event]
+    planned = next((event["plan"] for event in events if "plan" in event), None)
+    names = [str(name) for name in planned] if isinstance(planned, list) else [phase]
+    reason = _death(ended)
+    results = []
+    for name in names:
+        if name in reported:
+            fields = {key: value for key, value in reported[name].items() if key != "check"}
+            results.append(CheckResult(tier=tier, name=name, **fields))  # type: ignore[arg-type]  # JSON of our own probe
+        elif name in started or names == [phase]:
+            results.append(CheckResult(tier=tier, name=name, status=FAILED, detail=reason, error=ended.stderr))
+        else:
+            results.append(CheckResult(tier=tier, name=name, status=NOT_RUN, detail=f"the probe ended before it: {reason}"))
+    if not any(event.get("end") == phase for event in events) and all(result.status == PASSED for result in results):
+        results.append(CheckResult(tier=tier, name=phase, status=FAILED, detail=reason, error=ended.stderr))
+    return results
+
+
+def _death(ended: RunResult) -> str:
+    """Why a container ended early, in words."""
+    if ended.out_of_memory or ended.code == 137:
+        return "killed: out of memory; give the engine more, or take a smaller model"
+    last = [line for line in ended.stderr.strip().splitlines() if line.strip()][-1:]
+    return f"the probe ended with code {ended.code}" + (f": {last[0].strip()}" if last else "")
+
+
+def _diagnosed(result: CheckResult, profile: str, diagnoses: Sequence[Diagnosis]) -> CheckResult:
+    """A failed result with the cause and cure that the documents know for it."""
+    found = diagnose(f"{result.detail}\n{result.error}", diagnoses) if result.status == FAILED else None
+    return replace(result, cause=found.cause, cure=found.cure.replace("PROFILE", profile)) if found else result

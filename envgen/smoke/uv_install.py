@@ -1,0 +1,157 @@
+"""What uv makes of one wheel: every file it writes, predicted to the byte without running it.
+
+It holds for `uv pip install` of uv 0.12 and 0.13 with UV_NO_INSTALLER_METADATA=1, into a POSIX virtual environment
+whose interpreter is <prefix>/bin/python; tests/integration/test_static_audit.py compares it with the installed uv.
+
+The digest of a member is the one in the wheel's own RECORD. The wheel's sha256 was verified when it was fetched, so
+its RECORD is what the publisher wrote; were a member to contradict it, the audit inside the image would say so. Only
+members that RECORD gives no sha256 for are read and hashed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from posixpath import relpath
+from zipfile import BadZipFile, ZipFile
+
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from envgen.errors import SmokeError
+from envgen.smoke.uv_record import Row, complete, render, row_of
+from envgen.smoke.uv_scripts import Layout, launchers, with_shebang
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstalledFile:
+    """One file; `path` is relative to the prefix."""
+
+    path: str
+    sha256: str
+    executable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstalledWheel:
+    """Everything that one wheel brings; `directories` are those that the wheel names itself, possibly empty ones."""
+
+    name: str
+    version: str
+    files: tuple[InstalledFile, ...]
+    directories: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wheel:
+    """An open wheel; `rows` has the line of RECORD for each member, `launchers` the content of each launcher."""
+
+    archive: ZipFile
+    name: str
+    dist_info: str
+    rows: Mapping[str, Row]
+    launchers: Mapping[str, bytes]
+
+    @property
+    def data(self) -> str:
+        return self.dist_info.removesuffix(".dist-info") + ".data/"
+
+    @property
+    def record(self) -> str:
+        return f"{self.dist_info}/RECORD"
+
+
+def install(path: Path, layout: Layout) -> InstalledWheel:
+    """Return what uv makes of the wheel at `path`; raise SmokeError for a file that is no wheel."""
+    try:
+        name, version, _, _ = parse_wheel_filename(path.name)
+        with ZipFile(path) as archive:
+            wheel = _open(archive, name, layout)
+            return InstalledWheel(
+                name=name, version=str(version), files=_files(wheel, layout), directories=_directories(wheel, layout)
+            )
+    except (InvalidWheelFilename, BadZipFile, UnicodeDecodeError) as error:
+        raise SmokeError(path.name, f"not a wheel: {error}") from error
+
+
+def _open(archive: ZipFile, name: str, layout: Layout) -> _Wheel:
+    """Read what the installation of every other file depends on."""
+    sizes = {info.filename: info.file_size for info in archive.infolist() if not info.is_dir()}
+    records = [member for member in sizes if re.fullmatch(r"[^/]+\.dist-info/RECORD", member)]
+    if len(records) != 1:
+        raise BadZipFile(f"expected one .dist-info folder with a RECORD, found {len(records)}")
+    dist_info = records[0].removesuffix("/RECORD")
+    entry_points = f"{dist_info}/entry_points.txt"
+    return _Wheel(
+        archive=archive,
+        name=name,
+        dist_info=dist_info,
+        rows=complete(archive.read(records[0]).decode(), sizes, dist_info),
+        launchers=launchers(archive.read(entry_points).decode() if entry_points in sizes else "", layout),
+    )
+
+
+def _files(wheel: _Wheel, layout: Layout) -> tuple[InstalledFile, ...]:
+    """Return all files: members of the archive, launchers, and the RECORD that names them."""
+    files, rows = _members(wheel, layout)
+    for script, content in wheel.launchers.items():
+        target = f"bin/{script}"
+        rows.append(row_of(relpath(target, layout.site_packages), content))
+        files.append(InstalledFile(path=target, sha256=_sha256(content), executable=True))
+    record = InstalledFile(
+        path=f"{layout.site_packages}/{wheel.record}", sha256=_sha256(render(rows)), executable=False
+    )
+    return (*files, record)
+
+
+def _members(wheel: _Wheel, layout: Layout) -> tuple[list[InstalledFile], list[Row]]:
+    """Return the files that come out of the archive, but for RECORD, and the lines that RECORD then has for them."""
+    files: list[InstalledFile] = []
+    rows = dict(wheel.rows)
+    for info in wheel.archive.infolist():
+        target = None if info.is_dir() or info.filename == wheel.record else _target(info.filename, wheel, layout)
+        if target is None:
+            continue
+        row = wheel.rows.get(info.filename)
+        script = info.filename.startswith(f"{wheel.data}scripts/")
+        content = with_shebang(wheel.archive.read(info), layout) if script else None
+        recorded = row.sha256 if row is not None and content is None else None
+        sha256 = recorded or _sha256(wheel.archive.read(info) if content is None else content)
+        executable = script or bool(info.external_attr >> 16 & 0o111)
+        files.append(InstalledFile(path=target, sha256=sha256, executable=executable))
+        if row is not None and info.filename.startswith(wheel.data):
+            moved = relpath(target, layout.site_packages)
+            rows[info.filename] = replace(row, path=moved) if content is None else row_of(moved, content)
+    return files, list(rows.values())
+
+
+def _directories(wheel: _Wheel, layout: Layout) -> tuple[str, ...]:
+    members = (info.filename for info in wheel.archive.infolist() if info.is_dir())
+    targets = (_target(member, wheel, layout) for member in members)
+    return tuple(target.rstrip("/") for target in targets if target)
+
+
+def _target(member: str, wheel: _Wheel, layout: Layout) -> str | None:
+    """Return where a member goes, relative to the prefix, or None when it is not installed."""
+    if not member.startswith(wheel.data):
+        return f"{layout.site_packages}/{member}"
+    scheme, _, rest = member.removeprefix(wheel.data).partition("/")
+    folders = {
+        "purelib": f"{layout.site_packages}/",
+        "platlib": f"{layout.site_packages}/",
+        "headers": f"include/site/python{layout.python}/{wheel.name}/",
+        "scripts": "bin/",
+        "data": "",
+    }
+    # A script of the same name as an entry point gives way to the launcher.
+    if not rest or (scheme == "scripts" and re.sub(r"(\.exe|-script\.py|\.pya)$", "", rest) in wheel.launchers):
+        return None
+    if scheme not in folders:
+        raise BadZipFile(f"unexpected {wheel.data}{scheme} (expected one of {', '.join(folders)})")
+    return folders[scheme] + rest
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

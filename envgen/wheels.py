@@ -1,0 +1,227 @@
+"""The wheel store: content-addressed, verified on the way in and on the way out, shared by all profiles and processes.
+
+    <cache>/wheels/<sha256>/<file name>       a whole, verified wheel
+    <cache>/wheels/<sha256>/METADATA          its core metadata, read from it once
+    <cache>/wheels/.partial/                  what is on its way; nothing in here is ever taken for whole
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+from filelock import FileLock
+
+from envgen.errors import DiskFullError, ResolutionError, VerificationError
+from envgen.index import IndexClient, IndexFile, unavailable
+from envgen.lock import Wheel
+
+CHUNK = 1 << 20
+"""Bytes read at a time."""
+
+Advance = Callable[[int], None]
+"""Told of each number of bytes that has arrived."""
+
+
+class WheelStore:
+    """The store in one folder; any number of processes may use it at once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def path(self, sha256: str, file: str) -> Path:
+        """Where the wheel is, or would be."""
+        return self._root / sha256 / file
+
+    def missing(self, wheels: Sequence[Wheel]) -> tuple[Wheel, ...]:
+        """Those of `wheels` that would have to be fetched."""
+        return tuple(wheel for wheel in wheels if not self.path(wheel.sha256, wheel.file).is_file())
+
+    def fetch(self, wheels: Sequence[Wheel], client: IndexClient, advance: Advance = lambda _count: None) -> None:
+        """Fetches what is missing of `wheels`, several at a time, each verified by its sha256.
+
+        Raises VerificationError for wrong content, ResolutionError when an index has the wheel no more,
+        IndexUnavailableError when it does not answer, and DiskFullError.
+        """
+        missing = self.missing(wheels)
+        check_space(self._root, sum(wheel.size for wheel in missing), "the wheels that are missing in the store")
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            futures = [pool.submit(self._fetch_one, wheel, client, advance) for wheel in missing]
+            try:
+                for future in futures:
+                    future.result()
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+
+    def _fetch_one(self, wheel: Wheel, client: IndexClient, advance: Advance) -> None:
+        found = [file for file in client.files(wheel.index, wheel.name) if file.filename == wheel.file]
+        if not found:
+            where = f"index {wheel.index} ({client.location(wheel.index)})"
+            raise ResolutionError(where, f"{wheel.file} is not there any more", hint="lock again: envgen lock PROFILE")
+        self.add(found[0], wheel.index, wheel.sha256, client, advance)
+
+    def add(
+        self, file: IndexFile, index: str, sha256: str, client: IndexClient, advance: Advance = lambda _count: None
+    ) -> tuple[Path, str]:
+        """The path and sha256 of `file`, fetched unless it is here; an empty `sha256` takes the file at its word.
+
+        The latter is for an index that publishes no digests, while locking. Raises as `fetch` does.
+        """
+        self._root.mkdir(parents=True, exist_ok=True)
+        partial = self._root / ".partial"
+        partial.mkdir(exist_ok=True)
+        # One process fetches a wheel, the others wait for it; the lock goes when its holder does.
+        with FileLock(partial / f"{sha256 or file.filename}.lock"):
+            if sha256 and self.path(sha256, file.filename).is_file():
+                return self.path(sha256, file.filename), sha256
+            descriptor, name = tempfile.mkstemp(dir=partial)
+            try:
+                with os.fdopen(descriptor, "wb") as stream:
+                    found = _receive(file, index, client, stream.write, advance)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                if sha256 and found != sha256:
+                    raise VerificationError(
+                        file.filename, f"found sha256 {found}, expected {sha256}",
+                        hint=f"the index {index} or its mirror serves another file than the one that was locked",
+                    )  # fmt: skip
+                return self._keep(Path(name), file.filename, found), found
+            except OSError as error:
+                raise _disk_error(error, self._root) from error
+            finally:
+                Path(name).unlink(missing_ok=True)
+
+    def _keep(self, arrived: Path, filename: str, sha256: str) -> Path:
+        path = self.path(sha256, filename)
+        path.parent.mkdir(exist_ok=True)
+        arrived.chmod(0o644)
+        arrived.replace(path)
+        return path
+
+    def verify(self, wheels: Sequence[Wheel]) -> None:
+        """Reads all of `wheels` again; one that is damaged is taken out of the store.
+
+        Raises VerificationError, also for a wheel that is not here.
+        """
+        for wheel in wheels:
+            path = self.path(wheel.sha256, wheel.file)
+            if not path.is_file():
+                raise VerificationError(str(path), "missing in the wheel store", hint="run: envgen build PROFILE")
+            found = sha256_of(path)
+            if found != wheel.sha256:
+                path.unlink()
+                problem = f"found sha256 {found}, expected {wheel.sha256}: damaged, and taken out of the store"
+                raise VerificationError(str(path), problem, hint="run the command again to fetch it anew")
+
+    @contextmanager
+    def lend(self, groups: dict[str, Sequence[Wheel]]) -> Iterator[dict[str, Path]]:
+        """A folder for each group with its verified wheels in it, for as long as the context lasts.
+
+        They are hard links, so that lending gigabytes costs nothing. Raises VerificationError.
+        """
+        view = Path(tempfile.mkdtemp(dir=self._root / ".partial", prefix="view-"))
+        try:
+            folders = {}
+            for group, wheels in groups.items():
+                self.verify(wheels)
+                folders[group] = view / group
+                folders[group].mkdir()
+                for wheel in wheels:
+                    os.link(self.path(wheel.sha256, wheel.file), folders[group] / wheel.file)
+            yield folders
+        finally:
+            shutil.rmtree(view, ignore_errors=True)
+
+    def metadata(self, file: IndexFile, index: str, client: IndexClient) -> bytes:
+        """The core metadata of the wheel `file` (which has its sha256): from the store, the index, or the wheel itself."""
+        kept = self._root / file.sha256 / "METADATA"
+        if kept.is_file():
+            return kept.read_bytes()
+        wheel = self.path(file.sha256, file.filename)
+        content = None if wheel.is_file() else client.metadata(file, index)
+        if content is None:
+            wheel, _ = self.add(file, index, file.sha256, client)
+            content = _read_metadata(wheel)
+        self._keep_bytes(kept, content)
+        return content
+
+    def metadata_of(self, wheel: Wheel) -> bytes:
+        """The core metadata of a wheel that is in the store."""
+        return _read_metadata(self.path(wheel.sha256, wheel.file))
+
+    def _keep_bytes(self, path: Path, content: bytes) -> None:
+        partial = self._root / ".partial"
+        partial.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=partial, delete=False) as stream:
+            stream.write(content)
+        Path(stream.name).replace(path)
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of the file at `path`, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def check_space(folder: Path, needed: int, what: str) -> None:
+    """Raises DiskFullError unless `needed` bytes, and a little more, are free where `folder` is or will be."""
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    free = shutil.disk_usage(existing).free
+    if needed and free < needed + (16 << 20):
+        raise DiskFullError(
+            str(existing), f"{free / 1e9:.1f} GB free, expected at least {needed / 1e9:.1f} GB for {what}",
+            hint="make room, or set ENVGEN_CACHE to a folder on a larger disk",
+        )  # fmt: skip
+
+
+def _receive(file: IndexFile, index: str, client: IndexClient, write: Callable[[bytes], int], advance: Advance) -> str:
+    """Streams `file` to `write` and gives its sha256 (hex)."""
+    digest = hashlib.sha256()
+    for chunk in _chunks(file, index, client):
+        digest.update(chunk)
+        write(chunk)
+        advance(len(chunk))
+    return digest.hexdigest()
+
+
+def _chunks(file: IndexFile, index: str, client: IndexClient) -> Iterator[bytes]:
+    if file.url.startswith("file:"):
+        folder = client.folder(index)
+        assert folder is not None
+        with (folder / file.filename).open("rb") as stream:
+            while chunk := stream.read(CHUNK):
+                yield chunk
+        return
+    with client.get(file.url, index, stream=True) as response:
+        if response.status_code != 200:
+            raise unavailable(file.url, OSError(f"status {response.status_code} for {file.filename}"))
+        try:
+            yield from response.iter_content(CHUNK)
+        except requests.RequestException as error:
+            raise unavailable(file.url, error) from error
+
+
+def _read_metadata(wheel: Path) -> bytes:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            # Only the one at the top: a vendored wheel may lie deeper.
+            name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA") and name.count("/") == 1)
+            return archive.read(name)
+    except (zipfile.BadZipFile, StopIteration) as error:
+        raise VerificationError(str(wheel), "not a wheel: no METADATA in it") from error
+
+
+def _disk_error(error: OSError, root: Path) -> Exception:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = "make room, or set ENVGEN_CACHE to a folder on a larger disk"
+        return DiskFullError(str(root), "the disk is full; what was being written is removed", hint=hint)
+    return DiskFullError(str(root), f"the wheel store can't be written: {error.strerror or error}", hint="set ENVGEN_CACHE")
