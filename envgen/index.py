@@ -6,9 +6,11 @@ Both forms of the simple repository API are read (PEP 503 and 691), with upload 
 
 import datetime as dt
 import hashlib
+import re
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from html.parser import HTMLParser
+from html import unescape
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
@@ -21,6 +23,8 @@ from envgen.settings import Settings, mirror_of
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 CONNECTIONS = 16
+_ANCHOR = re.compile(r"""<a\s((?:[^>"']|"[^"]*"|'[^']*')*)>""", re.IGNORECASE)
+_ATTRIBUTE = re.compile(r"""([\w-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _TIMEOUT = (10.0, 60.0)
 _RETRY_ON = (429, 500, 502, 503, 504)
 
@@ -48,6 +52,8 @@ class IndexClient:
         self._settings = settings
         self._urls = urls
         self._session = _session(settings)
+        self._guard = threading.Lock()
+        self._locks: dict[tuple[str, str], threading.Lock] = {}
         self._pages: dict[tuple[str, str], tuple[IndexFile, ...]] = {}
 
     def location(self, index: str) -> str:
@@ -70,10 +76,14 @@ class IndexClient:
         Raises IndexUnavailableError when the index gives no usable answer after a few tries.
         """
         key = (index, package)
-        if key not in self._pages:
-            folder = self.folder(index)
-            found = _folder_files(folder, package) if folder else self._page(index, package)
-            self._pages[key] = tuple(found)
+        # Several targets ask for the same page at the same time: one asks the index, the others wait for it.
+        with self._guard:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            if key not in self._pages:
+                folder = self.folder(index)
+                found = _folder_files(folder, package) if folder else self._page(index, package)
+                self._pages[key] = tuple(found)
         return self._pages[key]
 
     def _page(self, index: str, package: str) -> Iterator[IndexFile]:
@@ -191,36 +201,17 @@ def _json_file(entry: Mapping[str, object], url: str) -> IndexFile:
 
 
 def _html_files(text: str, url: str) -> Iterator[IndexFile]:
-    parser = _PageParser(url)
-    parser.feed(text)
-    return iter(parser.found)
-
-
-class _PageParser(HTMLParser):
-    """Collects the anchors of a PEP 503 page."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__()
-        self.found: list[IndexFile] = []
-        self._url = url
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        href = values.get("href")
-        if tag == "base" and href:
-            self._url = urljoin(self._url, href)
-        if tag != "a" or not href:
-            return
-        target, fragment = urldefrag(urljoin(self._url, href))
+    """The anchors of a PEP 503 page; a full HTML parser takes seconds for the page of a package with many releases."""
+    for anchor in _ANCHOR.finditer(text):
+        values = {name.lower(): unescape(double or single) for name, double, single in _ATTRIBUTE.findall(anchor[1])}
+        target, fragment = urldefrag(urljoin(url, values.get("href", "")))
         uploaded = values.get("data-upload-time")
-        self.found.append(
-            IndexFile(
-                filename=unquote(urlsplit(target).path.rpartition("/")[2]),
-                url=target,
-                sha256=fragment.removeprefix("sha256=") if fragment.startswith("sha256=") else "",
-                uploaded=_instant(uploaded) if uploaded else None,
-                yanked="data-yanked" in values,
-            )
+        yield IndexFile(
+            filename=unquote(urlsplit(target).path.rpartition("/")[2]),
+            url=target,
+            sha256=fragment.removeprefix("sha256=") if fragment.startswith("sha256=") else "",
+            uploaded=_instant(uploaded) if uploaded else None,
+            yanked="data-yanked" in values,
         )
 
 

@@ -13,7 +13,7 @@ from envgen.engine import BuildOrder, Engine, EngineInfo, Image, RunOrder
 from envgen.errors import BuildError, EngineError, ResolutionError, SmokeError, StaleLockError, UsageError
 from envgen.evidence import demands_of
 from envgen.index import IndexClient
-from envgen.lock import Lock, Wheel, digest_of, dump_lock
+from envgen.lock import Lock, Package, Wheel, digest_of, dump_lock
 from envgen.profile import Profile
 from envgen.render import INSTALLER_GROUP, groups_of, render_dockerfile
 from envgen.reporter import Reporter
@@ -21,6 +21,7 @@ from envgen.select import Chosen
 from envgen.settings import Settings, mirrored_base
 from envgen.target import Target
 from envgen.wheels import WheelStore, check_space
+from envgen.why import Held, Scene, held_back
 
 DISK_PER_WHEEL_BYTE = 5
 """What a build takes of the engine's disk for each byte of wheels: contexts, unpacked files, byte code and blobs."""
@@ -136,6 +137,14 @@ def checked_lock(work: Workspace, profile: Profile, target: Target) -> Lock:
     lock, folder = locking.read_lock(work.catalog, profile, target)
     work.reporter.step(f"lock: {work.catalog.label(folder / LOCK_FILE)} ({digest_of(dump_lock(lock))[:19]}), {len(lock.packages)} packages")
     return lock
+
+
+def why(work: Workspace, profile: Profile, lock: Lock, target: Target, package: Package) -> tuple[Held, ...]:
+    """What holds back the newer releases of `package`. Raises IndexUnavailableError."""
+    bounds = work.catalog.bounds(profile)
+    client = work.client({index.name: index.url for index in profile.indexes})
+    query = locking.query_for(profile, bounds, target)
+    return held_back(package, Scene(lock=lock, query=query, bounds=bounds, client=client, store=work.store))
 
 
 def image_target(profile: Profile, slug: str) -> Target:

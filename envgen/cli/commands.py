@@ -4,18 +4,22 @@ import argparse
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+
+from packaging.utils import canonicalize_name
 
 from envgen import pipeline
 from envgen.catalog import Catalog
 from envgen.cli import show
 from envgen.engine.docker import DockerEngine
-from envgen.errors import SmokeError, UsageError
-from envgen.pipeline import BuildOptions, Built, Workspace
+from envgen.errors import IndexUnavailableError, SmokeError, UsageError
+from envgen.pipeline import BuildOptions, Built, Workspace, Written
 from envgen.profile import Profile
-from envgen.settings import read_settings
+from envgen.schema import suggestion
+from envgen.settings import mirrored_base, read_settings
 from envgen.target import Target
+from envgen.why import Held
 
 
 def run(options: argparse.Namespace) -> int:
@@ -46,15 +50,24 @@ def _lock(options: argparse.Namespace, work: Workspace) -> int:
             pipeline.check_locks(work, profile, targets)
             rows += [{"profile": profile.name, "target": target.slug, "status": "up to date"} for target in targets]
         else:
-            for written in pipeline.write_locks(work, profile, targets, options.resolver):
-                status = "written" if written.changed else "unchanged"
-                label = work.catalog.label(written.folder)
-                rows.append({"profile": profile.name, "target": written.target.slug, "status": status, "folder": label})
+            rows += _rows(work, profile, pipeline.write_locks(work, profile, targets, options.resolver))
     if options.json:
         print(json.dumps(rows, indent=2))
     else:
         show.lock_rows(rows)
     return 0
+
+
+def _rows(work: Workspace, profile: Profile, locks: Sequence[Written]) -> list[dict[str, str]]:
+    return [
+        {
+            "profile": profile.name,
+            "target": lock.target.slug,
+            "status": "written" if lock.changed else "unchanged",
+            "folder": work.catalog.label(lock.folder),
+        }
+        for lock in locks
+    ]
 
 
 def _targets(profile: Profile, slug: str) -> Sequence[Target]:
@@ -66,11 +79,52 @@ def _targets(profile: Profile, slug: str) -> Sequence[Target]:
 
 
 def _update(options: argparse.Namespace, work: Workspace) -> int:
-    raise UsageError("update", "not there yet")
+    from envgen import update
+
+    if not options.as_of and not options.base:
+        raise UsageError("update", "nothing to move", hint="give --as-of DATE (with --package NAME for one package), or --base")
+    if options.package and not options.as_of:
+        raise UsageError("--package", "needs a date", hint=f"add --as-of DATE, as in --package {options.package} --as-of 2026-11-01")
+    path = update.profile_path(work.catalog, options.profile)
+    profile = work.catalog.profile(options.profile)
+    if options.as_of:
+        update.move_date(path, update.parse_day(options.as_of), canonicalize_name(options.package or ""))
+        work.reporter.step(f"{work.catalog.label(path)}: as_of {'of ' + options.package if options.package else ''} is {options.as_of}")
+    if options.base:
+        engine = DockerEngine(work.settings)
+        for python in profile.pythons:
+            if python.base:
+                base = engine.base(mirrored_base(work.settings, python.base))
+                base = replace(base, pinned=f"{python.base.partition('@')[0]}@{base.pinned.partition('@')[2]}")
+                update.move_base(path, profile, python.version, base)
+                said = f"Python {base.python}" if base.python else "it does not say which Python it has: `full` stays"
+                work.reporter.step(f"{work.catalog.label(path)}: base of Python {python.version} is {base.pinned} ({said})")
+    if options.no_lock:
+        return 0
+    moved = work.catalog.profile(options.profile)
+    written = pipeline.write_locks(work, moved, moved.targets(), "uv")
+    show.lock_rows(_rows(work, moved, written))
+    return 0
 
 
 def _why(options: argparse.Namespace, work: Workspace) -> int:
-    raise UsageError("why", "not there yet")
+    profile = work.catalog.profile(options.profile)
+    target = _targets(profile, options.target)[0]
+    lock = pipeline.checked_lock(work, profile, target)
+    package = lock.package(canonicalize_name(options.package))
+    if package is None:
+        names = tuple(found.wheel.name for found in lock.packages)
+        raise UsageError(options.package, f"is not in the lock of {profile.name} for {target.slug}", hint=suggestion(options.package, names))
+    try:
+        held: tuple[Held, ...] | None = pipeline.why(work, profile, lock, target, package)
+        reason = ""
+    except IndexUnavailableError as error:
+        held, reason = None, str(error)
+    if options.json:
+        print(json.dumps({**asdict(package), "held_back": held and [asdict(entry) for entry in held], "not_asked": reason}, indent=2, default=str))
+    else:
+        show.why(package, held, reason)
+    return 0
 
 
 def _build(options: argparse.Namespace, work: Workspace) -> int:

@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
+from envgen.lock import Package
 from envgen.pipeline import Estimate
 from envgen.smoke.report import FAILED, NOT_RUN, PASSED, SmokeReport
+from envgen.why import Held
 
 MARKS = {PASSED: "ok", FAILED: "FAILED", NOT_RUN: "not run"}
 
@@ -129,3 +131,23 @@ def report(found: SmokeReport) -> None:
             print(" " * len(line) + text)
     print()
     print(f"smoke {found.profile}: {'FAILED' if found.failed else 'passed' if found.passed else 'INCOMPLETE'} ({found.headline()})")
+
+
+def why(package: Package, held: Sequence[Held] | None, reason: str) -> None:
+    """Who asked for a package, which documented bounds hold it, and what holds back newer versions."""
+    wheel = package.wheel
+    uploaded = f"uploaded {wheel.uploaded:%Y-%m-%d}" if wheel.uploaded else "upload time not published"
+    print(f"{wheel.name} {wheel.version} (from index {wheel.index}, {uploaded}, layer {package.layer})")
+    print("\nasked for by")
+    for demand in package.demands:
+        print(f"  {demand.name:<20} {'any version' if demand.requirement == '*' else demand.requirement}")
+    print("\nheld by the documented bounds" if package.bounds else "\nno documented bound holds it")
+    for bound in package.bounds:
+        print(f"  {bound.requirement:<20} {bound.source} (set {bound.set_name})")
+    if held is None:
+        print(f"\nnewer versions: NOT ASKED: {reason}")
+        return
+    print("\nnewer versions" if held else "\nnewer versions: the index has none")
+    for entry in held:
+        span = entry.first if entry.first == entry.last else f"{entry.first} to {entry.last}"
+        print(f"  {span:<20} {entry.reason}")

@@ -30,6 +30,14 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """A base image as its registry has it now: pinned as NAME:TAG@DIGEST, and its full Python (empty: it does not say)."""
+
+    pinned: str
+    python: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOrder:
     """What is to be built: a Dockerfile with its named contexts, build arguments and labels, under a tag."""
 
@@ -80,6 +88,10 @@ class Engine(Protocol):
 
     def image(self, name: str) -> Image | None:
         """The image of that name, tag or digest in the store; None where there is none."""
+        ...
+
+    def base(self, reference: str) -> Base:
+        """What the tag of `reference` stands for in its registry today; a digest in it is left out of account."""
         ...
 
     def run(self, order: RunOrder, on_line: Line) -> RunResult:

@@ -11,7 +11,7 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
-from envgen.engine import BuildOrder, EngineInfo, Image, Line, RunOrder, RunResult
+from envgen.engine import Base, BuildOrder, EngineInfo, Image, Line, RunOrder, RunResult
 from envgen.errors import BuildError, EngineError
 from envgen.process import Finished, run
 from envgen.render import EPOCH
@@ -107,6 +107,16 @@ class DockerEngine:
         # In containerd's store the id of an image is the digest of its manifest, or of its index.
         return Image(name=name, digest=found.id, size=int(found.attrs["Size"]), labels=dict(found.labels or {}))
 
+    def base(self, reference: str) -> Base:
+        tagged = reference.partition("@")[0]
+        found = self._call("buildx", "imagetools", "inspect", tagged, "--format", "{{json .}}")
+        if found.code != 0:
+            reason = found.stderr.strip().splitlines()[-1:] or ["no output"]
+            hint = "is the tag still there? check the network and `docker login`"
+            raise EngineError(tagged, f"its registry gives no answer: {reason[0].removeprefix('ERROR: ')}", hint=hint)
+        answer = json.loads(found.stdout)
+        return Base(pinned=f"{tagged}@{answer['manifest']['digest']}", python=_python_of(answer.get("image")))
+
     def run(self, order: RunOrder, on_line: Line) -> RunResult:
         from docker.errors import APIError
 
@@ -163,6 +173,16 @@ class DockerEngine:
         if not self._program:
             raise EngineError("docker", "no docker command on PATH", hint="install the Docker CLI with buildx (docker-cli, docker-buildx)")
         return run([self._program, *arguments], env=self._env, on_line=on_line)
+
+
+def _python_of(image: object) -> str:
+    """The PYTHON_VERSION that an image's configuration sets; for several platforms they must agree."""
+    if not isinstance(image, dict):
+        return ""
+    configs = [image] if "config" in image else [value for value in image.values() if isinstance(value, dict)]
+    pairs = [str(pair).partition("=") for config in configs for pair in config.get("config", {}).get("Env") or []]
+    versions = {value for name, _, value in pairs if name == "PYTHON_VERSION"}
+    return versions.pop() if len(versions) == 1 else ""
 
 
 def _find_docker(path: str) -> str:

@@ -48,9 +48,7 @@ class ExpectedTree:
             "prefix": self.prefix,
             "python": self.python,
             "site_packages": self.site_packages,
-            "files": {
-                path: {"sha256": list(file.sha256), "executable": file.executable} for path, file in self.files.items()
-            },
+            "files": {path: {"sha256": list(file.sha256), "executable": file.executable} for path, file in self.files.items()},
             "directories": list(self.directories),
             "distributions": dict(self.distributions),
         }
@@ -66,9 +64,7 @@ def expected_tree(wheels: Sequence[Path], *, python: str, prefix: str = "/opt/ve
     distributions: dict[str, str] = {}
     for wheel in installed:
         if wheel.name in distributions:
-            raise SmokeError(
-                wheel.name, f"two wheels of it, {distributions[wheel.name]} and {wheel.version} (expected one)"
-            )
+            raise SmokeError(wheel.name, f"two wheels of it, {distributions[wheel.name]} and {wheel.version} (expected one)")
         distributions[wheel.name] = wheel.version
     return ExpectedTree(
         prefix=prefix,

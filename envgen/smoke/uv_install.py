@@ -1,6 +1,6 @@
 """What uv makes of one wheel: every file it writes, predicted to the byte without running it.
 
-It holds for `uv pip install` of uv 0.12 and 0.13 with UV_NO_INSTALLER_METADATA=1, into a POSIX virtual environment
+It holds for `uv pip install` of uv 0.12.24 to 0.13.9 with UV_NO_INSTALLER_METADATA=1, into a POSIX virtual environment
 whose interpreter is <prefix>/bin/python; tests/integration/test_static_audit.py compares it with the installed uv.
 
 The digest of a member is the one in the wheel's own RECORD. The wheel's sha256 was verified when it was fetched, so
@@ -69,9 +69,7 @@ def install(path: Path, layout: Layout) -> InstalledWheel:
         name, version, _, _ = parse_wheel_filename(path.name)
         with ZipFile(path) as archive:
             wheel = _open(archive, name, layout)
-            return InstalledWheel(
-                name=name, version=str(version), files=_files(wheel, layout), directories=_directories(wheel, layout)
-            )
+            return InstalledWheel(name=name, version=str(version), files=_files(wheel, layout), directories=_directories(wheel, layout))
     except (InvalidWheelFilename, BadZipFile, UnicodeDecodeError) as error:
         raise SmokeError(path.name, f"not a wheel: {error}") from error
 
@@ -100,9 +98,7 @@ def _files(wheel: _Wheel, layout: Layout) -> tuple[InstalledFile, ...]:
         target = f"bin/{script}"
         rows.append(row_of(relpath(target, layout.site_packages), content))
         files.append(InstalledFile(path=target, sha256=_sha256(content), executable=True))
-    record = InstalledFile(
-        path=f"{layout.site_packages}/{wheel.record}", sha256=_sha256(render(rows)), executable=False
-    )
+    record = InstalledFile(path=f"{layout.site_packages}/{wheel.record}", sha256=_sha256(render(rows)), executable=False)
     return (*files, record)
 
 

@@ -26,13 +26,15 @@ SETTINGS: dict[str, object] = {
     "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"],
     "Cmd": ["python3.11"],
 }
-# What a slim base does without, and what names this machine: its host name, name server and package mirror.
+# What a slim base does without, and what names this machine (its host name, name server and package mirror) or differs
+# by the version of mmdebstrap.
 UNWANTED = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*", "/usr/share/info/*")
 MACHINE_FILES = (
     "etc/hostname",
     "etc/resolv.conf",
     "etc/apt/apt.conf.d/99mmdebstrap",
     "etc/apt/sources.list.d/*",
+    "var/lib/apt/extended_states",
     "var/lib/apt/lists/lock",
     "var/cache/apt/archives/lock",
     "var/cache/debconf/*-old",

@@ -80,9 +80,7 @@ def save_tokenizer(folder: Path) -> None:
     )
     tokenizer.train_from_iterator([TEXT], trainer)
     begin = (BEGIN, tokenizer.token_to_id(BEGIN))
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{BEGIN} $A", pair=f"{BEGIN} $A {BEGIN} $B", special_tokens=[begin]
-    )
+    tokenizer.post_processor = processors.TemplateProcessing(single=f"{BEGIN} $A", pair=f"{BEGIN} $A {BEGIN} $B", special_tokens=[begin])
     tokenizer.save(str(folder / "tokenizer.json"))
     write_json(
         folder / "tokenizer_config.json",
@@ -192,9 +190,7 @@ def complete(folder: Path, prompt_ids: list[int], quantization: dict[str, object
 
     config = BitsAndBytesConfig(**quantization) if quantization else None
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, quantization_config=config)
-    answer = model.generate(
-        torch.tensor([prompt_ids]), do_sample=False, return_dict_in_generate=True, output_logits=True
-    )
+    answer = model.generate(torch.tensor([prompt_ids]), do_sample=False, return_dict_in_generate=True, output_logits=True)
     best = torch.stack(answer.logits).float().topk(2).values  # (tokens, 1, 2)
     return answer.sequences[0, len(prompt_ids) :].tolist(), float((best[..., 0] - best[..., 1]).min())
 

@@ -63,7 +63,7 @@ def _checks(phase: str, job: harness.Job) -> harness.Checks:
 def _raise(failure: Exception) -> harness.Check:
     """Return a check that fails as `failure` did."""
 
-    def check(job: harness.Job) -> str:
+    def check(_job: harness.Job) -> str:
         raise failure
 
     return check

@@ -38,9 +38,7 @@ def complete(model: Any, subject: Subject) -> Completion:
     import torch
 
     batch = inputs(subject).to(_input_device(model))
-    answer = model.generate(
-        **batch, do_sample=False, max_new_tokens=NEW_TOKENS, return_dict_in_generate=True, output_logits=True
-    )
+    answer = model.generate(**batch, do_sample=False, max_new_tokens=NEW_TOKENS, return_dict_in_generate=True, output_logits=True)
     best = torch.stack(answer.logits).float().topk(2).values  # (tokens, 1, 2)
     tokens = answer.sequences[0, batch["input_ids"].shape[1] :].tolist()
     return Completion(

@@ -60,7 +60,7 @@ def _code_problem(found: bytes, code: CodeType) -> str | None:
     stream = io.BytesIO(found)
     stream.seek(_HEADER)
     try:
-        loaded = marshal.load(stream)
+        loaded = marshal.load(stream)  # noqa: S302 - it builds code and runs none; see workers for what it may do
     except Exception as error:
         return f"unreadable ({error})"
     if _canonical(loaded) != _canonical(code):

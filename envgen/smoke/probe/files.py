@@ -10,6 +10,7 @@ import os
 import platform
 import stat
 from collections import defaultdict
+from pathlib import Path
 
 import bytecode
 import harness
@@ -39,11 +40,9 @@ def distributions(job: harness.Job) -> str:
         raise harness.Failed(f"unexpected type {type(locked).__name__} (expected object) in the job at 'distributions'")
     expected = {versions.name(name): versions.normal(str(version)) for name, version in locked.items()}
     found: defaultdict[str, list[str]] = defaultdict(list)
-    site_packages = os.path.join(image.prefix, image.site_packages)
-    for folder in os.listdir(site_packages):
-        if folder.endswith(".dist-info"):
-            name, version = versions.of_dist_info(os.path.join(site_packages, folder))
-            found[name].append(version)
+    for folder in Path(image.prefix, image.site_packages).glob("*.dist-info"):
+        name, version = versions.of_dist_info(folder)
+        found[name].append(version)
     findings = [f"{name} {version}: missing" for name, version in expected.items() if name not in found]
     for name, present in found.items():
         if name not in expected:
@@ -57,10 +56,7 @@ def distributions(job: harness.Job) -> str:
 def files(job: harness.Job) -> str:
     """Every file that a wheel brings is there, with its content and its mode."""
     image = tree.of(job)
-    tasks = [
-        (os.path.join(image.prefix, path), tuple(file["sha256"]), file["executable"])
-        for path, file in image.files.items()
-    ]
+    tasks = [(f"{image.prefix}/{path}", tuple(file["sha256"]), file["executable"]) for path, file in image.files.items()]
     tree.report(workers.run(_file_problem, tasks))
     several = sum(len(file["sha256"]) > 1 for file in image.files.values())
     note = f"; {several} of them are in several wheels with different contents" if several else ""
@@ -79,7 +75,7 @@ def _file_problem(task: tuple[str, tuple[str, ...], bool | None]) -> str | None:
     if executable is not None and mode & 0o7111 != (0o111 if executable else 0):
         return f"{path}: mode {stat.S_IMODE(mode):o} (expected {'' if executable else 'not '}executable)"
     digest = hashlib.sha256()
-    with open(path, "rb", buffering=0) as file:
+    with Path(path).open("rb", buffering=0) as file:
         while block := file.read(_BLOCK):
             digest.update(block)
     return None if digest.hexdigest() in contents else f"{path}: sha256 {digest.hexdigest()} (expected {contents[0]})"
@@ -89,16 +85,14 @@ def byte_code(job: harness.Job) -> str:
     """Every source has the byte code that this Python makes of it, with an unchecked hash."""
     image = tree.of(job)
     pairs = [
-        (os.path.join(image.prefix, source), os.path.join(image.prefix, target))
+        (f"{image.prefix}/{source}", f"{image.prefix}/{target}")
         for source, target in image.sources.items()
-        if os.path.isfile(os.path.join(image.prefix, source))
+        if Path(image.prefix, source).is_file()
     ]
     found = workers.run(bytecode.examine, pairs)
     uncompilable = [text for text in found if text.startswith(bytecode.UNCOMPILABLE)]
     tree.report([text for text in found if not text.startswith(bytecode.UNCOMPILABLE)])
-    names = [
-        text.removeprefix(f"{bytecode.UNCOMPILABLE}{image.prefix}/{image.site_packages}/") for text in uncompilable
-    ]
+    names = [text.removeprefix(f"{bytecode.UNCOMPILABLE}{image.prefix}/{image.site_packages}/") for text in uncompilable]
     note = f"; {len(names)} can't be compiled and have none: {', '.join(names[:3])}" if names else ""
     return f"{len(pairs) - len(names)} sources compiled again, all equal{note}"
 
@@ -119,7 +113,7 @@ def foreign_files(job: harness.Job) -> str:
         if entry.is_directory:
             kind, known = "a folder", entry.path in known_folders
         elif entry.is_symlink:
-            kind, known = f"a link to {os.readlink(os.path.join(image.prefix, entry.path))}", entry.path in known_links
+            kind, known = f"a link to {Path(image.prefix, entry.path).readlink()}", entry.path in known_links
         elif entry.is_file:
             kind, known = "a file", entry.path in known_files
         if not known:

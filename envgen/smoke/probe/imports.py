@@ -38,7 +38,7 @@ def torch_build(job: harness.Job) -> str:
     return f"torch {found}, " + (f"CUDA {cuda}" if cuda else "no CUDA")
 
 
-def runtime_dependencies(job: harness.Job) -> str:
+def runtime_dependencies(_job: harness.Job) -> str:
     """The check that transformers makes of its dependencies when it is imported passes, for each of them by name."""
     # The import alone runs the check, and raises what it finds.
     checker = import_module("transformers.dependency_versions_check")
@@ -62,23 +62,17 @@ def one_cuda_copy(job: harness.Job) -> str:
     """No CUDA library is there twice; with a torch for CPUs, none is there at all."""
     copies: defaultdict[str, list[str]] = defaultdict(list)
     for path in _shared_libraries():
-        match = _CUDA_LIBRARY.fullmatch(os.path.basename(path))
+        match = _CUDA_LIBRARY.fullmatch(path.rpartition("/")[2])
         if match:
             copies[match["library"].lower()].append(path)
     torch = harness.optional_text(job, "torch") or ""
     if torch.endswith("+cpu") and copies:
         _report([f"{path}: a CUDA library beside torch {torch}" for paths in copies.values() for path in paths])
-    _report(
-        [
-            f"{library}: {len(paths)} copies: {', '.join(sorted(paths))}"
-            for library, paths in copies.items()
-            if len(paths) > 1
-        ]
-    )
+    _report([f"{library}: {len(paths)} copies: {', '.join(sorted(paths))}" for library, paths in copies.items() if len(paths) > 1])
     return f"{len(copies)} CUDA libraries, each once" if copies else "no CUDA library"
 
 
-def consistent_requirements(job: harness.Job) -> str:
+def consistent_requirements(_job: harness.Job) -> str:
     """What every installed distribution requires is there, in a version that it allows; extras asked for count too."""
     try:
         requirements = import_module("packaging.requirements")
@@ -130,7 +124,7 @@ def _shared_libraries() -> Iterator[str]:
         for folder, _, files in os.walk(site_packages):
             for file in files:
                 if ".so" in file:
-                    yield os.path.relpath(os.path.join(folder, file), site_packages)
+                    yield os.path.relpath(f"{folder}/{file}", site_packages)
 
 
 def _report(findings: list[str]) -> None:

@@ -21,9 +21,7 @@ def load_safetensors(job: Job) -> str:
         raise NotRun(f"there is no safetensors file in {subject.folder}")
     subjects.release()
     model, info = subjects.load(subject, use_safetensors=True, output_loading_info=True)
-    found = {
-        key: sorted(map(str, info.get(key) or ())) for key in ("missing_keys", "unexpected_keys", "mismatched_keys")
-    }
+    found = {key: sorted(map(str, info.get(key) or ())) for key in ("missing_keys", "unexpected_keys", "mismatched_keys")}
     tolerated = HEADS if subject.kind == ENCODER else ()
     wrong = {
         what: names
@@ -34,9 +32,7 @@ def load_safetensors(job: Job) -> str:
         raise Failed("; ".join(f"{what}: {some(names)}" for what, names in wrong.items()))
     unused = sum(map(len, found.values()))
     heads = f", {unused} weights of a head not matched" if unused else ""
-    return (
-        f"{type(model).__name__}, {model.num_parameters():,} parameters, {_short(model.dtype)}, {model.device}{heads}"
-    )
+    return f"{type(model).__name__}, {model.num_parameters():,} parameters, {_short(model.dtype)}, {model.device}{heads}"
 
 
 def load_bin(job: Job) -> str:

@@ -23,45 +23,41 @@ def folders(site_packages: str) -> set[str]:
 
 def problems(prefix: str, version: str) -> list[str]:
     """Return what is wrong with the skeleton at `prefix` for a full Python version."""
-    configuration = os.path.join(prefix, CONFIGURATION)
-    if not os.path.isfile(configuration) or os.path.islink(configuration):
+    configuration = Path(prefix) / CONFIGURATION
+    if not configuration.is_file() or configuration.is_symlink():
         return [f"{CONFIGURATION}: missing, or no file"]
     values = _read(configuration)
     found = _configuration_problems(values, prefix, version)
     for link, target in links(version).items():
-        path = os.path.join(prefix, link)
-        if not os.path.islink(path):
+        path = Path(prefix) / link
+        if not path.is_symlink():
             found.append(f"{link}: missing, or no symbolic link")
-        elif target is not None and os.readlink(path) != target:
-            found.append(f"{link}: leads to {os.readlink(path)} (expected {target})")
+        elif target is not None and str(path.readlink()) != target:
+            found.append(f"{link}: leads to {path.readlink()} (expected {target})")
         elif target is None:
             found += _interpreter_problems(link, path, values.get("home", ""), version)
     return found
 
 
-def _read(path: str) -> dict[str, str]:
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
+def _read(path: Path) -> dict[str, str]:
+    lines = path.read_text(encoding="utf-8").splitlines()
     pairs = (line.partition("=") for line in lines if line.strip())
     return {key.strip().lower(): value.strip() for key, _, value in pairs}
 
 
 def _configuration_problems(values: dict[str, str], prefix: str, version: str) -> list[str]:
     wanted = {"include-system-site-packages": "false", "version": version}
-    found = [
-        f"{CONFIGURATION}: {key} = {values.get(key)} (expected {value})"
-        for key, value in wanted.items()
-        if values.get(key) != value
-    ]
+    found = [f"{CONFIGURATION}: {key} = {values.get(key)} (expected {value})" for key, value in wanted.items() if values.get(key) != value]
     home = values.get("home", "")
-    if not os.path.isabs(home) or _is_inside(home, prefix):
+    if not Path(home).is_absolute() or _is_inside(home, prefix):
         found.append(f"{CONFIGURATION}: home = {home} (expected an absolute folder outside of {prefix})")
     unknown = sorted(set(values) - {"home", *wanted} - _OPTIONAL)
     return found + [f"{CONFIGURATION}: unexpected {key}" for key in unknown]
 
 
-def _interpreter_problems(link: str, path: str, home: str, version: str) -> list[str]:
+def _interpreter_problems(link: str, path: Path, home: str, version: str) -> list[str]:
     """Every link has to lead to the interpreter in `home`, which is also the one that runs this."""
-    expected = os.path.realpath(os.path.join(home, f"python{'.'.join(version.split('.')[:2])}"))
+    expected = os.path.realpath(f"{home}/python{'.'.join(version.split('.')[:2])}")
     actual = os.path.realpath(path)
     if actual != expected or not os.access(actual, os.X_OK):
         return [f"{link}: leads to {actual} (expected the executable {expected})"]

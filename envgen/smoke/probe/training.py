@@ -63,9 +63,7 @@ def _classifier(subject: Subject) -> tuple[Any, list[dict[str, Any]]]:
     model = getattr(transformers, HEAD).from_pretrained(
         str(subject.folder), num_labels=2, dtype="float32", ignore_mismatched_sizes=True, trust_remote_code=False
     )
-    return model, [
-        {**{name: values[row] for name, values in batch.items()}, "labels": row} for row in range(len(TEXTS))
-    ]
+    return model, [{**{name: values[row] for name, values in batch.items()}, "labels": row} for row in range(len(TEXTS))]
 
 
 def _loss(model: Any, rows: list[dict[str, Any]]) -> float:

@@ -28,9 +28,7 @@ class Tree:
     def sources(self) -> Mapping[str, str]:
         """The sources that the build compiles, each with its byte code; relative paths."""
         inside = f"{self.site_packages}/"
-        return {
-            path: cache_from_source(path) for path in self.files if path.startswith(inside) and path.endswith(".py")
-        }
+        return {path: cache_from_source(path) for path in self.files if path.startswith(inside) and path.endswith(".py")}
 
 
 @dataclass(frozen=True)
@@ -80,11 +78,11 @@ def walk(prefix: str) -> Iterator[Entry]:
     pending = [""]
     while pending:
         folder = pending.pop()
-        with os.scandir(os.path.join(prefix, folder)) as entries:
+        with os.scandir(f"{prefix}/{folder}") as entries:
             for found in entries:
-                entry = Entry(os.path.join(folder, found.name), found.stat(follow_symlinks=False))
+                entry = Entry(f"{folder}{found.name}", found.stat(follow_symlinks=False))
                 if entry.is_directory:
-                    pending.append(entry.path)
+                    pending.append(f"{entry.path}/")
                 yield entry
 
 

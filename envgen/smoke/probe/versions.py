@@ -38,10 +38,10 @@ def normal(text: str) -> str:
     return f"{epoch}{release}{pre}{post}{dev}" + (f"+{local}" if local else "")
 
 
-def of_dist_info(folder: str) -> tuple[str, str]:
+def of_dist_info(folder: Path) -> tuple[str, str]:
     """Return normalised name and version from the METADATA in a .dist-info folder."""
     try:
-        text = (Path(folder) / "METADATA").read_text(encoding="utf-8", errors="replace")
+        text = (folder / "METADATA").read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise harness.Failed(f"{folder}: no readable METADATA ({error.strerror})") from error
     found: dict[str, str] = {}

@@ -1,0 +1,76 @@
+"""Moving a profile on purpose: its file is edited, comments and layout stay, and nothing else has a memory."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from envgen.catalog import Catalog
+from envgen.engine import Base
+from envgen.errors import UsageError
+from envgen.profile import Profile
+
+
+def profile_path(catalog: Catalog, name: str) -> Path:
+    """The project's own file of the profile `name`. Raises UsageError for one that only comes with envgen."""
+    path = catalog.project / "profiles" / f"{name}.toml"
+    if not path.is_file():
+        problem = "comes with envgen and is not in this project, so there is no file here to edit"
+        raise UsageError(f"profile {name}", problem, hint=f'write a profile of your own with extends = "{name}" and update that')
+    return path
+
+
+def move_date(path: Path, day: dt.date, package: str) -> None:
+    """Sets `as_of` in the profile at `path`: its own, or that of `package` if one is named."""
+    document = _load(path)
+    if not package:
+        _set(document, "as_of", day)
+    else:
+        tables = document.setdefault("package", tomlkit.table(is_super_table=True))
+        _set(tables.setdefault(package, tomlkit.table()), "as_of", day)
+    _save(path, document)
+
+
+def move_base(path: Path, profile: Profile, version: str, base: Base) -> None:
+    """Sets base and full version of the Python `version` in the profile at `path`."""
+    document = _load(path)
+    pythons = document.setdefault("python", tomlkit.table(is_super_table=True))
+    table = pythons.setdefault(version, tomlkit.table())
+    _set(table, "base", base.pinned)
+    full = base.python or next(python.full for python in profile.pythons if python.version == version)
+    _set(table, "full", full)
+    _save(path, document)
+
+
+def parse_day(text: str) -> dt.date:
+    """A date such as 2026-11-01. Raises UsageError, also for a day that has not begun: the indexes would still change."""
+    try:
+        day = dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError("--as-of", f"found {text!r}, expected a date", hint="as in --as-of 2026-11-01") from error
+    today = dt.datetime.now(tz=dt.UTC).date()
+    if day > today:
+        problem = f"found {text}, which has not begun in UTC: what the indexes will have by then is not known"
+        raise UsageError("--as-of", problem, hint=f"use {today} or earlier")
+    return day
+
+
+def _set(table: Any, key: str, value: object) -> None:
+    """Replaces a value and keeps the comment behind it."""
+    item = tomlkit.item(value)
+    if key in table:
+        item.trivia.comment_ws = table.item(key).trivia.comment_ws
+        item.trivia.comment = table.item(key).trivia.comment
+    table[key] = item
+
+
+def _load(path: Path) -> Any:
+    return tomlkit.parse(path.read_text(encoding="utf-8"))
+
+
+def _save(path: Path, document: Any) -> None:
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_text(tomlkit.dumps(document), encoding="utf-8")
+    fresh.chmod(path.stat().st_mode & 0o777)
+    fresh.replace(path)

@@ -1,0 +1,108 @@
+"""Why a package is locked in its version, and what holds back each newer one."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from packaging.metadata import parse_email
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import Version
+
+from envgen.constraints import Bound
+from envgen.index import IndexClient, IndexFile
+from envgen.lock import Lock, Package
+from envgen.resolve import Query
+from envgen.select import best_wheel
+from envgen.wheels import WheelStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Newer versions, from `first` to `last`, that all are held back for one reason."""
+
+    first: str
+    last: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """Everything the reasons are drawn from."""
+
+    lock: Lock
+    query: Query
+    bounds: tuple[Bound, ...]
+    client: IndexClient
+    store: WheelStore
+
+
+def held_back(package: Package, scene: Scene) -> tuple[Held, ...]:
+    """What holds back each newer release of `package` that the index lists, oldest first.
+
+    Raises IndexUnavailableError when the index does not answer.
+    """
+    name = package.wheel.name
+    files = scene.client.files(package.wheel.index, name)
+    versions = sorted({version for file in files if (version := _version(file)) and version > Version(package.wheel.version)})
+    found: list[Held] = []
+    for version in versions:
+        if version.is_prerelease:
+            continue
+        reason = next(_reasons(package, version, files, scene))
+        if found and found[-1].reason == reason:
+            found[-1] = replace(found[-1], last=str(version))
+        else:
+            found.append(Held(first=str(version), last=str(version), reason=reason))
+    return tuple(found)
+
+
+def _version(file: IndexFile) -> Version | None:
+    try:
+        return parse_wheel_filename(file.filename)[1]
+    except InvalidWheelFilename:
+        return None
+
+
+def _reasons(package: Package, version: Version, files: Sequence[IndexFile], scene: Scene) -> Iterator[str]:
+    """The reasons against `version`, the hardest first; there is always one."""
+    name, query = package.wheel.name, scene.query
+    ours = [file for file in files if _version(file) == version]
+    if query.publishes_times(name):
+        days = [file.uploaded for file in ours if file.uploaded]
+        if days and min(days) >= query.cutoff(name):
+            yield f"uploaded after the profile's as_of, {query.cutoff(name):%Y-%m-%d}"
+    for bound in scene.bounds:
+        if bound.package == name and not SpecifierSet(bound.requirement).contains(version):
+            yield f"the documented bound on {name} is {bound.requirement} ({bound.source})"
+    for demand in package.demands:
+        if demand.requirement != "*" and not SpecifierSet(demand.requirement.rpartition("]")[2]).contains(version):
+            yield f"{demand.name} asks for {demand.requirement}"
+    ranks = {tag: rank for rank, tag in enumerate(query.target.wheel_tags())}
+    file = best_wheel(ours, version, ranks)
+    if file is None:
+        yield f"it has no wheel for {query.target.slug}"
+    elif file.yanked:
+        yield "it was yanked"
+    elif file.sha256:
+        yield from _own_wishes(file, package, scene)
+    yield "nothing found here forbids it: the resolver chose the older one for the sake of the whole"
+
+
+def _own_wishes(file: IndexFile, package: Package, scene: Scene) -> Iterator[str]:
+    """What the wheel `file` itself wants that can't be had."""
+    target = scene.query.target
+    metadata, _ = parse_email(scene.store.metadata(file, package.wheel.index, scene.client))
+    wanted = metadata.get("requires_python", "")
+    if wanted and not SpecifierSet(wanted).contains(target.python_full):
+        yield f"it wants Python {wanted}, the target has {target.python_full}"
+    for requirement in (Requirement(text) for text in metadata.get("requires_dist", [])):
+        if requirement.marker and not requirement.marker.evaluate(target.markers()):
+            continue
+        name = canonicalize_name(requirement.name)
+        for bound in scene.bounds:
+            if bound.package == name and (requirement.specifier & SpecifierSet(bound.requirement)).is_unsatisfiable():
+                yield f"it wants {name}{requirement.specifier}, but the documented bound is {bound.requirement} ({bound.source})"
+        locked = scene.lock.package(name)
+        if locked and not requirement.specifier.contains(locked.wheel.version, prereleases=True):
+            yield f"it wants {name}{requirement.specifier}, the lock has {locked.wheel.version}"
