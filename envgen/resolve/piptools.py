@@ -1,0 +1,95 @@
+"""The second resolver: pip-tools, which resolves with pip. It sees the indexes through a `view`, and nothing else."""
+
+import json
+import os
+import platform
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from envgen.errors import ResolutionError, UsageError
+from envgen.index import IndexClient
+from envgen.process import run
+from envgen.resolve import Query, Resolution, piptools_main
+from envgen.resolve.view import Sight, View, serve
+from envgen.settings import Settings
+from envgen.target import Target
+from envgen.wheels import WheelStore
+
+_PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)===?([^\s;]+)", re.MULTILINE)
+_SYSTEMS = {"linux": "linux", "darwin": "macos", "win32": "windows"}
+_MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+class PipToolsResolver:
+    """Resolves with the pip-tools and the pip that are installed beside envgen."""
+
+    name = "pip-tools"
+
+    def __init__(self, settings: Settings, client: IndexClient) -> None:
+        self._settings = settings
+        self._client = client
+        self._store = WheelStore(settings.wheels)
+
+    def resolve(self, query: Query) -> Resolution:
+        """Raises UsageError for a target that is not this machine's, and what the protocol says."""
+        _check_host(query.target)
+        sight = Sight(query=query, client=self._client, store=self._store)
+        with tempfile.TemporaryDirectory(prefix="envgen-pip-tools-") as folder, serve(sight) as view:
+            work = Path(folder)
+            (work / "requirements.in").write_text("\n".join(query.requirements), encoding="utf-8")
+            (work / "constraints.txt").write_text("\n".join(query.constraints), encoding="utf-8")
+            (work / "target.json").write_text(json.dumps(_about(query.target)), encoding="utf-8")
+            finished = run(_command(view), env=self._environment(), cwd=work)
+            # What the view could not answer is the cause of whatever pip made of it.
+            if view.failure:
+                raise view.failure
+            if finished.code != 0:
+                raise _failure(finished.stdout + finished.stderr, query)
+            pins = {canonicalize_name(name): version for name, version in _PIN.findall((work / "pins.txt").read_text(encoding="utf-8"))}
+        return Resolution(versions=tuple(sorted(pins.items())))
+
+    def _environment(self) -> dict[str, str]:
+        """No way to the network but the view's, and no configuration of pip's."""
+        environment = self._settings.environment()
+        kept = {name: value for name, value in environment.items() if name not in self._settings.network}
+        return {**kept, "PIP_CONFIG_FILE": os.devnull, "no_proxy": "127.0.0.1"}
+
+
+def _command(view: View) -> list[str | Path]:
+    # -P: the folder of this package's modules is no place to import from.
+    command: list[str | Path] = [sys.executable, "-P", piptools_main.__file__, "target.json", "requirements.in"]
+    command += ["--output-file", "pins.txt", "--constraint", "constraints.txt", "--index-url", view.url, "--no-config"]
+    # A cache that dies with the view: pip keeps answers by URL, and the next view may get the same port.
+    command += ["--cache-dir", "cache", "--strip-extras", "--no-annotate", "--no-header", "--allow-unsafe"]
+    command += ["--no-emit-index-url", "--no-emit-options", "--verbose"]
+    # The view asks the real index again where that helps, and takes its time over it.
+    command += ["--pip-args", "--only-binary :all: --retries 0 --timeout 3600 --disable-pip-version-check --no-input"]
+    return command
+
+
+def _about(target: Target) -> dict[str, object]:
+    """What `piptools_main` is told."""
+    return {
+        "markers": target.markers(),
+        "tags": [(tag.interpreter, tag.abi, tag.platform) for tag in target.wheel_tags()],
+        "python": [int(part) for part in target.python_full.split(".")],
+    }
+
+
+def _check_host(target: Target) -> None:
+    system = _SYSTEMS.get(sys.platform, sys.platform)
+    machine = _MACHINES.get(platform.machine().lower(), platform.machine().lower())
+    host = f"py{sys.version_info[0]}{sys.version_info[1]}-{system}-{machine}"
+    if target.slug != host:
+        raise UsageError(
+            "--resolver pip-tools", f"found the target {target.slug}, expected {host}: pip resolves only for the machine that it runs on",
+            hint=f"lock it with uv: envgen lock PROFILE --target {target.slug} --resolver uv",
+        )  # fmt: skip
+
+
+def _failure(output: str, query: Query) -> ResolutionError:
+    return ResolutionError(f"pip-tools, {query.target.slug}", output)
