@@ -37,7 +37,7 @@ class ProfileError(EnvgenError):
     exit_code = 2
 
 
-class ProfileErrors(ProfileError):
+class ProfileErrors(ProfileError):  # noqa: N818  (it is several of them)
     """All faults of one profile at once, so that one run finds them all."""
 
     def __init__(self, faults: tuple[ProfileError, ...]) -> None:

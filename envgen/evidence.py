@@ -15,9 +15,7 @@ from envgen.select import Chosen
 from envgen.target import Target
 
 
-def demands_of(
-    requirements: Sequence[str], requirer: str, chosen: Sequence[Chosen], target: Target
-) -> dict[str, tuple[Demand, ...]]:
+def demands_of(requirements: Sequence[str], requirer: str, chosen: Sequence[Chosen], target: Target) -> dict[str, tuple[Demand, ...]]:
     """Who asks for each package: the profile `requirer` with its `requirements`, or another package.
 
     Walks from the requirements through the wheels' own metadata, with markers and extras, and raises ResolutionError
@@ -86,7 +84,7 @@ def inherited(profile: Profile, demands: dict[str, tuple[Demand, ...]]) -> froze
     for name, asked in demands.items():
         for demand in asked:
             needed_by[demand.name].add(name)
-    reached = {name for name in roots if name in demands}
+    reached: set[str] = {name for name in roots if name in demands}
     queue = list(reached)
     while queue:
         for name in needed_by[queue.pop()] - reached:

@@ -12,14 +12,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
-
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
 
 from envgen.errors import IndexUnavailableError, ResolutionError
 from envgen.settings import Settings, mirror_of
+
+if TYPE_CHECKING:
+    import requests  # slow to import, and `envgen lock --check` asks no index
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 CONNECTIONS = 16
@@ -121,16 +121,16 @@ class IndexClient:
 
     def get(
         self, url: str, index: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, stream: bool = False
-    ) -> requests.Response:
+    ) -> "requests.Response":
         """The answer to one request, with bounded retries.
 
         Raises IndexUnavailableError when there is none.
         """
+        import requests
+
         auth = self.credentials(index) if url.startswith(self.location(index)) else None
         try:
-            return self._session.request(
-                method, url, headers=headers, stream=stream, auth=auth, timeout=_TIMEOUT, allow_redirects=True
-            )
+            return self._session.request(method, url, headers=headers, stream=stream, auth=auth, timeout=_TIMEOUT, allow_redirects=True)
         except requests.RequestException as error:
             raise unavailable(url, error) from error
 
@@ -159,7 +159,7 @@ def _root_cause(error: BaseException) -> str:
     return str(reason or error).partition(" object at 0x")[2].partition(": ")[2] or str(reason or error)
 
 
-def _expect_ok(response: requests.Response, url: str) -> None:
+def _expect_ok(response: "requests.Response", url: str) -> None:
     if response.status_code in (401, 403):
         raise IndexUnavailableError(
             url, f"found status {response.status_code}: the index wants credentials",
@@ -169,7 +169,11 @@ def _expect_ok(response: requests.Response, url: str) -> None:
         raise IndexUnavailableError(url, f"found status {response.status_code}, expected 200", hint="try again later")
 
 
-def _session(settings: Settings) -> requests.Session:
+def _session(settings: Settings) -> "requests.Session":
+    import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3.util import Retry
+
     session = requests.Session()
     retry = Retry(total=4, backoff_factor=0.3, status_forcelist=_RETRY_ON, allowed_methods=("GET", "HEAD"), raise_on_status=False)
     for scheme in ("https://", "http://"):
@@ -181,7 +185,7 @@ def _session(settings: Settings) -> requests.Session:
     return session
 
 
-def _json_files(response: requests.Response, url: str) -> Iterator[IndexFile]:
+def _json_files(response: "requests.Response", url: str) -> Iterator[IndexFile]:
     try:
         entries = response.json()["files"]
         return iter([_json_file(entry, url) for entry in entries])

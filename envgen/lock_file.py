@@ -62,13 +62,11 @@ def _read(data: dict[str, object], faults: Faults) -> Lock:
 
 
 def _texts(table: Table) -> list[tuple[str, str]]:
-    return [(name, table.get(name, str, "")) for name in table.keys()]
+    return [(name, table.get(name, str, "")) for name in table.names()]
 
 
 def _index(table: Table) -> LockedIndex:
-    found = LockedIndex(
-        name=table.require("name", str, ""), url=table.require("url", str, ""), packages=table.strings("packages")
-    )
+    found = LockedIndex(name=table.require("name", str, ""), url=table.require("url", str, ""), packages=table.strings("packages"))
     table.close()
     return found
 

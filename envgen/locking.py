@@ -1,10 +1,8 @@
-"""Making a lock from a profile, and comparing the locks that are there with what their profiles say."""
+"""Making a lock from a profile, and its files: written whole, and read back."""
 
-import datetime as dt
-import difflib
 import signal
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -86,7 +84,7 @@ def make_lock(profile: Profile, bounds: Sequence[Bound], target: Target, sources
         for entry in chosen
     )
     installer = _installer(profile, query, sources).wheel if profile.base(target) else None
-    return Lock(installer=installer, packages=packages, **_facts(profile, bounds, target))
+    return replace(outline(profile, bounds, target), installer=installer, packages=packages)
 
 
 def _installer(profile: Profile, query: Query, sources: Sources) -> Chosen:
@@ -96,32 +94,38 @@ def _installer(profile: Profile, query: Query, sources: Sources) -> Chosen:
     return choose_wheels(query, pin, sources.client, sources.store)[0]
 
 
-def _facts(profile: Profile, bounds: Sequence[Bound], target: Target) -> dict[str, object]:
-    """Those fields of a lock that follow from its inputs alone."""
+def outline(profile: Profile, bounds: Sequence[Bound], target: Target) -> Lock:
+    """The lock without its wheels: all that follows from its inputs alone."""
     base = profile.base(target)
-    return {
-        "profile": profile.name,
-        "description": profile.description,
-        "target": target.slug,
-        "platform": target.platform,
-        "as_of": profile.instant(),
-        "inputs": _digest(profile, bounds, target),
-        "python": target.python_full,
-        "base": base,
-        "tiers": profile.tiers if base else (),
-        "layers": tuple(group.name for group in groups_for(profile.layers)),
-        "env": profile.env,
-        "indexes": tuple(
-            LockedIndex(name=index.name, url=index.url, packages=index.packages) for index in profile.indexes_for(target)
-        ),
-    }
+    return Lock(
+        profile=profile.name,
+        description=profile.description,
+        target=target.slug,
+        platform=target.platform,
+        as_of=profile.instant(),
+        inputs=_digest(profile, bounds, target),
+        python=target.python_full,
+        base=base,
+        tiers=profile.tiers if base else (),
+        layers=tuple(group.name for group in groups_for(profile.layers)),
+        env=profile.env,
+        indexes=tuple(LockedIndex(name=index.name, url=index.url, packages=index.packages) for index in profile.indexes_for(target)),
+        installer=None,
+        packages=(),
+    )
 
 
 def _digest(profile: Profile, bounds: Sequence[Bound], target: Target) -> str:
     values = {key: value for key, value in asdict(profile).items() if key not in ("origins", "pythons", "platforms", "indexes")}
     indexes = [asdict(index) for index in profile.indexes_for(target)]
     return input_digest(
-        {**values, "indexes": indexes, "base": profile.base(target), "bounds": [asdict(bound) for bound in bounds], "target": asdict(target)}
+        {
+            **values,
+            "indexes": indexes,
+            "base": profile.base(target),
+            "bounds": [asdict(bound) for bound in bounds],
+            "target": asdict(target),
+        }
     )
 
 
@@ -161,61 +165,3 @@ def read_lock(catalog: Catalog, profile: Profile, target: Target) -> tuple[Lock,
         label = catalog.label(catalog.lock_folder(profile.name, target) / LOCK_FILE)
         raise StaleLockError(label, "there is no lock", hint=f"run: envgen lock {profile.name}")
     return parse_lock((folder / LOCK_FILE).read_bytes(), catalog.label(folder / LOCK_FILE)), folder
-
-
-def differences(catalog: Catalog, profile: Profile, bounds: Sequence[Bound], target: Target) -> tuple[str, ...]:
-    """What the lock of `profile` for `target` and its renderings say that the profile does not; offline.
-
-    Raises StaleLockError for a lock that is not there, can't be read, or was edited by hand.
-    """
-    lock, folder = read_lock(catalog, profile, target)
-    found = [*_changed_facts(lock, _facts(profile, bounds, target)), *_changed_demands(lock, profile, target)]
-    for package in lock.packages:
-        if package.bounds != bounds_of(package.wheel.name, bounds):
-            found.append(f"{package.wheel.name}: the documented bounds on it have changed")
-    if lock.inputs != _digest(profile, bounds, target) and not found:
-        found.append("the profile or a constraint set has changed in a way that may lead to other versions")
-    for name, content in files_of(lock, catalog).items():
-        found.extend(_changed_file(folder / name, content, catalog.label(folder / name)))
-    return tuple(found)
-
-
-def _changed_facts(lock: Lock, facts: dict[str, object]) -> Iterator[str]:
-    for key, value in facts.items():
-        if key != "inputs" and getattr(lock, key) != value:
-            yield f"{key}: the lock has {_shown(getattr(lock, key))}, the profile {_shown(value)}"
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, dt.datetime):
-        return f"{value:%Y-%m-%d}"
-    return repr(value) if not isinstance(value, str) else value or "none"
-
-
-def _changed_demands(lock: Lock, profile: Profile, target: Target) -> Iterator[str]:
-    locked = {package.wheel.name: package for package in lock.packages}
-    for text in profile.requirements:
-        requirement = Requirement(text)
-        if requirement.marker and not requirement.marker.evaluate(target.markers()):
-            continue
-        package = locked.get(requirement.name)
-        if package is None:
-            yield f"{requirement.name}: the profile asks for {text!r}, the lock does not have it"
-        elif not requirement.specifier.contains(package.wheel.version, prereleases=True):
-            yield f"{requirement.name}: the profile asks for {text!r}, the lock has {package.wheel.version}"
-    asked = {Requirement(text).name for text in profile.requirements}
-    for package in lock.packages:
-        if package.wheel.name not in asked and {demand.name for demand in package.demands} == {lock.profile}:
-            yield f"{package.wheel.name}: in the lock, but the profile does not ask for it"
-
-
-def _changed_file(path: Path, expected: bytes, label: str) -> Iterator[str]:
-    if not path.is_file():
-        yield f"{label}: missing"
-        return
-    found = path.read_bytes()
-    if found != expected:
-        lines = difflib.unified_diff(
-            found.decode(errors="replace").splitlines(), expected.decode().splitlines(), label, "what the lock gives", n=0, lineterm=""
-        )
-        yield "\n".join([f"{label}: not what the lock gives", *(f"    {line}" for line in list(lines)[2:12])])

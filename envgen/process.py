@@ -51,7 +51,8 @@ def run(
 
 def _follow(process: subprocess.Popen[str], on_line: Callable[[str], None]) -> tuple[str, str]:
     """Passes standard error on line by line; for programs that write little to standard output."""
-    assert process.stderr is not None and process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout is not None
     lines = []
     for line in process.stderr:
         lines.append(line)

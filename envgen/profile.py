@@ -69,9 +69,7 @@ class Profile:
 
     def targets(self) -> tuple[Target, ...]:
         """Every Python on every platform, in the order of the file."""
-        return tuple(
-            Target(python_full=python.full, platform=platform) for python in self.pythons for platform in self.platforms
-        )
+        return tuple(Target(python_full=python.full, platform=platform) for python in self.pythons for platform in self.platforms)
 
     def python(self, target: Target) -> Python:
         return next(python for python in self.pythons if python.version == target.python)
@@ -87,5 +85,3 @@ class Profile:
         """The moment the indexes are read as of: midnight UTC at the start of the day, for one package or for all."""
         day = dict(self.moved).get(package, self.as_of)
         return dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC)
-
-

@@ -37,8 +37,9 @@ def load_profile(name: str, load: Loader) -> Profile:
     own_file = chain[0][1]
     faults = Faults(lambda path: origins.get(path, origins.get(path.split("[")[0], own_file)))
     table = Table({key: value for key, value in merged.items() if key != "extends"}, faults)
-    own = chain[0][0].get("requirements", []) if len(chain) > 1 else []
-    profile = _read(name, table, tuple(text for text in own if isinstance(text, str)), origins)
+    added = chain[0][0].get("requirements") if len(chain) > 1 else None
+    own = tuple(text for text in added if isinstance(text, str)) if isinstance(added, list) else ()
+    profile = _read(name, table, own, origins)
     table.close()
     faults.raise_any()
     return profile
@@ -53,9 +54,7 @@ def _chain(name: str, load: Loader) -> list[tuple[Mapping[str, object], str]]:
     while following is not None:
         where = f"{label}: extends" if label else "profile"
         if not isinstance(following, str) or not PROFILE_NAME.fullmatch(following):
-            raise ProfileError(
-                where, f"found {following!r}, expected a profile's name", hint='a name as in extends = "cpu-base", no path'
-            )
+            raise ProfileError(where, f"found {following!r}, expected a profile's name", hint='a name as in extends = "cpu-base", no path')
         if following in names:
             raise ProfileError(where, f"a circle: {' -> '.join([*names, following])}", hint="take one of these extends away")
         names.append(following)
@@ -197,7 +196,7 @@ def _env_form(name: str) -> str:
 def _layers(table: Table) -> tuple[Layer, ...]:
     inner = table.table("layers")
     found = []
-    for name in inner.keys():
+    for name in inner.names():
         if not PROFILE_NAME.fullmatch(name):
             inner.fault(name, "not a name a layer can have", "use small letters, digits and -")
         found.append(Layer(name=name, packages=inner.strings(name)))
@@ -216,7 +215,7 @@ def _moved(table: Table) -> tuple[tuple[str, dt.date], ...]:
 def _env(table: Table) -> tuple[tuple[str, str], ...]:
     inner = table.table("env")
     found = []
-    for name in inner.keys():
+    for name in inner.names():
         value = inner.get(name, str, "")
         if not _ENV_NAME.fullmatch(name):
             inner.fault(name, "not a name an environment variable can have")

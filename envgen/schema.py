@@ -12,7 +12,15 @@ from envgen.errors import ProfileError, ProfileErrors
 
 T = TypeVar("T")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_NAMES = {bool: "a boolean", str: "a string", int: "an integer", list: "an array", dict: "a table", dt.date: "a date", dt.datetime: "an instant"}
+_NAMES = {
+    bool: "a boolean",
+    str: "a string",
+    int: "an integer",
+    list: "an array",
+    dict: "a table",
+    dt.date: "a date",
+    dt.datetime: "an instant",
+}
 
 
 def load_toml(path: Path, label: str) -> dict[str, object]:
@@ -85,9 +93,9 @@ class Table:
             return default
         value = self._data[key]
         # bool is an int and datetime is a date in Python; neither is meant by whoever wrote the file.
-        if isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool):
-            if not (kind is dt.date and isinstance(value, dt.datetime)):
-                return value
+        disguised = (isinstance(value, bool) and kind is int) or (isinstance(value, dt.datetime) and kind is dt.date)
+        if isinstance(value, kind) and not disguised:
+            return value
         self.fault(key, f"found {_kind_of(value)}, expected {_NAMES[kind]}")
         return default
 
@@ -115,7 +123,7 @@ class Table:
 
     def each(self) -> Iterator[tuple[str, "Table"]]:
         """Each table below this one, with its name."""
-        for name in self.keys():
+        for name in self.names():
             yield name, self.table(name)
 
     def array_of_tables(self, key: str) -> Iterator["Table"]:
@@ -126,7 +134,8 @@ class Table:
             else:
                 self._faults.add(path, f"found {_kind_of(value)}, expected a table")
 
-    def keys(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
+        """The keys of this table, in the order of the file."""
         return tuple(self._data)
 
     def close(self) -> None:

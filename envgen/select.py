@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from packaging.metadata import parse_email
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
@@ -42,6 +41,8 @@ def choose_wheels(query: Query, resolution: Resolution, client: IndexClient, sto
 
 
 def _choose(pin: tuple[str, str], ranks: Mapping[Tag, int], query: Query, client: IndexClient, store: WheelStore) -> Chosen:
+    from packaging.metadata import parse_email
+
     name, version = pin
     index = query.index_of(name)
     files = [file for file in client.files(index, name) if _is_early_enough(file, name, query)]

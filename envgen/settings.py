@@ -78,7 +78,7 @@ def _read_file(path: Path) -> tuple[dict[str, str], dict[str, str]]:
     faults = Faults(lambda _path: path.name)
     table = Table(load_toml(path, path.name), faults)
     mirror = table.table("mirror")
-    mirrors = {_index_key(name): mirror.get(name, str, "") for name in mirror.keys()}
+    mirrors = {_index_key(name): mirror.get(name, str, "") for name in mirror.names()}
     network = table.table("network")
     proxy, certificates = network.get("proxy", str, ""), network.get("ca", str, "")
     network.close()

@@ -1,8 +1,8 @@
 """The wheel store: content-addressed, verified on the way in and on the way out, shared by all profiles and processes.
 
-    <cache>/wheels/<sha256>/<file name>       a whole, verified wheel
-    <cache>/wheels/<sha256>/METADATA          its core metadata, read from it once
-    <cache>/wheels/.partial/                  what is on its way; nothing in here is ever taken for whole
+<cache>/wheels/<sha256>/<file name>       a whole, verified wheel
+<cache>/wheels/<sha256>/METADATA          its core metadata, read from it once
+<cache>/wheels/.partial/                  what is on its way; nothing in here is ever taken for whole
 """
 
 import errno
@@ -15,9 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-
-import requests
-from filelock import FileLock
 
 from envgen.errors import DiskFullError, ResolutionError, VerificationError
 from envgen.index import IndexClient, IndexFile, unavailable
@@ -75,6 +72,8 @@ class WheelStore:
 
         The latter is for an index that publishes no digests, while locking. Raises as `fetch` does.
         """
+        from filelock import FileLock
+
         self._root.mkdir(parents=True, exist_ok=True)
         partial = self._root / ".partial"
         partial.mkdir(exist_ok=True)
@@ -201,12 +200,14 @@ def _chunks(file: IndexFile, index: str, client: IndexClient) -> Iterator[bytes]
             while chunk := stream.read(CHUNK):
                 yield chunk
         return
+    from requests import RequestException
+
     with client.get(file.url, index, stream=True) as response:
         if response.status_code != 200:
             raise unavailable(file.url, OSError(f"status {response.status_code} for {file.filename}"))
         try:
             yield from response.iter_content(CHUNK)
-        except requests.RequestException as error:
+        except RequestException as error:
             raise unavailable(file.url, error) from error
 
 

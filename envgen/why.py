@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from packaging.metadata import parse_email
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
@@ -91,6 +90,8 @@ def _reasons(package: Package, version: Version, files: Sequence[IndexFile], sce
 
 def _own_wishes(file: IndexFile, package: Package, scene: Scene) -> Iterator[str]:
     """What the wheel `file` itself wants that can't be had."""
+    from packaging.metadata import parse_email
+
     target = scene.query.target
     metadata, _ = parse_email(scene.store.metadata(file, package.wheel.index, scene.client))
     wanted = metadata.get("requires_python", "")

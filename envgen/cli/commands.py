@@ -9,17 +9,19 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from envgen import pipeline
+from envgen import images, pipeline
 from envgen.catalog import Catalog
 from envgen.cli import show
 from envgen.engine.docker import DockerEngine
 from envgen.errors import IndexUnavailableError, SmokeError, UsageError
-from envgen.pipeline import BuildOptions, Built, Workspace, Written
+from envgen.images import BuildOptions, Built
+from envgen.pipeline import MakeResolver, Written
 from envgen.profile import Profile
 from envgen.schema import suggestion
 from envgen.settings import mirrored_base, read_settings
 from envgen.target import Target
 from envgen.why import Held
+from envgen.workspace import Workspace
 
 
 def run(options: argparse.Namespace) -> int:
@@ -50,12 +52,22 @@ def _lock(options: argparse.Namespace, work: Workspace) -> int:
             pipeline.check_locks(work, profile, targets)
             rows += [{"profile": profile.name, "target": target.slug, "status": "up to date"} for target in targets]
         else:
-            rows += _rows(work, profile, pipeline.write_locks(work, profile, targets, options.resolver))
+            rows += _rows(work, profile, pipeline.write_locks(work, profile, targets, _resolver(options.resolver)))
     if options.json:
         print(json.dumps(rows, indent=2))
     else:
         show.lock_rows(rows)
     return 0
+
+
+def _resolver(name: str) -> MakeResolver:
+    if name == "pip-tools":
+        from envgen.resolve.piptools import PipToolsResolver
+
+        return PipToolsResolver
+    from envgen.resolve.uv import UvResolver
+
+    return UvResolver
 
 
 def _rows(work: Workspace, profile: Profile, locks: Sequence[Written]) -> list[dict[str, str]]:
@@ -102,7 +114,7 @@ def _update(options: argparse.Namespace, work: Workspace) -> int:
     if options.no_lock:
         return 0
     moved = work.catalog.profile(options.profile)
-    written = pipeline.write_locks(work, moved, moved.targets(), "uv")
+    written = pipeline.write_locks(work, moved, moved.targets(), _resolver("uv"))
     show.lock_rows(_rows(work, moved, written))
     return 0
 
@@ -114,14 +126,20 @@ def _why(options: argparse.Namespace, work: Workspace) -> int:
     package = lock.package(canonicalize_name(options.package))
     if package is None:
         names = tuple(found.wheel.name for found in lock.packages)
-        raise UsageError(options.package, f"is not in the lock of {profile.name} for {target.slug}", hint=suggestion(options.package, names))
+        raise UsageError(
+            options.package, f"is not in the lock of {profile.name} for {target.slug}", hint=suggestion(options.package, names)
+        )
     try:
         held: tuple[Held, ...] | None = pipeline.why(work, profile, lock, target, package)
         reason = ""
     except IndexUnavailableError as error:
         held, reason = None, str(error)
     if options.json:
-        print(json.dumps({**asdict(package), "held_back": held and [asdict(entry) for entry in held], "not_asked": reason}, indent=2, default=str))
+        print(
+            json.dumps(
+                {**asdict(package), "held_back": held and [asdict(entry) for entry in held], "not_asked": reason}, indent=2, default=str
+            )
+        )
     else:
         show.why(package, held, reason)
     return 0
@@ -129,15 +147,15 @@ def _why(options: argparse.Namespace, work: Workspace) -> int:
 
 def _build(options: argparse.Namespace, work: Workspace) -> int:
     profile = work.catalog.profile(options.profile)
-    lock = pipeline.checked_lock(work, profile, pipeline.image_target(profile, options.target))
+    lock = pipeline.checked_lock(work, profile, images.image_target(profile, options.target))
     engine = DockerEngine(work.settings)
     info = engine.check()
     work.reporter.step(f"engine: Docker {info.engine}, buildx {info.buildx}, BuildKit {info.buildkit}")
-    work.reporter.step(show.estimate(pipeline.estimate(work, lock)))
-    pipeline.check_disk(work, lock, info)
-    pipeline.fetch(work, lock)
+    work.reporter.step(show.estimate(images.estimate(work, lock)))
+    images.check_disk(work, lock, info)
+    images.fetch(work, lock)
     with show.clock() as elapsed:
-        built = pipeline.build(work, lock, engine, BuildOptions(base=options.base, tag=options.tag, cache=not options.no_cache))
+        built = images.build(work, lock, engine, BuildOptions(base=options.base, tag=options.tag, cache=not options.no_cache))
     work.reporter.step(f"image: {built.image.name}, built in {elapsed():.0f} s, {show.size(built.image.size)} in the engine's store")
     work.reporter.step(f"digest: {built.image.digest}")
     if options.no_smoke:
@@ -150,11 +168,11 @@ def _build(options: argparse.Namespace, work: Workspace) -> int:
 
 def _smoke(options: argparse.Namespace, work: Workspace) -> int:
     profile = work.catalog.profile(options.profile)
-    lock = pipeline.checked_lock(work, profile, pipeline.image_target(profile, options.target))
+    lock = pipeline.checked_lock(work, profile, images.image_target(profile, options.target))
     engine = DockerEngine(work.settings)
     engine.check()
-    built = pipeline.existing(work, lock, engine, options.image)
-    pipeline.fetch(work, lock)
+    built = images.existing(lock, engine, options.image)
+    images.fetch(work, lock)
     return _test(options, work, engine, built)
 
 
@@ -164,7 +182,7 @@ def _test(options: argparse.Namespace, work: Workspace, engine: DockerEngine, bu
 
     bench = Bench(engine=engine, reporter=work.reporter)
     hub = {name: os.environ[name] for name in ("HF_TOKEN", "HF_ENDPOINT") if os.environ.get(name)}
-    kit = pipeline.model_kit(work, built, bench, hub)
+    kit = images.model_kit(work, built, bench, hub)
     model = find_model(options.model, options.prompt, options.expect, kit)
     subject = Subject(image=built.image, lock=built.lock, python=built.python, base=built.base)
     report = smoke(subject, model, bench, work.store, kit.diagnoses)

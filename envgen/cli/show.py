@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
+from envgen.images import Estimate
 from envgen.lock import Package
-from envgen.pipeline import Estimate
 from envgen.smoke.report import FAILED, NOT_RUN, PASSED, SmokeReport
 from envgen.why import Held
 
@@ -43,7 +43,7 @@ class PlainReporter:
     def __enter__(self) -> "PlainReporter":
         return self
 
-    def __exit__(self, *_error: object) -> None:
+    def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
         pass
 
     def step(self, text: str) -> None:

@@ -1,7 +1,6 @@
 """Docker: images are built through `docker buildx`, since the SDK has no BuildKit; all else goes through the SDK."""
 
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -14,7 +13,6 @@ from packaging.version import InvalidVersion, Version
 from envgen.engine import Base, BuildOrder, EngineInfo, Image, Line, RunOrder, RunResult
 from envgen.errors import BuildError, EngineError
 from envgen.process import Finished, run
-from envgen.render import EPOCH
 from envgen.settings import Settings
 
 MINIMUM_BUILDKIT = Version("0.13")
@@ -61,7 +59,7 @@ class DockerEngine:
             engine=engine,
             buildx=words[1] if len(words) > 1 else "",
             buildkit=buildkit or f"of Docker Engine {engine}",
-            data_root=root if os.path.isdir(root) else "",
+            data_root=root if root and Path(root).is_dir() else "",
         )
 
     def _buildkit(self) -> str:
@@ -81,15 +79,16 @@ class DockerEngine:
             metadata = json.loads((work / "metadata.json").read_text(encoding="utf-8"))
         image = self.image(order.tag)
         if image is None or image.digest != metadata.get("containerimage.digest"):
-            raise BuildError(order.tag, "the engine's store does not hold the image that was built", hint="is another build using this tag?")
+            raise BuildError(
+                order.tag, "the engine's store does not hold the image that was built", hint="is another build using this tag?"
+            )
         return image
 
     def _buildx(self, order: BuildOrder, work: Path, on_line: Line) -> Finished:
         command = ["buildx", "build", "--builder", self._builder(), "--progress", "plain", "--provenance=false"]
         command += ["--platform", order.platform, "--file", str(work / "Dockerfile"), "--metadata-file", str(work / "metadata.json")]
         command += [word for name, path in order.contexts.items() for word in ("--build-context", f"{name}={path}")]
-        arguments = {"SOURCE_DATE_EPOCH": str(EPOCH), **order.arguments}
-        command += [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
+        command += [word for name, value in order.arguments.items() for word in ("--build-arg", f"{name}={value}")]
         command += [word for name, value in order.labels.items() for word in ("--label", f"{name}={value}")]
         command += ["--output", f"type=image,name={order.tag},{COMPRESSION}"]
         if not order.cache:
@@ -207,9 +206,7 @@ def _run_options(order: RunOrder) -> dict[str, Any]:
         "tmpfs": dict(_TMPFS),
         "environment": dict(order.environment),
         "init": True,
-        "mounts": [
-            Mount(target, str(source.absolute()), type="bind", read_only=not writable) for source, target, writable in order.mounts
-        ],
+        "mounts": [Mount(target, str(source.absolute()), type="bind", read_only=not writable) for source, target, writable in order.mounts],
     }
     return {**options, "user": order.user} if order.user else options
 

@@ -6,13 +6,14 @@ import platform
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
 from envgen.errors import ResolutionError, UsageError
 from envgen.index import IndexClient
-from envgen.process import run
+from envgen.process import Finished, run
 from envgen.resolve import Query, Resolution, piptools_main
 from envgen.resolve.view import Sight, View, serve
 from envgen.settings import Settings
@@ -20,6 +21,9 @@ from envgen.target import Target
 from envgen.wheels import WheelStore
 
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)===?([^\s;]+)", re.MULTILINE)
+_CONFLICT = "The conflict is caused by:"
+_ERROR = re.compile(r"^\s*ERROR: (.*)", re.MULTILINE)
+_LONG_LIST = re.compile(r"((?:from versions|different python version): ).*?((?:[^,;]*[,;] ){4}[^,;]*)$")
 _SYSTEMS = {"linux": "linux", "darwin": "macos", "win32": "windows"}
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -48,7 +52,7 @@ class PipToolsResolver:
             if view.failure:
                 raise view.failure
             if finished.code != 0:
-                raise _failure(finished.stdout + finished.stderr, query)
+                raise _failure(finished, query)
             pins = {canonicalize_name(name): version for name, version in _PIN.findall((work / "pins.txt").read_text(encoding="utf-8"))}
         return Resolution(versions=tuple(sorted(pins.items())))
 
@@ -91,5 +95,28 @@ def _check_host(target: Target) -> None:
         )  # fmt: skip
 
 
-def _failure(output: str, query: Query) -> ResolutionError:
-    return ResolutionError(f"pip-tools, {query.target.slug}", output)
+def _failure(finished: Finished, query: Query) -> ResolutionError:
+    """pip's own explanation, without its progress and in the profile's words."""
+    where = f"{PipToolsResolver.name}, {query.target.slug}"
+    text = "\n".join(_explanation(finished))
+    if not text:
+        last = "\n".join(finished.stderr.strip().splitlines()[-3:])
+        hint = "pip-tools works only with the pip that envgen pins: install envgen again, or lock with --resolver uv"
+        return ResolutionError(where, f"pip-tools itself failed with code {finished.code}:\n{last}", hint=hint)
+    hint = "loosen a requirement of the profile, or move its as_of with: envgen update PROFILE --as-of DATE"
+    return ResolutionError(where, text, hint=hint)
+
+
+def _explanation(finished: Finished) -> Iterator[str]:
+    _, found, conflict = finished.stdout.partition(_CONFLICT)
+    if found:
+        yield "these can't be satisfied together:"
+        for line in conflict.partition("\n\n")[0].strip().splitlines():
+            text = line.strip().replace("The user requested (constraint)", "the constraint sets allow")
+            yield "  " + text.replace("The user requested", "the profile requires")
+    else:
+        errors = [match[1] for match in _ERROR.finditer(finished.stderr)]
+        # The last one is the verdict, the others are its grounds; that something was yanked long ago is none.
+        for error in [*errors[-1:], *errors[:-1]]:
+            if "yanked versions" not in error:
+                yield _LONG_LIST.sub(r"\1… \2", error)

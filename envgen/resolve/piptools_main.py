@@ -34,9 +34,13 @@ def main() -> None:
     InstallCommand._build_package_finder = finder  # type: ignore[method-assign,assignment]
     InstallCommand.make_resolver = partial(InstallCommand.make_resolver, py_version_info=python)  # type: ignore[method-assign]
 
+    from pip._internal.exceptions import PipError
     from piptools.scripts.compile import cli
 
-    cli(prog_name="pip-compile")
+    try:
+        cli(prog_name="pip-compile")
+    except PipError as error:
+        sys.exit(f"ERROR: {' '.join(str(error).split())}")
 
 
 if __name__ == "__main__":

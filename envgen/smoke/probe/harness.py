@@ -21,11 +21,11 @@ Check = Callable[[Job], str]
 Checks = tuple[tuple[str, Check], ...]
 
 
-class Failed(Exception):
+class Failed(Exception):  # noqa: N818  (an outcome, not a mistake)
     """The image did not do what the check expects; the text says what was expected and what was seen."""
 
 
-class NotRun(Exception):
+class NotRun(Exception):  # noqa: N818  (an outcome, not a mistake)
     """The check does not apply here; the text says why. It is never a pass."""
 
 

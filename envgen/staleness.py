@@ -1,0 +1,79 @@
+"""Comparing the locks that are there with what their profiles say, in words, offline."""
+
+import datetime as dt
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from envgen import locking
+from envgen.catalog import Catalog
+from envgen.constraints import Bound
+from envgen.evidence import bounds_of
+from envgen.lock import Lock
+from envgen.profile import Profile
+from envgen.target import Target
+
+_FACTS = ("description", "target", "platform", "as_of", "python", "base", "tiers", "layers", "env", "indexes")
+"""The fields of a lock that say in words what its digest of the inputs can only say is different."""
+
+
+def differences(catalog: Catalog, profile: Profile, bounds: Sequence[Bound], target: Target) -> tuple[str, ...]:
+    """What the lock of `profile` for `target` and its renderings say that the profile does not; offline.
+
+    Raises StaleLockError for a lock that is not there, can't be read, or was edited by hand.
+    """
+    lock, folder = locking.read_lock(catalog, profile, target)
+    expected = locking.outline(profile, bounds, target)
+    found = [*_changed_facts(lock, expected), *_changed_demands(lock, profile, target)]
+    for package in lock.packages:
+        if package.bounds != bounds_of(package.wheel.name, bounds):
+            found.append(f"{package.wheel.name}: the documented bounds on it have changed")
+    if lock.inputs != expected.inputs and not found:
+        found.append("the profile or a constraint set has changed in a way that may lead to other versions")
+    for name, content in locking.files_of(lock, catalog).items():
+        found.extend(_changed_file(folder / name, content, catalog.label(folder / name)))
+    return tuple(found)
+
+
+def _changed_facts(lock: Lock, expected: Lock) -> Iterator[str]:
+    for key in _FACTS:
+        found, wanted = getattr(lock, key), getattr(expected, key)
+        if found != wanted:
+            yield f"{key}: the lock has {_shown(found)}, the profile {_shown(wanted)}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dt.datetime):
+        return f"{value:%Y-%m-%d}"
+    return repr(value) if not isinstance(value, str) else value or "none"
+
+
+def _changed_demands(lock: Lock, profile: Profile, target: Target) -> Iterator[str]:
+    locked = {package.wheel.name: package for package in lock.packages}
+    for text in profile.requirements:
+        requirement = Requirement(text)
+        if requirement.marker and not requirement.marker.evaluate(target.markers()):
+            continue
+        package = locked.get(requirement.name)
+        if package is None:
+            yield f"{requirement.name}: the profile asks for {text!r}, the lock does not have it"
+        elif not requirement.specifier.contains(package.wheel.version, prereleases=True):
+            yield f"{requirement.name}: the profile asks for {text!r}, the lock has {package.wheel.version}"
+    asked = {Requirement(text).name for text in profile.requirements}
+    for package in lock.packages:
+        if package.wheel.name not in asked and {demand.name for demand in package.demands} == {lock.profile}:
+            yield f"{package.wheel.name}: in the lock, but the profile does not ask for it"
+
+
+def _changed_file(path: Path, expected: bytes, label: str) -> Iterator[str]:
+    if not path.is_file():
+        yield f"{label}: missing"
+        return
+    found = path.read_bytes()
+    if found != expected:
+        lines = difflib.unified_diff(
+            found.decode(errors="replace").splitlines(), expected.decode().splitlines(), label, "what the lock gives", n=0, lineterm=""
+        )
+        yield "\n".join([f"{label}: not what the lock gives", *(f"    {line}" for line in list(lines)[2:12])])

@@ -1,0 +1,26 @@
+"""What every command works with: what there is, where it comes from, and whom to tell."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from envgen.catalog import Catalog
+from envgen.index import IndexClient
+from envgen.reporter import Reporter
+from envgen.settings import Settings
+from envgen.wheels import WheelStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """What every command works with."""
+
+    catalog: Catalog
+    settings: Settings
+    reporter: Reporter
+
+    @property
+    def store(self) -> WheelStore:
+        return WheelStore(self.settings.wheels)
+
+    def client(self, urls: Mapping[str, str]) -> IndexClient:
+        return IndexClient(self.settings, urls)
