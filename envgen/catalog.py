@@ -52,7 +52,7 @@ class Catalog:
     def _load_profile(self, name: str) -> tuple[dict[str, object], str]:
         path = self._find(f"profiles/{name}.toml")
         if path is None:
-            raise ProfileError(f"profiles/{name}.toml", "there is no such profile", hint=suggestion(name, self.profiles()))
+            raise UsageError("profile", f"there is no profile {name!r}", hint=suggestion(name, self.profiles()))
         return load_toml(path, f"profiles/{name}.toml"), f"profiles/{name}.toml"
 
     def bounds(self, profile: Profile) -> tuple[Bound, ...]:

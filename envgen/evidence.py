@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from envgen.constraints import Bound
@@ -67,13 +67,21 @@ def check_bounds(chosen: Sequence[Chosen], bounds: Sequence[Bound], target: Targ
     """Raises ResolutionError for a version that a documented bound, or a wheel's own Python bound, does not admit."""
     for entry in chosen:
         wheel = entry.wheel
-        if entry.requires_python and not SpecifierSet(entry.requires_python).contains(target.python_full, prereleases=True):
+        if not _admits(entry.requires_python, target):
             problem = f"{wheel.version} wants Python {entry.requires_python}, the target has {target.python_full}"
             raise ResolutionError(f"{target.slug}: {wheel.name}", problem)
         for bound in bounds:
             if bound.package == wheel.name and not SpecifierSet(bound.requirement).contains(wheel.version, prereleases=True):
                 problem = f"resolved to {wheel.version}, but the documented bound is {bound.requirement} ({bound.source})"
                 raise ResolutionError(f"{target.slug}: {wheel.name}", problem)
+
+
+def _admits(requires_python: str, target: Target) -> bool:
+    try:
+        return SpecifierSet(requires_python).contains(target.python_full, prereleases=True)
+    except InvalidSpecifier:
+        # Old wheels say such things as >=3.5.*; installers pass over them.
+        return True
 
 
 def inherited(profile: Profile, demands: dict[str, tuple[Demand, ...]]) -> frozenset[str]:

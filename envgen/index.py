@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 CONNECTIONS = 16
 _ANCHOR = re.compile(r"""<a\s((?:[^>"']|"[^"]*"|'[^']*')*)>""", re.IGNORECASE)
-_ATTRIBUTE = re.compile(r"""([\w-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
+_ATTRIBUTE = re.compile(r"""([\w-]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+)))?""")
+_BASE = re.compile(r"""<base\s[^>]*?href\s*=\s*["']([^"']+)["']""", re.IGNORECASE)
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _TIMEOUT = (10.0, 60.0)
 _RETRY_ON = (429, 500, 502, 503, 504)
 
@@ -97,7 +99,10 @@ class IndexClient:
         if kind.endswith("json"):
             return _json_files(response, url)
         if kind in ("text/html", "application/vnd.pypi.simple.v1+html"):
-            return _html_files(response.text, url)
+            try:
+                return iter(list(_html_files(response.text, url)))
+            except ValueError as error:
+                raise IndexUnavailableError(url, f"found HTML that is no index page: {error}") from error
         raise IndexUnavailableError(url, f"found content of type {kind or 'none'!r}, expected an index page")
 
     def size(self, file: IndexFile, index: str) -> int:
@@ -128,7 +133,9 @@ class IndexClient:
         """
         import requests
 
-        auth = self.credentials(index) if url.startswith(self.location(index)) else None
+        # Files may lie beside the pages, but credentials are for that server alone.
+        own = urlsplit(url)[:2] == urlsplit(self.location(index))[:2]
+        auth = self.credentials(index) if own else None
         try:
             return self._session.request(method, url, headers=headers, stream=stream, auth=auth, timeout=_TIMEOUT, allow_redirects=True)
         except requests.RequestException as error:
@@ -198,7 +205,7 @@ def _json_file(entry: Mapping[str, object], url: str) -> IndexFile:
     return IndexFile(
         filename=str(entry["filename"]),
         url=urljoin(url, str(entry["url"])),
-        sha256=str(hashes.get("sha256", "")) if isinstance(hashes, dict) else "",
+        sha256=_sha256(str(hashes.get("sha256", ""))) if isinstance(hashes, dict) else "",
         size=size if isinstance(size, int) else None,
         uploaded=_instant(uploaded) if isinstance(uploaded, str) else None,
         yanked=bool(entry.get("yanked")),
@@ -208,18 +215,28 @@ def _json_file(entry: Mapping[str, object], url: str) -> IndexFile:
 
 def _html_files(text: str, url: str) -> Iterator[IndexFile]:
     """The anchors of a PEP 503 page; a full HTML parser takes seconds for the page of a package with many releases."""
+    base = _BASE.search(text)
+    url = urljoin(url, unescape(base[1])) if base else url
     for anchor in _ANCHOR.finditer(text):
-        values = {name.lower(): unescape(double or single) for name, double, single in _ATTRIBUTE.findall(anchor[1])}
-        target, fragment = urldefrag(urljoin(url, values.get("href", "")))
+        values = {name.lower(): unescape("".join(texts)) for name, *texts in _ATTRIBUTE.findall(anchor[1])}
+        if "href" not in values:
+            continue
+        target, fragment = urldefrag(urljoin(url, values["href"]))
         uploaded = values.get("data-upload-time")
         yield IndexFile(
             filename=unquote(urlsplit(target).path.rpartition("/")[2]),
             url=target,
-            sha256=fragment.removeprefix("sha256=") if fragment.startswith("sha256=") else "",
+            sha256=_sha256(fragment.removeprefix("sha256=")),
             uploaded=_instant(uploaded) if uploaded else None,
             yanked="data-yanked" in values,
             requires_python=values.get("data-requires-python", ""),
         )
+
+
+def _sha256(text: str) -> str:
+    """The digest, or nothing where an index has something else in its place: it becomes part of a path."""
+    digest = text.lower()
+    return digest if _DIGEST.fullmatch(digest) else ""
 
 
 def _instant(text: str) -> dt.datetime:

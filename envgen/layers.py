@@ -30,9 +30,12 @@ def groups_for(layers: Sequence[Layer]) -> tuple[Layer, ...]:
     return (*layers, *kept)
 
 
-def layer_of(package: str, groups: Sequence[Layer], inherited: bool) -> str:
-    """The group that `package` goes into: the first that names it, else the rest, or the profile's own."""
-    for group in groups:
+def layer_of(package: str, layers: Sequence[Layer], inherited: bool) -> str:
+    """The group that `package` goes into: the first of the profile's own `layers` that names it, else a default one.
+
+    What a profile adds to the one it extends goes into a layer of its own, so that all others stay shared.
+    """
+    for group in (*layers, *(DEFAULT_LAYERS if inherited else ())):
         for pattern in group.packages:
             if package == pattern or (pattern.endswith("*") and package.startswith(pattern[:-1])):
                 return group.name

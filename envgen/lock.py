@@ -3,8 +3,12 @@
 import datetime as dt
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+
+WHEEL_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*\.whl")
+"""A wheel's file name as we take it from an index or a lock: it becomes a path and stands in a Dockerfile."""
 
 NOT_PUBLISHED = "not published"
 """Stands for the upload time of a file whose index publishes none."""

@@ -5,9 +5,10 @@ import re
 import tomllib
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
 
 from envgen.errors import ProfileError, ProfileErrors, StaleLockError
-from envgen.lock import NOT_PUBLISHED, Demand, Evidence, Lock, LockedIndex, Package, Wheel, dump_lock
+from envgen.lock import NOT_PUBLISHED, WHEEL_FILE, Demand, Evidence, Lock, LockedIndex, Package, Wheel, dump_lock
 from envgen.schema import Faults, Table
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -20,11 +21,12 @@ def parse_lock(data: bytes, label: str) -> Lock:
     """
     try:
         lock = _read(tomllib.loads(data.decode()), Faults(lambda _path: label))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ProfileError) as error:
+        written = dump_lock(lock)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OverflowError, ProfileError) as error:
         faults = error.faults() if isinstance(error, ProfileErrors) else (error,)
         found = str(faults[0]).removeprefix(f"{label}: ")
         raise StaleLockError(label, f"not a lock that envgen wrote: {found}", hint=_cure(label)) from error
-    if dump_lock(lock) != data:
+    if written != data:
         raise StaleLockError(label, "edited by hand: its content is not what its digest says", hint=_cure(label, lock.profile))
     return lock
 
@@ -56,9 +58,23 @@ def _read(data: dict[str, object], faults: Faults) -> Lock:
         installer=installer,
         packages=tuple(_package(inner) for inner in table.array_of_tables("package")),
     )
+    _check_whole(lock, table)
     table.close()
     faults.raise_any()
     return lock
+
+
+def _check_whole(lock: Lock, table: Table) -> None:
+    """What one entry says of another must hold, so that nothing is left out of an image without a word."""
+    if bool(lock.base) != bool(lock.installer):
+        table.fault("installer", "found a base without an installer, or the other way round, expected both or neither")
+    known = {"default", *(index.name for index in lock.indexes)}
+    for package in lock.packages:
+        if package.layer not in lock.layers:
+            table.fault("package", f"{package.wheel.name} is in the layer {package.layer!r}, which is not in layers")
+    for wheel in (*lock.wheels, *([lock.installer] if lock.installer else [])):
+        if wheel.index not in known:
+            table.fault("package", f"{wheel.name} comes from the index {wheel.index!r}, which is not in the lock")
 
 
 def _texts(table: Table) -> list[tuple[str, str]]:
@@ -75,15 +91,17 @@ def _wheel(table: Table, *, close: bool = True) -> Wheel:
     file, sha256, name = table.require("file", str, ""), table.require("sha256", str, ""), table.require("name", str, "")
     if not _SHA256.fullmatch(sha256):
         table.fault("sha256", f"found {sha256!r}, expected 64 hexadecimal digits")
+    version = table.require("version", str, "")
     try:
-        # The name is used as a path and in a Dockerfile: only a real wheel's name may get that far.
-        if parse_wheel_filename(file)[0] != name:
-            table.fault("file", f"found {file!r}, which is no wheel of {name}")
-    except InvalidWheelFilename:
-        table.fault("file", f"found {file!r}, expected a wheel's file name")
+        # Name and version are used as a path and in a Dockerfile: only those of a real wheel may get that far.
+        found = parse_wheel_filename(file if WHEEL_FILE.fullmatch(file) else "")[:2]
+        if found != (name, Version(version)) or version != version.strip():
+            table.fault("file", f"found {file!r}, which is no wheel of {name} {version!r}")
+    except (InvalidWheelFilename, InvalidVersion):
+        table.fault("file", f"found {file!r}, expected the file name of a wheel of {name} {version!r}")
     wheel = Wheel(
         name=name,
-        version=table.require("version", str, ""),
+        version=version,
         file=file,
         sha256=sha256,
         size=table.require("size", int, 0),
@@ -96,7 +114,7 @@ def _wheel(table: Table, *, close: bool = True) -> Wheel:
 
 
 def _uploaded(table: Table) -> dt.datetime | None:
-    if table.get("uploaded", object, "") == NOT_PUBLISHED:
+    if table.is_text("uploaded", NOT_PUBLISHED):
         return None
     return table.require("uploaded", dt.datetime, dt.datetime.min)
 

@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 
 from envgen.catalog import DOCKERFILE, LOCK_FILE, REQUIREMENTS_FILE, Catalog
 from envgen.constraints import Bound
-from envgen.errors import ProfileError, StaleLockError
+from envgen.errors import ProfileError, StaleLockError, UsageError
 from envgen.evidence import bounds_of, check_bounds, demands_of, inherited
 from envgen.index import IndexClient
 from envgen.layers import groups_for, layer_of
@@ -73,11 +73,10 @@ def make_lock(profile: Profile, bounds: Sequence[Bound], target: Target, sources
     check_bounds(chosen, bounds, target)
     demands = demands_of(profile.requirements, profile.name, chosen, target)
     from_parent = inherited(profile, demands)
-    groups = groups_for(profile.layers)
     packages = tuple(
         Package(
             wheel=entry.wheel,
-            layer=layer_of(entry.wheel.name, groups, entry.wheel.name in from_parent),
+            layer=layer_of(entry.wheel.name, profile.layers, entry.wheel.name in from_parent),
             demands=demands[entry.wheel.name],
             bounds=bounds_of(entry.wheel.name, bounds),
         )
@@ -140,22 +139,50 @@ def files_of(lock: Lock, catalog: Catalog) -> dict[str, bytes]:
 def write_files(folder: Path, files: dict[str, bytes]) -> bool:
     """Writes `files` into `folder`, each whole, the lock last; says whether anything changed.
 
-    An interruption waits until all are in place, so that a lock and its renderings stay together.
+    An interruption waits until all are in place, and a failure puts back what was there, so that a lock and its renderings
+    stay together. Raises UsageError when the folder can't be written.
     """
     if all((folder / name).is_file() and (folder / name).read_bytes() == content for name, content in files.items()):
         return False
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        (folder / f".{name}.new").write_bytes(content)
-        (folder / f".{name}.new").chmod(0o644)
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM}) if hasattr(signal, "pthread_sigmask") else None
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        before = {name: (folder / name).read_bytes() if (folder / name).exists() else None for name in files}
+        _replace_all(folder, files, before)
+    except OSError as error:
+        problem = f"can't be written: {error.strerror or error}; nothing was changed"
+        raise UsageError(str(error.filename or folder), problem, hint="make room there, or remove what is in the way") from error
+    return True
+
+
+def _replace_all(folder: Path, files: dict[str, bytes], before: dict[str, bytes | None]) -> None:
+    """Puts `files` in place, or back what was there `before`. Raises OSError."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM}) if hasattr(signal, "pthread_sigmask") else None
+    placed = []
+    try:
+        for name, content in files.items():
+            _write(folder / f".{name}.new", content)
         for name in files:
             (folder / f".{name}.new").replace(folder / name)
+            placed.append(name)
+    except OSError:
+        for name in placed:
+            content_before = before[name]
+            if content_before is None:
+                (folder / name).unlink(missing_ok=True)
+            else:
+                _write(folder / f".{name}.new", content_before)
+                (folder / f".{name}.new").replace(folder / name)
+        raise
     finally:
+        for name in files:
+            (folder / f".{name}.new").unlink(missing_ok=True)
         if blocked is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    return True
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    path.chmod(0o644)
 
 
 def read_lock(catalog: Catalog, profile: Profile, target: Target) -> tuple[Lock, Path]:

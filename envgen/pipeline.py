@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from envgen import locking
 from envgen.catalog import LOCK_FILE
@@ -15,8 +16,10 @@ from envgen.resolve import Resolver
 from envgen.settings import Settings
 from envgen.staleness import differences
 from envgen.target import Target
-from envgen.why import Held, Scene, held_back
 from envgen.workspace import Workspace
+
+if TYPE_CHECKING:
+    from envgen.why import Held
 
 MakeResolver = Callable[[Settings, IndexClient], Resolver]
 """Makes a resolver that asks the indexes of one run; the command line chooses which."""
@@ -76,8 +79,10 @@ def checked_lock(work: Workspace, profile: Profile, target: Target) -> Lock:
     return lock
 
 
-def why(work: Workspace, profile: Profile, lock: Lock, target: Target, package: Package) -> tuple[Held, ...]:
+def why(work: Workspace, profile: Profile, lock: Lock, target: Target, package: Package) -> "tuple[Held, ...]":
     """What holds back the newer releases of `package`. Raises IndexUnavailableError."""
+    from envgen.why import Scene, held_back
+
     bounds = work.catalog.bounds(profile)
     client = work.client({index.name: index.url for index in profile.indexes})
     query = locking.query_for(profile, bounds, target)

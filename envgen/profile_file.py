@@ -9,18 +9,24 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from envgen.errors import ProfileError
+from envgen.errors import ProfileError, UsageError
 from envgen.profile import TIERS, Index, Layer, Profile, Python
 from envgen.schema import Faults, Table, join_path, suggestion
 from envgen.target import PLATFORMS
 
 Loader = Callable[[str], tuple[Mapping[str, object], str]]
-"""Finds the profile of a name: its TOML, and what messages call its file. Raises ProfileError."""
+"""Finds the profile of a name: its TOML, and what messages call its file.
+
+Raises UsageError where there is none, ProfileError for one that can't be read."""
 
 PROFILE_NAME = re.compile(r"[a-z0-9]+(?:[-.][a-z0-9]+)*")
 _FULL_VERSION = re.compile(r"3\.\d+\.\d+")
 _BASE = re.compile(r"[a-z0-9][\w./:-]*@sha256:[0-9a-f]{64}")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PYTHON_VERSION = re.compile(r"3\.\d+")
+_PACKAGE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_URL = re.compile(r"https?://[A-Za-z0-9._~:@\[\]-]+(?:/[A-Za-z0-9._~%+=:,@-]*)*")
+"""What stands unquoted in a Dockerfile and in requirements.txt, so that nothing in it may mean anything there."""
 _APPENDED = ("requirements", "constraints")
 
 
@@ -36,9 +42,9 @@ def load_profile(name: str, load: Loader) -> Profile:
         _merge(merged, data, label, "", origins)
     own_file = chain[0][1]
     faults = Faults(lambda path: origins.get(path, origins.get(path.split("[")[0], own_file)))
-    table = Table({key: value for key, value in merged.items() if key != "extends"}, faults)
-    added = chain[0][0].get("requirements") if len(chain) > 1 else None
-    own = tuple(text for text in added if isinstance(text, str)) if isinstance(added, list) else ()
+    table = Table(merged, faults)
+    table.get("extends", str, "")
+    own = _additions([data.get("requirements") for data, _ in chain])
     profile = _read(name, table, own, origins)
     table.close()
     faults.raise_any()
@@ -58,7 +64,10 @@ def _chain(name: str, load: Loader) -> list[tuple[Mapping[str, object], str]]:
         if following in names:
             raise ProfileError(where, f"a circle: {' -> '.join([*names, following])}", hint="take one of these extends away")
         names.append(following)
-        data, label = load(following)
+        try:
+            data, label = load(following)
+        except UsageError as error:
+            raise ProfileError(where, error.problem, hint=error.hint) from error
         found.append((data, label))
         following = data.get("extends")
     return found
@@ -88,20 +97,28 @@ def _added(before: Sequence[object], after: Sequence[object]) -> list[object]:
     return [entry for entry in before if _name_of(entry) not in names] + list(after)
 
 
-def _name_of(entry: object) -> object:
+def _additions(lists: Sequence[object]) -> set[str]:
+    """The packages that the first of several lists of requirements asks for and the others do not; none if it is alone."""
+    first, *others = ({_name_of(entry) for entry in found} if isinstance(found, list) else set() for found in lists)
+    return first.difference(*others) if others else set()
+
+
+def _name_of(entry: object) -> str:
     match = re.match(r"\s*([A-Za-z0-9][\w.-]*)", entry) if isinstance(entry, str) else None
-    return canonicalize_name(match[1]) if match else entry
+    return canonicalize_name(match[1]) if match else repr(entry)
 
 
-def _read(name: str, table: Table, own: tuple[str, ...], origins: Mapping[str, str]) -> Profile:
+def _read(name: str, table: Table, own: set[str], origins: Mapping[str, str]) -> Profile:
+    """`own` are the packages that the profile's own file adds to what it extends."""
     smoke = table.table("smoke")
+    requirements = _requirements(table)
     profile = Profile(
         name=name,
-        description=table.require("description", str, ""),
+        description=_one_line(table, "description", table.require("description", str, "")),
         as_of=table.require("as_of", dt.date, dt.date.min),
         constraints=table.strings("constraints"),
-        requirements=_requirements(table),
-        own=own,
+        requirements=requirements,
+        own=tuple(text for text in requirements if _name_of(text) in own),
         platforms=_known_words(table, "platforms", PLATFORMS),
         pythons=_pythons(table),
         installer=_installer(table),
@@ -113,10 +130,10 @@ def _read(name: str, table: Table, own: tuple[str, ...], origins: Mapping[str, s
         origins=tuple(sorted(origins.items())),
     )
     smoke.close()
-    for key, found in (("platforms", profile.platforms), ("requirements", profile.requirements)):
-        if not found:
+    for key in ("platforms", "requirements"):
+        if table.lacks(key):
             table.fault(key, "missing or empty, expected at least one")
-    if not profile.pythons:
+    if table.lacks("python"):
         table.fault("python", "missing", hint='add a table [python."3.11"] with full = "3.11.16"')
     return profile
 
@@ -124,15 +141,16 @@ def _read(name: str, table: Table, own: tuple[str, ...], origins: Mapping[str, s
 def _requirements(table: Table) -> tuple[str, ...]:
     """The requirements in normal form; markers are allowed, direct URLs are not: no index vouches for them."""
     found = []
-    for position, text in enumerate(table.strings("requirements")):
-        place = f"requirements[{position}]"
+    for text in table.strings("requirements"):
+        # No position: with `extends` it would be one in a list that stands in no file.
         try:
             requirement = Requirement(text)
         except InvalidRequirement as error:
-            table.fault(place, f"found {text!r}, expected a requirement: {str(error).splitlines()[0]}")
+            table.fault("requirements", f"found {text!r}, expected a requirement: {str(error).splitlines()[0]}", 'as in "torch>=2.2,<3"')
             continue
         if requirement.url:
-            table.fault(place, f"found {text!r}: a direct URL has no index that vouches for it", "map an index to the package")
+            hint = f'name the package alone and map an index to it: [index.NAME] with packages = ["{canonicalize_name(requirement.name)}"]'
+            table.fault("requirements", f"found {text!r}: a direct URL has no index that vouches for it", hint)
         requirement.name = canonicalize_name(requirement.name)
         found.append(str(requirement))
     return tuple(found)
@@ -149,6 +167,9 @@ def _known_words(table: Table, key: str, known: tuple[str, ...]) -> tuple[str, .
 def _pythons(table: Table) -> tuple[Python, ...]:
     found = []
     for version, inner in table.table("python").each():
+        if not _PYTHON_VERSION.fullmatch(version):
+            table.fault(join_path("python", version), "not a minor version of Python 3", 'quote it, as in [python."3.11"]')
+            continue
         full = inner.require("full", str, "")
         if full and not (_FULL_VERSION.fullmatch(full) and full.startswith(f"{version}.")):
             inner.fault("full", f"found {full!r}, expected a full version of Python {version}", f'as in full = "{version}.1"')
@@ -168,7 +189,7 @@ def _installer(table: Table) -> str:
 
 
 def _indexes(table: Table) -> tuple[Index, ...]:
-    found = []
+    found: list[Index] = []
     for name, inner in table.table("index").each():
         url = inner.require("url", str, "")
         if not PROFILE_NAME.fullmatch(name) or name == "default":
@@ -179,14 +200,39 @@ def _indexes(table: Table) -> tuple[Index, ...]:
         elif "@" in parts.netloc:
             variable = f"ENVGEN_INDEX_{_env_form(name)}_USERNAME"
             inner.fault("url", "credentials in a committed file", f"take them out and set {variable} and …_PASSWORD, or use ~/.netrc")
-        packages = tuple(canonicalize_name(package) for package in inner.strings("packages"))
-        if not packages:
-            inner.fault("packages", "missing or empty: a package comes from an index only when it is named here")
+        elif url and not _URL.fullmatch(url):
+            inner.fault("url", f"found {url!r}, expected a plain URL", "without a query; percent-encode spaces, quotes and $")
+        packages = _packages(inner)
         platforms = _known_words(inner, "platforms", PLATFORMS)
         times = inner.get("upload_times", bool, True)
-        found.append(Index(name=name, url=url.rstrip("/"), packages=packages, platforms=platforms, upload_times=times))
+        index = Index(name=name, url=url.rstrip("/"), packages=packages, platforms=platforms, upload_times=times)
+        for other in found:
+            _check_apart(inner, index, other)
+        found.append(index)
         inner.close()
-    return tuple(found)
+    return tuple(sorted(found, key=lambda index: index.name))
+
+
+def _packages(table: Table) -> tuple[str, ...]:
+    """The packages that an index is for."""
+    names = table.strings("packages")
+    if not names:
+        table.fault("packages", "missing or empty: a package comes from an index only when it is named here")
+    for name in names:
+        if not _PACKAGE.fullmatch(name):
+            table.fault("packages", f"found {name!r}, expected a package's name")
+    return tuple(canonicalize_name(name) for name in names)
+
+
+def _check_apart(table: Table, index: Index, other: Index) -> None:
+    """Two indexes must not share a package on a platform, nor the variables that stand for them."""
+    shared = sorted(set(index.packages) & set(other.packages))
+    apart = bool(index.platforms and other.platforms) and not set(index.platforms) & set(other.platforms)
+    if shared and not apart:
+        hint = "a package comes from one index: keep one of the two, or give them different platforms"
+        table.fault("packages", f"{', '.join(shared)}: mapped to the index {other.name} too", hint)
+    if _env_form(index.name) == _env_form(other.name):
+        table.fault("url", f"the index {other.name} would have the same variable ENVGEN_INDEX_{_env_form(index.name)}", "rename one of them")
 
 
 def _env_form(name: str) -> str:
@@ -199,7 +245,9 @@ def _layers(table: Table) -> tuple[Layer, ...]:
     for name in inner.names():
         if not PROFILE_NAME.fullmatch(name):
             inner.fault(name, "not a name a layer can have", "use small letters, digits and -")
-        found.append(Layer(name=name, packages=inner.strings(name)))
+        if name == "installer":
+            inner.fault(name, "the name of a build stage of its own", "choose another one")
+        found.append(Layer(name=name, packages=tuple(canonicalize_name(pattern) for pattern in inner.strings(name))))
     return tuple(found)
 
 
@@ -209,7 +257,7 @@ def _moved(table: Table) -> tuple[tuple[str, dt.date], ...]:
     for name, inner in table.table("package").each():
         found.append((canonicalize_name(name), inner.require("as_of", dt.date, dt.date.min)))
         inner.close()
-    return tuple(found)
+    return tuple(sorted(found))
 
 
 def _env(table: Table) -> tuple[tuple[str, str], ...]:
@@ -218,11 +266,17 @@ def _env(table: Table) -> tuple[tuple[str, str], ...]:
     for name in inner.names():
         value = inner.get(name, str, "")
         if not _ENV_NAME.fullmatch(name):
-            inner.fault(name, "not a name an environment variable can have")
-        if any(ord(char) < 32 for char in value):
-            inner.fault(name, "a control character in an environment variable")
-        found.append((name, value))
-    return tuple(found)
+            inner.fault(name, "not a name an environment variable can have", "use letters, digits and _, as in HF_HOME")
+        found.append((name, _one_line(inner, name, value)))
+    return tuple(sorted(found))
+
+
+def _one_line(table: Table, key: str, value: str) -> str:
+    """`value`, which must fit into one line of a Dockerfile."""
+    found = next((char for char in value if ord(char) < 32), None)
+    if found is not None:
+        table.fault(key, f"the control character {found!r}, which a Dockerfile can't hold", "write it in one line, without tabs")
+    return value
 
 
 def check_python_floor(profile: Profile, floor: str, source: str) -> None:

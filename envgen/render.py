@@ -2,8 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
 
 from envgen.lock import Lock, Wheel, digest_of, dump_lock
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 EPOCH = 315532800
 """1980-01-01, in every mtime of every layer: one constant, so that a layer is its content and nothing else."""
@@ -109,6 +114,12 @@ def labels_of(lock: Lock) -> dict[str, str]:
 
 
 def _render(template: str, **values: object) -> str:
+    return _compiled(template).render(**values)
+
+
+@cache
+def _compiled(template: str) -> "Template":
+    """`template` for all locks of a run: compiling takes longer than rendering."""
     from jinja2 import Environment, StrictUndefined
 
     # Not HTML: what could break out of a Dockerfile goes through the filter `quoted`.
@@ -116,7 +127,7 @@ def _render(template: str, **values: object) -> str:
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     environment.filters["quoted"] = _quoted
-    return environment.from_string(template).render(**values)
+    return environment.from_string(template)
 
 
 def _quoted(text: str) -> str:

@@ -16,11 +16,14 @@ _NAMES = {
     bool: "a boolean",
     str: "a string",
     int: "an integer",
+    float: "a number",
     list: "an array",
     dict: "a table",
     dt.date: "a date",
     dt.datetime: "an instant",
+    dt.time: "a time of day",
 }
+_HINTS = {dt.date: "as in 2026-09-22: no quotes and no time of day", bool: "true or false, without quotes"}
 
 
 def load_toml(path: Path, label: str) -> dict[str, object]:
@@ -80,6 +83,15 @@ class Table:
     def __contains__(self, key: str) -> bool:
         return key in self._data
 
+    def lacks(self, key: str) -> bool:
+        """Whether `key` is not there, or has nothing in it."""
+        return self._data.get(key) in (None, [], {})
+
+    def is_text(self, key: str, text: str) -> bool:
+        """Whether the value of `key` is the string `text`."""
+        self._known[key] = None
+        return self._data.get(key) == text
+
     def at(self, key: str) -> str:
         return join_path(self._path, key)
 
@@ -96,7 +108,7 @@ class Table:
         disguised = (isinstance(value, bool) and kind is int) or (isinstance(value, dt.datetime) and kind is dt.date)
         if isinstance(value, kind) and not disguised:
             return value
-        self.fault(key, f"found {_kind_of(value)}, expected {_NAMES[kind]}")
+        self.fault(key, f"found {_kind_of(value)}, expected {_NAMES[kind]}", _HINTS.get(kind, ""))
         return default
 
     def require(self, key: str, kind: type[T], default: T) -> T:
@@ -149,4 +161,6 @@ def _kind_of(value: object) -> str:
     if isinstance(value, dt.datetime):
         return f"a date with a time ({value.isoformat()})"
     name = next((text for kind, text in _NAMES.items() if isinstance(value, kind)), type(value).__name__)
-    return f"{name} ({value!r})" if isinstance(value, bool | str | int) else name
+    if isinstance(value, bool):
+        return f"{name} ({str(value).lower()})"
+    return f"{name} ({value!r})" if isinstance(value, str | int | float) else name

@@ -12,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 
 from envgen.errors import ProfileError, ResolutionError
 from envgen.index import CONNECTIONS, IndexClient, IndexFile
-from envgen.lock import Wheel
+from envgen.lock import WHEEL_FILE, Wheel
 from envgen.resolve import Query, Resolution
 from envgen.wheels import WheelStore
 
@@ -77,6 +77,10 @@ def _is_early_enough(file: IndexFile, name: str, query: Query) -> bool:
         return True
     if file.uploaded is None:
         index = query.index_of(name)
+        if index == "default":
+            problem = f"publishes no upload time for {file.filename}, so it can't be read as of a date"
+            hint = "lock against an index that does; a folder can stand in for the default index in a build only"
+            raise ResolutionError("index default", problem, hint=hint)
         raise ProfileError(
             f"index.{index}", f"publishes no upload time for {file.filename}",
             hint=f"set upload_times = false in [index.{index}] and pin {name} exactly",
@@ -88,14 +92,17 @@ def best_wheel(files: list[IndexFile], version: Version, ranks: Mapping[Tag, int
     """The wheel of `version` with the best tag for the target, as installers choose it; None where none fits."""
     fitting = []
     for file in files:
+        if not WHEEL_FILE.fullmatch(file.filename):
+            continue
         try:
             _, found, build, tags = parse_wheel_filename(file.filename)
         except (InvalidWheelFilename, InvalidVersion):
             continue
         rank = min((ranks[tag] for tag in tags if tag in ranks), default=None)
         if found == version and rank is not None:
-            fitting.append((rank, [-part if isinstance(part, int) else 0 for part in build], file.filename, file))
-    return min(fitting, key=lambda entry: entry[:3])[3] if fitting else None
+            fitting.append(((-rank, build), file))
+    fitting.sort(key=lambda entry: entry[1].filename)
+    return max(fitting, key=lambda entry: entry[0])[1] if fitting else None
 
 
 def _whole_seconds(moment: dt.datetime | None) -> dt.datetime | None:

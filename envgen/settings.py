@@ -53,7 +53,7 @@ def read_settings(environ: Mapping[str, str], project: Path) -> Settings:
         if match and value:
             into = {"_USERNAME": users, "_PASSWORD": passwords}.get(match[2] or "", mirrors)
             into[_index_key(match[1])] = value
-    for half in users.keys() ^ passwords.keys():
+    for half in sorted(users.keys() ^ passwords.keys()):
         present, missing = ("USERNAME", "PASSWORD") if half in users else ("PASSWORD", "USERNAME")
         variable = f"ENVGEN_INDEX_{half.upper().replace('-', '_')}"
         raise UsageError(f"{variable}_{present}", "set without its other half", hint=f"set {variable}_{missing} too")

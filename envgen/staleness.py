@@ -11,7 +11,7 @@ from envgen import locking
 from envgen.catalog import Catalog
 from envgen.constraints import Bound
 from envgen.evidence import bounds_of
-from envgen.lock import Lock
+from envgen.lock import Lock, LockedIndex
 from envgen.profile import Profile
 from envgen.target import Target
 
@@ -45,9 +45,15 @@ def _changed_facts(lock: Lock, expected: Lock) -> Iterator[str]:
 
 
 def _shown(value: object) -> str:
+    """A fact of a lock as a user would write it."""
     if isinstance(value, dt.datetime):
         return f"{value:%Y-%m-%d}"
-    return repr(value) if not isinstance(value, str) else value or "none"
+    if isinstance(value, LockedIndex):
+        return f"{value.name} ({value.url} for {', '.join(value.packages)})"
+    if isinstance(value, tuple):
+        pairs = (f"{part[0]}={part[1]}" if isinstance(part, tuple) else _shown(part) for part in value)
+        return ", ".join(pairs) or "none"
+    return str(value) or "none"
 
 
 def _changed_demands(lock: Lock, profile: Profile, target: Target) -> Iterator[str]:

@@ -126,6 +126,7 @@ class WheelStore:
 
         They are hard links, so that lending gigabytes costs nothing. Raises VerificationError.
         """
+        (self._root / ".partial").mkdir(parents=True, exist_ok=True)
         view = Path(tempfile.mkdtemp(dir=self._root / ".partial", prefix="view-"))
         try:
             folders = {}
@@ -195,10 +196,14 @@ def _receive(file: IndexFile, index: str, client: IndexClient, write: Callable[[
 def _chunks(file: IndexFile, index: str, client: IndexClient) -> Iterator[bytes]:
     if file.url.startswith("file:"):
         folder = client.folder(index)
-        assert folder is not None
-        with (folder / file.filename).open("rb") as stream:
-            while chunk := stream.read(CHUNK):
-                yield chunk
+        if folder is None:
+            raise ResolutionError(f"index {index} ({client.location(index)})", f"links to a file of this machine: {file.url}")
+        try:
+            with (folder / file.filename).open("rb") as stream:
+                while chunk := stream.read(CHUNK):
+                    yield chunk
+        except OSError as error:
+            raise ResolutionError(str(folder / file.filename), f"can't be read: {error.strerror or error}") from error
         return
     from requests import RequestException
 

@@ -6,22 +6,25 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from envgen import images, pipeline
+from envgen import pipeline
 from envgen.catalog import Catalog
 from envgen.cli import show
-from envgen.engine.docker import DockerEngine
 from envgen.errors import IndexUnavailableError, SmokeError, UsageError
-from envgen.images import BuildOptions, Built
 from envgen.pipeline import MakeResolver, Written
 from envgen.profile import Profile
 from envgen.schema import suggestion
 from envgen.settings import mirrored_base, read_settings
 from envgen.target import Target
-from envgen.why import Held
 from envgen.workspace import Workspace
+
+if TYPE_CHECKING:  # only what every command needs is imported at once: `envgen lock --check` is to be quick
+    from envgen.engine.docker import DockerEngine
+    from envgen.images import Built
+    from envgen.why import Held
 
 
 def run(options: argparse.Namespace) -> int:
@@ -103,6 +106,8 @@ def _update(options: argparse.Namespace, work: Workspace) -> int:
         update.move_date(path, update.parse_day(options.as_of), canonicalize_name(options.package or ""))
         work.reporter.step(f"{work.catalog.label(path)}: as_of {'of ' + options.package if options.package else ''} is {options.as_of}")
     if options.base:
+        from envgen.engine.docker import DockerEngine
+
         engine = DockerEngine(work.settings)
         for python in profile.pythons:
             if python.base:
@@ -146,6 +151,9 @@ def _why(options: argparse.Namespace, work: Workspace) -> int:
 
 
 def _build(options: argparse.Namespace, work: Workspace) -> int:
+    from envgen import images
+    from envgen.engine.docker import DockerEngine
+
     profile = work.catalog.profile(options.profile)
     lock = pipeline.checked_lock(work, profile, images.image_target(profile, options.target))
     engine = DockerEngine(work.settings)
@@ -155,7 +163,7 @@ def _build(options: argparse.Namespace, work: Workspace) -> int:
     images.check_disk(work, lock, info)
     images.fetch(work, lock)
     with show.clock() as elapsed:
-        built = images.build(work, lock, engine, BuildOptions(base=options.base, tag=options.tag, cache=not options.no_cache))
+        built = images.build(work, lock, engine, images.BuildOptions(base=options.base, tag=options.tag, cache=not options.no_cache))
     work.reporter.step(f"image: {built.image.name}, built in {elapsed():.0f} s, {show.size(built.image.size)} in the engine's store")
     work.reporter.step(f"digest: {built.image.digest}")
     if options.no_smoke:
@@ -167,6 +175,9 @@ def _build(options: argparse.Namespace, work: Workspace) -> int:
 
 
 def _smoke(options: argparse.Namespace, work: Workspace) -> int:
+    from envgen import images
+    from envgen.engine.docker import DockerEngine
+
     profile = work.catalog.profile(options.profile)
     lock = pipeline.checked_lock(work, profile, images.image_target(profile, options.target))
     engine = DockerEngine(work.settings)
@@ -176,7 +187,8 @@ def _smoke(options: argparse.Namespace, work: Workspace) -> int:
     return _test(options, work, engine, built)
 
 
-def _test(options: argparse.Namespace, work: Workspace, engine: DockerEngine, built: Built) -> int:
+def _test(options: argparse.Namespace, work: Workspace, engine: "DockerEngine", built: "Built") -> int:
+    from envgen import images
     from envgen.smoke.runner import Bench, Subject, smoke
     from envgen.smoke.sources import find_model
 

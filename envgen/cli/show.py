@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from envgen.images import Estimate
 from envgen.lock import Package
 from envgen.smoke.report import FAILED, NOT_RUN, PASSED, SmokeReport
-from envgen.why import Held
+
+if TYPE_CHECKING:  # both bring what `envgen lock --check` does not need
+    from envgen.images import Estimate
+    from envgen.why import Held
 
 MARKS = {PASSED: "ok", FAILED: "FAILED", NOT_RUN: "not run"}
 
@@ -24,7 +26,7 @@ def size(count: float) -> str:
     return f"{count:.1f} GB"
 
 
-def estimate(wanted: Estimate) -> str:
+def estimate(wanted: "Estimate") -> str:
     """What a build will take, in one line."""
     download = f"{size(wanted.download)} to download" if wanted.download else "nothing to download"
     return f"will take: {download}, about {size(wanted.disk)} of the engine's disk, about {wanted.seconds} s on two cores plus download"
@@ -133,7 +135,7 @@ def report(found: SmokeReport) -> None:
     print(f"smoke {found.profile}: {'FAILED' if found.failed else 'passed' if found.passed else 'INCOMPLETE'} ({found.headline()})")
 
 
-def why(package: Package, held: Sequence[Held] | None, reason: str) -> None:
+def why(package: Package, held: "Sequence[Held] | None", reason: str) -> None:
     """Who asked for a package, which documented bounds hold it, and what holds back newer versions."""
     wheel = package.wheel
     uploaded = f"uploaded {wheel.uploaded:%Y-%m-%d}" if wheel.uploaded else "upload time not published"

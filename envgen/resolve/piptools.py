@@ -7,6 +7,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -111,7 +112,8 @@ def _explanation(finished: Finished) -> Iterator[str]:
     _, found, conflict = finished.stdout.partition(_CONFLICT)
     if found:
         yield "these can't be satisfied together:"
-        for line in conflict.partition("\n\n")[0].strip().splitlines():
+        # A blank line ends it; after that comes advice that speaks of pip's own command line.
+        for line in takewhile(str.strip, conflict.splitlines()[1:]):
             text = line.strip().replace("The user requested (constraint)", "the constraint sets allow")
             yield "  " + text.replace("The user requested", "the profile requires")
     else:
@@ -119,4 +121,4 @@ def _explanation(finished: Finished) -> Iterator[str]:
         # The last one is the verdict, the others are its grounds; that something was yanked long ago is none.
         for error in [*errors[-1:], *errors[:-1]]:
             if "yanked versions" not in error:
-                yield _LONG_LIST.sub(r"\1… \2", error)
+                yield _LONG_LIST.sub(r"\1…,\2", error)

@@ -93,8 +93,9 @@ def _instant(moment: object) -> str:
 def _failure(stderr: str, query: Query) -> ResolutionError:
     """uv's own explanation, which is good, with what it means for the profile."""
     lines = [re.sub(r"^\s*(error:|cause:|×|╰─▶|│)\s?", "", line).rstrip() for line in stderr.splitlines()]
-    text = "\n".join(line for line in lines if line and "envgen-query" not in line) or stderr.strip()
-    text = text.replace("you require", "the profile requires")
+    text = "\n".join(line for line in lines if line) or stderr.strip()
+    for uvs, ours in (("you require", "the profile requires"), ("envgen-query", "the profile"), ("your requirements", "its requirements")):
+        text = text.replace(uvs, ours)
     if _UNREACHABLE.search(stderr):
         hint = "check the network, the proxy (HTTPS_PROXY) and the CA (SSL_CERT_FILE)"
         return IndexUnavailableError(f"uv, {query.target.slug}", text, hint=hint)

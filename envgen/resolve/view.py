@@ -102,9 +102,9 @@ class View(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: View  # type: ignore[assignment]  # the base class knows only of a server in general
+    server: View  # the base class knows only of a server in general
 
-    def do_GET(self) -> None:  # noqa: N802  # the base class wants this name
+    def do_GET(self) -> None:
         # A resolver that was stopped hangs up.
         with suppress(ConnectionError):
             self._respond()
@@ -115,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(HTTPStatus.FORBIDDEN)
         try:
             found = self.server.answer(self.path.partition("?")[0])
-        except Exception as error:  # noqa: BLE001  # it belongs to whoever waits for the resolver, not to this thread
+        except Exception as error:  # it belongs to whoever waits for the resolver, not to this thread
             self.server.failure = self.server.failure or error
             return self._refuse(HTTPStatus.FORBIDDEN)
         if found is None:

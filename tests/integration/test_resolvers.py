@@ -1,0 +1,268 @@
+"""Both resolvers against the real index: the same bytes from either, on any machine, and errors that say what is wrong."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import os
+import platform
+import socket
+import sys
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from packaging.utils import parse_wheel_filename
+
+from envgen.index import IndexClient
+from envgen.profile import Index
+from envgen.resolve import Query
+from envgen.resolve.view import Sight, serve
+from envgen.settings import read_settings
+from envgen.target import Target
+from envgen.wheels import WheelStore
+
+RESOLVERS = ("uv", "pip-tools")
+AS_OF = dt.datetime(2026, 9, 22, tzinfo=dt.UTC)
+MINOR = f"{sys.version_info[0]}.{sys.version_info[1]}"
+# Not the version of any machine that tests run on, so that a resolver that asks the host gives another answer.
+FULL = f"{MINOR}.99"
+MACHINE = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64", "AMD64": "amd64"}[platform.machine()]
+PLATFORM = f"{ {'linux': 'linux', 'darwin': 'macos', 'win32': 'windows'}[sys.platform] }/{MACHINE}"
+TARGET = f"py{MINOR.replace('.', '')}-{PLATFORM.replace('/', '-')}"
+
+# colorama is a name that the default index has too.
+SMALL = f"""
+description = "A small profile whose result depends on the date, the target's exact Python, and a private index"
+as_of = 2026-09-22
+installer = "uv==0.12.17"
+requirements = ["requests", "tqdm<4.68", "colorama==0.4.6"]
+platforms = ["{PLATFORM}"]
+
+[python."{MINOR}"]
+full = "{FULL}"
+
+[index.private]
+url = "https://packages.example.com/simple"
+packages = ["colorama"]
+upload_times = false
+"""
+
+Lock = Callable[..., dict[str, bytes]]
+
+
+@pytest.fixture(scope="module")
+def private(tmp_path_factory) -> Path:
+    """A private index: a folder with one wheel that wants the target's exact Python, and asks for more there alone."""
+    folder = tmp_path_factory.mktemp("private")
+    metadata = (
+        f"Metadata-Version: 2.1\nName: colorama\nVersion: 0.4.6\nRequires-Python: =={FULL}\n"
+        f'Requires-Dist: toml==0.10.2; python_full_version == "{FULL}" and implementation_version == "{FULL}"\n'
+        f'Requires-Dist: no-such-package-at-all; python_full_version != "{FULL}"\n'
+    )
+    with zipfile.ZipFile(folder / "colorama-0.4.6-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("colorama.py", "mine = True\n")
+        wheel.writestr("colorama-0.4.6.dist-info/METADATA", metadata)
+        wheel.writestr("colorama-0.4.6.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("colorama-0.4.6.dist-info/RECORD", "")
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path) -> Callable[..., Path]:
+    """Makes a project folder with one profile called `small`."""
+
+    def make(text: str = SMALL, name: str = "project") -> Path:
+        folder = tmp_path / name
+        (folder / "profiles").mkdir(parents=True)
+        (folder / "profiles" / "small.toml").write_text(text, encoding="utf-8")
+        return folder
+
+    return make
+
+
+def locks(folder: Path) -> dict[str, bytes]:
+    """All files of a project's locks, by path."""
+    root = folder / "locks"
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory, run_envgen, private) -> dict[str, bytes]:
+    """The lock of the small profile as uv makes it on this machine as it is."""
+    folder = tmp_path_factory.mktemp("reference")
+    (folder / "profiles").mkdir()
+    (folder / "profiles" / "small.toml").write_text(SMALL, encoding="utf-8")
+    done = run_envgen("lock", "small", cwd=folder, env={"ENVGEN_INDEX_PRIVATE": str(private)})
+    assert done.returncode == 0, done.stderr
+    return locks(folder)
+
+
+def test_both_resolvers_lock_cpu_base_to_the_same_bytes(run_envgen, tmp_path):
+    found = {}
+    for resolver in RESOLVERS:
+        folder = tmp_path / resolver
+        folder.mkdir()
+        done = run_envgen("lock", "cpu-base", "--target", "py311-linux-amd64", "--resolver", resolver, cwd=folder)
+        assert done.returncode == 0, done.stderr
+        found[resolver] = locks(folder)
+    assert sorted(found["uv"]) == [f"cpu-base/py311-linux-amd64/{name}" for name in ("Dockerfile", "envgen.lock", "requirements.txt")]
+    assert found["uv"] == found["pip-tools"]
+
+
+def test_a_lock_follows_the_target_and_the_mapped_index(reference, private):
+    text = reference[f"small/{TARGET}/requirements.txt"].decode()
+    digest = hashlib.sha256((private / "colorama-0.4.6-py3-none-any.whl").read_bytes()).hexdigest()
+    assert f"colorama==0.4.6 --hash=sha256:{digest}" in text
+    assert "toml==0.10.2" in text
+
+
+def test_pip_tools_gives_the_same_bytes(run_envgen, project, private, reference):
+    folder = project()
+    done = run_envgen("lock", "small", "--resolver", "pip-tools", cwd=folder, env={"ENVGEN_INDEX_PRIVATE": str(private)})
+    assert done.returncode == 0, done.stderr
+    assert locks(folder) == reference
+
+
+@pytest.mark.parametrize("resolver", RESOLVERS)
+def test_configuration_of_the_machine_is_no_input(run_envgen, project, private, reference, tmp_path, resolver):
+    folder = project()
+    (tmp_path / "only.txt").write_text("requests<2.30\ntqdm==4.60.0\n", encoding="utf-8")
+    nowhere = "http://127.0.0.1:9/simple"
+    pip = f"[global]\nindex-url = {nowhere}\nno-index = true\nconstraint = {tmp_path / 'only.txt'}\npre = true\n"
+    uv = f"[[index]]\nurl = '{nowhere}'\ndefault = true\n\n[pip]\nresolution = 'lowest'\n"
+    for place, text in (
+        (tmp_path / "pip.conf", pip),
+        (tmp_path / "home/.config/pip/pip.conf", pip),
+        (tmp_path / "home/.config/uv/uv.toml", uv.replace("[[index]]", "[[index]]\nname = 'nowhere'")),
+        (folder / "uv.toml", uv),
+        (folder / ".pip-tools.toml", f"[tool.pip-tools]\nindex-url = '{nowhere}'\npre = true\n"),
+        (folder / "pyproject.toml", f"[tool.pip-tools]\nno-index = true\n[tool.uv]\nconstraint-dependencies = ['tqdm<4.61']\n"),
+        (folder / "pip.py", "raise SystemExit('imported from the project folder')\n"),
+    ):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text, encoding="utf-8")
+    env = {name: nowhere for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX")}
+    env |= {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf"), "HOME": str(tmp_path / "home"), "XDG_CONFIG_HOME": str(tmp_path / "home/.config")}
+    env |= {name: str(tmp_path / "only.txt") for name in ("PIP_CONSTRAINT", "UV_CONSTRAINT")}
+    env |= {"PIP_NO_INDEX": "1", "PIP_PRE": "1", "UV_PRERELEASE": "allow", "UV_RESOLUTION": "lowest", "UV_EXCLUDE_NEWER": "2020-01-01"}
+    env |= {"ENVGEN_CACHE": str(cache()), "ENVGEN_INDEX_PRIVATE": str(private)}
+    done = run_envgen("lock", "small", "--resolver", resolver, cwd=folder, env=env)
+    assert done.returncode == 0, done.stderr
+    assert locks(folder) == reference
+
+
+@pytest.mark.parametrize("resolver", RESOLVERS)
+def test_time_zone_locale_umask_hash_seed_and_folder_are_no_input(run_envgen, project, private, reference, resolver):
+    folder = project(name="ein Ordner, mit Ümlaut")
+    env = {"TZ": "Pacific/Kiritimati", "LC_ALL": "tr_TR.UTF-8", "LANG": "tr_TR.UTF-8", "PYTHONHASHSEED": "4711", "COLUMNS": "40"}
+    before = os.umask(0o077)
+    try:
+        done = run_envgen("lock", "small", "--resolver", resolver, cwd=folder, env={**env, "ENVGEN_INDEX_PRIVATE": str(private)})
+    finally:
+        os.umask(before)
+    assert done.returncode == 0, done.stderr
+    assert locks(folder) == reference
+
+
+@pytest.mark.parametrize("resolver", RESOLVERS)
+@pytest.mark.parametrize(
+    ("requirements", "named"),
+    [
+        ('"idna>=9999"', ("idna>=9999",)),
+        ('"requests==2.32.5", "idna<2.5"', ("requests", "idna<2.5")),
+        ('"no-such-package-by-this-name"', ("no-such-package-by-this-name",)),
+    ],
+)
+def test_an_impossible_requirement_is_refused_by_name(run_envgen, project, private, resolver, requirements, named):
+    folder = project(SMALL.replace('"requests", "tqdm<4.68"', requirements))
+    done = run_envgen("lock", "small", "--resolver", resolver, cwd=folder, env={"ENVGEN_INDEX_PRIVATE": str(private)})
+    assert done.returncode == 3, done.stderr
+    assert done.stderr.startswith(f"error: {resolver}, {TARGET}: ")
+    assert all(word in done.stderr for word in named), done.stderr
+    assert "hint:  loosen a requirement of the profile" in done.stderr
+    for foreign in ("Traceback", "127.0.0.1", "requirements.in", "envgen-query"):
+        assert foreign not in done.stderr
+    assert not (folder / "locks").exists()
+
+
+@pytest.mark.parametrize("resolver", RESOLVERS)
+def test_an_index_that_does_not_answer_is_named(run_envgen, project, private, resolver):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+        env = {"ENVGEN_INDEX_DEFAULT": f"http://{address}/simple", "ENVGEN_INDEX_PRIVATE": str(private)}
+        folder = project()
+        done = run_envgen("lock", "small", "--resolver", resolver, cwd=folder, env=env)
+    assert done.returncode == 3, done.stderr
+    assert address in done.stderr
+    assert "hint:  check the network" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (folder / "locks").exists()
+
+
+def test_pip_tools_refuses_another_machines_target(run_envgen, tmp_path):
+    done = run_envgen("lock", "cpu-base", "--target", "py311-windows-amd64", "--resolver", "pip-tools", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "found the target py311-windows-amd64" in done.stderr
+    assert "--target py311-windows-amd64 --resolver uv" in done.stderr
+    assert not (tmp_path / "locks").exists()
+
+
+def cache() -> Path:
+    """The cache that envgen uses here; named where a test changes HOME, so that nothing is fetched twice."""
+    return read_settings(os.environ, Path("nowhere")).cache
+
+
+@pytest.fixture
+def sight(private) -> Sight:
+    settings = read_settings({**os.environ, "ENVGEN_INDEX_PRIVATE": str(private)}, Path("nowhere"))
+    index = Index(name="private", url="https://packages.example.com/simple", packages=("colorama",), upload_times=False)
+    query = Query(
+        requirements=("tqdm", "colorama==0.4.6"),
+        constraints=(),
+        target=Target(python_full=FULL, platform=PLATFORM),
+        as_of=AS_OF,
+        moved=(("idna", dt.datetime(2020, 1, 1, tzinfo=dt.UTC)),),
+        indexes=(index,),
+    )
+    return Sight(query=query, client=IndexClient(settings, {"private": index.url}), store=WheelStore(settings.wheels))
+
+
+def page(url: str, package: str) -> dict[str, object]:
+    with urllib.request.urlopen(f"{url}{package}/", timeout=60) as answer:
+        assert answer.headers["Content-Type"] == "application/vnd.pypi.simple.v1+json"
+        return json.load(answer)
+
+
+def test_the_view_shows_the_wheels_that_were_there(sight):
+    theirs = sight.client.files("default", "tqdm")
+    assert any(file.uploaded > AS_OF for file in theirs), "tqdm has no release after the date: take another package"
+    with serve(sight) as view:
+        shown = page(view.url, "tqdm")["files"]
+        moved = page(view.url, "idna")["files"]
+    assert {file["filename"] for file in shown} == {
+        file.filename for file in theirs if file.uploaded < AS_OF and file.filename.endswith(".whl")
+    }
+    assert all(len(file["hashes"]["sha256"]) == 64 and file["core-metadata"] is True for file in shown)
+    assert any(file["requires-python"] for file in shown)
+    assert max(parse_wheel_filename(file["filename"])[1] for file in moved).base_version == "2.8"
+
+
+def test_the_view_shows_a_mapped_package_from_its_index_alone(sight, private):
+    with serve(sight) as view:
+        (file,) = page(view.url, "colorama")["files"]
+        with urllib.request.urlopen(f"{file['url']}.metadata", timeout=60) as answer:
+            assert f"Requires-Python: =={FULL}\n".encode() in answer.read()
+        with urllib.request.urlopen(file["url"], timeout=60) as answer:
+            assert answer.read() == (private / "colorama-0.4.6-py3-none-any.whl").read_bytes()
+
+
+@pytest.mark.parametrize("path", ["simple/no-such-package-by-this-name/", "file/tqdm/tqdm-0-py3-none-any.whl", "file/../../x", ""])
+def test_the_view_has_nothing_else(sight, path):
+    with serve(sight) as view, pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"{view.root}/{path}", timeout=60)

@@ -1,0 +1,160 @@
+"""Small values that several unit tests build upon: a profile, a lock, wheels, and a server that is no socket."""
+
+import datetime as dt
+import io
+import tomllib
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import requests
+from requests.adapters import BaseAdapter
+from urllib3.response import HTTPResponse
+
+from envgen.index import IndexClient
+from envgen.lock import Demand, Evidence, Lock, LockedIndex, Package, Wheel
+from envgen.profile import Profile
+from envgen.profile_file import load_profile
+from envgen.settings import read_settings
+from envgen.target import Target
+
+ROOT = Path(__file__).parents[2]
+AS_OF = dt.datetime(2026, 9, 22, tzinfo=dt.UTC)
+LINUX = Target(python_full="3.11.16", platform="linux/amd64")
+WINDOWS = Target(python_full="3.11.16", platform="windows/amd64")
+BASE = f"python:3.11-slim-bookworm@sha256:{'a' * 64}"
+INDEX = "https://index.example/simple"
+
+PROFILE = f"""
+description = "A small profile"
+as_of = 2026-09-22
+requirements = ["demo>=1", "torch==2.13.0"]
+platforms = ["linux/amd64", "windows/amd64"]
+installer = "uv==0.12.17"
+
+[python."3.11"]
+full = "3.11.16"
+base = "{BASE}"
+
+[index.pytorch-cpu]
+url = "https://torch.example/whl/cpu"
+packages = ["torch"]
+platforms = ["linux/amd64"]
+upload_times = false
+
+[layers]
+models = ["demo-*"]
+
+[env]
+HF_HOME = "/models"
+ALPHA = "1"
+
+[smoke]
+tiers = ["static", "cpu"]
+"""
+
+
+def profile_of(text: str = PROFILE, name: str = "small", **others: str) -> Profile:
+    """The profile whose file has this text; `others` are the files it may extend."""
+    files = {name: text, **others}
+    return load_profile(name, lambda wanted: (tomllib.loads(files[wanted]), f"profiles/{wanted}.toml"))
+
+
+def wheel(name: str, version: str = "1.0", **fields: object) -> Wheel:
+    values: dict[str, object] = {
+        "file": f"{name.replace('-', '_')}-{version}-py3-none-any.whl",
+        "sha256": f"{sum(name.encode()):064x}",
+        "size": 1000 + len(name),
+        "index": "default",
+        "uploaded": dt.datetime(2026, 8, 1, 12, 30, 15, tzinfo=dt.UTC),
+        **fields,
+    }
+    return Wheel(name=name, version=version, **values)  # type: ignore[arg-type]  # test data
+
+
+NASTY = "it's \"quoted\", costs $5, ${HOME} $(id) `id` {{ lock.base }} {% if %} C:\\dir\\ and é\\"
+"""A value that would break out of a Dockerfile that is not careful."""
+
+
+def sample_lock(**fields: object) -> Lock:
+    """A lock with two indexes, several layers and an environment that needs quoting."""
+    packages = (
+        package("demo", "1.5", "own", (Demand(name="small", requirement=">=1"),)),
+        package("demo-data", "2.0", "models", (Demand(name="demo", requirement="*"),)),
+        package("numpy", "2.4.6", "libraries", (Demand(name="demo", requirement=">=2"), Demand(name="torch", requirement="*"))),
+        Package(
+            wheel=wheel(
+                "torch", "2.13.0+cpu", file="torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl", index="pytorch-cpu", uploaded=None
+            ),
+            layer="torch",
+            demands=(Demand(name="small", requirement="==2.13.0"),),
+            bounds=(Evidence(set_name="documents", requirement=">=2.2", source="paper.txt, Section \"1\""),),
+        ),
+    )
+    values: dict[str, object] = {
+        "profile": "small",
+        "description": "A small profile",
+        "target": "py311-linux-amd64",
+        "platform": "linux/amd64",
+        "as_of": AS_OF,
+        "inputs": f"sha256:{'1' * 64}",
+        "python": "3.11.16",
+        "base": BASE,
+        "indexes": (LockedIndex(name="pytorch-cpu", url="https://torch.example/whl/cpu", packages=("torch", "torchvision")),),
+        "env": (("HF_HOME", "/models"), ("NASTY", NASTY)),
+        "tiers": ("static", "cpu"),
+        "layers": ("models", "cuda", "torch", "libraries", "hugging-face", "own"),
+        "installer": wheel("uv", "0.12.17", file="uv-0.12.17-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"),
+        "packages": packages,
+        **fields,
+    }
+    return Lock(**values)  # type: ignore[arg-type]  # test data
+
+
+def package(name: str, version: str, layer: str, demands: tuple[Demand, ...]) -> Package:
+    return Package(wheel=wheel(name, version), layer=layer, demands=demands)
+
+
+def make_wheel(name: str, version: str = "1.0", requires: Iterable[str] = ()) -> bytes:
+    """The bytes of a wheel with no more in it than its metadata."""
+    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {text}" for text in requires), ""]
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(f"{name.replace('-', '_')}-{version}.dist-info/METADATA", "\n".join(lines))
+    return buffer.getvalue()
+
+
+@dataclass
+class Server(BaseAdapter):
+    """Answers requests from a table in place of a network: `url -> (status, headers, body)`."""
+
+    answers: dict[str, tuple[int, Mapping[str, str], bytes]] = field(default_factory=dict)
+    requests: list[requests.PreparedRequest] = field(default_factory=list)
+    proxies: list[Mapping[str, str]] = field(default_factory=list)
+
+    def page(self, url: str, body: bytes | str, kind: str = "application/vnd.pypi.simple.v1+json", status: int = 200) -> None:
+        content = body.encode() if isinstance(body, str) else body
+        self.answers[url] = (status, {"content-type": kind, "content-length": str(len(content))}, content)
+
+    def send(self, request: requests.PreparedRequest, **options: object) -> requests.Response:  # type: ignore[override]
+        self.requests.append(request)
+        self.proxies.append(dict(options.get("proxies") or {}))  # type: ignore[call-overload]
+        status, headers, body = self.answers.get(str(request.url), (404, {}, b""))
+        response = requests.Response()
+        response.status_code, response.url, response.request = status, str(request.url), request
+        response.headers.update(headers)
+        response.raw = HTTPResponse(io.BytesIO(body), preload_content=False, status=status)
+        return response
+
+    def close(self) -> None:
+        pass
+
+
+def client_for(server: Server, folder: Path, environ: Mapping[str, str] | None = None, **urls: str) -> IndexClient:
+    """A client whose requests all go to `server`; the default index is at INDEX."""
+    settings = read_settings({"ENVGEN_CACHE": str(folder / "cache"), "ENVGEN_INDEX_DEFAULT": INDEX, **(environ or {})}, folder)
+    client = IndexClient(settings, urls)
+    for scheme in ("https://", "http://"):
+        client._session.mount(scheme, server)
+    return client
