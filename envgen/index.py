@@ -8,27 +8,28 @@ import datetime as dt
 import hashlib
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote, urljoin, urlsplit
 
-from envgen.errors import IndexUnavailableError, ResolutionError
+from envgen.errors import EnvgenError, IndexUnavailableError, ResolutionError
 from envgen.settings import Settings, mirror_of
 
 if TYPE_CHECKING:
     import requests  # slow to import, and `envgen lock --check` asks no index
 
+T = TypeVar("T")
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 CONNECTIONS = 16
-_ANCHOR = re.compile(r"""<a\s((?:[^>"']|"[^"]*"|'[^']*')*)>""", re.IGNORECASE)
+_ANCHOR = re.compile(r"""<a\s((?:[^>"']++|"[^"]*+"|'[^']*+')*+)>""", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""([\w-]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+)))?""")
 _BASE = re.compile(r"""<base\s[^>]*?href\s*=\s*["']([^"']+)["']""", re.IGNORECASE)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _TIMEOUT = (10.0, 60.0)
-_RETRY_ON = (429, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +53,14 @@ class IndexClient:
 
     def __init__(self, settings: Settings, urls: Mapping[str, str]) -> None:
         """`urls` maps an index's name to its URL; `default` may be left out."""
+        from envgen.transport import make_session
+
         self._settings = settings
         self._urls = urls
-        self._session = _session(settings)
+        self._session = make_session(settings, CONNECTIONS)
         self._guard = threading.Lock()
-        self._locks: dict[tuple[str, str], threading.Lock] = {}
-        self._pages: dict[tuple[str, str], tuple[IndexFile, ...]] = {}
+        self._locks: dict[tuple[str, ...], threading.Lock] = {}
+        self._answers: dict[tuple[str, ...], Any] = {}
 
     def location(self, index: str) -> str:
         """The URL or folder that stands for `index` here: its mirror, else its own URL, without a slash at the end."""
@@ -78,16 +81,30 @@ class IndexClient:
 
         Raises IndexUnavailableError when the index gives no usable answer after a few tries.
         """
-        key = (index, package)
-        # Several targets ask for the same page at the same time: one asks the index, the others wait for it.
+        folder = self.folder(index)
+        return self._once(
+            ("files", index, package), lambda: tuple(_folder_files(folder, package) if folder else self._page(index, package))
+        )
+
+    def _once(self, key: tuple[str, ...], read: Callable[[], T]) -> T:
+        """What `read` gives. Several targets ask the same at the same time: one asks the index, the others wait for it."""
         with self._guard:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:
-            if key not in self._pages:
-                folder = self.folder(index)
-                found = _folder_files(folder, package) if folder else self._page(index, package)
-                self._pages[key] = tuple(found)
-        return self._pages[key]
+            if key not in self._answers:
+                self._answers[key] = read()
+        answer: T = self._answers[key]
+        return answer
+
+    def prefetch(self, pages: Sequence[tuple[str, str]]) -> None:
+        """Begins to read pages, each an index and a package, that `files` will be asked for; it also has their errors."""
+
+        def read() -> None:
+            for index, package in pages:
+                with suppress(EnvgenError):
+                    self.files(index, package)
+
+        threading.Thread(target=read, daemon=True).start()
 
     def _page(self, index: str, package: str) -> Iterator[IndexFile]:
         url = f"{self.location(index)}/{package}/"
@@ -109,6 +126,9 @@ class IndexClient:
         """The size of `file` in bytes, asked of its server where the index does not say."""
         if file.size is not None:
             return file.size
+        return self._once(("size", file.url), lambda: self._asked_size(file, index))
+
+    def _asked_size(self, file: IndexFile, index: str) -> int:
         response = self.get(file.url, index, method="HEAD")
         _expect_ok(response, file.url)
         if "content-length" not in response.headers:
@@ -119,6 +139,9 @@ class IndexClient:
         """The core metadata that the index keeps beside the wheel `file` (PEP 658), or None where it has none."""
         if file.url.startswith("file:"):
             return None
+        return self._once(("metadata", file.url), lambda: self._asked_metadata(file, index))
+
+    def _asked_metadata(self, file: IndexFile, index: str) -> bytes | None:
         response = self.get(f"{file.url}.metadata", index)
         # A server without such files may answer anything; what is no metadata is taken as "none".
         usable = response.status_code == 200 and response.content.startswith(b"Metadata-Version:")
@@ -176,22 +199,6 @@ def _expect_ok(response: "requests.Response", url: str) -> None:
         raise IndexUnavailableError(url, f"found status {response.status_code}, expected 200", hint="try again later")
 
 
-def _session(settings: Settings) -> "requests.Session":
-    import requests
-    from requests.adapters import HTTPAdapter
-    from urllib3.util import Retry
-
-    session = requests.Session()
-    retry = Retry(total=4, backoff_factor=0.3, status_forcelist=_RETRY_ON, allowed_methods=("GET", "HEAD"), raise_on_status=False)
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS, max_retries=retry))
-    # requests knows REQUESTS_CA_BUNDLE only; uv and most others know SSL_CERT_FILE.
-    bundle = settings.network.get("REQUESTS_CA_BUNDLE") or settings.network.get("SSL_CERT_FILE")
-    if bundle:
-        session.verify = bundle
-    return session
-
-
 def _json_files(response: "requests.Response", url: str) -> Iterator[IndexFile]:
     try:
         entries = response.json()["files"]
@@ -221,10 +228,13 @@ def _html_files(text: str, url: str) -> Iterator[IndexFile]:
         values = {name.lower(): unescape("".join(texts)) for name, *texts in _ATTRIBUTE.findall(anchor[1])}
         if "href" not in values:
             continue
-        target, fragment = urldefrag(urljoin(url, values["href"]))
+        target, _, fragment = values["href"].partition("#")
+        # Joining takes longer than all the rest, and most pages have whole URLs.
+        if not target.startswith(("https://", "http://")):
+            target = urljoin(url, target)
         uploaded = values.get("data-upload-time")
         yield IndexFile(
-            filename=unquote(urlsplit(target).path.rpartition("/")[2]),
+            filename=unquote(target.partition("?")[0].rpartition("/")[2]),
             url=target,
             sha256=_sha256(fragment.removeprefix("sha256=")),
             uploaded=_instant(uploaded) if uploaded else None,

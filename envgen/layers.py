@@ -35,7 +35,7 @@ def layer_of(package: str, layers: Sequence[Layer], inherited: bool) -> str:
 
     What a profile adds to the one it extends goes into a layer of its own, so that all others stay shared.
     """
-    for group in (*layers, *(DEFAULT_LAYERS if inherited else ())):
+    for group in groups_for(layers) if inherited else layers:
         for pattern in group.packages:
             if package == pattern or (pattern.endswith("*") and package.startswith(pattern[:-1])):
                 return group.name

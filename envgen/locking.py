@@ -2,10 +2,12 @@
 
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from envgen.catalog import DOCKERFILE, LOCK_FILE, REQUIREMENTS_FILE, Catalog
 from envgen.constraints import Bound
@@ -15,10 +17,10 @@ from envgen.index import IndexClient
 from envgen.layers import groups_for, layer_of
 from envgen.lock import Lock, LockedIndex, Package, dump_lock, input_digest
 from envgen.lock_file import parse_lock
-from envgen.profile import Index, Profile
+from envgen.profile import Profile
 from envgen.render import render_dockerfile, render_requirements
 from envgen.resolve import Query, Resolution, Resolver
-from envgen.select import Chosen, choose_wheels
+from envgen.select import choose_wheels
 from envgen.target import Target
 from envgen.wheels import WheelStore
 
@@ -35,32 +37,31 @@ class Sources:
 def query_for(profile: Profile, bounds: Sequence[Bound], target: Target) -> Query:
     """What is asked of a resolver for `profile` on `target`.
 
-    Raises ProfileError for a package without an exact version that comes from an index without upload times.
+    Raises ProfileError for a requirement without an exact version that comes from an index without upload times.
     """
-    indexes = profile.indexes_for(target)
-    for index in indexes:
-        if not index.upload_times:
-            _check_exact(profile, index)
+    _check_exact(profile, target, [Requirement(text).name for text in profile.requirements])
     return Query(
         requirements=profile.requirements,
         constraints=tuple(f"{bound.package}{bound.requirement}" for bound in bounds if bound.requirement and bound.package != "python"),
         target=target,
         as_of=profile.instant(),
         moved=tuple((name, profile.instant(name)) for name, _ in profile.moved),
-        indexes=indexes,
+        indexes=profile.indexes_for(target),
     )
 
 
-def _check_exact(profile: Profile, index: Index) -> None:
-    for text in profile.requirements:
-        requirement = Requirement(text)
-        exact = any(part.operator in ("==", "===") and "*" not in part.version for part in requirement.specifier)
-        if requirement.name in index.packages and not exact:
-            raise ProfileError(
-                f"profiles/{profile.name}.toml: requirements",
-                f"found {text!r}: the index {index.name} publishes no upload times, expected an exact version",
-                hint=f'as in "{requirement.name}==2.13.0"',
-            )
+def _check_exact(profile: Profile, target: Target, packages: Sequence[str]) -> None:
+    """Raises ProfileError for one of `packages` whose index publishes no upload times and that has no exact version."""
+    exact = {requirement.name for text in profile.requirements if _is_exact(requirement := Requirement(text))}
+    for index in profile.indexes_for(target):
+        for package in index.packages:
+            if not index.upload_times and package in packages and package not in exact:
+                problem = f"{package} comes from the index {index.name}, which publishes no upload times: expected an exact version"
+                raise ProfileError(f"profiles/{profile.name}.toml: requirements", problem, hint=f'as in "{package}==1.2.3"')
+
+
+def _is_exact(requirement: Requirement) -> bool:
+    return any(part.operator in ("==", "===") and "*" not in part.version for part in requirement.specifier)
 
 
 def make_lock(profile: Profile, bounds: Sequence[Bound], target: Target, sources: Sources) -> Lock:
@@ -69,7 +70,15 @@ def make_lock(profile: Profile, bounds: Sequence[Bound], target: Target, sources
     Raises ResolutionError, IndexUnavailableError or ProfileError.
     """
     query = query_for(profile, bounds, target)
-    chosen = choose_wheels(query, sources.resolver.resolve(query), sources.client, sources.store)
+    # Chosen by version, not resolved: the exact uv that the profile names.
+    installer = tuple(profile.installer.split("==", 1)) if profile.base(target) else ()
+    asked = [*(canonicalize_name(Requirement(text).name) for text in profile.requirements), *installer[:1]]
+    sources.client.prefetch([(query.index_of(name), name) for name in asked])
+    pins = sources.resolver.resolve(query).versions
+    with_installer = Resolution(versions=(*pins, (installer[0], installer[1])) if installer else pins)
+    wheels = choose_wheels(query, with_installer, sources.client, sources.store)
+    chosen, rest = wheels[: len(pins)], wheels[len(pins) :]
+    _check_exact(profile, target, [entry.wheel.name for entry in chosen])
     check_bounds(chosen, bounds, target)
     demands = demands_of(profile.requirements, profile.name, chosen, target)
     from_parent = inherited(profile, demands)
@@ -82,15 +91,7 @@ def make_lock(profile: Profile, bounds: Sequence[Bound], target: Target, sources
         )
         for entry in chosen
     )
-    installer = _installer(profile, query, sources).wheel if profile.base(target) else None
-    return replace(outline(profile, bounds, target), installer=installer, packages=packages)
-
-
-def _installer(profile: Profile, query: Query, sources: Sources) -> Chosen:
-    """The wheel of the exact uv that the profile names; it is chosen by version, not resolved."""
-    name, _, version = profile.installer.partition("==")
-    pin = Resolution(versions=((name, version),))
-    return choose_wheels(query, pin, sources.client, sources.store)[0]
+    return replace(outline(profile, bounds, target), installer=rest[0].wheel if rest else None, packages=packages)
 
 
 def outline(profile: Profile, bounds: Sequence[Bound], target: Target) -> Lock:
@@ -175,7 +176,8 @@ def _replace_all(folder: Path, files: dict[str, bytes], before: dict[str, bytes 
         raise
     finally:
         for name in files:
-            (folder / f".{name}.new").unlink(missing_ok=True)
+            with suppress(OSError):
+                (folder / f".{name}.new").unlink()
         if blocked is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 

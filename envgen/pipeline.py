@@ -1,7 +1,6 @@
 """The first half of the line: profile -> lock, and what can be said of a lock. Prints nothing."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from envgen.resolve import Resolver
 from envgen.settings import Settings
 from envgen.staleness import differences
 from envgen.target import Target
+from envgen.threads import together
 from envgen.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ def write_locks(work: Workspace, profile: Profile, targets: Sequence[Target], ma
 
     client = work.client({index.name: index.url for index in profile.indexes})
     sources = locking.Sources(resolver=make_resolver(work.settings, client), client=client, store=work.store)
-    with ThreadPoolExecutor(max_workers=len(targets)) as pool:
-        made = list(pool.map(lock, targets))
+    for target in targets:
+        sources.resolver.check(target)
+    made = together(lock, targets, at_once=len(targets))
     written = []
     for target, files in zip(targets, made, strict=True):
         folder = work.catalog.lock_folder(profile.name, target)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+_running: set[subprocess.Popen[str]] = set()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
@@ -38,6 +40,7 @@ def run(
         text=True,
         errors="replace",
     )
+    _running.add(process)
     try:
         if on_line is None:
             stdout, stderr = process.communicate()
@@ -46,7 +49,15 @@ def run(
     except BaseException:
         _stop(process)
         raise
+    finally:
+        _running.discard(process)
     return Finished(code=process.returncode, stdout=stdout, stderr=stderr)
+
+
+def stop_all() -> None:
+    """Asks every program that runs to end: an interruption reaches the main thread alone, and not those that wait for one."""
+    for process in tuple(_running):
+        process.terminate()
 
 
 def _follow(process: subprocess.Popen[str], on_line: Callable[[str], None]) -> tuple[str, str]:

@@ -160,15 +160,16 @@ def _known_words(table: Table, key: str, known: tuple[str, ...]) -> tuple[str, .
     words = table.strings(key)
     for position, word in enumerate(words):
         if word not in known:
-            table.fault(f"{key}[{position}]", f"found {word!r}", suggestion(word, known))
+            table.fault(key, f"found {word!r}", suggestion(word, known), position=position)
     return tuple(word for word in words if word in known)
 
 
 def _pythons(table: Table) -> tuple[Python, ...]:
     found = []
-    for version, inner in table.table("python").each():
+    pythons = table.table("python")
+    for version, inner in pythons.each():
         if not _PYTHON_VERSION.fullmatch(version):
-            table.fault(join_path("python", version), "not a minor version of Python 3", 'quote it, as in [python."3.11"]')
+            pythons.fault(version, "not a minor version of Python 3", 'quote it, as in [python."3.11"]')
             continue
         full = inner.require("full", str, "")
         if full and not (_FULL_VERSION.fullmatch(full) and full.startswith(f"{version}.")):
@@ -190,10 +191,11 @@ def _installer(table: Table) -> str:
 
 def _indexes(table: Table) -> tuple[Index, ...]:
     found: list[Index] = []
-    for name, inner in table.table("index").each():
+    indexes = table.table("index")
+    for name, inner in indexes.each():
         url = inner.require("url", str, "")
         if not PROFILE_NAME.fullmatch(name) or name == "default":
-            table.fault(f"index.{name}", "not a name an index can have", "use small letters, digits and -, not 'default'")
+            indexes.fault(name, "not a name an index can have", "use small letters, digits and -, not 'default'")
         parts = urlsplit(url)
         if url and parts.scheme not in ("https", "http"):
             inner.fault("url", f"found {url!r}, expected an http(s) URL", f"a folder goes into ENVGEN_INDEX_{_env_form(name)}")
@@ -232,7 +234,9 @@ def _check_apart(table: Table, index: Index, other: Index) -> None:
         hint = "a package comes from one index: keep one of the two, or give them different platforms"
         table.fault("packages", f"{', '.join(shared)}: mapped to the index {other.name} too", hint)
     if _env_form(index.name) == _env_form(other.name):
-        table.fault("url", f"the index {other.name} would have the same variable ENVGEN_INDEX_{_env_form(index.name)}", "rename one of them")
+        table.fault(
+            "url", f"the index {other.name} would have the same variable ENVGEN_INDEX_{_env_form(index.name)}", "rename one of them"
+        )
 
 
 def _env_form(name: str) -> str:

@@ -95,8 +95,9 @@ class Table:
     def at(self, key: str) -> str:
         return join_path(self._path, key)
 
-    def fault(self, key: str, problem: str, hint: str = "") -> None:
-        self._faults.add(self.at(key), problem, hint)
+    def fault(self, key: str, problem: str, hint: str = "", *, position: int | None = None) -> None:
+        """A fault of the value of `key`, or of one entry of it."""
+        self._faults.add(self.at(key) + ("" if position is None else f"[{position}]"), problem, hint)
 
     def get(self, key: str, kind: type[T], default: T) -> T:
         """The value of `key` if it has the type `kind`, else `default`; a wrong type is a fault."""
@@ -126,7 +127,7 @@ class Table:
             if isinstance(value, str):
                 found.append(value)
             else:
-                self._faults.add(f"{self.at(key)}[{position}]", f"found {_kind_of(value)}, expected a string")
+                self.fault(key, f"found {_kind_of(value)}, expected a string", position=position)
         return tuple(found)
 
     def table(self, key: str) -> "Table":
@@ -140,11 +141,10 @@ class Table:
 
     def array_of_tables(self, key: str) -> Iterator["Table"]:
         for position, value in enumerate(self.get(key, list, [])):
-            path = f"{self.at(key)}[{position}]"
             if isinstance(value, dict):
-                yield Table(value, self._faults, path)
+                yield Table(value, self._faults, f"{self.at(key)}[{position}]")
             else:
-                self._faults.add(path, f"found {_kind_of(value)}, expected a table")
+                self.fault(key, f"found {_kind_of(value)}, expected a table", position=position)
 
     def names(self) -> tuple[str, ...]:
         """The keys of this table, in the order of the file."""

@@ -1,19 +1,19 @@
 """From names and versions to locked wheels: one piece of code for every resolver, so that all give the same bytes."""
 
 import datetime as dt
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.tags import Tag
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from envgen.errors import ProfileError, ResolutionError
 from envgen.index import CONNECTIONS, IndexClient, IndexFile
 from envgen.lock import WHEEL_FILE, Wheel
 from envgen.resolve import Query, Resolution
+from envgen.threads import together
 from envgen.wheels import WheelStore
 
 
@@ -32,12 +32,11 @@ def choose_wheels(query: Query, resolution: Resolution, client: IndexClient, sto
     Raises ResolutionError when an index has no wheel that fits, IndexUnavailableError when it does not answer.
     """
     ranks = {tag: rank for rank, tag in enumerate(query.target.wheel_tags())}
-    with ThreadPoolExecutor(max_workers=CONNECTIONS) as pool:
-        futures = [pool.submit(_choose, pin, ranks, query, client, store) for pin in resolution.versions]
-        try:
-            return tuple(future.result() for future in futures)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    asked = {canonicalize_name(Requirement(text).name) for text in query.requirements}
+    # First what the profile names: the pages of these were begun before the resolver ran.
+    pins = sorted(resolution.versions, key=lambda pin: pin[0] not in asked)
+    chosen = together(lambda pin: _choose(pin, ranks, query, client, store), pins, at_once=CONNECTIONS)
+    return tuple(dict(zip(pins, chosen, strict=True))[pin] for pin in resolution.versions)
 
 
 def _choose(pin: tuple[str, str], ranks: Mapping[Tag, int], query: Query, client: IndexClient, store: WheelStore) -> Chosen:
@@ -45,7 +44,7 @@ def _choose(pin: tuple[str, str], ranks: Mapping[Tag, int], query: Query, client
 
     name, version = pin
     index = query.index_of(name)
-    files = [file for file in client.files(index, name) if _is_early_enough(file, name, query)]
+    files = _early_enough(client.files(index, name), name, query)
     file = best_wheel(files, Version(version), ranks)
     if file is None:
         raise ResolutionError(
@@ -60,7 +59,7 @@ def _choose(pin: tuple[str, str], ranks: Mapping[Tag, int], query: Query, client
         version=version,
         file=file.filename,
         sha256=file.sha256,
-        size=client.size(file, index),
+        size=store.size(file, index, client),
         index=index,
         uploaded=_whole_seconds(file.uploaded) if query.publishes_times(name) else None,
     )
@@ -72,9 +71,15 @@ def _choose(pin: tuple[str, str], ranks: Mapping[Tag, int], query: Query, client
     return Chosen(wheel=wheel, requires=requires, requires_python=metadata.get("requires_python", ""))
 
 
-def _is_early_enough(file: IndexFile, name: str, query: Query) -> bool:
+def _early_enough(files: Sequence[IndexFile], name: str, query: Query) -> list[IndexFile]:
+    """Those of `files` that were there at the cut-off. Raises ResolutionError or ProfileError where one does not say."""
     if not query.publishes_times(name):
-        return True
+        return list(files)
+    cutoff = query.cutoff(name)
+    return [file for file in files if _uploaded(file, name, query) < cutoff]
+
+
+def _uploaded(file: IndexFile, name: str, query: Query) -> dt.datetime:
     if file.uploaded is None:
         index = query.index_of(name)
         if index == "default":
@@ -85,13 +90,13 @@ def _is_early_enough(file: IndexFile, name: str, query: Query) -> bool:
             f"index.{index}", f"publishes no upload time for {file.filename}",
             hint=f"set upload_times = false in [index.{index}] and pin {name} exactly",
         )  # fmt: skip
-    return file.uploaded < query.cutoff(name)
+    return file.uploaded
 
 
-def best_wheel(files: list[IndexFile], version: Version, ranks: Mapping[Tag, int]) -> IndexFile | None:
+def best_wheel(files: Sequence[IndexFile], version: Version, ranks: Mapping[Tag, int]) -> IndexFile | None:
     """The wheel of `version` with the best tag for the target, as installers choose it; None where none fits."""
     fitting = []
-    for file in files:
+    for file in _of_version(files, version):
         if not WHEEL_FILE.fullmatch(file.filename):
             continue
         try:
@@ -103,6 +108,24 @@ def best_wheel(files: list[IndexFile], version: Version, ranks: Mapping[Tag, int
             fitting.append(((-rank, build), file))
     fitting.sort(key=lambda entry: entry[1].filename)
     return max(fitting, key=lambda entry: entry[0])[1] if fitting else None
+
+
+def _of_version(files: Sequence[IndexFile], version: Version) -> Iterator[IndexFile]:
+    """Those that may be wheels of `version`: a page lists thousands, and reading a whole file name takes its time."""
+    known: dict[str, bool] = {}
+    for file in files:
+        text = file.filename.partition("-")[2].partition("-")[0]
+        if text not in known:
+            known[text] = _is_version(text, version)
+        if known[text]:
+            yield file
+
+
+def _is_version(text: str, version: Version) -> bool:
+    try:
+        return Version(text) == version
+    except InvalidVersion:
+        return False
 
 
 def _whole_seconds(moment: dt.datetime | None) -> dt.datetime | None:

@@ -2,6 +2,7 @@
 
 <cache>/wheels/<sha256>/<file name>       a whole, verified wheel
 <cache>/wheels/<sha256>/METADATA          its core metadata, read from it once
+<cache>/wheels/<sha256>/SIZE              its size in bytes, where the index does not say and its server was asked
 <cache>/wheels/.partial/                  what is on its way; nothing in here is ever taken for whole
 """
 
@@ -12,16 +13,19 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from envgen.errors import DiskFullError, ResolutionError, VerificationError
 from envgen.index import IndexClient, IndexFile, unavailable
 from envgen.lock import Wheel
+from envgen.threads import together
 
 CHUNK = 1 << 20
 """Bytes read at a time."""
+
+SPARE = 16 << 20
+"""Bytes that stay free beside what is asked for."""
 
 Advance = Callable[[int], None]
 """Told of each number of bytes that has arrived."""
@@ -49,14 +53,7 @@ class WheelStore:
         """
         missing = self.missing(wheels)
         check_space(self._root, sum(wheel.size for wheel in missing), "the wheels that are missing in the store")
-        with ThreadPoolExecutor(max_workers=4) as pool:
-            futures = [pool.submit(self._fetch_one, wheel, client, advance) for wheel in missing]
-            try:
-                for future in futures:
-                    future.result()
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+        together(lambda wheel: self._fetch_one(wheel, client, advance), missing, at_once=4)
 
     def _fetch_one(self, wheel: Wheel, client: IndexClient, advance: Advance) -> None:
         found = [file for file in client.files(wheel.index, wheel.name) if file.filename == wheel.file]
@@ -74,16 +71,19 @@ class WheelStore:
         """
         from filelock import FileLock
 
-        self._root.mkdir(parents=True, exist_ok=True)
         partial = self._root / ".partial"
-        partial.mkdir(exist_ok=True)
+        try:
+            partial.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _disk_error(error, self._root) from error
         # One process fetches a wheel, the others wait for it; the lock goes when its holder does.
         with FileLock(partial / f"{sha256 or file.filename}.lock"):
             if sha256 and self.path(sha256, file.filename).is_file():
                 return self.path(sha256, file.filename), sha256
-            descriptor, name = tempfile.mkstemp(dir=partial)
+            # One name for each wheel: what a process that was killed left behind is overwritten by the next.
+            arriving = partial / f"{sha256 or file.filename}.part"
             try:
-                with os.fdopen(descriptor, "wb") as stream:
+                with arriving.open("wb") as stream:
                     found = _receive(file, index, client, stream.write, advance)
                     stream.flush()
                     os.fsync(stream.fileno())
@@ -92,11 +92,11 @@ class WheelStore:
                         file.filename, f"found sha256 {found}, expected {sha256}",
                         hint=f"the index {index} or its mirror serves another file than the one that was locked",
                     )  # fmt: skip
-                return self._keep(Path(name), file.filename, found), found
+                return self._keep(arriving, file.filename, found), found
             except OSError as error:
                 raise _disk_error(error, self._root) from error
             finally:
-                Path(name).unlink(missing_ok=True)
+                arriving.unlink(missing_ok=True)
 
     def _keep(self, arrived: Path, filename: str, sha256: str) -> Path:
         path = self.path(sha256, filename)
@@ -140,6 +140,17 @@ class WheelStore:
         finally:
             shutil.rmtree(view, ignore_errors=True)
 
+    def size(self, file: IndexFile, index: str, client: IndexClient) -> int:
+        """The size in bytes of the wheel `file` (which has its sha256): as the index says, or its server when first asked."""
+        if file.size is not None:
+            return file.size
+        kept = self._root / file.sha256 / "SIZE"
+        if kept.is_file() and (text := kept.read_bytes()).isdigit():
+            return int(text)
+        found = client.size(file, index)
+        self._keep_bytes(kept, b"%d" % found)
+        return found
+
     def metadata(self, file: IndexFile, index: str, client: IndexClient) -> bytes:
         """The core metadata of the wheel `file` (which has its sha256): from the store, the index, or the wheel itself."""
         kept = self._root / file.sha256 / "METADATA"
@@ -148,7 +159,10 @@ class WheelStore:
         wheel = self.path(file.sha256, file.filename)
         content = None if wheel.is_file() else client.metadata(file, index)
         if content is None:
-            wheel, _ = self.add(file, index, file.sha256, client)
+            folder = client.folder(index)
+            if not wheel.is_file():
+                # A wheel in a folder is read where it lies: it may have hundreds of megabytes, and is not installed now.
+                wheel = folder / file.filename if folder else self.add(file, index, file.sha256, client)[0]
             content = _read_metadata(wheel)
         self._keep_bytes(kept, content)
         return content
@@ -176,11 +190,16 @@ def check_space(folder: Path, needed: int, what: str) -> None:
     """Raises DiskFullError unless `needed` bytes, and a little more, are free where `folder` is or will be."""
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     free = shutil.disk_usage(existing).free
-    if needed and free < needed + (16 << 20):
+    wanted = needed + SPARE
+    if needed and free < wanted:
         raise DiskFullError(
-            str(existing), f"{free / 1e9:.1f} GB free, expected at least {needed / 1e9:.1f} GB for {what}",
+            str(existing), f"{_in_words(free)} free, expected at least {_in_words(wanted)} for {what}",
             hint="make room, or set ENVGEN_CACHE to a folder on a larger disk",
         )  # fmt: skip
+
+
+def _in_words(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 def _receive(file: IndexFile, index: str, client: IndexClient, write: Callable[[bytes], int], advance: Advance) -> str:

@@ -1,19 +1,22 @@
 """The command line: arguments in, words and an exit code out. Everything that is printed is printed from here."""
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
 from envgen.cli.arguments import parse
 from envgen.errors import EnvgenError
 
-INTERRUPTED = 130
-"""The exit code after Ctrl-C, as shells have it."""
+ENDED_BY = 128
+"""The exit code after a signal is this and its number, as shells have it: 130 after Ctrl-C."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; the exit code is 0, that of an error's class, or 1 with a traceback for a bug in envgen."""
     try:
+        _end_in_order()
         options = parse(arguments)
         from envgen.cli import commands
 
@@ -21,13 +24,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EnvgenError as error:
         print_error(error)
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
         print("interrupted: nothing half-written is left behind", file=sys.stderr)
-        return INTERRUPTED
+        return ENDED_BY + (interruption.args[0] if interruption.args else signal.SIGINT)
     except BrokenPipeError:
         # Whoever read our output, such as head, has enough; Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _end_in_order() -> None:
+    """Makes the other signals that ask us to end do what Ctrl-C does."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # Whoever ignores one for us, as nohup does, means it.
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(number)
 
 
 def print_error(error: EnvgenError) -> None:

@@ -45,6 +45,10 @@ class Resolver(Protocol):
 
     name: str
 
+    def check(self, target: Target) -> None:
+        """Raises UsageError for a target that this resolver can't do."""
+        ...
+
     def resolve(self, query: Query) -> Resolution:
         """Raises ResolutionError when nothing fits, IndexUnavailableError when an index does not answer."""
         ...

@@ -39,9 +39,17 @@ class PipToolsResolver:
         self._client = client
         self._store = WheelStore(settings.wheels)
 
+    def check(self, target: Target) -> None:
+        system = _SYSTEMS.get(sys.platform, sys.platform)
+        machine = _MACHINES.get(platform.machine().lower(), platform.machine().lower())
+        host = f"py{sys.version_info[0]}{sys.version_info[1]}-{system}-{machine}"
+        if target.slug != host:
+            raise UsageError(
+                "--resolver pip-tools", f"found the target {target.slug}, expected {host}: pip resolves for its own machine alone",
+                hint=f"give --target {host}, or lock it with uv: envgen lock PROFILE --target {target.slug} --resolver uv",
+            )  # fmt: skip
+
     def resolve(self, query: Query) -> Resolution:
-        """Raises UsageError for a target that is not this machine's, and what the protocol says."""
-        _check_host(query.target)
         sight = Sight(query=query, client=self._client, store=self._store)
         with tempfile.TemporaryDirectory(prefix="envgen-pip-tools-") as folder, serve(sight) as view:
             work = Path(folder)
@@ -83,17 +91,6 @@ def _about(target: Target) -> dict[str, object]:
         "tags": [(tag.interpreter, tag.abi, tag.platform) for tag in target.wheel_tags()],
         "python": [int(part) for part in target.python_full.split(".")],
     }
-
-
-def _check_host(target: Target) -> None:
-    system = _SYSTEMS.get(sys.platform, sys.platform)
-    machine = _MACHINES.get(platform.machine().lower(), platform.machine().lower())
-    host = f"py{sys.version_info[0]}{sys.version_info[1]}-{system}-{machine}"
-    if target.slug != host:
-        raise UsageError(
-            "--resolver pip-tools", f"found the target {target.slug}, expected {host}: pip resolves only for the machine that it runs on",
-            hint=f"lock it with uv: envgen lock PROFILE --target {target.slug} --resolver uv",
-        )  # fmt: skip
 
 
 def _failure(finished: Finished, query: Query) -> ResolutionError:

@@ -4,9 +4,10 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from envgen.errors import IndexUnavailableError, ResolutionError
@@ -14,9 +15,10 @@ from envgen.index import IndexClient
 from envgen.process import run
 from envgen.resolve import Query, Resolution
 from envgen.settings import Settings, mirror_of
+from envgen.target import Target
 
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;]+)", re.MULTILINE)
-_UNREACHABLE = re.compile(r"error sending request|Failed to fetch|HTTP status (server|client) error|timed out", re.IGNORECASE)
+_UNREACHABLE = re.compile(r"error sending request|Failed to fetch|Received some unexpected|HTTP status (server|client) error|timed out", re.IGNORECASE)
 
 
 class UvResolver:
@@ -31,6 +33,9 @@ class UvResolver:
         self._settings = settings
         self._client = client
 
+    def check(self, target: Target) -> None:
+        """uv resolves for every target, wherever it runs."""
+
     def resolve(self, query: Query) -> Resolution:
         with tempfile.TemporaryDirectory(prefix="envgen-uv-") as folder:
             work = Path(folder)
@@ -39,7 +44,8 @@ class UvResolver:
             finished = run(self._command(query), env=self._environment(query), cwd=work)
         if finished.code != 0:
             raise _failure(finished.stderr, query)
-        pins = {canonicalize_name(name): version for name, version in _PIN.findall(finished.stdout)}
+        pins: dict[str, str] = {canonicalize_name(name): version for name, version in _PIN.findall(finished.stdout)}
+        _check_mapped(pins, query)
         return Resolution(versions=tuple(sorted(pins.items())))
 
     def _project(self, query: Query) -> Iterator[str]:
@@ -84,6 +90,17 @@ class UvResolver:
                 variable = re.sub(r"[^A-Z0-9]", "_", name.upper())
                 env[f"UV_INDEX_{variable}_USERNAME"], env[f"UV_INDEX_{variable}_PASSWORD"] = credentials
         return env
+
+
+def _check_mapped(pins: Mapping[str, str], query: Query) -> None:
+    """uv maps only what the project itself asks for; what others require it takes from the default index."""
+    asked = {canonicalize_name(Requirement(text).name) for text in query.requirements}
+    for index in query.indexes:
+        for package in sorted(set(index.packages) & pins.keys() - asked):
+            raise ResolutionError(
+                f"uv, {query.target.slug}", f"{package} is mapped to the index {index.name}, but uv took it from the default one",
+                hint=f"name {package} in the profile's requirements: uv follows the mapping only of packages named there",
+            )  # fmt: skip
 
 
 def _instant(moment: object) -> str:

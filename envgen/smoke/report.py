@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from envgen.profile import TIERS
+
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 
 
@@ -52,7 +54,7 @@ class SmokeReport:
     def headline(self) -> str:
         """The first line of every report: what did not run comes before what passed."""
         parts = []
-        missing = [tier for tier in ("quant", "gpu") if tier not in self.tiers]
+        missing = [tier for tier in TIERS if tier not in self.tiers]
         if missing:
             parts.append(f"not tested by this profile: {', '.join(missing)}")
         if self.count(NOT_RUN):

@@ -13,7 +13,7 @@ from envgen.reporter import Reporter
 from envgen.smoke.diagnosis import Diagnosis, diagnose
 from envgen.smoke.expected import expected_tree
 from envgen.smoke.model import EMBEDDED, Model
-from envgen.smoke.report import FAILED, NOT_RUN, PASSED, CheckResult, SmokeReport
+from envgen.smoke.report import FAILED, NOT_RUN, CheckResult, SmokeReport
 from envgen.wheels import WheelStore
 
 PROBE = Path(__file__).parent / "probe"
@@ -110,7 +110,10 @@ def run_phase(phase: str, tier: str, order: RunOrder, job: Mapping[str, object],
     events: list[Mapping[str, object]] = []
 
     def on_line(line: str) -> None:
-        event = json.loads(line)
+        try:
+            event = json.loads(line)
+        except ValueError:
+            return  # half a line of a probe that was killed; `collect` sees what is missing
         events.append(event)
         if "start" in event:
             bench.reporter.detail(f"{tier}: {event['start']}")
@@ -140,7 +143,7 @@ def collect(phase: str, tier: str, events: Sequence[Mapping[str, object]], ended
             results.append(CheckResult(tier=tier, name=name, status=FAILED, detail=reason, error=ended.stderr))
         else:
             results.append(CheckResult(tier=tier, name=name, status=NOT_RUN, detail=f"the probe ended before it: {reason}"))
-    if not any(event.get("end") == phase for event in events) and all(result.status == PASSED for result in results):
+    if not any(event.get("end") == phase for event in events) and not any(result.status == FAILED for result in results):
         results.append(CheckResult(tier=tier, name=phase, status=FAILED, detail=reason, error=ended.stderr))
     return results
 

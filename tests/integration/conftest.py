@@ -1,16 +1,22 @@
-"""What the integration tests share: the envgen command that is installed beside this Python."""
+"""What the integration tests share: the envgen command that is installed beside this Python, and images built once."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+import loopback
 import pytest
+import tiny
+from built import TIERS, Base, OneTier, docker, make_one_tier
+from command import envgen
 
 
 class RunEnvgen(Protocol):
@@ -33,3 +39,110 @@ def run_envgen() -> RunEnvgen:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache that builds share: the one that the environment names, else one for this session."""
+    return Path(os.environ.get("ENVGEN_CACHE") or tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def base() -> Base:
+    """What images are built on here."""
+    return Base(stand_in=os.environ.get("ENVGEN_TEST_BASE", ""))
+
+
+@pytest.fixture(scope="session")
+def cpu_base(cache: Path, base: Base, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """What `envgen build cpu-base --json` says in an empty folder, where the lock can only be the shipped one."""
+    tag = f"envgen-test/cpu-base:{os.getpid()}"
+    folder = tmp_path_factory.mktemp("empty")
+    try:
+        done = envgen("build", "cpu-base", "--json", *base.arguments, "--tag", tag, cwd=folder, env={"ENVGEN_CACHE": str(cache)})
+        done.must_pass()
+        assert not list(folder.iterdir()), "a build left something in the project's folder"
+        yield json.loads(done.stdout)
+    finally:
+        remove_images(tag)
+
+
+@pytest.fixture(scope="session")
+def one_tier(
+    cpu_base: dict[str, Any], cache: Path, base: Base, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OneTier]:
+    """Profiles with the image of cpu-base that ask one smoke tier each."""
+    try:
+        yield make_one_tier(tmp_path_factory.mktemp("one-tier"), cache, base)
+    finally:
+        remove_images(*(f"envgen-test/only-{tier}:{os.getpid()}" for tier in TIERS))
+
+
+def remove_images(*names: str) -> None:
+    """Remove those of the images that are there; what the builder keeps is for everyone."""
+    there = [name for name in names if docker("image", "ls", "--quiet", name).strip()]
+    if there:
+        docker("image", "rm", "--force", *there)
+
+
+@pytest.fixture(scope="session")
+def tiny_index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[loopback.Proxy]:
+    """An index of tiny wheels behind the proxy that can make its answers wrong."""
+    folder = tmp_path_factory.mktemp("tiny-index")
+    wheels = tiny.fill_index(folder / "wheels")
+    with loopback.index_of(wheels, folder / "log") as upstream, loopback.proxy_for(upstream) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def index(tiny_index: loopback.Proxy) -> Iterator[loopback.Proxy]:
+    """The index of tiny wheels with nothing wrong."""
+    tiny_index.faults.clear()
+    yield tiny_index
+    tiny_index.faults.clear()
+
+
+@pytest.fixture(scope="session")
+def locked_site(tmp_path_factory: pytest.TempPathFactory, tiny_index: loopback.Proxy) -> tiny.Site:
+    """A lock-only project whose default index is the tiny one, locked; tests change copies of it."""
+    folder = tmp_path_factory.mktemp("locked")
+    tiny.write_profile(folder / "project")
+    env = {"ENVGEN_INDEX_DEFAULT": tiny_index.url, "ENVGEN_CACHE": str(folder / "cache")}
+    site = tiny.Site(project=folder / "project", env=env)
+    site.envgen("lock", "tiny").must_pass()
+    return site
+
+
+@pytest.fixture(scope="session")
+def image_site(tmp_path_factory: pytest.TempPathFactory, tiny_index: loopback.Proxy) -> tiny.Site:
+    """A project with a tiny image, locked: its installer comes from the real default index; tests change copies of it."""
+    folder = tmp_path_factory.mktemp("image")
+    tiny.write_profile(folder / "project", base=tiny.locked_base()[0], own_index=True)
+    env = {"ENVGEN_INDEX_TINY": tiny_index.url, "ENVGEN_CACHE": str(folder / "cache")}
+    site = tiny.Site(project=folder / "project", env=env)
+    site.envgen("lock", "tiny").must_pass()
+    return site
+
+
+@pytest.fixture
+def locked(locked_site: tiny.Site, index: loopback.Proxy, tmp_path: Path) -> tiny.Site:
+    """A lock-only project of the test's own, with an empty store."""
+    site = locked_site.copy(tmp_path)
+    site.forget()
+    return site
+
+
+@pytest.fixture
+def image(image_site: tiny.Site, index: loopback.Proxy, tmp_path: Path) -> tiny.Site:
+    """A project with a tiny image of the test's own, and a store that has the installer alone."""
+    site = image_site.copy(tmp_path)
+    site.forget()
+    return site
+
+
+@pytest.fixture
+def tag(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The name of an image of the test's own, which is removed after it."""
+    name = "envgen-tests/" + re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:80]
+    yield name
+    subprocess.run(["docker", "image", "rm", "--force", name], capture_output=True, check=False)

@@ -7,22 +7,30 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import socket
 import sys
+import threading
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from packaging.utils import parse_wheel_filename
 
+from envgen.errors import ResolutionError
 from envgen.index import IndexClient
 from envgen.profile import Index
 from envgen.resolve import Query
+from envgen.resolve.piptools import PipToolsResolver
+from envgen.resolve.uv import UvResolver
 from envgen.resolve.view import Sight, serve
-from envgen.settings import read_settings
+from envgen.settings import Settings, read_settings
 from envgen.target import Target
 from envgen.wheels import WheelStore
 
@@ -52,23 +60,37 @@ packages = ["colorama"]
 upload_times = false
 """
 
-Lock = Callable[..., dict[str, bytes]]
+# A proxy of the machine's leads away from loopback.
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def write_wheel(folder: Path, name: str, tag: str, *metadata: str) -> None:
+    """A small wheel; `name` is the package's name and version as they stand in a file name."""
+    package, version = name.split("-")
+    head = f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n"
+    with zipfile.ZipFile(folder / f"{name}-{tag}.whl", "w") as wheel:
+        wheel.writestr(f"{package}.py", "mine = True\n")
+        wheel.writestr(f"{name}.dist-info/METADATA", head + "".join(f"{line}\n" for line in metadata))
+        wheel.writestr(f"{name}.dist-info/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n")
+        wheel.writestr(f"{name}.dist-info/RECORD", "")
 
 
 @pytest.fixture(scope="module")
 def private(tmp_path_factory) -> Path:
-    """A private index: a folder with one wheel that wants the target's exact Python, and asks for more there alone."""
+    """A private index: a folder with wheels that have other requirements, or do not fit, on any Python but the target's."""
     folder = tmp_path_factory.mktemp("private")
-    metadata = (
-        f"Metadata-Version: 2.1\nName: colorama\nVersion: 0.4.6\nRequires-Python: =={FULL}\n"
-        f'Requires-Dist: toml==0.10.2; python_full_version == "{FULL}" and implementation_version == "{FULL}"\n'
-        f'Requires-Dist: no-such-package-at-all; python_full_version != "{FULL}"\n'
+    write_wheel(
+        folder,
+        "colorama-0.4.6",
+        "py3-none-any",
+        f"Requires-Python: =={FULL}",
+        f'Requires-Dist: toml==0.10.2; python_full_version == "{FULL}" and implementation_version == "{FULL}"',
+        f'Requires-Dist: no-such-package-at-all; python_full_version != "{FULL}"',
     )
-    with zipfile.ZipFile(folder / "colorama-0.4.6-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("colorama.py", "mine = True\n")
-        wheel.writestr("colorama-0.4.6.dist-info/METADATA", metadata)
-        wheel.writestr("colorama-0.4.6.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr("colorama-0.4.6.dist-info/RECORD", "")
+    write_wheel(folder, "tagged-1.0", "py3-none-any")
+    write_wheel(folder, "wants_tagged-1.0", "py3-none-any", "Requires-Dist: tagged")
+    # The target promises glibc 2.28; most machines have a newer one, which would take this.
+    write_wheel(folder, "tagged-2.0", f"py3-none-manylinux_2_29_{platform.machine()}")
     return folder
 
 
@@ -141,13 +163,14 @@ def test_configuration_of_the_machine_is_no_input(run_envgen, project, private, 
         (tmp_path / "home/.config/uv/uv.toml", uv.replace("[[index]]", "[[index]]\nname = 'nowhere'")),
         (folder / "uv.toml", uv),
         (folder / ".pip-tools.toml", f"[tool.pip-tools]\nindex-url = '{nowhere}'\npre = true\n"),
-        (folder / "pyproject.toml", f"[tool.pip-tools]\nno-index = true\n[tool.uv]\nconstraint-dependencies = ['tqdm<4.61']\n"),
+        (folder / "pyproject.toml", "[tool.pip-tools]\nno-index = true\n[tool.uv]\nconstraint-dependencies = ['tqdm<4.61']\n"),
         (folder / "pip.py", "raise SystemExit('imported from the project folder')\n"),
     ):
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text, encoding="utf-8")
-    env = {name: nowhere for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX")}
-    env |= {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf"), "HOME": str(tmp_path / "home"), "XDG_CONFIG_HOME": str(tmp_path / "home/.config")}
+    env = dict.fromkeys(("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX"), nowhere)
+    env |= {"HOME": str(tmp_path / "home"), "XDG_CONFIG_HOME": str(tmp_path / "home/.config")}
+    env["PIP_CONFIG_FILE"] = str(tmp_path / "pip.conf")
     env |= {name: str(tmp_path / "only.txt") for name in ("PIP_CONSTRAINT", "UV_CONSTRAINT")}
     env |= {"PIP_NO_INDEX": "1", "PIP_PRE": "1", "UV_PRERELEASE": "allow", "UV_RESOLUTION": "lowest", "UV_EXCLUDE_NEWER": "2020-01-01"}
     env |= {"ENVGEN_CACHE": str(cache()), "ENVGEN_INDEX_PRIVATE": str(private)}
@@ -213,17 +236,56 @@ def test_pip_tools_refuses_another_machines_target(run_envgen, tmp_path):
     assert not (tmp_path / "locks").exists()
 
 
+@pytest.fixture
+def static_index(private, tmp_path, monkeypatch) -> Iterator[str]:
+    """An index of static pages, without digests and upload times; the page says which Python each file wants."""
+    wheel = "colorama-0.4.6-py3-none-any.whl"
+    (tmp_path / "colorama").mkdir()
+    shutil.copy(private / wheel, tmp_path / "colorama")
+    page = f'<!DOCTYPE html><a href="{wheel}" data-requires-python="==&#51;{FULL[1:]}">{wheel}</a>'
+    (tmp_path / "colorama" / "index.html").write_text(page, encoding="utf-8")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=tmp_path)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("resolver", [UvResolver, PipToolsResolver])
+def test_a_page_is_read_for_the_targets_python(static_index, settings, sight, resolver):
+    moved = replace(settings, mirrors={**settings.mirrors, "private": static_index})
+    client = IndexClient(moved, {"private": "https://packages.example.com/simple"})
+    found = resolver(moved, client).resolve(replace(sight.query, requirements=("colorama==0.4.6",)))
+    assert found.versions == (("colorama", "0.4.6"), ("toml", "0.10.2"))
+
+
+def test_a_mapped_package_that_only_others_require_comes_from_nowhere_else(request, resolve):
+    # The default index has a package of that name as well. uv can't be told, so it refuses.
+    if request.node.callspec.params["resolve"] == "uv":
+        with pytest.raises(ResolutionError, match="tagged") as caught:
+            resolve(requirements=("wants-tagged",))
+        assert "name tagged in the profile's requirements" in caught.value.hint
+    else:
+        assert resolve(requirements=("wants-tagged",)) == {"tagged": "1.0", "wants-tagged": "1.0"}
+
+
 def cache() -> Path:
     """The cache that envgen uses here; named where a test changes HOME, so that nothing is fetched twice."""
     return read_settings(os.environ, Path("nowhere")).cache
 
 
 @pytest.fixture
-def sight(private) -> Sight:
-    settings = read_settings({**os.environ, "ENVGEN_INDEX_PRIVATE": str(private)}, Path("nowhere"))
-    index = Index(name="private", url="https://packages.example.com/simple", packages=("colorama",), upload_times=False)
+def settings(private) -> Settings:
+    return read_settings({**os.environ, "ENVGEN_INDEX_PRIVATE": str(private)}, Path("nowhere"))
+
+
+@pytest.fixture
+def sight(settings) -> Sight:
+    index = Index(
+        name="private", url="https://packages.example.com/simple", packages=("colorama", "tagged", "wants-tagged"), upload_times=False
+    )
     query = Query(
-        requirements=("tqdm", "colorama==0.4.6"),
+        requirements=("tagged", "colorama==0.4.6"),
         constraints=(),
         target=Target(python_full=FULL, platform=PLATFORM),
         as_of=AS_OF,
@@ -233,17 +295,28 @@ def sight(private) -> Sight:
     return Sight(query=query, client=IndexClient(settings, {"private": index.url}), store=WheelStore(settings.wheels))
 
 
+@pytest.fixture(params=RESOLVERS)
+def resolve(request, sight, settings) -> Callable[..., dict[str, str]]:
+    """Resolves the sight's query, with other requirements where they are given."""
+    resolver = {"uv": UvResolver, "pip-tools": PipToolsResolver}[request.param](settings, sight.client)
+    return lambda **changes: dict(resolver.resolve(replace(sight.query, **changes)).versions)
+
+
+def test_the_targets_glibc_counts_and_not_the_machines(resolve):
+    assert resolve() == {"colorama": "0.4.6", "tagged": "1.0", "toml": "0.10.2"}
+
+
 def page(url: str, package: str) -> dict[str, object]:
-    with urllib.request.urlopen(f"{url}{package}/", timeout=60) as answer:
+    with OPENER.open(f"{url}{package}/", timeout=60) as answer:
         assert answer.headers["Content-Type"] == "application/vnd.pypi.simple.v1+json"
         return json.load(answer)
 
 
 def test_the_view_shows_the_wheels_that_were_there(sight):
-    theirs = sight.client.files("default", "tqdm")
-    assert any(file.uploaded > AS_OF for file in theirs), "tqdm has no release after the date: take another package"
+    theirs = sight.client.files("default", "filelock")
+    assert any(file.uploaded > AS_OF for file in theirs), "filelock has no release after the date: take another package"
     with serve(sight) as view:
-        shown = page(view.url, "tqdm")["files"]
+        shown = page(view.url, "filelock")["files"]
         moved = page(view.url, "idna")["files"]
     assert {file["filename"] for file in shown} == {
         file.filename for file in theirs if file.uploaded < AS_OF and file.filename.endswith(".whl")
@@ -256,13 +329,13 @@ def test_the_view_shows_the_wheels_that_were_there(sight):
 def test_the_view_shows_a_mapped_package_from_its_index_alone(sight, private):
     with serve(sight) as view:
         (file,) = page(view.url, "colorama")["files"]
-        with urllib.request.urlopen(f"{file['url']}.metadata", timeout=60) as answer:
+        with OPENER.open(f"{file['url']}.metadata", timeout=60) as answer:
             assert f"Requires-Python: =={FULL}\n".encode() in answer.read()
-        with urllib.request.urlopen(file["url"], timeout=60) as answer:
+        with OPENER.open(file["url"], timeout=60) as answer:
             assert answer.read() == (private / "colorama-0.4.6-py3-none-any.whl").read_bytes()
 
 
 @pytest.mark.parametrize("path", ["simple/no-such-package-by-this-name/", "file/tqdm/tqdm-0-py3-none-any.whl", "file/../../x", ""])
 def test_the_view_has_nothing_else(sight, path):
     with serve(sight) as view, pytest.raises(urllib.error.HTTPError, match="404"):
-        urllib.request.urlopen(f"{view.root}/{path}", timeout=60)
+        OPENER.open(f"{view.root}/{path}", timeout=60)

@@ -19,10 +19,12 @@ if sys.version_info < (3, 11):  # noqa: UP036 - nothing has installed us yet, so
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 from types import FrameType
 
+import apt
 import daemon
 import session
 from common import CHECKOUT, STATE, MachineError, remove_tree, say
@@ -58,8 +60,10 @@ def demo(arguments: list[str]) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """Run the tests."""
+    """Run the tests; those of bases start a registry of their own."""
     with session.use(tidy=True) as machine:
+        if shutil.which("docker-registry") is None:
+            apt.install(["docker-registry"])
         return follow(["pytest", *(arguments or ["tests"])], machine)
 
 

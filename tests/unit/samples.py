@@ -130,7 +130,7 @@ class Server(BaseAdapter):
     """Answers requests from a table in place of a network: `url -> (status, headers, body)`."""
 
     answers: dict[str, tuple[int, Mapping[str, str], bytes]] = field(default_factory=dict)
-    requests: list[requests.PreparedRequest] = field(default_factory=list)
+    seen: list[requests.PreparedRequest] = field(default_factory=list)
     proxies: list[Mapping[str, str]] = field(default_factory=list)
 
     def page(self, url: str, body: bytes | str, kind: str = "application/vnd.pypi.simple.v1+json", status: int = 200) -> None:
@@ -138,7 +138,7 @@ class Server(BaseAdapter):
         self.answers[url] = (status, {"content-type": kind, "content-length": str(len(content))}, content)
 
     def send(self, request: requests.PreparedRequest, **options: object) -> requests.Response:  # type: ignore[override]
-        self.requests.append(request)
+        self.seen.append(request)
         self.proxies.append(dict(options.get("proxies") or {}))  # type: ignore[call-overload]
         status, headers, body = self.answers.get(str(request.url), (404, {}, b""))
         response = requests.Response()

@@ -1,0 +1,31 @@
+"""Writes the golden files anew, from the locks in this folder: `python tests/golden/write.py`. Review the difference.
+
+Each folder holds a small made-up lock and its renderings. `small` has two indexes, several layers and an environment
+that needs quoting; `bare` is lock only. The lock is written from tests/unit/samples.py.
+"""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent / "unit")]
+
+from samples import sample_lock  # noqa: E402  (the path to it is set above)
+
+from envgen.catalog import Catalog  # noqa: E402
+from envgen.locking import files_of, write_files  # noqa: E402
+
+LOCKS = {
+    "small": sample_lock(),
+    "bare": sample_lock(profile="bare", base="", installer=None, tiers=(), env=()),
+}
+
+
+def main() -> None:
+    for name, lock in LOCKS.items():
+        changed = write_files(HERE / name, files_of(lock, Catalog(project=HERE.parents[1])))
+        print(f"{name}: {'written' if changed else 'unchanged'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""envgen.layers: which wheels share a layer."""
+
+import pytest
+
+from envgen.layers import DEFAULT_LAYERS, OWN, REST, groups_for, layer_of
+from envgen.profile import Layer
+
+
+@pytest.mark.parametrize(
+    ("package", "layer"),
+    [
+        ("torch", "torch"),
+        ("torchmetrics", REST),
+        ("nvidia-cublas-cu12", "cuda"),
+        ("triton", "cuda"),
+        ("transformers", "hugging-face"),
+        ("numpy", REST),
+    ],
+)
+def test_the_default_groups(package: str, layer: str) -> None:
+    assert layer_of(package, (), inherited=True) == layer
+
+
+def test_what_a_profile_adds_is_apart_unless_it_names_a_group() -> None:
+    own = (Layer(name="models", packages=("demo",)),)
+    assert layer_of("numpy", own, inherited=False) == OWN
+    assert layer_of("datasets", own, inherited=False) == OWN
+    assert layer_of("demo", own, inherited=False) == "models"
+
+
+def test_a_profile_s_own_groups_come_first() -> None:
+    own = (Layer(name="models", packages=("demo-*", "torch")),)
+    assert [group.name for group in groups_for(own)][:2] == ["models", "cuda"]
+    assert layer_of("demo-data", own, inherited=True) == "models"
+    assert layer_of("demo", own, inherited=True) == REST
+    assert layer_of("torch", own, inherited=True) == "models"
+
+
+def test_a_group_with_a_default_s_name_replaces_it() -> None:
+    own = (Layer(name="torch", packages=("torch",)),)
+    assert sum(group.name == "torch" for group in groups_for(own)) == 1
+    assert layer_of("torchvision", own, inherited=True) == REST
+
+
+def test_every_package_goes_into_a_group_that_there_is() -> None:
+    own = (Layer(name="libraries", packages=("numpy",)), Layer(name="own", packages=("demo",)))
+    names = {group.name for group in groups_for(own)}
+    for package in ("numpy", "demo", "torch", "anything"):
+        assert {layer_of(package, own, inherited=True), layer_of(package, own, inherited=False)} <= names
+
+
+def test_a_star_alone_takes_everything() -> None:
+    assert layer_of("anything", (Layer(name="all", packages=("*",)),), inherited=False) == "all"
+
+
+def test_names_are_unique_and_change_least_first() -> None:
+    names = [group.name for group in DEFAULT_LAYERS]
+    assert len(set(names)) == len(names)
+    assert names[0] == "cuda"
+    assert names[-1] == OWN

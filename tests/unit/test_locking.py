@@ -1,0 +1,298 @@
+"""envgen.locking: a lock is a function of its inputs, and its files are written whole or not at all."""
+
+import datetime as dt
+import json
+import os
+import signal
+import tomllib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from samples import INDEX, LINUX, PROFILE, ROOT, WINDOWS, Server, client_for, make_wheel, profile_of
+
+from envgen.catalog import Catalog
+from envgen.constraints import Bound
+from envgen.errors import EnvgenError, ProfileError, StaleLockError, UsageError
+from envgen.lock import dump_lock
+from envgen.locking import Sources, make_lock, outline, query_for, read_lock, write_files
+from envgen.resolve import Query, Resolution
+from envgen.target import Target
+from envgen.wheels import WheelStore
+
+BOUND = Bound(set_name="papers", package="torch", requirement=">=2.2", role="core", document="paper.txt", section="One")
+VERSIONS = (("demo", "1.5"), ("demo-data", "2.0"), ("torch", "2.13.0+cpu"))
+FILES = {"requirements.txt": b"r2", "Dockerfile": b"d2", "envgen.lock": b"l2"}
+
+
+def digest(text: str, target: Target = LINUX, bounds: tuple[Bound, ...] = (BOUND,), **others: str) -> str:
+    return outline(profile_of(text, **others), bounds, target).inputs
+
+
+def changed(old: str, new: str) -> str:
+    assert PROFILE.count(old) == 1, old
+    return PROFILE.replace(old, new)
+
+
+SAME = {
+    "comments": PROFILE.replace("\n", " # a remark\n").replace('""" # a remark', '"""'),
+    "empty lines": PROFILE.replace("\n", "\n\n"),
+    "spaces around =": PROFILE.replace(" = ", "="),
+    "spaces in a requirement": changed('"demo>=1"', '"demo >= 1"'),
+    "another spelling of a name": changed('"demo>=1"', '"Demo>=1"'),
+    "keys of a table turned": changed('HF_HOME = "/models"\nALPHA = "1"', 'ALPHA = "1"\nHF_HOME = "/models"'),
+    "top-level keys turned": changed('description = "A small profile"\nas_of = 2026-09-22', 'as_of = 2026-09-22\ndescription = "A small profile"'),
+    "dotted keys": changed('[smoke]\ntiers = ["static", "cpu"]', "").replace("\ndescription", '\nsmoke.tiers = ["static", "cpu"]\ndescription'),
+    "another kind of quotes": changed('"A small profile"', "'A small profile'"),
+    "a slash at the end of a URL": changed("whl/cpu", "whl/cpu/"),
+    "line ends": PROFILE.replace("\n", "\r\n"),
+    "a platform that is another target's": changed('"windows/amd64"]\nins', '"macos/arm64"]\nins'),
+}
+OTHER = {
+    "description": changed("A small profile", "Another"),
+    "as_of": changed("2026-09-22", "2026-09-23"),
+    "requirement": changed("demo>=1", "demo>=2"),
+    "another requirement": changed('"demo>=1"', '"demo>=1", "numpy"'),
+    "an extra": changed("demo>=1", "demo[x]>=1"),
+    "a marker": changed("demo>=1", "demo>=1; python_version > '3'"),
+    "installer": changed("uv==0.12.17", "uv==0.12.18"),
+    "full Python": changed("3.11.16", "3.11.15"),
+    "base": changed("slim-bookworm", "slim-trixie"),
+    "base digest": changed("a" * 64, "b" * 64),
+    "index URL": changed("whl/cpu", "whl/cpu2"),
+    "index name": changed("pytorch-cpu", "pytorch"),
+    "index packages": changed('["torch"]', '["torch", "torchvision"]'),
+    "upload times": changed("upload_times = false", "upload_times = true"),
+    "layers": changed('["demo-*"]', '["demo"]'),
+    "env": changed("/models", "/other"),
+    "tiers": changed('["static", "cpu"]', '["static"]'),
+    "a package's own date": PROFILE + "\n[package.demo]\nas_of = 2026-10-01\n",
+    "order of layers": changed('models = ["demo-*"]', 'b = ["b"]\nmodels = ["demo-*"]'),
+}
+
+
+@pytest.mark.parametrize("text", SAME.values(), ids=SAME)
+def test_what_means_nothing_changes_no_digest(text: str) -> None:
+    target = LINUX
+    assert digest(text, target) == digest(PROFILE, target)
+
+
+@pytest.mark.parametrize("text", OTHER.values(), ids=OTHER)
+def test_every_meaningful_value_changes_the_digest(text: str) -> None:
+    assert digest(text) != digest(PROFILE)
+
+
+def test_target_and_bounds_are_inputs_too() -> None:
+    assert digest(PROFILE, WINDOWS) != digest(PROFILE)
+    assert digest(PROFILE, replace(LINUX, glibc="2.17")) != digest(PROFILE)
+    assert digest(PROFILE, bounds=()) != digest(PROFILE)
+    assert digest(PROFILE, bounds=(replace(BOUND, requirement=">=2.3"),)) != digest(PROFILE)
+    assert digest(PROFILE, bounds=(replace(BOUND, section="Two"),)) != digest(PROFILE)
+
+
+def test_a_child_that_adds_nothing_but_its_name_differs_by_its_name_alone() -> None:
+    child = outline(profile_of('extends = "small"', "mine", small=PROFILE), (BOUND,), LINUX)
+    parent = outline(profile_of(), (BOUND,), LINUX)
+    assert replace(child, profile="small", inputs=parent.inputs) == parent
+
+
+def test_the_digest_is_the_same_in_every_zone(in_zone: Callable[[str], None]) -> None:
+    expected = digest(PROFILE)
+    for zone in ("Pacific/Kiritimati", "America/Los_Angeles"):
+        in_zone(zone)
+        assert digest(PROFILE) == expected
+
+
+def test_a_query_is_what_the_profile_says() -> None:
+    query = query_for(profile_of(PROFILE + "\n[package.demo]\nas_of = 2026-10-01\n"), (BOUND, replace(BOUND, package="python")), LINUX)
+    assert query.requirements == ("demo>=1", "torch==2.13.0")
+    assert query.constraints == ("torch>=2.2",)
+    assert query.cutoff("demo") == dt.datetime(2026, 10, 1, tzinfo=dt.UTC)
+    assert query.cutoff("torch") == query.as_of == dt.datetime(2026, 9, 22, tzinfo=dt.UTC)
+    assert (query.index_of("torch"), query.index_of("demo")) == ("pytorch-cpu", "default")
+    assert (query.publishes_times("torch"), query.publishes_times("demo")) == (False, True)
+
+
+@pytest.mark.parametrize("requirement", ["torch", "torch>=2.13", "torch==2.*", "torch!=2.13.0"])
+def test_an_index_without_upload_times_wants_an_exact_version(requirement: str) -> None:
+    with pytest.raises(ProfileError, match="the index pytorch-cpu publishes no upload times, expected an exact version"):
+        query_for(profile_of(changed("torch==2.13.0", requirement)), (), LINUX)
+    query_for(profile_of(changed("torch==2.13.0", requirement)), (), WINDOWS)
+
+
+class Answer:
+    """A resolver that always says the same."""
+
+    name = "answer"
+
+    def __init__(self, *versions: tuple[str, str]) -> None:
+        self._versions = versions
+
+    def resolve(self, _query: Query) -> Resolution:
+        return Resolution(versions=self._versions)
+
+
+def wheel_of(name: str, version: str) -> tuple[str, bytes]:
+    requires = {"demo": ["demo-data", "torch"]}.get(name, [])
+    tags = {"torch": "cp311-cp311-manylinux_2_28_x86_64", "uv": "py3-none-manylinux_2_17_x86_64"}.get(name, "py3-none-any")
+    return f"{name.replace('-', '_')}-{version}-{tags}.whl", make_wheel(name, version, requires)
+
+
+def sources(folder: Path, *versions: tuple[str, str], reverse: bool = False) -> Sources:
+    """Indexes that hold the wheels of VERSIONS and the installer; `reverse` lists everything in another order."""
+    import hashlib
+
+    server = Server()
+    for name, version in (*VERSIONS, ("uv", "0.12.17"), *versions):
+        index = "https://torch.example/whl/cpu" if name == "torch" else INDEX
+        file, content = wheel_of(name, version)
+        older = file.replace(version, "0.1")
+        time = {} if name == "torch" else {"upload-time": "2026-08-01T12:30:15.5Z"}
+        files = [
+            {"filename": listed, "url": f"{index}/{listed}", "size": len(content), "hashes": {"sha256": hashlib.sha256(content).hexdigest()}, **time}
+            for listed in (older, file)
+        ]
+        server.page(f"{index}/{name}/", json.dumps({"files": files[::-1] if reverse else files}))
+        server.page(f"{index}/{file}", content, "application/zip")
+    client = client_for(server, folder, **{"pytorch-cpu": "https://torch.example/whl/cpu"})
+    return Sources(resolver=Answer(*(versions or VERSIONS)), client=client, store=WheelStore(folder / "wheels"))
+
+
+def test_a_lock_is_made_with_all_its_reasons(tmp_path: Path) -> None:
+    data = tomllib.loads(dump_lock(make_lock(profile_of(), (BOUND,), LINUX, sources(tmp_path))).decode())
+    assert {package["name"]: package["layer"] for package in data["package"]} == {"demo": "libraries", "demo-data": "models", "torch": "torch"}
+    torch = data["package"][2]
+    assert torch["uploaded"] == "not published"
+    assert torch["index"] == "pytorch-cpu"
+    assert torch["required_by"] == [{"name": "demo", "requirement": "*"}, {"name": "small", "requirement": "==2.13.0"}]
+    assert torch["bounds"] == [{"set": "papers", "requirement": ">=2.2", "source": "paper.txt, One"}]
+    assert data["package"][0]["uploaded"] == dt.datetime(2026, 8, 1, 12, 30, 15, tzinfo=dt.UTC)
+    assert data["installer"]["version"] == "0.12.17"
+
+
+def test_the_order_of_an_index_and_the_place_of_the_cache_change_nothing(tmp_path: Path) -> None:
+    first = dump_lock(make_lock(profile_of(), (BOUND,), LINUX, sources(tmp_path / "a")))
+    assert dump_lock(make_lock(profile_of(), (BOUND,), LINUX, sources(tmp_path / "b" / "c", reverse=True))) == first
+
+
+def test_a_resolver_is_not_believed(tmp_path: Path) -> None:
+    with pytest.raises(EnvgenError, match="demo-data: resolved to nothing, but demo asks for demo-data"):
+        make_lock(profile_of(), (BOUND,), LINUX, sources(tmp_path, VERSIONS[0], VERSIONS[2]))
+    with pytest.raises(EnvgenError, match="resolved, but nobody asks for them: extra"):
+        make_lock(profile_of(), (BOUND,), LINUX, sources(tmp_path, *VERSIONS, ("extra", "1.0")))
+    with pytest.raises(EnvgenError, match="demo: resolved to 0.5, but small asks for demo>=1"):
+        make_lock(profile_of(), (BOUND,), LINUX, sources(tmp_path, ("demo", "0.5"), *VERSIONS[1:]))
+    with pytest.raises(EnvgenError, match=r"resolved to 2.13.0\+cpu, but the documented bound is >=3"):
+        make_lock(profile_of(), (replace(BOUND, requirement=">=3"),), LINUX, sources(tmp_path))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_files_are_written_and_a_second_time_nothing_changes(tmp_path: Path) -> None:
+    folder = tmp_path / "locks" / "small" / "target"
+    before = os.umask(0o077)
+    try:
+        assert write_files(folder, FILES)
+    finally:
+        os.umask(before)
+    assert contents(folder) == FILES
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o644}
+    times = [path.stat().st_mtime_ns for path in sorted(folder.iterdir())]
+    assert not write_files(folder, FILES)
+    assert [path.stat().st_mtime_ns for path in sorted(folder.iterdir())] == times
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_folder_in_the_way_changes_nothing(tmp_path: Path, name: str) -> None:
+    old = {other: b"old" for other in FILES if other != name}
+    for other, content in old.items():
+        (tmp_path / other).write_bytes(content)
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "keep").write_bytes(b"")
+    with pytest.raises(UsageError, match="can't be written: Is a directory; nothing was changed"):
+        write_files(tmp_path, FILES)
+    assert contents(tmp_path) == old
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("existing", [True, False])
+def test_a_rename_that_fails_puts_everything_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, existing: bool) -> None:
+    old = {other: b"old" for other in FILES} if existing else {}
+    for other, content in old.items():
+        (tmp_path / other).write_bytes(content)
+    replace_file = Path.replace
+    failed = []
+
+    def fail_once(path: Path, target: Path) -> Path:
+        if path.name == f".{name}.new" and not failed:
+            failed.append(path)
+            raise OSError(5, "Input/output error", str(path))
+        return replace_file(path, target)
+
+    monkeypatch.setattr(Path, "replace", fail_once)
+    with pytest.raises(UsageError, match="Input/output error; nothing was changed"):
+        write_files(tmp_path, FILES)
+    assert contents(tmp_path) == old
+    assert write_files(tmp_path, FILES)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_disk_that_is_full_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    for other in FILES:
+        (tmp_path / other).write_bytes(b"old")
+    write_bytes = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if path.name == f".{name}.new":
+            write_bytes(path, content[:1])
+            raise OSError(28, "No space left on device", str(path))
+        return write_bytes(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UsageError, match="No space left on device; nothing was changed"):
+        write_files(tmp_path, FILES)
+    assert contents(tmp_path) == dict.fromkeys(FILES, b"old")
+
+
+def test_a_place_that_can_not_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "locks").write_text("a file", encoding="utf-8")
+    with pytest.raises(UsageError, match="locks.*can't be written: (Not a directory|File exists)"):
+        write_files(tmp_path / "locks" / "small", FILES)
+
+
+def test_what_a_killed_run_left_is_no_hindrance(tmp_path: Path) -> None:
+    (tmp_path / ".envgen.lock.new").write_bytes(b"half")
+    write_files(tmp_path, FILES)
+    assert contents(tmp_path) == FILES
+
+
+def test_an_interruption_waits_until_all_are_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_file = Path.replace
+
+    def interrupt(path: Path, target: Path) -> Path:
+        os.kill(os.getpid(), signal.SIGINT)
+        return replace_file(path, target)
+
+    monkeypatch.setattr(Path, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_files(tmp_path, FILES)
+    assert contents(tmp_path) == FILES
+
+
+def test_a_lock_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(StaleLockError, match="^locks/small/py311-linux-amd64/envgen.lock: there is no lock$") as caught:
+        read_lock(Catalog(project=tmp_path), profile_of(), LINUX)
+    assert caught.value.hint == "run: envgen lock small"
+
+
+def test_the_committed_locks_are_those_of_their_profiles() -> None:
+    catalog = Catalog(project=ROOT)
+    for name in catalog.profiles():
+        profile = catalog.profile(name)
+        for target in profile.targets():
+            lock, _ = read_lock(catalog, profile, target)
+            expected = outline(profile, catalog.bounds(profile), target)
+            assert replace(lock, installer=None, packages=()) == expected

@@ -1,0 +1,148 @@
+"""envgen.select: one wheel for each package, chosen as installers choose it, whatever order an index lists."""
+
+import datetime as dt
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+from packaging.version import Version
+from samples import AS_OF, INDEX, LINUX, WINDOWS, Server, client_for, make_wheel
+
+from envgen.errors import ProfileError, ResolutionError
+from envgen.index import IndexFile
+from envgen.profile import Index
+from envgen.resolve import Query, Resolution
+from envgen.select import best_wheel, choose_wheels
+from envgen.target import Target
+from envgen.wheels import WheelStore
+
+ARM = Target(python_full="3.11.16", platform="linux/arm64")
+
+
+def best(*names: str, target: Target = LINUX, version: str = "1.0") -> str | None:
+    files = [IndexFile(filename=name, url=f"https://x.example/{name}", sha256="") for name in names]
+    ranks = {tag: rank for rank, tag in enumerate(target.wheel_tags())}
+    found = {getattr(best_wheel(list(order), Version(version), ranks), "filename", None) for order in itertools.permutations(files)}
+    assert len(found) == 1, "depends on the order of the index"
+    return found.pop()
+
+
+ANY = "demo-1.0-py3-none-any.whl"
+NATIVE = "demo-1.0-cp311-cp311-manylinux_2_28_x86_64.whl"
+OLDER = "demo-1.0-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
+ABI3 = "demo-1.0-cp39-abi3-manylinux_2_28_x86_64.whl"
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ((ANY, NATIVE), NATIVE),
+        ((OLDER, NATIVE), NATIVE),
+        ((ABI3, OLDER), OLDER),
+        ((ABI3, ANY), ABI3),
+        ((ANY, "demo-1.0-cp311-cp311-win_amd64.whl"), ANY),
+        (("demo-1.0-cp312-cp312-manylinux_2_28_x86_64.whl", "demo-1.0.tar.gz"), None),
+        (("demo-1.0-cp311-cp311-manylinux_2_35_x86_64.whl", OLDER), OLDER),
+        (("demo-1.0-cp311-cp311-musllinux_1_2_x86_64.whl",), None),
+        (("demo-1.1-py3-none-any.whl", ANY), ANY),
+        ((ANY, "demo-1.0-1-py3-none-any.whl", "demo-1.0-12-py3-none-any.whl"), "demo-1.0-12-py3-none-any.whl"),
+        (("demo-1.0-1a-py3-none-any.whl", "demo-1.0-1b-py3-none-any.whl"), "demo-1.0-1b-py3-none-any.whl"),
+        (("demo-1.0-99-py3-none-any.whl", NATIVE), NATIVE),
+        ((ANY, "Demo-1.0-py3-none-any.whl"), "Demo-1.0-py3-none-any.whl"),
+        (("demo-1.0-py3-none-any./../x.whl", "demo-1.0-py3-none-any.$(id).whl", "demo-1.0-1/../x-py3-none-any.whl"), None),
+        (("demo.whl", "demo-x.y-py3-none-any.whl", "README"), None),
+        ((), None),
+    ],
+)
+def test_the_more_special_wheel_is_taken(names: tuple[str, ...], expected: str | None) -> None:
+    assert best(*names) == expected
+
+
+def test_the_target_decides() -> None:
+    names = (NATIVE, "demo-1.0-cp311-cp311-win_amd64.whl", "demo-1.0-cp311-cp311-manylinux_2_28_aarch64.whl")
+    assert best(*names, target=WINDOWS) == names[1]
+    assert best(*names, target=ARM) == names[2]
+
+
+def test_a_local_version_is_another_version() -> None:
+    names = ("demo-1.0+cpu-py3-none-any.whl", ANY)
+    assert best(*names, version="1.0") == ANY
+    assert best(*names, version="1.0+cpu") == names[0]
+
+
+def query(*indexes: Index, target: Target = LINUX, moved: tuple[tuple[str, dt.datetime], ...] = ()) -> Query:
+    return Query(requirements=("demo",), constraints=(), target=target, as_of=AS_OF, moved=moved, indexes=indexes)
+
+
+PIN = Resolution(versions=(("demo", "1.0"),))
+UNTIMED = Index(name="own", url="https://own.example", packages=("demo",), upload_times=False)
+
+
+def listed(*entries: tuple[str, str | None]) -> str:
+    files = [
+        {"filename": name, "url": name, "size": 5, "hashes": {"sha256": f"{number:064x}"}, **({"upload-time": time} if time else {})}
+        for number, (name, time) in enumerate(entries)
+    ]
+    return json.dumps({"files": files})
+
+
+@pytest.fixture
+def server() -> Server:
+    found = Server()
+    for number in range(4):
+        found.page(f"{INDEX}/demo/{(ANY, NATIVE, OLDER, ABI3)[number]}.metadata", "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\nRequires-Dist: numpy>=2\n")
+    return found
+
+
+def test_a_file_that_came_later_is_not_seen(server: Server, tmp_path: Path) -> None:
+    server.page(f"{INDEX}/demo/", listed((ANY, "2026-09-21T23:59:59.999999Z"), (NATIVE, "2026-09-22T00:00:00Z")))
+    (chosen,) = choose_wheels(query(), PIN, client_for(server, tmp_path), WheelStore(tmp_path))
+    assert chosen.wheel.file == ANY
+    assert chosen.wheel.uploaded == dt.datetime(2026, 9, 21, 23, 59, 59, tzinfo=dt.UTC)
+    assert [str(requirement) for requirement in chosen.requires] == ["numpy>=2"]
+
+
+def test_a_package_with_a_date_of_its_own_sees_more(server: Server, tmp_path: Path) -> None:
+    server.page(f"{INDEX}/demo/", listed((ANY, "2026-09-21T00:00:00Z"), (NATIVE, "2026-09-22T00:00:00Z")))
+    later = query(moved=(("demo", AS_OF + dt.timedelta(days=1)),))
+    (chosen,) = choose_wheels(later, PIN, client_for(server, tmp_path), WheelStore(tmp_path))
+    assert chosen.wheel.file == NATIVE
+
+
+def test_no_wheel_that_fits_is_said(server: Server, tmp_path: Path) -> None:
+    server.page(f"{INDEX}/demo/", listed((NATIVE, "2026-09-01T00:00:00Z")))
+    with pytest.raises(ResolutionError) as caught:
+        choose_wheels(query(target=WINDOWS), PIN, client_for(server, tmp_path), WheelStore(tmp_path))
+    assert str(caught.value) == "index default: no wheel of demo 1.0 for py311-windows-amd64 before 2026-09-22T00:00:00Z"
+
+
+def test_without_upload_times_as_of_has_no_sense(server: Server, tmp_path: Path) -> None:
+    server.page(f"{INDEX}/demo/", listed((ANY, None)))
+    with pytest.raises(ResolutionError, match="^index default: publishes no upload time for demo-1.0-py3-none-any.whl"):
+        choose_wheels(query(), PIN, client_for(server, tmp_path), WheelStore(tmp_path))
+    server.page("https://own.example/demo/", listed((ANY, None)))
+    timed = Index(name="own", url="https://own.example", packages=("demo",))
+    with pytest.raises(ProfileError) as caught:
+        choose_wheels(query(timed), PIN, client_for(server, tmp_path, own="https://own.example"), WheelStore(tmp_path))
+    assert caught.value.hint == "set upload_times = false in [index.own] and pin demo exactly"
+
+
+def test_a_wheel_without_a_digest_is_fetched_to_know_it(server: Server, tmp_path: Path) -> None:
+    content = make_wheel("demo", requires=["numpy"])
+    server.page("https://own.example/demo/", f'<a href="{ANY}">x</a>', "text/html")
+    server.page(f"https://own.example/demo/{ANY}", content, "application/zip")
+    store = WheelStore(tmp_path / "wheels")
+    (chosen,) = choose_wheels(query(UNTIMED), PIN, client_for(server, tmp_path, own="https://own.example"), store)
+    import hashlib
+
+    assert chosen.wheel.sha256 == hashlib.sha256(content).hexdigest()
+    assert (chosen.wheel.size, chosen.wheel.uploaded, chosen.wheel.index) == (len(content), None, "own")
+    assert store.path(chosen.wheel.sha256, ANY).read_bytes() == content
+
+
+def test_unreadable_requirements_are_said(server: Server, tmp_path: Path) -> None:
+    server.page(f"{INDEX}/demo/", listed((ANY, "2026-09-01T00:00:00Z")))
+    server.page(f"{INDEX}/demo/{ANY}.metadata", "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\nRequires-Dist: numpy >>> 2\n")
+    with pytest.raises(ResolutionError, match="demo-1.0-py3-none-any.whl has unreadable requirements"):
+        choose_wheels(query(), PIN, client_for(server, tmp_path), WheelStore(tmp_path / "wheels"))

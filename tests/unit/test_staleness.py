@@ -1,0 +1,101 @@
+"""envgen.staleness: what differs between a lock and its profile, in words."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from samples import LINUX, PROFILE, ROOT, profile_of, sample_lock
+
+from envgen.catalog import Catalog
+from envgen.constraints import Bound
+from envgen.lock import Lock
+from envgen.locking import files_of, outline, write_files
+from envgen.staleness import differences
+
+BOUND = Bound(set_name="documents", package="torch", requirement=">=2.2", role="core", document="paper.txt", section='Section "1"')
+HASH_LINE = "demo==1.5 --hash=sha256:"
+
+
+def good_lock() -> Lock:
+    lock = sample_lock()
+    return replace(outline(profile_of(), (BOUND,), LINUX), installer=lock.installer, packages=lock.packages)
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    """A project with a lock that is up to date."""
+    found = Catalog(project=tmp_path)
+    write_files(found.lock_folder("small", LINUX), files_of(good_lock(), found))
+    return found
+
+
+def told(catalog: Catalog, old: str = "description", new: str = "description", bounds: tuple[Bound, ...] = (BOUND,)) -> list[str]:
+    assert PROFILE.count(old) == 1, old
+    return list(differences(catalog, profile_of(PROFILE.replace(old, new)), bounds, LINUX))
+
+
+def test_a_good_lock_has_no_differences(catalog: Catalog) -> None:
+    assert told(catalog) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("as_of = 2026-09-22", "as_of = 2026-10-01", "as_of: the lock has 2026-09-22, the profile 2026-10-01"),
+        ("3.11.16", "3.11.15", "python: the lock has 3.11.16, the profile 3.11.15"),
+        ("A small profile", "Another", "description: the lock has A small profile, the profile Another"),
+        ('"/models"', '"/other"', "env: the lock has ALPHA=1, HF_HOME=/models, the profile ALPHA=1, HF_HOME=/other"),
+        ('["static", "cpu"]', '["static"]', "tiers: the lock has static, cpu, the profile static"),
+        (
+            "https://torch.example/whl/cpu", "https://t.example",
+            "indexes: the lock has pytorch-cpu (https://torch.example/whl/cpu for torch), the profile pytorch-cpu (https://t.example for torch)",
+        ),
+        ("models =", "data =", "layers: the lock has models, cuda, torch, libraries, hugging-face, own, the profile data, cuda,"),
+        ('"demo>=1"', '"demo>=2"', "demo: the profile asks for 'demo>=2', the lock has 1.5"),
+        ('"demo>=1"', '"demo>=1", "extra"', "extra: the profile asks for 'extra', the lock does not have it"),
+        ('"demo>=1", ', "", "demo: in the lock, but the profile does not ask for it"),
+        ("uv==0.12.17", "uv==0.12.18", "the profile or a constraint set has changed in a way that may lead to other versions"),
+        ('"demo>=1"', '"demo[x]>=1"', "the profile or a constraint set has changed in a way that may lead to other versions"),
+    ],
+)  # fmt: skip
+def test_a_difference_is_said_in_words(catalog: Catalog, old: str, new: str, words: str) -> None:
+    found = told(catalog, old, new)
+    assert any(text.startswith(words) for text in found), found
+
+
+def test_a_requirement_of_another_platform_is_no_difference(catalog: Catalog) -> None:
+    found = told(catalog, '"demo>=1"', '"demo>=1", "colorama; sys_platform == \'win32\'"')
+    assert found == ["the profile or a constraint set has changed in a way that may lead to other versions"]
+
+
+def test_a_changed_bound_is_said(catalog: Catalog) -> None:
+    assert told(catalog, bounds=(replace(BOUND, requirement=">=2.3"),)) == ["torch: the documented bounds on it have changed"]
+    assert told(catalog, bounds=(BOUND, replace(BOUND, package="other"))) != []
+
+
+def test_a_rendering_that_was_changed_by_hand_is_shown(catalog: Catalog) -> None:
+    path = catalog.lock_folder("small", LINUX) / "requirements.txt"
+    path.write_text(path.read_text(encoding="utf-8").replace("demo==1.5", "demo==1.6"), encoding="utf-8")
+    (found,) = told(catalog)
+    assert found.startswith("locks/small/py311-linux-amd64/requirements.txt: not what the lock gives\n")
+    assert f"    -{HASH_LINE.replace('1.5', '1.6')}" in found
+    assert f"    +{HASH_LINE}" in found
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "requirements.txt"])
+def test_a_rendering_that_is_not_there_is_said(catalog: Catalog, name: str) -> None:
+    (catalog.lock_folder("small", LINUX) / name).unlink()
+    assert told(catalog) == [f"locks/small/py311-linux-amd64/{name}: missing"]
+
+
+def test_a_rendering_that_is_no_text_is_a_difference_and_no_crash(catalog: Catalog) -> None:
+    (catalog.lock_folder("small", LINUX) / "Dockerfile").write_bytes(b"\xff\xfe\x00")
+    assert len(told(catalog)) == 1
+
+
+def test_the_shipped_locks_are_up_to_date() -> None:
+    catalog = Catalog(project=ROOT)
+    for name in catalog.profiles():
+        profile = catalog.profile(name)
+        for target in profile.targets():
+            assert differences(catalog, profile, catalog.bounds(profile), target) == ()
