@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
-from envgen.schema import Faults, Table, suggestion
+from envgen.schema import Faults, Table
 
 ROLES = ("required", "core", "system", "optional", "quantization")
 """What a bound is for: Python itself, the core, the system packages, and what only some environments want."""
@@ -44,7 +44,8 @@ def read_constraints(name: str, data: Mapping[str, object], label: str) -> tuple
         joined = by_package.get(bound.package, SpecifierSet()) & SpecifierSet(bound.requirement)
         by_package[bound.package] = joined
         if is_impossible(joined):
-            faults.add(f"bound[{position}].requirement", f"no version of {bound.package} can satisfy {joined}")
+            hint = f"loosen it, or another entry for {bound.package}: all of them hold together"
+            faults.add(f"bound[{position}].requirement", f"no version of {bound.package} can satisfy {joined}", hint)
     faults.raise_any()
     return tuple(bounds)
 
@@ -58,7 +59,7 @@ def _read_bound(name: str, table: Table) -> Bound:
         table.fault("requirement", f"found {requirement!r}, expected version bounds", 'as in ">=2.2,<3"')
         requirement = ""
     if role not in ROLES:
-        table.fault("role", f"found {role!r}", suggestion(role, ROLES))
+        table.fault("role", f"found {role!r}, expected one of {', '.join(ROLES)}")
     bound = Bound(
         set_name=name,
         package=canonicalize_name(table.require("package", str, "")),

@@ -25,15 +25,17 @@ def parse_lock(data: bytes, label: str) -> Lock:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OverflowError, ProfileError) as error:
         faults = error.faults() if isinstance(error, ProfileErrors) else (error,)
         found = str(faults[0]).removeprefix(f"{label}: ")
-        raise StaleLockError(label, f"not a lock that envgen wrote: {found}", hint=_cure(label)) from error
+        hint = f"write it anew: envgen lock {_profile(label)}"
+        raise StaleLockError(label, f"not a lock that envgen wrote: {found}", hint=hint) from error
     if written != data:
-        raise StaleLockError(label, "edited by hand: its content is not what its digest says", hint=_cure(label, lock.profile))
+        hint = f"change the profile instead, then run: envgen lock {_profile(label)}"
+        raise StaleLockError(label, "edited by hand: its content is not what its digest says", hint=hint)
     return lock
 
 
-def _cure(label: str, profile: str = "") -> str:
-    name = profile or (label.split("/")[-3] if label.count("/") >= 2 else "PROFILE")
-    return f"change the profile instead, then run: envgen lock {name}"
+def _profile(label: str) -> str:
+    """The profile whose lock this is, by its place: what stands in the file is not to be believed."""
+    return label.split("/")[-3] if label.count("/") >= 2 else "PROFILE"
 
 
 def _read(data: dict[str, object], faults: Faults) -> Lock:

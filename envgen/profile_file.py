@@ -11,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 
 from envgen.errors import ProfileError, UsageError
 from envgen.profile import TIERS, Index, Layer, Profile, Python
-from envgen.schema import Faults, Table, join_path, suggestion
+from envgen.schema import Faults, Table, join_path
 from envgen.target import PLATFORMS
 
 Loader = Callable[[str], tuple[Mapping[str, object], str]]
@@ -160,7 +160,7 @@ def _known_words(table: Table, key: str, known: tuple[str, ...]) -> tuple[str, .
     words = table.strings(key)
     for position, word in enumerate(words):
         if word not in known:
-            table.fault(key, f"found {word!r}", suggestion(word, known), position=position)
+            table.fault(key, f"found {word!r}, expected one of {', '.join(known)}", position=position)
     return tuple(word for word in words if word in known)
 
 
@@ -176,7 +176,8 @@ def _pythons(table: Table) -> tuple[Python, ...]:
             inner.fault("full", f"found {full!r}, expected a full version of Python {version}", f'as in full = "{version}.1"')
         base = inner.get("base", str, "")
         if base and not _BASE.fullmatch(base):
-            inner.fault("base", f"found {base!r}, expected NAME:TAG@sha256:DIGEST", "a tag alone moves: pin the base by digest")
+            hint = f"a tag alone moves: add the digest that this prints: docker buildx imagetools inspect {base.partition('@')[0]}"
+            inner.fault("base", f"found {base!r}, expected NAME:TAG@sha256:DIGEST", hint)
         found.append(Python(version=version, full=full, base=base))
         inner.close()
     return tuple(found)
@@ -200,8 +201,9 @@ def _indexes(table: Table) -> tuple[Index, ...]:
         if url and parts.scheme not in ("https", "http"):
             inner.fault("url", f"found {url!r}, expected an http(s) URL", f"a folder goes into ENVGEN_INDEX_{_env_form(name)}")
         elif "@" in parts.netloc:
-            variable = f"ENVGEN_INDEX_{_env_form(name)}_USERNAME"
-            inner.fault("url", "credentials in a committed file", f"take them out and set {variable} and …_PASSWORD, or use ~/.netrc")
+            variable = f"ENVGEN_INDEX_{_env_form(name)}"
+            hint = f"take them out and set {variable}_USERNAME and {variable}_PASSWORD, or use ~/.netrc"
+            inner.fault("url", "credentials in a committed file", hint)
         elif url and not _URL.fullmatch(url):
             inner.fault("url", f"found {url!r}, expected a plain URL", "without a query; percent-encode spaces, quotes and $")
         packages = _packages(inner)
@@ -219,7 +221,7 @@ def _packages(table: Table) -> tuple[str, ...]:
     """The packages that an index is for."""
     names = table.strings("packages")
     if not names:
-        table.fault("packages", "missing or empty: a package comes from an index only when it is named here")
+        table.fault("packages", "missing or empty: a package comes from an index only when it is named here", 'as in packages = ["torch"]')
     for name in names:
         if not _PACKAGE.fullmatch(name):
             table.fault("packages", f"found {name!r}, expected a package's name")

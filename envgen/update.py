@@ -57,20 +57,21 @@ def parse_day(text: str) -> dt.date:
 
 
 def _set(table: Any, key: str, value: object) -> None:
-    """Replaces a value and keeps the comment behind it."""
+    """Replaces a value and keeps the comment and the line's end behind it."""
     item = tomlkit.item(value)
     if key in table:
-        item.trivia.comment_ws = table.item(key).trivia.comment_ws
-        item.trivia.comment = table.item(key).trivia.comment
+        before = table.item(key).trivia
+        item.trivia.comment_ws, item.trivia.comment, item.trivia.trail = before.comment_ws, before.comment, before.trail
     table[key] = item
 
 
 def _load(path: Path) -> Any:
-    return tomlkit.parse(path.read_text(encoding="utf-8"))
+    # Not as text: that would make all lines end in one way.
+    return tomlkit.parse(path.read_bytes().decode())
 
 
 def _save(path: Path, document: Any) -> None:
     fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(tomlkit.dumps(document), encoding="utf-8")
+    fresh.write_bytes(tomlkit.dumps(document).encode())
     fresh.chmod(path.stat().st_mode & 0o777)
     fresh.replace(path)

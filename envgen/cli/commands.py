@@ -96,12 +96,12 @@ def _targets(profile: Profile, slug: str) -> Sequence[Target]:
 def _update(options: argparse.Namespace, work: Workspace) -> int:
     from envgen import update
 
-    if not options.as_of and not options.base:
-        raise UsageError("update", "nothing to move", hint="give --as-of DATE (with --package NAME for one package), or --base")
     if options.package and not options.as_of:
         raise UsageError("--package", "needs a date", hint=f"add --as-of DATE, as in --package {options.package} --as-of 2026-11-01")
-    path = update.profile_path(work.catalog, options.profile)
+    if not options.as_of and not options.base:
+        raise UsageError("update", "nothing to move", hint="give --as-of DATE (with --package NAME for one package), or --base")
     profile = work.catalog.profile(options.profile)
+    path = update.profile_path(work.catalog, options.profile)
     if options.as_of:
         update.move_date(path, update.parse_day(options.as_of), canonicalize_name(options.package or ""))
         work.reporter.step(f"{work.catalog.label(path)}: as_of {'of ' + options.package if options.package else ''} is {options.as_of}")

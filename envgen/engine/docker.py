@@ -5,6 +5,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,9 @@ class DockerEngine:
             (work / "context").mkdir()
             (work / "Dockerfile").write_bytes(order.dockerfile)
             finished = self._buildx(order, work, on_line)
+            if finished.code != 0 and finished.stderr.rstrip().endswith(": already exists"):
+                # Another build named its image the same at the same moment; what was built is in the cache.
+                finished = self._buildx(replace(order, cache=True), work, on_line)
             if finished.code != 0:
                 raise _build_error(finished.stderr)
             metadata = json.loads((work / "metadata.json").read_text(encoding="utf-8"))

@@ -40,7 +40,8 @@ def shipped_lock() -> Path:
     """The folder with the lock of cpu-base that comes with envgen."""
     from envgen.catalog import shipped
 
-    return shipped() / "locks" / "cpu-base" / TARGET
+    folder: Path = shipped() / "locks" / "cpu-base" / TARGET
+    return folder
 
 
 def read_lock(folder: Path) -> dict[str, Any]:

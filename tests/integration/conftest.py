@@ -68,9 +68,7 @@ def cpu_base(cache: Path, base: Base, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="session")
-def one_tier(
-    cpu_base: dict[str, Any], cache: Path, base: Base, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[OneTier]:
+def one_tier(cpu_base: dict[str, Any], cache: Path, base: Base, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OneTier]:
     """Profiles with the image of cpu-base that ask one smoke tier each."""
     try:
         yield make_one_tier(tmp_path_factory.mktemp("one-tier"), cache, base)
@@ -86,11 +84,16 @@ def remove_images(*names: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny_index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[loopback.Proxy]:
+def tiny_wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the index of tiny wheels serves; a test may add wheels of other names."""
+    return tiny.fill_index(tmp_path_factory.mktemp("tiny-wheels"))
+
+
+@pytest.fixture(scope="session")
+def tiny_index(tiny_wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[loopback.Proxy]:
     """An index of tiny wheels behind the proxy that can make its answers wrong."""
-    folder = tmp_path_factory.mktemp("tiny-index")
-    wheels = tiny.fill_index(folder / "wheels")
-    with loopback.index_of(wheels, folder / "log") as upstream, loopback.proxy_for(upstream) as proxy:
+    log = tmp_path_factory.mktemp("tiny-index") / "log"
+    with loopback.index_of(tiny_wheels, log) as upstream, loopback.proxy_for(upstream) as proxy:
         yield proxy
 
 

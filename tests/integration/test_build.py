@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from built import LOCKED_DOWN, TARGET, Base, OneTier, diff_ids, docker, inspect, read_lock, shipped_lock
 from command import envgen
+from packaging.utils import canonicalize_name
 from uv import find_uv_bin
 
 Report = dict[str, Any]
@@ -154,7 +155,7 @@ def test_the_layers_are_the_base_s_the_skeleton_and_one_for_each_group(cpu_base:
     for size, (group, packages) in zip(contents, groups().items(), strict=True):
         brought = sum(unpacked_size(cache / "wheels" / package["sha256"] / package["file"]) for package in packages)
         # Byte code and half-filled blocks come on top.
-        assert brought <= size <= brought * 2, group
+        assert brought <= size <= brought * 2.5, group
 
 
 def layer_sizes(image: str) -> list[int]:
@@ -259,7 +260,8 @@ def test_pip_takes_the_requirements(requirements: Path, base: Base) -> None:
     command = ("python3.11", "-m", "pip", "install", "--dry-run", "--ignore-installed", "--require-hashes", "-r", "/requirements.txt")
     said = docker("run", *options, base.image, *command)
     line = next(line for line in said.splitlines() if line.startswith("Would install "))
-    assert sorted(line.split()[2:]) == sorted(pinned("-"))
+    found = [word.rpartition("-") for word in line.split()[2:]]
+    assert sorted(f"{canonicalize_name(name)}=={version}" for name, _, version in found) == pinned()
 
 
 def test_uv_takes_the_requirements(requirements: Path, tmp_path: Path) -> None:
@@ -270,9 +272,9 @@ def test_uv_takes_the_requirements(requirements: Path, tmp_path: Path) -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_"))}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=clean)
     assert done.returncode == 0, done.stderr
-    assert sorted(re.findall(r"(?m)^ \+ (\S+)$", done.stderr)) == sorted(pinned("=="))
+    assert sorted(re.findall(r"(?m)^ \+ (\S+)$", done.stderr)) == pinned()
 
 
-def pinned(between: str) -> list[str]:
-    """Every pin of the lock, name and version."""
-    return [f"{package['name']}{between}{package['version']}" for packages in groups().values() for package in packages]
+def pinned() -> list[str]:
+    """Every pin of the lock, sorted."""
+    return sorted(f"{package['name']}=={package['version']}" for packages in groups().values() for package in packages)

@@ -56,6 +56,8 @@ def set_up() -> Machine:
         commands = tool.ensure()
         host = engine.ensure()
         variables = {} if host is None else {"DOCKER_HOST": host}
+        # Fetched wheels go with the rest, unless somebody wants them elsewhere.
+        variables["ENVGEN_CACHE"] = os.environ.get("ENVGEN_CACHE") or str(STATE / "cache")
         folders = (commands, engine.BIN)
         env = {**os.environ, **variables, "PATH": tool.path_with(*folders)}
         stand_in = base.ensure(env)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from guard import LOOKUPS, PROCESS_FUNCTIONS, SOCKET_METHODS, refuse
 
+
 @pytest.fixture(autouse=True)
 def _no_process_and_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "Popen", refuse("subprocess.Popen"))
@@ -20,6 +21,17 @@ def _no_process_and_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in LOOKUPS:
         if hasattr(socket, name):
             monkeypatch.setattr(socket, name, refuse(f"socket.{name}"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _certificates_read_once() -> Iterator[None]:
+    """Reading the CA certificates takes longer than most tests, and no unit test needs any."""
+    from envgen import transport
+
+    context = transport.create_urllib3_context()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transport, "_context", lambda _settings: context)
+        yield
 
 
 @pytest.fixture(autouse=True)

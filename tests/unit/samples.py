@@ -73,7 +73,7 @@ def wheel(name: str, version: str = "1.0", **fields: object) -> Wheel:
     return Wheel(name=name, version=version, **values)  # type: ignore[arg-type]  # test data
 
 
-NASTY = "it's \"quoted\", costs $5, ${HOME} $(id) `id` {{ lock.base }} {% if %} C:\\dir\\ and é\\"
+NASTY = 'it\'s "quoted", costs $5, ${HOME} $(id) `id` {{ lock.base }} {% if %} C:\\dir\\ and é\\'
 """A value that would break out of a Dockerfile that is not careful."""
 
 
@@ -89,7 +89,7 @@ def sample_lock(**fields: object) -> Lock:
             ),
             layer="torch",
             demands=(Demand(name="small", requirement="==2.13.0"),),
-            bounds=(Evidence(set_name="documents", requirement=">=2.2", source="paper.txt, Section \"1\""),),
+            bounds=(Evidence(set_name="documents", requirement=">=2.2", source='paper.txt, Section "1"'),),
         ),
     )
     values: dict[str, object] = {

@@ -49,7 +49,7 @@ def test_the_stricter_of_two_holds_and_both_stay() -> None:
         ([entry(requirement=">=2,<1")], "papers.toml: bound[0].requirement: no version of demo can satisfy <1,>=2"),
         ([entry(requirement=">=2"), entry(requirement="<1")], "papers.toml: bound[1].requirement: no version of demo can satisfy <1,>=2"),
         ([entry(requirement="two")], "papers.toml: bound[0].requirement: found 'two', expected version bounds"),
-        ([entry(role="cor")], "papers.toml: bound[0].role: found 'cor'"),
+        ([entry(role="cor")], "papers.toml: bound[0].role: found 'cor', expected one of required, core, system, optional, quantization"),
         ([entry(sektion="x")], "papers.toml: bound[0].sektion: unknown key"),
         ([{"package": "demo"}], "papers.toml: bound[0].document: missing, expected a string"),
         ([entry(package=1)], "papers.toml: bound[0].package: found an integer (1), expected a string"),

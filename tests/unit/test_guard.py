@@ -19,9 +19,9 @@ def test_a_process_is_refused() -> None:
 
 
 def test_a_socket_is_refused() -> None:
-    with socket.socket() as opened, pytest.raises(NotAUnitTest, match="connect"):
+    with socket.socket() as opened, pytest.raises(NotAUnitTest, match=r"connect"):
         opened.connect(("127.0.0.1", 9))
-    with pytest.raises(NotAUnitTest, match="getaddrinfo"):
+    with pytest.raises(NotAUnitTest, match=r"getaddrinfo"):
         socket.getaddrinfo("localhost", 80)
 
 

@@ -38,8 +38,8 @@ JSON = {
             "upload-time": "2026-08-01T12:30:15.123456Z", "requires-python": ">=3.10,<4", "yanked": False,
         },
         {
-            "filename": "demo-1.0+cpu.1-py3-none-any.whl", "url": "../files/demo-1.0%2Bcpu.1-py3-none-any.whl", "hashes": {"sha256": B.upper()},
-            "upload-time": "2026-08-02T00:00:00", "yanked": "broken",
+            "filename": "demo-1.0+cpu.1-py3-none-any.whl", "url": "../files/demo-1.0%2Bcpu.1-py3-none-any.whl",
+            "hashes": {"sha256": B.upper()}, "upload-time": "2026-08-02T00:00:00", "yanked": "broken",
         },
         {"filename": "demo-0.9.tar.gz", "url": "demo-0.9.tar.gz", "hashes": {"md5": "c"}},
     ],
@@ -115,7 +115,7 @@ def test_no_answer_at_all(server: Server, tmp_path: Path, monkeypatch: pytest.Mo
         raise requests.ConnectionError(OSError(111, "Connection refused"))
 
     monkeypatch.setattr(Server, "send", fail)
-    with pytest.raises(IndexUnavailableError, match="^index.example: no usable answer: ") as caught:
+    with pytest.raises(IndexUnavailableError, match=r"^index.example: no usable answer: ") as caught:
         client_for(server, tmp_path).files("default", "demo")
     assert "HTTPS_PROXY" in caught.value.hint
 
@@ -136,12 +136,11 @@ def test_the_size_is_asked_of_the_server_when_it_is_not_said(server: Server, tmp
 
 def test_what_is_no_metadata_is_taken_as_none(server: Server, tmp_path: Path) -> None:
     file = IndexFile(filename="a.whl", url="https://files.example/a.whl", sha256=A)
-    client = client_for(server, tmp_path)
-    assert client.metadata(file, "default") is None
+    assert client_for(server, tmp_path).metadata(file, "default") is None
     server.page("https://files.example/a.whl.metadata", "<html>")
-    assert client.metadata(file, "default") is None
+    assert client_for(server, tmp_path).metadata(file, "default") is None
     server.page("https://files.example/a.whl.metadata", "Metadata-Version: 2.1\n")
-    assert client.metadata(file, "default") == b"Metadata-Version: 2.1\n"
+    assert client_for(server, tmp_path).metadata(file, "default") == b"Metadata-Version: 2.1\n"
 
 
 @pytest.mark.parametrize(
@@ -183,12 +182,14 @@ def test_a_folder_may_stand_in_for_an_index(server: Server, tmp_path: Path) -> N
 
 def test_a_mirror_that_is_not_there_is_said(server: Server, tmp_path: Path) -> None:
     client = client_for(server, tmp_path, {"ENVGEN_INDEX_OWN": str(tmp_path / "nowhere")}, own="https://own.example")
-    with pytest.raises(ResolutionError, match="a mirror that is no folder and no URL"):
+    with pytest.raises(ResolutionError, match=r"a mirror that is no folder and no URL"):
         client.files("own", "demo")
 
 
 def test_the_mirror_comes_before_the_profile_and_the_default_last(server: Server, tmp_path: Path) -> None:
-    client = client_for(server, tmp_path, {"ENVGEN_INDEX_OWN": "https://mirror.example/"}, own="https://own.example", two="https://two.example/")
+    client = client_for(
+        server, tmp_path, {"ENVGEN_INDEX_OWN": "https://mirror.example/"}, own="https://own.example", two="https://two.example/"
+    )
     assert client.location("own") == "https://mirror.example"
     assert client.location("two") == "https://two.example"
     assert default_url().startswith("https://")

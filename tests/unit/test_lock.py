@@ -56,10 +56,10 @@ def test_one_instant_has_one_spelling() -> None:
 def test_every_field_is_in_the_bytes() -> None:
     lock = sample_lock()
     changes = {
-        "profile": "x", "description": "x", "target": "x", "platform": "x", "as_of": AS_OF + dt.timedelta(days=1), "inputs": "x", "python": "x",
-        "base": "x", "indexes": (), "env": (), "tiers": (), "layers": (), "installer": None, "packages": (),
+        "profile": "x", "description": "x", "target": "x", "platform": "x", "as_of": AS_OF + dt.timedelta(days=1), "inputs": "x",
+        "python": "x", "base": "x", "indexes": (), "env": (), "tiers": (), "layers": (), "installer": None, "packages": (),
     }  # fmt: skip
-    assert changes.keys() == {name for name in lock.__slots__}
+    assert changes.keys() == set(lock.__slots__)
     for name, value in changes.items():
         assert dump_lock(replace(lock, **{name: value})) != dump_lock(lock), name
 

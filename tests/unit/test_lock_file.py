@@ -56,7 +56,7 @@ def test_a_committed_lock_round_trips_byte_for_byte(path: Path) -> None:
 def test_no_single_character_can_be_changed(path: Path, kind: str) -> None:
     text = path.read_text(encoding="utf-8")
     chance = random.Random(f"{path.parent.name} {kind}")
-    for _ in range(50):
+    for _ in range(30):
         position = chance.randrange(len(text))
         character = chance.choice(ALPHABET)
         if kind == "replace" and character == text[position]:
@@ -68,7 +68,7 @@ def test_no_single_character_can_be_changed(path: Path, kind: str) -> None:
             continue
         error = refused(damaged.encode())
         assert error.exit_code == 4, (position, character)
-        assert error.hint.startswith("change the profile instead, then run: envgen lock "), (position, character)
+        assert error.hint.endswith(": envgen lock small"), (position, character)
 
 
 @pytest.mark.parametrize("length", [0, 1, 100, 1000, -200, -1])
@@ -92,23 +92,35 @@ def test_a_change_by_hand_is_called_so() -> None:
 
 
 def test_the_cure_names_the_profile_even_when_nothing_can_be_read() -> None:
-    assert refused(b"!").hint == "change the profile instead, then run: envgen lock small"
+    assert refused(b"!").hint == "write it anew: envgen lock small"
 
 
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
         ("version = 1\n", "version = 2\n", "version: expected 1: another envgen wrote this lock"),
-        ('file = "demo-1.5-py3-none-any.whl"', 'file = "../../demo-1.5-py3-none-any.whl"', "expected the file name of a wheel of demo '1.5'"),
-        ('file = "demo-1.5-py3-none-any.whl"', 'file = "demo-1.5-py3-none-any./../../x.whl"', "expected the file name of a wheel of demo '1.5'"),
-        ('file = "demo-1.5-py3-none-any.whl"', 'file = "demo-1.5-py3-none-any.$(id).whl"', "expected the file name of a wheel of demo '1.5'"),
+        (
+            'file = "demo-1.5-py3-none-any.whl"',
+            'file = "../../demo-1.5-py3-none-any.whl"',
+            "expected the file name of a wheel of demo '1.5'",
+        ),
+        (
+            'file = "demo-1.5-py3-none-any.whl"',
+            'file = "demo-1.5-py3-none-any./../../x.whl"',
+            "expected the file name of a wheel of demo '1.5'",
+        ),
+        (
+            'file = "demo-1.5-py3-none-any.whl"',
+            'file = "demo-1.5-py3-none-any.$(id).whl"',
+            "expected the file name of a wheel of demo '1.5'",
+        ),
         ('file = "demo-1.5-py3-none-any.whl"', 'file = "other-1.5-py3-none-any.whl"', "which is no wheel of demo '1.5'"),
         ('version = "1.5"', 'version = "1.6"', "which is no wheel of demo '1.6'"),
         ('version = "1.5"', 'version = "1.5\\n"', "which is no wheel of demo '1.5\\n'"),
         ('version = "1.5"', 'version = "x\\nLINES\\nid"', "expected the file name of a wheel of demo"),
         ('layer = "own"', 'layer = "../x"', "demo is in the layer '../x', which is not in layers"),
         ('index = "pytorch-cpu"', 'index = "nowhere"', "torch comes from the index 'nowhere', which is not in the lock"),
-        ("sha256 = \"", "sha256 = \"x", "sha256: found"),
+        ('sha256 = "', 'sha256 = "x', "sha256: found"),
         ("uploaded = 2026-08-01T12:30:15Z", "uploaded = true", "uploaded: found a boolean (true), expected an instant"),
         ("uploaded = 2026-08-01T12:30:15Z", 'uploaded = "never"', "uploaded: found a string ('never'), expected an instant"),
         ("as_of = 2026-09-22T00:00:00Z", "as_of = 0001-01-01T00:00:00+23:00", "not a lock that envgen wrote"),

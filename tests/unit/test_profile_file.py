@@ -98,7 +98,11 @@ def test_a_fault_names_the_file_that_set_the_value() -> None:
     [
         ("as_of =", "as_off =", "as_off: unknown key"),
         ("as_of = 2026-09-22", 'as_of = "2026-09-22"', "as_of: found a string ('2026-09-22'), expected a date"),
-        ("as_of = 2026-09-22", "as_of = 2026-09-22T00:00:00Z", "as_of: found a date with a time (2026-09-22T00:00:00+00:00), expected a date"),
+        (
+            "as_of = 2026-09-22",
+            "as_of = 2026-09-22T00:00:00Z",
+            "as_of: found a date with a time (2026-09-22T00:00:00+00:00), expected a date",
+        ),
         ('["demo>=1", "torch==2.13.0"]', "[]", "requirements: missing or empty, expected at least one"),
         ('"demo>=1"', '"demo >> 1"', "requirements: found 'demo >> 1', expected a requirement"),
         ('"demo>=1"', '"demo @ https://x.example/d.whl"', "a direct URL has no index that vouches for it"),
@@ -194,13 +198,13 @@ def test_missing_keys_come_all_at_once() -> None:
 
 def test_requirements_of_odd_types_are_faults_in_a_child_too() -> None:
     for odd in ('[["a"]]', "[{a = 1}]", "[1]", "3"):
-        with pytest.raises(ProfileError, match="requirements"):
+        with pytest.raises(ProfileError, match=r"requirements"):
             profile_of(child(f"requirements = {odd}"), "mine", small=PROFILE)
 
 
 @pytest.mark.parametrize("name", ["../small", "profiles/small.toml", "", "Small", "a/b"])
 def test_extends_takes_a_name_and_no_path(name: str) -> None:
-    with pytest.raises(ProfileError, match="^profiles/mine.toml: extends: found .*, expected a profile's name$"):
+    with pytest.raises(ProfileError, match=r"^profiles/mine.toml: extends: found .*, expected a profile's name$"):
         profile_of(f'extends = "{name}"', "mine", small=PROFILE)
 
 
@@ -210,7 +214,7 @@ def test_extends_must_be_a_string() -> None:
 
 
 def test_a_circle_of_extends_is_drawn() -> None:
-    with pytest.raises(ProfileError, match="^profiles/c.toml: extends: a circle: a -> b -> c -> a$"):
+    with pytest.raises(ProfileError, match=r"^profiles/c.toml: extends: a circle: a -> b -> c -> a$"):
         profile_of('extends = "b"', "a", b='extends = "c"', c='extends = "a"')
 
 
@@ -220,7 +224,7 @@ def test_an_unknown_parent_is_said_at_the_child() -> None:
             return {"extends": "smal"}, "profiles/mine.toml"
         raise UsageError("profile", "there is no profile 'smal'", hint="did you mean 'small'?")
 
-    with pytest.raises(ProfileError, match="^profiles/mine.toml: extends: there is no profile 'smal'$") as caught:
+    with pytest.raises(ProfileError, match=r"^profiles/mine.toml: extends: there is no profile 'smal'$") as caught:
         load_profile("mine", load)
     assert caught.value.hint == "did you mean 'small'?"
 

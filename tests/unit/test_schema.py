@@ -104,10 +104,10 @@ def test_each_inner_table_keeps_its_path() -> None:
 def test_what_is_no_toml_is_said_with_the_file(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.toml"
     path.write_bytes(content)
-    with pytest.raises(ProfileError, match="^profiles/bad.toml: not TOML: "):
+    with pytest.raises(ProfileError, match=r"^profiles/bad.toml: not TOML: "):
         load_toml(path, "profiles/bad.toml")
 
 
 def test_a_file_that_can_not_be_read_is_said(tmp_path: Path) -> None:
-    with pytest.raises(ProfileError, match="^there: can't be read: Is a directory$"):
+    with pytest.raises(ProfileError, match=r"^there: can't be read: Is a directory$"):
         load_toml(tmp_path, "there")

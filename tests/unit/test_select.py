@@ -91,7 +91,10 @@ def listed(*entries: tuple[str, str | None]) -> str:
 def server() -> Server:
     found = Server()
     for number in range(4):
-        found.page(f"{INDEX}/demo/{(ANY, NATIVE, OLDER, ABI3)[number]}.metadata", "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\nRequires-Dist: numpy>=2\n")
+        found.page(
+            f"{INDEX}/demo/{(ANY, NATIVE, OLDER, ABI3)[number]}.metadata",
+            "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\nRequires-Dist: numpy>=2\n",
+        )
     return found
 
 
@@ -119,7 +122,7 @@ def test_no_wheel_that_fits_is_said(server: Server, tmp_path: Path) -> None:
 
 def test_without_upload_times_as_of_has_no_sense(server: Server, tmp_path: Path) -> None:
     server.page(f"{INDEX}/demo/", listed((ANY, None)))
-    with pytest.raises(ResolutionError, match="^index default: publishes no upload time for demo-1.0-py3-none-any.whl"):
+    with pytest.raises(ResolutionError, match=r"^index default: publishes no upload time for demo-1.0-py3-none-any.whl"):
         choose_wheels(query(), PIN, client_for(server, tmp_path), WheelStore(tmp_path))
     server.page("https://own.example/demo/", listed((ANY, None)))
     timed = Index(name="own", url="https://own.example", packages=("demo",))
@@ -144,5 +147,5 @@ def test_a_wheel_without_a_digest_is_fetched_to_know_it(server: Server, tmp_path
 def test_unreadable_requirements_are_said(server: Server, tmp_path: Path) -> None:
     server.page(f"{INDEX}/demo/", listed((ANY, "2026-09-01T00:00:00Z")))
     server.page(f"{INDEX}/demo/{ANY}.metadata", "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\nRequires-Dist: numpy >>> 2\n")
-    with pytest.raises(ResolutionError, match="demo-1.0-py3-none-any.whl has unreadable requirements"):
+    with pytest.raises(ResolutionError, match=r"demo-1.0-py3-none-any.whl has unreadable requirements"):
         choose_wheels(query(), PIN, client_for(server, tmp_path), WheelStore(tmp_path / "wheels"))

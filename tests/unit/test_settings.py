@@ -43,13 +43,14 @@ def test_half_a_pair_of_credentials_is_an_error(tmp_path: Path, half: str, other
 
 def test_the_first_of_several_halves_is_always_the_same(tmp_path: Path) -> None:
     environ = {f"ENVGEN_INDEX_{name}_USERNAME": "x" for name in ("ZETA", "BETA", "ALPHA", "GAMMA", "DELTA")}
-    with pytest.raises(UsageError, match="^ENVGEN_INDEX_ALPHA_USERNAME"):
+    with pytest.raises(UsageError, match=r"^ENVGEN_INDEX_ALPHA_USERNAME"):
         read_settings(environ, tmp_path)
 
 
 def test_programs_see_the_network_but_no_pip_and_no_uv_configuration(tmp_path: Path) -> None:
     environ = {
-        "PATH": "/bin", "HOME": "/root", "HTTPS_PROXY": "http://p:1", "no_proxy": "localhost", "SSL_CERT_FILE": "/ca.pem", "PIP_CERT": "/ca.pem",
+        "PATH": "/bin", "HOME": "/root", "HTTPS_PROXY": "http://p:1", "no_proxy": "localhost", "SSL_CERT_FILE": "/ca.pem",
+        "PIP_CERT": "/ca.pem",
         "PIP_INDEX_URL": "https://evil", "PIP_FIND_LINKS": "/x", "UV_INDEX_URL": "https://evil", "UV_EXCLUDE_NEWER": "2020-01-01",
         "LANG": "de_DE", "LC_ALL": "tr_TR", "TZ": "Asia/Tokyo", "PYTHONPATH": "/x", "AWS_SECRET_ACCESS_KEY": "x",
     }  # fmt: skip
@@ -104,5 +105,5 @@ def test_a_registry_may_have_a_mirror(tmp_path: Path, base: str, expected: str) 
 
 @pytest.mark.parametrize("text", ["docker.io", "=127.0.0.1", "docker.io="])
 def test_a_registry_mirror_is_a_pair(tmp_path: Path, text: str) -> None:
-    with pytest.raises(UsageError, match="^ENVGEN_REGISTRY_MIRROR: found "):
+    with pytest.raises(UsageError, match=r"^ENVGEN_REGISTRY_MIRROR: found "):
         read_settings({"ENVGEN_REGISTRY_MIRROR": text}, tmp_path)

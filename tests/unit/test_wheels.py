@@ -104,22 +104,24 @@ def test_what_is_on_its_way_is_never_taken_for_whole(store: WheelStore, tmp_path
 @pytest.mark.parametrize("status", [404, 500])
 def test_a_server_that_fails_leaves_nothing(store: WheelStore, client: IndexClient, server: Server, tmp_path: Path, status: int) -> None:
     server.page(URL, b"", "text/html", status)
-    with pytest.raises(IndexUnavailableError, match=f"status {status} for {NAME}"):
+    with pytest.raises(IndexUnavailableError, match=rf"status {status} for {NAME}"):
         store.add(FILE, "default", DIGEST, client)
     assert left(tmp_path / "store") == []
 
 
 def test_a_wheel_that_the_index_has_no_more_is_said(store: WheelStore, client: IndexClient, server: Server) -> None:
     server.page(f"{INDEX}/demo/", "<html></html>", "text/html")
-    with pytest.raises(ResolutionError, match=f"^index default \\({INDEX}\\): {NAME} is not there any more$"):
+    with pytest.raises(ResolutionError, match=rf"^index default \({INDEX}\): {NAME} is not there any more$"):
         store.fetch([WHEEL], client)
 
 
-def test_an_index_can_not_make_us_read_files_of_this_machine(store: WheelStore, client: IndexClient, server: Server, tmp_path: Path) -> None:
+def test_an_index_can_not_make_us_read_files_of_this_machine(
+    store: WheelStore, client: IndexClient, server: Server, tmp_path: Path
+) -> None:
     secret = tmp_path / NAME
     secret.write_bytes(CONTENT)
     server.page(f"{INDEX}/demo/", f'<a href="{secret.as_uri()}#sha256={DIGEST}">x</a>', "text/html")
-    with pytest.raises(ResolutionError, match="links to a file of this machine"):
+    with pytest.raises(ResolutionError, match=r"links to a file of this machine"):
         store.fetch([WHEEL], client)
     assert left(tmp_path / "store") == []
 
@@ -140,11 +142,13 @@ def test_a_file_that_left_its_folder_is_said(store: WheelStore, server: Server, 
     (tmp_path / "mirror").mkdir()
     client = client_for(server, tmp_path, {"ENVGEN_INDEX_DEFAULT": str(tmp_path / "mirror")})
     gone = IndexFile(filename=NAME, url=(tmp_path / "mirror" / NAME).as_uri(), sha256=DIGEST)
-    with pytest.raises(ResolutionError, match="can't be read: No such file or directory"):
+    with pytest.raises(ResolutionError, match=r"can't be read: No such file or directory"):
         store.add(gone, "default", DIGEST, client)
 
 
-@pytest.mark.parametrize(("code", "words"), [(errno.ENOSPC, "the disk is full"), (errno.EROFS, "the wheel store can't be written: Read-only")])
+@pytest.mark.parametrize(
+    ("code", "words"), [(errno.ENOSPC, "the disk is full"), (errno.EROFS, "the wheel store can't be written: Read-only")]
+)
 def test_a_disk_that_takes_no_more(
     store: WheelStore, client: IndexClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, words: str
 ) -> None:
@@ -183,7 +187,7 @@ def test_a_damaged_wheel_is_not_lent_and_taken_out(store: WheelStore, client: In
     damaged = bytearray(CONTENT)
     damaged[len(damaged) // 2] ^= 1
     path.write_bytes(bytes(damaged))
-    with pytest.raises(VerificationError, match="damaged, and taken out of the store") as caught, store.lend({"libraries": [WHEEL]}):
+    with pytest.raises(VerificationError, match=r"damaged, and taken out of the store") as caught, store.lend({"libraries": [WHEEL]}):
         pytest.fail("a damaged wheel was lent")
     assert caught.value.exit_code == 8
     assert not path.exists()
@@ -194,7 +198,7 @@ def test_a_damaged_wheel_is_not_lent_and_taken_out(store: WheelStore, client: In
 
 
 def test_a_missing_wheel_is_not_lent(store: WheelStore) -> None:
-    with pytest.raises(VerificationError, match="missing in the wheel store"), store.lend({"libraries": [WHEEL]}):
+    with pytest.raises(VerificationError, match=r"missing in the wheel store"), store.lend({"libraries": [WHEEL]}):
         pytest.fail("a missing wheel was lent")
 
 
@@ -218,7 +222,7 @@ def test_what_is_no_wheel_is_said(store: WheelStore, client: IndexClient, server
         server.page(URL, content, "application/zip")
         digest = hashlib.sha256(content).hexdigest()
         file = IndexFile(filename=NAME, url=URL, sha256=digest)
-        with pytest.raises(VerificationError, match="not a wheel: no METADATA in it"):
+        with pytest.raises(VerificationError, match=r"not a wheel: no METADATA in it"):
             store.metadata(file, "default", client)
 
 

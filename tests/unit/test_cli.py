@@ -1,0 +1,177 @@
+"""envgen.cli: arguments, words and exit codes."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from samples import PROFILE
+
+from envgen import __version__
+from envgen.cli import commands, main, print_error
+from envgen.cli.arguments import parse
+from envgen.errors import EnvgenError, ProfileError, ProfileErrors, StaleLockError
+
+COMMANDS = ("lock", "update", "why", "build", "smoke")
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_they_were() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ENVGEN_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "small.toml").write_text(PROFILE, encoding="utf-8")
+    return tmp_path
+
+
+def ended(*arguments: str) -> int | str | None:
+    with pytest.raises(SystemExit) as caught:
+        parse(arguments)
+    return caught.value.code
+
+
+def test_help_names_every_command_and_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("--help") == 0
+    text = capsys.readouterr().out
+    for command in COMMANDS:
+        assert f"\n    {command} " in text
+    for code in range(1, 9):
+        assert f"{code} " in text.partition("exit codes:")[2]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(command, "--help") == 0
+    assert f"envgen {command} cpu-base" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("locks",), ("build",), ("why", "small"), ("lock", "--resolver", "poetry"), ("lock", "--chek"), ("update", "a", "b")]
+)
+def test_a_wrong_command_line_ends_with_2(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(*arguments) == 2
+    assert "usage: envgen" in capsys.readouterr().err
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("--version") == 0
+    assert capsys.readouterr().out == f"envgen {__version__}\n"
+
+
+def test_defaults() -> None:
+    options = parse(["lock"])
+    assert (options.project, options.profiles, options.target, options.check, options.resolver, options.json) == (
+        ".",
+        [],
+        "",
+        False,
+        "uv",
+        False,
+    )
+    options = parse(["build", "small", "--no-smoke", "--base", "x"])
+    assert (options.no_smoke, options.no_cache, options.base, options.model, options.tag) == (True, False, "x", "", "")
+
+
+def test_an_error_is_printed_with_its_cure(capsys: pytest.CaptureFixture[str]) -> None:
+    print_error(StaleLockError("locks/x", "the lock is stale\none\ntwo", hint="run: envgen lock x"))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "error: locks/x: the lock is stale\n       one\n       two\nhint:  run: envgen lock x\n"
+
+
+def test_an_error_without_a_cure_and_without_words(capsys: pytest.CaptureFixture[str]) -> None:
+    print_error(EnvgenError("x", "y"))
+    print_error(EnvgenError("", ""))
+    assert capsys.readouterr().err == "error: x: y\nerror: \n"
+
+
+def test_all_faults_are_printed_each_with_its_cure(capsys: pytest.CaptureFixture[str]) -> None:
+    print_error(ProfileErrors((ProfileError("a", "one", hint="do this"), ProfileError("b", "two"))))
+    assert capsys.readouterr().err == "error: a: one\nhint:  do this\nerror: b: two\n"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in EnvgenError.__subclasses__() if kind.__module__ == "envgen.errors"])
+def test_the_exit_code_is_that_of_the_error(
+    kind: type[EnvgenError], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_options: object) -> int:
+        raise kind("here", "wrong", hint="do that")
+
+    monkeypatch.setattr(commands, "run", fail)
+    assert main(["lock"]) == kind.exit_code
+    assert capsys.readouterr().err == "error: here: wrong\nhint:  do that\n"
+
+
+def test_an_interruption_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, code in ((None, 130), (signal.SIGTERM, 143)):
+
+        def interrupt(_options: object, number: int | None = number) -> int:
+            if number is None:
+                raise KeyboardInterrupt
+            signal.raise_signal(number)
+            return 0
+
+        monkeypatch.setattr(commands, "run", interrupt)
+        assert main(["lock"]) == code
+        assert capsys.readouterr().err == "interrupted: nothing half-written is left behind\n"
+
+
+def test_a_bug_is_not_dressed_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_options: object) -> int:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(commands, "run", fail)
+    with pytest.raises(ZeroDivisionError):
+        main(["lock"])
+
+
+def test_a_check_of_what_is_up_to_date(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["--project", str(tmp_path), "lock", "--check", "cpu-base", "--target", "py311-linux-amd64"]) == 0
+    out, err = capsys.readouterr()
+    assert out.split() == ["cpu-base", "py311-linux-amd64", "up", "to", "date"]
+    assert err == ""
+
+
+def test_a_check_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["--project", str(tmp_path), "lock", "--check", "--json", "cpu-base"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["profile"] for row in rows} == {"cpu-base"}
+    assert all(row["status"] == "up to date" for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--project", "/nowhere/at/all", "lock"], "error: --project /nowhere/at/all: there is no such folder\n"),
+        (
+            ["lock", "small", "--target", "py312-linux-amd64"],
+            "error: --target py312-linux-amd64: small has no such target\nhint:  use one of py311-linux-amd64, py311-windows-amd64\n",
+        ),
+        (["lock", "smal"], "error: profile: there is no profile 'smal'\nhint:  did you mean 'small'?\n"),
+        (
+            ["build", "small", "--target", "py311-windows-amd64"],
+            "error: profile small: no image is built for py311-windows-amd64\nhint:  images are built for: py311-linux-amd64\n",
+        ),
+    ],
+)
+def test_a_wrong_command_is_said(project: Path, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    line = arguments if "--project" in arguments else ["--project", str(project), *arguments]
+    assert main(line) == 2
+    assert capsys.readouterr().err == words
+
+
+def test_a_check_writes_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(project.rglob("*"))
+    assert main(["--project", str(project), "lock", "--check", "small"]) == 4
+    assert sorted(project.rglob("*")) == before
+    assert capsys.readouterr().err == (
+        "error: locks/small/py311-linux-amd64/envgen.lock: there is no lock\nhint:  run: envgen lock small\n"
+    )
