@@ -6,8 +6,9 @@ from pathlib import Path
 
 from envgen.constraints import Bound, read_constraints
 from envgen.errors import ProfileError, UsageError
+from envgen.extends import PROFILE_NAME
 from envgen.profile import Profile
-from envgen.profile_file import PROFILE_NAME, check_python_floor, load_profile
+from envgen.profile_file import check_python_floor, load_profile
 from envgen.schema import load_toml, suggestion
 from envgen.smoke.diagnosis import Diagnosis, read_diagnoses
 from envgen.smoke.model import ModelWheel, read_model_wheels

@@ -64,6 +64,17 @@ class StaleLockError(EnvgenError):
     exit_code = 4
 
 
+class StaleLockErrors(StaleLockError):  # noqa: N818  (it is several of them)
+    """All stale locks at once."""
+
+    def __init__(self, faults: tuple[StaleLockError, ...]) -> None:
+        super().__init__("", "\n".join(str(fault) for fault in faults))
+        self._faults = faults
+
+    def faults(self) -> tuple[EnvgenError, ...]:
+        return self._faults
+
+
 class EngineError(EnvgenError):
     """No container engine answers, or it lacks something that a build needs."""
 

@@ -1,5 +1,6 @@
 """Making a lock from a profile, and its files: written whole, and read back."""
 
+import errno
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from envgen.catalog import DOCKERFILE, LOCK_FILE, REQUIREMENTS_FILE, Catalog
 from envgen.constraints import Bound
-from envgen.errors import ProfileError, StaleLockError, UsageError
+from envgen.errors import DiskFullError, ProfileError, StaleLockError, UsageError
 from envgen.evidence import bounds_of, check_bounds, demands_of, inherited
 from envgen.index import IndexClient
 from envgen.layers import groups_for, layer_of
@@ -79,6 +80,9 @@ def make_lock(profile: Profile, bounds: Sequence[Bound], target: Target, sources
     wheels = choose_wheels(query, with_installer, sources.client, sources.store)
     chosen, rest = wheels[: len(pins)], wheels[len(pins) :]
     _check_exact(profile, target, [entry.wheel.name for entry in chosen])
+    if any(entry.wheel.name == profile.name for entry in chosen):
+        problem = "has the name of a package that it locks, so that a lock could not tell who asks for what"
+        raise ProfileError(f"profiles/{profile.name}.toml", problem, hint=f"rename it, as in profiles/{profile.name}-env.toml")
     check_bounds(chosen, bounds, target)
     demands = demands_of(profile.requirements, profile.name, chosen, target)
     from_parent = inherited(profile, demands)
@@ -141,15 +145,22 @@ def write_files(folder: Path, files: dict[str, bytes]) -> bool:
     """Writes `files` into `folder`, each whole, the lock last; says whether anything changed.
 
     An interruption waits until all are in place, and a failure puts back what was there, so that a lock and its renderings
-    stay together. Raises UsageError when the folder can't be written.
+    stay together. A Dockerfile that is not among them belonged to a base that the profile has no more, and is removed.
+    Raises UsageError when the folder can't be written, DiskFullError when the disk is full.
     """
-    if all((folder / name).is_file() and (folder / name).read_bytes() == content for name, content in files.items()):
+    dropped = [] if DOCKERFILE in files else [folder / DOCKERFILE]
+    same = all((folder / name).is_file() and (folder / name).read_bytes() == content for name, content in files.items())
+    if same and not any(path.exists() for path in dropped):
         return False
     try:
         folder.mkdir(parents=True, exist_ok=True)
         before = {name: (folder / name).read_bytes() if (folder / name).exists() else None for name in files}
         _replace_all(folder, files, before)
+        for path in dropped:
+            path.unlink(missing_ok=True)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(str(folder), "the disk is full; nothing was changed", hint="make room there") from error
         problem = f"can't be written: {error.strerror or error}; nothing was changed"
         raise UsageError(str(error.filename or folder), problem, hint="make room there, or remove what is in the way") from error
     return True

@@ -1,5 +1,6 @@
 """The first half of the line: profile -> lock, and what can be said of a lock. Prints nothing."""
 
+import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from envgen import locking
 from envgen.catalog import LOCK_FILE
-from envgen.errors import StaleLockError
+from envgen.errors import ProfileError, StaleLockError, StaleLockErrors
 from envgen.index import IndexClient
 from envgen.lock import Lock, Package, digest_of, dump_lock
 from envgen.profile import Profile
@@ -40,6 +41,11 @@ def write_locks(work: Workspace, profile: Profile, targets: Sequence[Target], ma
 
     Raises ResolutionError and its kin, ProfileError, or UsageError for a resolver that can't do a target.
     """
+    now = dt.datetime.now(tz=dt.UTC)
+    if profile.instant() > now:
+        where = f"{dict(profile.origins).get('as_of', profile.name)}: as_of"
+        problem = f"found {profile.as_of}, which has not begun in UTC: what the indexes will have by then is not known"
+        raise ProfileError(where, problem, hint=f"use {now:%Y-%m-%d} or earlier")
     bounds = work.catalog.bounds(profile)
 
     def lock(target: Target) -> dict[str, bytes]:
@@ -61,20 +67,26 @@ def write_locks(work: Workspace, profile: Profile, targets: Sequence[Target], ma
     return tuple(written)
 
 
-def check_locks(work: Workspace, profile: Profile, targets: Sequence[Target]) -> None:
-    """Raises StaleLockError, with everything that differs, unless the locks are what the profile says; offline."""
-    bounds = work.catalog.bounds(profile)
-    for target in targets:
-        found = differences(work.catalog, profile, bounds, target)
+def check_locks(work: Workspace, wanted: Sequence[tuple[Profile, Target]]) -> None:
+    """Raises StaleLockError, or StaleLockErrors, with all that differs, unless the locks are what the profiles say; offline."""
+    stale: list[StaleLockError] = []
+    for profile, target in wanted:
+        try:
+            found = differences(work.catalog, profile, work.catalog.bounds(profile), target)
+        except StaleLockError as error:
+            stale.append(error)
+            continue
         if found:
             label = work.catalog.label(work.catalog.lock_folder(profile.name, target))
             problem = "the lock is stale\n" + "\n".join(found)
-            raise StaleLockError(label, problem, hint=f"run: envgen lock {profile.name}")
+            stale.append(StaleLockError(label, problem, hint=f"run: envgen lock {profile.name}"))
+    if stale:
+        raise stale[0] if len(stale) == 1 else StaleLockErrors(tuple(stale))
 
 
 def checked_lock(work: Workspace, profile: Profile, target: Target) -> Lock:
     """The lock of `profile` for `target`, checked against the profile. Raises StaleLockError."""
-    check_locks(work, profile, (target,))
+    check_locks(work, [(profile, target)])
     lock, folder = locking.read_lock(work.catalog, profile, target)
     work.reporter.step(f"lock: {work.catalog.label(folder / LOCK_FILE)} ({digest_of(dump_lock(lock))[:19]}), {len(lock.packages)} packages")
     return lock

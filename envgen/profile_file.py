@@ -2,24 +2,18 @@
 
 import datetime as dt
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from envgen.errors import ProfileError, UsageError
+from envgen.extends import PROFILE_NAME, Loader, additions, entry_name, merge, read_chain
 from envgen.profile import TIERS, Index, Layer, Profile, Python
 from envgen.schema import Faults, Table, join_path
 from envgen.target import PLATFORMS
 
-Loader = Callable[[str], tuple[Mapping[str, object], str]]
-"""Finds the profile of a name: its TOML, and what messages call its file.
-
-Raises UsageError where there is none, ProfileError for one that can't be read."""
-
-PROFILE_NAME = re.compile(r"[a-z0-9]+(?:[-.][a-z0-9]+)*")
 _FULL_VERSION = re.compile(r"3\.\d+\.\d+")
 _BASE = re.compile(r"[a-z0-9][\w./:-]*@sha256:[0-9a-f]{64}")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -27,7 +21,6 @@ _PYTHON_VERSION = re.compile(r"3\.\d+")
 _PACKAGE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _URL = re.compile(r"https?://[A-Za-z0-9._~:@\[\]-]+(?:/[A-Za-z0-9._~%+=:,@-]*)*")
 """What stands unquoted in a Dockerfile and in requirements.txt, so that nothing in it may mean anything there."""
-_APPENDED = ("requirements", "constraints")
 
 
 def load_profile(name: str, load: Loader) -> Profile:
@@ -35,77 +28,20 @@ def load_profile(name: str, load: Loader) -> Profile:
 
     Raises ProfileError for one fault, ProfileErrors for several.
     """
-    chain = _chain(name, load)
+    chain = read_chain(name, load)
     merged: dict[str, object] = {}
     origins: dict[str, str] = {}
     for data, label in reversed(chain):
-        _merge(merged, data, label, "", origins)
+        merge(merged, data, label, "", origins)
     own_file = chain[0][1]
     faults = Faults(lambda path: origins.get(path, origins.get(path.split("[")[0], own_file)))
     table = Table(merged, faults)
     table.get("extends", str, "")
-    own = _additions([data.get("requirements") for data, _ in chain])
+    own = additions([data.get("requirements") for data, _ in chain])
     profile = _read(name, table, own, origins)
     table.close()
     faults.raise_any()
     return profile
-
-
-def _chain(name: str, load: Loader) -> list[tuple[Mapping[str, object], str]]:
-    """The files from `name` up to the one that extends nothing."""
-    found: list[tuple[Mapping[str, object], str]] = []
-    names: list[str] = []
-    following: object = name
-    label = ""
-    while following is not None:
-        where = f"{label}: extends" if label else "profile"
-        if not isinstance(following, str) or not PROFILE_NAME.fullmatch(following):
-            raise ProfileError(where, f"found {following!r}, expected a profile's name", hint='a name as in extends = "cpu-base", no path')
-        if following in names:
-            raise ProfileError(where, f"a circle: {' -> '.join([*names, following])}", hint="take one of these extends away")
-        names.append(following)
-        try:
-            data, label = load(following)
-        except UsageError as error:
-            raise ProfileError(where, error.problem, hint=error.hint) from error
-        found.append((data, label))
-        following = data.get("extends")
-    return found
-
-
-def _merge(into: dict[str, object], data: Mapping[str, object], label: str, path: str, origins: dict[str, str]) -> None:
-    """Lays `data` over `into`: tables merge, `requirements` and `constraints` add up, `false` takes a table away."""
-    for key, value in data.items():
-        here = join_path(path, key)
-        origins[here] = label
-        before = into.get(key)
-        if isinstance(value, dict):
-            below = dict(before) if isinstance(before, dict) else {}
-            _merge(below, value, label, here, origins)
-            into[key] = below
-        elif value is False and isinstance(before, dict):
-            del into[key]
-        elif not path and key in _APPENDED and isinstance(before, list) and isinstance(value, list):
-            into[key] = _added(before, value)
-        else:
-            into[key] = value
-
-
-def _added(before: Sequence[object], after: Sequence[object]) -> list[object]:
-    """`before` and `after` as one; an entry for a package that `before` names replaces that one."""
-    names = {_name_of(entry) for entry in after}
-    return [entry for entry in before if _name_of(entry) not in names] + list(after)
-
-
-def _additions(lists: Sequence[object]) -> set[str]:
-    """The packages that the first of several lists of requirements asks for and the others do not; none if it is alone."""
-    first, *others = ({_name_of(entry) for entry in found} if isinstance(found, list) else set() for found in lists)
-    return first.difference(*others) if others else set()
-
-
-def _name_of(entry: object) -> str:
-    match = re.match(r"\s*([A-Za-z0-9][\w.-]*)", entry) if isinstance(entry, str) else None
-    return canonicalize_name(match[1]) if match else repr(entry)
 
 
 def _read(name: str, table: Table, own: set[str], origins: Mapping[str, str]) -> Profile:
@@ -118,7 +54,7 @@ def _read(name: str, table: Table, own: set[str], origins: Mapping[str, str]) ->
         as_of=table.require("as_of", dt.date, dt.date.min),
         constraints=table.strings("constraints"),
         requirements=requirements,
-        own=tuple(text for text in requirements if _name_of(text) in own),
+        own=tuple(text for text in requirements if entry_name(text) in own),
         platforms=_known_words(table, "platforms", PLATFORMS),
         pythons=_pythons(table),
         installer=_installer(table),

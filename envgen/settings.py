@@ -45,7 +45,7 @@ def read_settings(environ: Mapping[str, str], project: Path) -> Settings:
     Raises ProfileError when `envgen.toml` is wrong, UsageError when half of a pair of credentials is missing.
     """
     file = project / "envgen.toml"
-    mirrors, network = _read_file(file) if file.is_file() else ({}, {})
+    mirrors, registries, network = _read_file(file) if file.is_file() else ({}, {}, {})
     users: dict[str, str] = {}
     passwords: dict[str, str] = {}
     for name, value in environ.items():
@@ -63,7 +63,7 @@ def read_settings(environ: Mapping[str, str], project: Path) -> Settings:
         cache=Path(cache) if cache else user_cache_path("envgen", appauthor=False),
         mirrors=mirrors,
         credentials={name: (users[name], passwords[name]) for name in users},
-        registries=_registry_mirrors(environ.get("ENVGEN_REGISTRY_MIRROR", "")),
+        registries={**registries, **_registry_mirrors(environ.get("ENVGEN_REGISTRY_MIRROR", ""))},
         network=network,
         system={name: environ[name] for name in _SYSTEM_VARIABLES if name in environ},
     )
@@ -73,19 +73,19 @@ def _index_key(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
-def _read_file(path: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """The mirrors and the network variables that `envgen.toml` sets."""
+def _read_file(path: Path) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    """The mirrors of indexes, the mirrors of registries, and the network variables that `envgen.toml` sets."""
     faults = Faults(lambda _path: path.name)
     table = Table(load_toml(path, path.name), faults)
-    mirror = table.table("mirror")
+    mirror, registry, network = table.table("mirror"), table.table("registry"), table.table("network")
     mirrors = {_index_key(name): mirror.get(name, str, "") for name in mirror.names()}
-    network = table.table("network")
+    registries = {name: registry.get(name, str, "").rstrip("/") for name in registry.names()}
     proxy, certificates = network.get("proxy", str, ""), network.get("ca", str, "")
     network.close()
     table.close()
     faults.raise_any()
     variables = {"HTTPS_PROXY": proxy, "HTTP_PROXY": proxy, "SSL_CERT_FILE": certificates, "REQUESTS_CA_BUNDLE": certificates}
-    return mirrors, {name: value for name, value in variables.items() if value}
+    return mirrors, registries, {name: value for name, value in variables.items() if value}
 
 
 def mirror_of(settings: Settings, index: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from envgen import locking
-from envgen.catalog import Catalog
+from envgen.catalog import DOCKERFILE, Catalog
 from envgen.constraints import Bound
 from envgen.evidence import bounds_of
 from envgen.lock import Lock, LockedIndex
@@ -34,6 +34,8 @@ def differences(catalog: Catalog, profile: Profile, bounds: Sequence[Bound], tar
         found.append("the profile or a constraint set has changed in a way that may lead to other versions")
     for name, content in locking.files_of(lock, catalog).items():
         found.extend(_changed_file(folder / name, content, catalog.label(folder / name)))
+    if not lock.base and (folder / DOCKERFILE).exists():
+        found.append(f"{catalog.label(folder / DOCKERFILE)}: is there, but no image is built for this target any more")
     return tuple(found)
 
 

@@ -33,7 +33,10 @@ def run(options: argparse.Namespace) -> int:
     if not project.is_dir():
         raise UsageError(f"--project {options.project}", "there is no such folder")
     reporter = show.make_reporter(quiet=getattr(options, "json", False))
-    work = Workspace(catalog=Catalog(project=project.absolute()), settings=read_settings(os.environ, project), reporter=reporter)
+    settings = read_settings(os.environ, project)
+    # requests takes proxies from the environment alone, with no_proxy as everybody knows it.
+    os.environ.update(settings.network)
+    work = Workspace(catalog=Catalog(project=project.absolute()), settings=settings, reporter=reporter)
     commands: dict[str, Callable[[argparse.Namespace, Workspace], int]] = {
         "lock": _lock,
         "update": _update,
@@ -46,15 +49,15 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _lock(options: argparse.Namespace, work: Workspace) -> int:
-    names = options.profiles or work.catalog.profiles()
-    profiles = [work.catalog.profile(name) for name in names]
+    profiles = [work.catalog.profile(name) for name in options.profiles or work.catalog.profiles()]
+    wanted = [(profile, _targets(profile, options.target)) for profile in profiles]
     rows = []
-    for profile in profiles:
-        targets = _targets(profile, options.target)
-        if options.check:
-            pipeline.check_locks(work, profile, targets)
-            rows += [{"profile": profile.name, "target": target.slug, "status": "up to date"} for target in targets]
-        else:
+    if options.check:
+        pairs = [(profile, target) for profile, targets in wanted for target in targets]
+        pipeline.check_locks(work, pairs)
+        rows = [{"profile": profile.name, "target": target.slug, "status": "up to date"} for profile, target in pairs]
+    else:
+        for profile, targets in wanted:
             rows += _rows(work, profile, pipeline.write_locks(work, profile, targets, _resolver(options.resolver)))
     if options.json:
         print(json.dumps(rows, indent=2))

@@ -18,7 +18,11 @@ from envgen.settings import Settings, mirror_of
 from envgen.target import Target
 
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;]+)", re.MULTILINE)
-_UNREACHABLE = re.compile(r"error sending request|Failed to fetch|Received some unexpected|HTTP status (server|client) error|timed out", re.IGNORECASE)
+_UNREACHABLE = re.compile(
+    r"error sending request|Failed to fetch|Received some unexpected"
+    r"|HTTP status (server|client) error|timed out",
+    re.IGNORECASE,
+)
 
 
 class UvResolver:

@@ -157,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Proxy
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         with suppress(ConnectionError):
             self._respond()
 

@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def check_words(done: Done, code: int) -> None:
     assert done.stderr.count("interrupted") == 1
 
 
-def command(site: Site, *arguments: str, tmp_path: Path):  # noqa: ANN201
+def command(site: Site, *arguments: str, tmp_path: Path) -> AbstractContextManager[Running]:
     return started(*arguments, cwd=site.project, env=site.env, output=tmp_path / "output")
 
 

@@ -123,8 +123,8 @@ class Site:
     def store(self) -> Path:
         return Path(self.env["ENVGEN_CACHE"]) / "wheels"
 
-    def envgen(self, *arguments: str, cwd: Path | None = None, **env: str) -> Done:
-        return envgen(*arguments, cwd=cwd or self.project, env={**self.env, **env})
+    def envgen(self, *arguments: str, **env: str) -> Done:
+        return envgen(*arguments, cwd=self.project, env={**self.env, **env})
 
     def locks(self) -> dict[str, bytes]:
         """Every file below `locks/`, whatever its name: what must not change when a command fails."""

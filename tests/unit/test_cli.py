@@ -170,8 +170,15 @@ def test_a_wrong_command_is_said(project: Path, arguments: list[str], words: str
 
 def test_a_check_writes_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = sorted(project.rglob("*"))
-    assert main(["--project", str(project), "lock", "--check", "small"]) == 4
+    assert main(["--project", str(project), "lock", "--check", "small", "--target", "py311-linux-amd64"]) == 4
     assert sorted(project.rglob("*")) == before
     assert capsys.readouterr().err == (
         "error: locks/small/py311-linux-amd64/envgen.lock: there is no lock\nhint:  run: envgen lock small\n"
     )
+
+
+def test_a_check_reports_every_stale_lock(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--project", str(project), "lock", "--check", "small"]) == 4
+    said = capsys.readouterr().err
+    assert "py311-linux-amd64/envgen.lock: there is no lock" in said
+    assert "py311-windows-amd64/envgen.lock: there is no lock" in said

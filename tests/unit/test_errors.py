@@ -12,6 +12,7 @@ CODES = {
     "ResolutionError": 3,
     "IndexUnavailableError": 3,
     "StaleLockError": 4,
+    "StaleLockErrors": 4,
     "EngineError": 5,
     "BuildError": 6,
     "DiskFullError": 6,

@@ -14,7 +14,7 @@ from samples import INDEX, LINUX, PROFILE, ROOT, WINDOWS, Server, client_for, ma
 
 from envgen.catalog import Catalog
 from envgen.constraints import Bound
-from envgen.errors import EnvgenError, ProfileError, StaleLockError, UsageError
+from envgen.errors import DiskFullError, EnvgenError, ProfileError, StaleLockError, UsageError
 from envgen.lock import dump_lock
 from envgen.locking import Sources, make_lock, outline, query_for, read_lock, write_files
 from envgen.resolve import Query, Resolution
@@ -268,7 +268,7 @@ def test_a_disk_that_is_full_changes_nothing(tmp_path: Path, monkeypatch: pytest
         return write_bytes(path, content)
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(UsageError, match=r"No space left on device; nothing was changed"):
+    with pytest.raises(DiskFullError, match=r"the disk is full; nothing was changed"):
         write_files(tmp_path, FILES)
     assert contents(tmp_path) == dict.fromkeys(FILES, b"old")
 
@@ -312,3 +312,16 @@ def test_the_committed_locks_are_those_of_their_profiles() -> None:
             lock, _ = read_lock(catalog, profile, target)
             expected = outline(profile, catalog.bounds(profile), target)
             assert replace(lock, installer=None, packages=()) == expected
+
+
+def test_a_base_that_was_dropped_takes_its_dockerfile_along(tmp_path: Path) -> None:
+    assert write_files(tmp_path, FILES)
+    without = {name: content for name, content in FILES.items() if name != "Dockerfile"}
+    assert write_files(tmp_path, without)
+    assert contents(tmp_path) == without
+    assert not write_files(tmp_path, without)
+
+
+def test_a_profile_that_is_called_like_one_of_its_packages_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProfileError, match=r"^profiles/demo.toml: has the name of a package that it locks"):
+        make_lock(profile_of(name="demo"), (BOUND,), LINUX, sources(tmp_path))

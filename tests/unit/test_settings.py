@@ -107,3 +107,11 @@ def test_a_registry_may_have_a_mirror(tmp_path: Path, base: str, expected: str) 
 def test_a_registry_mirror_is_a_pair(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match=r"^ENVGEN_REGISTRY_MIRROR: found "):
         read_settings({"ENVGEN_REGISTRY_MIRROR": text}, tmp_path)
+
+
+def test_a_registry_mirror_may_stand_in_the_project(tmp_path: Path) -> None:
+    (tmp_path / "envgen.toml").write_text('[registry]\n"docker.io" = "mirror.example:5000/"\n', encoding="utf-8")
+    base = f"python:3.11@{DIGEST}"
+    assert mirrored_base(read_settings({}, tmp_path), base) == f"mirror.example:5000/library/{base}"
+    environ = {"ENVGEN_REGISTRY_MIRROR": "docker.io=127.0.0.1:5000"}
+    assert mirrored_base(read_settings(environ, tmp_path), base) == f"127.0.0.1:5000/library/{base}"

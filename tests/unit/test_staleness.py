@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from samples import LINUX, PROFILE, ROOT, profile_of, sample_lock
+from samples import BASE, LINUX, PROFILE, ROOT, profile_of, sample_lock
 
 from envgen.catalog import Catalog
 from envgen.constraints import Bound
@@ -100,3 +100,16 @@ def test_the_shipped_locks_are_up_to_date() -> None:
         profile = catalog.profile(name)
         for target in profile.targets():
             assert differences(catalog, profile, catalog.bounds(profile), target) == ()
+
+
+def test_a_dockerfile_without_a_base_is_told(catalog: Catalog) -> None:
+    profile = profile_of(PROFILE.replace(f'base = "{BASE}"\n', ""))
+    target = profile.targets()[0]
+    folder = catalog.lock_folder("small", target)
+    lock = replace(outline(profile, (), target), packages=sample_lock().packages)
+    left = (folder / "Dockerfile").read_bytes()
+    write_files(folder, files_of(lock, catalog))
+    assert not (folder / "Dockerfile").exists()
+    (folder / "Dockerfile").write_bytes(left)
+    label = "locks/small/py311-linux-amd64/Dockerfile"
+    assert f"{label}: is there, but no image is built for this target any more" in differences(catalog, profile, (), target)

@@ -1,0 +1,37 @@
+"""envgen.pipeline: what is refused before any resolver is asked."""
+
+from pathlib import Path
+
+import pytest
+from samples import PROFILE, profile_of
+
+from envgen.catalog import Catalog
+from envgen.cli.show import QuietReporter
+from envgen.errors import ProfileError
+from envgen.index import IndexClient
+from envgen.pipeline import write_locks
+from envgen.resolve import Query, Resolution
+from envgen.settings import Settings, read_settings
+from envgen.target import Target
+from envgen.workspace import Workspace
+
+
+class NeverAsked:
+    """A resolver that fails the test when it is asked."""
+
+    name = "never"
+
+    def __init__(self, _settings: Settings, _client: IndexClient) -> None: ...
+
+    def check(self, target: Target) -> None: ...
+
+    def resolve(self, query: Query) -> Resolution:
+        raise AssertionError(query)
+
+
+def test_a_date_that_has_not_begun_is_refused(tmp_path: Path) -> None:
+    profile = profile_of(PROFILE.replace("as_of = 2026-09-22", "as_of = 2999-01-01"))
+    work = Workspace(catalog=Catalog(project=tmp_path), settings=read_settings({}, tmp_path), reporter=QuietReporter())
+    with pytest.raises(ProfileError, match=r"as_of: found 2999-01-01, which has not begun in UTC"):
+        write_locks(work, profile, profile.targets(), NeverAsked)
+    assert list(tmp_path.iterdir()) == []
