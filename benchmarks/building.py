@@ -1,4 +1,4 @@
-"""How long `envgen build cpu-base` takes with a cold builder: python benchmarks/building.py --yes-prune [--base REF]
+"""How long `envgen build cpu-base` takes with a cold builder: python benchmarks/building.py --yes-prune [--base REF] [--pip]
 
 It EMPTIES the build cache of the engine that DOCKER_HOST names, again and again: give it an engine of its own.
 
@@ -21,19 +21,20 @@ import os
 import shutil
 import sys
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from measure import ENVGEN, ROOT, Row, environment, medians, scratch_folder, table, timed, write_section
 
 sys.path.insert(0, str(ROOT))
 
-from envgen.catalog import Catalog  # noqa: E402  (the checkout this file is in, installed or not)
-from envgen.index import IndexClient  # noqa: E402
-from envgen.lock import Lock  # noqa: E402
-from envgen.locking import read_lock  # noqa: E402
-from envgen.process import run as run_program  # noqa: E402
-from envgen.settings import read_settings  # noqa: E402
-from envgen.wheels import WheelStore  # noqa: E402
+from envgen.catalog import Catalog
+from envgen.index import IndexClient
+from envgen.lock import Lock
+from envgen.locking import read_lock
+from envgen.process import run as run_program
+from envgen.settings import read_settings
+from envgen.wheels import WheelStore
 
 PROFILE = "cpu-base"
 HERE = Path(__file__).parent
@@ -97,8 +98,8 @@ class Builder:
         """What the engine counts for an image, in MB."""
         return float(json.loads(self.docker("image", "inspect", f"{TAG}:{name}"))[0]["Size"]) / 1e6
 
-    def remove(self) -> None:
-        self.docker("image", "rm", "--force", *(f"{TAG}:{name}" for name in ("envgen", "uv-guide", "pip")))
+    def remove(self, names: Sequence[str]) -> None:
+        self.docker("image", "rm", "--force", *(f"{TAG}:{name}" for name in names))
         self.docker("builder", "prune", "--all", "--force")
 
 
@@ -112,25 +113,29 @@ def main(options: argparse.Namespace) -> None:
         WheelStore(read_settings(env, ROOT).wheels).fetch((*lock.wheels, *filter(None, (lock.installer,))), client)
         builder = Builder(lock, options.base, env, scratch)
         builder.uv(), builder.envgen()
-        sides = {"uv's guide": builder.uv, "envgen": builder.envgen, "pip": builder.pip}
-        found = medians(sides, options.runs)
-        sizes = {name: builder.size(name) for name in ("envgen", "uv-guide", "pip")}
-        builder.remove()
+        sides = {"uv-guide": builder.uv, "envgen": builder.envgen, **({"pip": builder.pip} if options.pip else {})}
+        try:
+            found = medians(sides, options.runs)
+            sizes = {name: builder.size(name) for name in sides}
+        finally:
+            builder.remove(tuple(sides))
     write_section("Building", report(found, sizes, options.runs))
 
 
-def report(found: dict[str, float], sizes: dict[str, float], runs: int) -> str:
-    row = Row(what=f"`envgen build {PROFILE}`", ours=found["envgen"], theirs=found["uv's guide"], goal=0.7)
+def report(found: Mapping[str, float], sizes: Mapping[str, float], runs: int) -> str:
+    row = Row(what=f"`envgen build {PROFILE}`", ours=found["envgen"], theirs=found["uv-guide"], goal=0.7)
+    columns = {"envgen": "envgen", "uv-guide": "uv's guide", "pip": "pip, one layer"}
+    shown = [name for name in columns if name in found]
     return f"""\
 `python benchmarks/building.py` on {os.cpu_count()} cores: medians of {runs} runs that took turns, no step of a build cached,
 nothing to download on any side; what each side has warm, and how, is said at the top of `building.py`.
 
 {table([row], "uv's guide")}
 
-| | envgen | uv's guide | pip, one layer |
-|---|---:|---:|---:|
-| build | {found["envgen"]:.1f} s | {found["uv's guide"]:.1f} s | {found["pip"]:.1f} s |
-| image, as the engine counts it | {sizes["envgen"]:.0f} MB | {sizes["uv-guide"]:.0f} MB | {sizes["pip"]:.0f} MB |
+| | {" | ".join(columns[name] for name in shown)} |
+|---|{"---:|" * len(shown)}
+| build | {" | ".join(f"{found[name]:.1f} s" for name in shown)} |
+| image, as the engine counts it | {" | ".join(f"{sizes[name]:.0f} MB" for name in shown)} |
 """
 
 
@@ -138,6 +143,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Measures `envgen build` against other ways to build the same image.")
     parser.add_argument("--yes-prune", action="store_true", help="yes, empty the build cache of this engine")
     parser.add_argument("--base", default="", metavar="REF", help="build on this image in place of the locked base")
+    parser.add_argument("--pip", action="store_true", help="measure pip.Dockerfile too, which takes longest")
     parser.add_argument("--runs", type=int, default=3)
     chosen = parser.parse_args()
     if not chosen.yes_prune:

@@ -16,11 +16,11 @@ from measure import ENVGEN, ROOT, Row, environment, medians, scratch_folder, tab
 
 sys.path.insert(0, str(ROOT))
 
-from envgen.catalog import Catalog  # noqa: E402  (the checkout this file is in, installed or not)
-from envgen.index import IndexClient  # noqa: E402
-from envgen.locking import query_for, read_lock  # noqa: E402
-from envgen.resolve import Query  # noqa: E402
-from envgen.settings import mirror_of, read_settings  # noqa: E402
+from envgen.catalog import Catalog
+from envgen.index import IndexClient
+from envgen.locking import query_for, read_lock
+from envgen.resolve import Query
+from envgen.settings import mirror_of, read_settings
 
 PROFILE = "cpu-base"
 SHORT_RUNS = 4

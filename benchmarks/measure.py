@@ -41,7 +41,11 @@ def timed(*commands: Sequence[str | Path], env: Mapping[str, str], cwd: Path = R
     with tempfile.TemporaryFile() as output:
         begun = time.perf_counter()
         running = [subprocess.Popen(command, env=env, cwd=cwd, stdout=output, stderr=output) for command in commands]
-        codes = [process.wait() for process in running]
+        try:
+            codes = [process.wait() for process in running]
+        finally:
+            for process in running:
+                process.terminate()
         took = time.perf_counter() - begun
         if any(codes):
             output.seek(0)
@@ -88,9 +92,7 @@ def write_section(name: str, text: str) -> None:
     before = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "# Benchmarks\n\nWritten by the programs beside this file.\n"
     section = f"## {name}\n\n{text.strip()}\n"
     pattern = re.compile(rf"^## {re.escape(name)}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-    if pattern.search(before):
-        after = pattern.sub(lambda _found: section + "\n", before)
-    else:
-        after = f"{before.rstrip()}\n\n{section}"
+    known = bool(pattern.search(before))
+    after = pattern.sub(lambda _found: section + "\n", before) if known else f"{before.rstrip()}\n\n{section}"
     RESULTS.write_text(after.rstrip() + "\n", encoding="utf-8")
     print(section)

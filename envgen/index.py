@@ -53,11 +53,8 @@ class IndexClient:
 
     def __init__(self, settings: Settings, urls: Mapping[str, str]) -> None:
         """`urls` maps an index's name to its URL; `default` may be left out."""
-        from envgen.transport import make_session
-
         self._settings = settings
         self._urls = urls
-        self._session = make_session(settings, CONNECTIONS)
         self._guard = threading.Lock()
         self._locks: dict[tuple[str, ...], threading.Lock] = {}
         self._answers: dict[tuple[str, ...], Any] = {}
@@ -147,6 +144,13 @@ class IndexClient:
         usable = response.status_code == 200 and response.content.startswith(b"Metadata-Version:")
         return response.content if usable else None
 
+    def _session(self) -> "requests.Session":
+        from envgen.transport import make_session
+
+        # Made when first needed: a resolver need not wait until the CA certificates are read.
+        session: requests.Session = self._once(("session",), lambda: make_session(self._settings, CONNECTIONS))
+        return session
+
     def get(
         self, url: str, index: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, stream: bool = False
     ) -> "requests.Response":
@@ -160,7 +164,7 @@ class IndexClient:
         own = urlsplit(url)[:2] == urlsplit(self.location(index))[:2]
         auth = self.credentials(index) if own else None
         try:
-            return self._session.request(method, url, headers=headers, stream=stream, auth=auth, timeout=_TIMEOUT, allow_redirects=True)
+            return self._session().request(method, url, headers=headers, stream=stream, auth=auth, timeout=_TIMEOUT, allow_redirects=True)
         except requests.RequestException as error:
             raise unavailable(url, error) from error
 

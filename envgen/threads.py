@@ -34,7 +34,8 @@ def together(function: Callable[[Item], Result], items: Sequence[Item], *, at_on
         crew.stopped.set()
         process.stop_all()
         for thread in threads:
-            thread.join(GRACE / len(threads))
+            if thread.is_alive():  # not all of them need have been started
+                thread.join(GRACE / len(threads))
         raise
     if crew.errors:
         raise crew.errors[min(crew.errors)]

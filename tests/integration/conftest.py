@@ -22,9 +22,7 @@ from command import envgen
 class RunEnvgen(Protocol):
     """Runs `envgen ARGS` in `cwd`; `env` goes on top of this process's environment."""
 
-    def __call__(
-        self, *args: str | Path, cwd: Path, env: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]: ...
+    def __call__(self, *args: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]: ...
 
 
 @pytest.fixture(scope="session")
@@ -42,9 +40,14 @@ def run_envgen() -> RunEnvgen:
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The cache that builds share: the one that the environment names, else one for this session."""
-    return Path(os.environ.get("ENVGEN_CACHE") or tmp_path_factory.mktemp("cache"))
+    if given := os.environ.get("ENVGEN_CACHE"):
+        yield Path(given)
+    else:
+        folder = tmp_path_factory.mktemp("cache")
+        yield folder
+        shutil.rmtree(folder)  # wheels are large, and pytest keeps its folders
 
 
 @pytest.fixture(scope="session")

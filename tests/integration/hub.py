@@ -60,8 +60,8 @@ class Hub(ThreadingHTTPServer):
     def reply(self, request: Request) -> Reply:
         if request.authorization != f"Bearer {TOKEN}":
             return refusal(401, "RepoNotFound", "Repository not found")
-        first, second, *rest = request.path.removeprefix("/api/models").strip("/").split("/")
-        name = f"{first}/{second}"
+        parts = request.path.removeprefix("/api/models").strip("/").split("/")
+        name, rest = "/".join(parts[:2]), parts[2:]
         repository = self.repositories.get(name)
         if repository is None:
             return refusal(404, "RepoNotFound", "Repository not found")
@@ -70,12 +70,24 @@ class Hub(ThreadingHTTPServer):
         return self.file(name, repository, rest)
 
     def about(self, name: str, repository: Repository, rest: list[str]) -> Reply:
-        """/api/models/ORG/NAME[/revision/REVISION]: the commit and the names of the files."""
-        revision = "/".join(rest[1:]) if rest[:1] == ["revision"] else "main"
+        """/api/models/ORG/NAME/revision/REVISION tells the commit and its files, …/tree/REVISION the files with their sizes."""
+        kind, *parts = rest or ["revision", "main"]
+        revision = "/".join(parts)
         if revision not in (repository.commit, *repository.revisions):
             return refusal(404, "RevisionNotFound", f"Invalid rev id: {revision}")
-        siblings = [{"rfilename": file} for file in repository.files()]
-        answer = {"id": name, "modelId": name, "sha": repository.commit, "private": True, "gated": repository.gated, "siblings": siblings}
+        files = repository.files()
+        answer: object = {
+            "id": name,
+            "sha": repository.commit,
+            "private": True,
+            "gated": "auto" if repository.gated else False,
+            "siblings": [{"rfilename": file} for file in files],
+        }
+        if kind == "tree":
+            answer = [
+                {"type": "file", "path": file, "size": path.stat().st_size, "oid": hashlib.sha1(path.read_bytes()).hexdigest()}
+                for file, path in files.items()
+            ]
         return Reply(status=200, headers={"Content-Type": "application/json"}, body=json.dumps(answer).encode())
 
     def file(self, name: str, repository: Repository, rest: list[str]) -> Reply:

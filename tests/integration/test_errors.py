@@ -91,9 +91,7 @@ def build(site: Site, tag: str, *arguments: str) -> tuple[str, ...]:
     ],
     ids=["truncated", "one byte different", "something else", "gone"],
 )
-def test_a_wheel_that_is_not_what_was_locked(
-    image: Site, index: Proxy, tag: str, fault: Fault, code: int, words: tuple[str, ...]
-) -> None:
+def test_a_wheel_that_is_not_what_was_locked(image: Site, index: Proxy, tag: str, fault: Fault, code: int, words: tuple[str, ...]) -> None:
     index.faults.add(GAMMA_WHEEL, fault)
     message = fails_whole(image, code, *words, arguments=build(image, tag))
     if code == 8:
@@ -130,9 +128,7 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
         subprocess.run(["umount", folder], check=True)
 
 
-def test_a_disk_too_full_for_the_wheels_is_found_before_they_are_fetched(
-    image: Site, index: Proxy, tag: str, tmp_path: Path
-) -> None:
+def test_a_disk_too_full_for_the_wheels_is_found_before_they_are_fetched(image: Site, index: Proxy, tag: str, tmp_path: Path) -> None:
     with small_disk(tmp_path / "small", "8M") as disk:
         fails_whole(image, 6, "8 MB free", "MB for the wheels", "ENVGEN_CACHE", arguments=build(image, tag), ENVGEN_CACHE=str(disk))
         assert not list((disk / "wheels").rglob("*.whl"))

@@ -99,8 +99,9 @@ class Registry:
         """Make the tag mean the image of a Dockerfile; gives its digest."""
         folder.mkdir(exist_ok=True)
         (folder / "Dockerfile").write_text(dockerfile)
-        command = ["buildx", "build", "--builder", "default", "--provenance=false", "--metadata-file", folder / "metadata.json"]
-        docker(*command, "--output", f"type=image,name={self.reference},push=true", folder)
+        command: list[str | Path] = ["buildx", "build", "--builder", "default", "--provenance=false"]
+        command += ["--metadata-file", folder / "metadata.json", "--output", f"type=image,name={self.reference},push=true"]
+        docker(*command, folder)
         docker("image", "rm", "--force", self.reference)
         return str(json.loads((folder / "metadata.json").read_text())["containerimage.digest"])
 

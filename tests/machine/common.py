@@ -74,9 +74,7 @@ def run(
     return output
 
 
-def attempt(
-    command: Sequence[str | os.PathLike[str]], *, env: Mapping[str, str] | None = None, timeout: float = 30
-) -> str | None:
+def attempt(command: Sequence[str | os.PathLike[str]], *, env: Mapping[str, str] | None = None, timeout: float = 30) -> str | None:
     """Run a command that is allowed to fail: its output, or None."""
     try:
         done = subprocess.run(

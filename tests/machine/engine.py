@@ -83,9 +83,7 @@ def install() -> Path:
         apt.install((*HELPERS, *apt.ENGINE_PACKAGES))
         docker = find_command_line()
     if docker is None:
-        raise MachineError(
-            "docker buildx: not found after docker-buildx was installed", f"see what {DEBIANS} buildx version says"
-        )
+        raise MachineError("docker buildx: not found after docker-buildx was installed", f"see what {DEBIANS} buildx version says")
     # The one that was built with this engine, where both can build.
     return DEBIANS if has_buildx(DEBIANS) else docker
 

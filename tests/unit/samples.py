@@ -156,5 +156,5 @@ def client_for(server: Server, folder: Path, environ: Mapping[str, str] | None =
     settings = read_settings({"ENVGEN_CACHE": str(folder / "cache"), "ENVGEN_INDEX_DEFAULT": INDEX, **(environ or {})}, folder)
     client = IndexClient(settings, urls)
     for scheme in ("https://", "http://"):
-        client._session.mount(scheme, server)
+        client._session().mount(scheme, server)
     return client

@@ -190,3 +190,12 @@ def test_labels_say_what_an_image_was_made_from() -> None:
 
 def test_groups_without_wheels_are_left_out() -> None:
     assert list(groups_of(sample_lock())) == ["models", "torch", "libraries", "own"]
+
+
+def test_requirements_have_a_header_that_renovate_reads() -> None:
+    """Renovate's pip-compile manager wants comment lines, then one with four spaces, the command, and what it is given."""
+    for path in sorted((ROOT / "locks").glob("*/*/requirements.txt")):
+        match = re.match(r"^(#.*?\r?\n)+# {4}(?P<command>\S*)(?P<arguments> .*?)?\r?\n", path.read_text(encoding="utf-8"))
+        assert match, path
+        assert match["command"] == "envgen"
+        assert match["arguments"].split() == ["lock", path.parts[-3]]
