@@ -20,8 +20,8 @@ from envgen.lock import Lock, LockedIndex, Package, dump_lock, input_digest
 from envgen.lock_file import parse_lock
 from envgen.profile import Profile
 from envgen.render import render_dockerfile, render_requirements
-from envgen.resolve import Query, Resolution, Resolver
-from envgen.select import choose_wheels
+from envgen.resolve import Query, Resolver
+from envgen.select import choose_wheel, choose_wheels
 from envgen.target import Target
 from envgen.wheels import WheelStore
 
@@ -72,13 +72,11 @@ def make_lock(profile: Profile, bounds: Sequence[Bound], target: Target, sources
     """
     query = query_for(profile, bounds, target)
     # Chosen by version, not resolved: the exact uv that the profile names.
-    installer = tuple(profile.installer.split("==", 1)) if profile.base(target) else ()
-    asked = [*(canonicalize_name(Requirement(text).name) for text in profile.requirements), *installer[:1]]
-    sources.client.prefetch([(query.index_of(name), name) for name in asked])
-    pins = sources.resolver.resolve(query).versions
-    with_installer = Resolution(versions=(*pins, (installer[0], installer[1])) if installer else pins)
-    wheels = choose_wheels(query, with_installer, sources.client, sources.store)
-    chosen, rest = wheels[: len(pins)], wheels[len(pins) :]
+    name, _, version = profile.installer.partition("==") if profile.base(target) else ("", "", "")
+    asked = [*(canonicalize_name(Requirement(text).name) for text in profile.requirements), *filter(None, [name])]
+    sources.client.prefetch([(query.index_of(package), package) for package in asked])
+    chosen = choose_wheels(query, sources.resolver.resolve(query), sources.client, sources.store)
+    installer = choose_wheel(query, (name, version), sources.client, sources.store) if name else None
     _check_exact(profile, target, [entry.wheel.name for entry in chosen])
     if any(entry.wheel.name == profile.name for entry in chosen):
         problem = "has the name of a package that it locks, so that a lock could not tell who asks for what"
@@ -95,7 +93,7 @@ def make_lock(profile: Profile, bounds: Sequence[Bound], target: Target, sources
         )
         for entry in chosen
     )
-    return replace(outline(profile, bounds, target), installer=rest[0].wheel if rest else None, packages=packages)
+    return replace(outline(profile, bounds, target), installer=installer, packages=packages)
 
 
 def outline(profile: Profile, bounds: Sequence[Bound], target: Target) -> Lock:

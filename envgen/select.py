@@ -39,9 +39,25 @@ def choose_wheels(query: Query, resolution: Resolution, client: IndexClient, sto
     return tuple(dict(zip(pins, chosen, strict=True))[pin] for pin in resolution.versions)
 
 
+def choose_wheel(query: Query, pin: tuple[str, str], client: IndexClient, store: WheelStore) -> Wheel:
+    """The wheel for one package whose own requirements do not matter. Raises as `choose_wheels` does."""
+    ranks = {tag: rank for rank, tag in enumerate(query.target.wheel_tags())}
+    return _pick(pin, ranks, query, client, store)[0]
+
+
 def _choose(pin: tuple[str, str], ranks: Mapping[Tag, int], query: Query, client: IndexClient, store: WheelStore) -> Chosen:
     from packaging.metadata import parse_email
 
+    wheel, file = _pick(pin, ranks, query, client, store)
+    metadata, _ = parse_email(store.metadata(file, wheel.index, client))
+    try:
+        requires = tuple(Requirement(text) for text in metadata.get("requires_dist", []))
+    except InvalidRequirement as error:
+        raise ResolutionError(f"index {wheel.index}", f"{file.filename} has unreadable requirements: {error}") from error
+    return Chosen(wheel=wheel, requires=requires, requires_python=metadata.get("requires_python", ""))
+
+
+def _pick(pin: tuple[str, str], ranks: Mapping[Tag, int], query: Query, client: IndexClient, store: WheelStore) -> tuple[Wheel, IndexFile]:
     name, version = pin
     index = query.index_of(name)
     files = _early_enough(client.files(index, name), name, query)
@@ -49,7 +65,7 @@ def _choose(pin: tuple[str, str], ranks: Mapping[Tag, int], query: Query, client
     if file is None:
         raise ResolutionError(
             f"index {index}", f"no wheel of {name} {version} for {query.target.slug} before {query.cutoff(name):%Y-%m-%dT%H:%M:%SZ}",
-            hint=f"name {name} in the profile's requirements with a version that has one",
+            hint=f"name a version of {name} in the profile that has one",
         )  # fmt: skip
     if not file.sha256:
         _, digest = store.add(file, index, "", client)
@@ -63,12 +79,7 @@ def _choose(pin: tuple[str, str], ranks: Mapping[Tag, int], query: Query, client
         index=index,
         uploaded=_whole_seconds(file.uploaded) if query.publishes_times(name) else None,
     )
-    metadata, _ = parse_email(store.metadata(file, index, client))
-    try:
-        requires = tuple(Requirement(text) for text in metadata.get("requires_dist", []))
-    except InvalidRequirement as error:
-        raise ResolutionError(f"index {index}", f"{file.filename} has unreadable requirements: {error}") from error
-    return Chosen(wheel=wheel, requires=requires, requires_python=metadata.get("requires_python", ""))
+    return wheel, file
 
 
 def _early_enough(files: Sequence[IndexFile], name: str, query: Query) -> list[IndexFile]:

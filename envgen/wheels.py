@@ -12,23 +12,18 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from envgen.download import Advance, receive
 from envgen.errors import DiskFullError, ResolutionError, VerificationError
-from envgen.index import IndexClient, IndexFile, unavailable
+from envgen.index import IndexClient, IndexFile
 from envgen.lock import Wheel
 from envgen.threads import together
 
-CHUNK = 1 << 20
-"""Bytes read at a time."""
-
 SPARE = 16 << 20
 """Bytes that stay free beside what is asked for."""
-
-Advance = Callable[[int], None]
-"""Told of each number of bytes that has arrived."""
 
 
 class WheelStore:
@@ -84,7 +79,7 @@ class WheelStore:
             arriving = partial / f"{sha256 or file.filename}.part"
             try:
                 with arriving.open("wb") as stream:
-                    found = _receive(file, index, client, stream.write, advance)
+                    found = receive(file, index, client, stream, advance)
                     stream.flush()
                     os.fsync(stream.fileno())
                 if sha256 and found != sha256:
@@ -200,39 +195,6 @@ def check_space(folder: Path, needed: int, what: str) -> None:
 
 def _in_words(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
-
-
-def _receive(file: IndexFile, index: str, client: IndexClient, write: Callable[[bytes], int], advance: Advance) -> str:
-    """Streams `file` to `write` and gives its sha256 (hex)."""
-    digest = hashlib.sha256()
-    for chunk in _chunks(file, index, client):
-        digest.update(chunk)
-        write(chunk)
-        advance(len(chunk))
-    return digest.hexdigest()
-
-
-def _chunks(file: IndexFile, index: str, client: IndexClient) -> Iterator[bytes]:
-    if file.url.startswith("file:"):
-        folder = client.folder(index)
-        if folder is None:
-            raise ResolutionError(f"index {index} ({client.location(index)})", f"links to a file of this machine: {file.url}")
-        try:
-            with (folder / file.filename).open("rb") as stream:
-                while chunk := stream.read(CHUNK):
-                    yield chunk
-        except OSError as error:
-            raise ResolutionError(str(folder / file.filename), f"can't be read: {error.strerror or error}") from error
-        return
-    from requests import RequestException
-
-    with client.get(file.url, index, stream=True) as response:
-        if response.status_code != 200:
-            raise unavailable(file.url, OSError(f"status {response.status_code} for {file.filename}"))
-        try:
-            yield from response.iter_content(CHUNK)
-        except RequestException as error:
-            raise unavailable(file.url, error) from error
 
 
 def _read_metadata(wheel: Path) -> bytes:

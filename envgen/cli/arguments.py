@@ -7,7 +7,8 @@ from envgen import __version__
 
 EPILOG = """\
 exit codes: 2 profile or command wrong, 3 no resolution, 4 lock stale, 5 no engine,
-            6 build failed, 7 smoke failed, 8 verification failed, 1 a bug in envgen
+            6 build failed, 7 smoke failed, 8 verification failed,
+            130 interrupted, 1 a bug in envgen
 """
 
 

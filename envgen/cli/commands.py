@@ -105,6 +105,23 @@ def _update(options: argparse.Namespace, work: Workspace) -> int:
         raise UsageError("update", "nothing to move", hint="give --as-of DATE (with --package NAME for one package), or --base")
     profile = work.catalog.profile(options.profile)
     path = update.profile_path(work.catalog, options.profile)
+    before = path.read_bytes()
+    try:
+        _move(options, work, profile, path)
+        if not options.no_lock:
+            moved = work.catalog.profile(options.profile)
+            show.lock_rows(_rows(work, moved, pipeline.write_locks(work, moved, moved.targets(), _resolver("uv"))))
+    except BaseException:
+        # A profile that moved without its locks would leave both stale.
+        path.write_bytes(before)
+        raise
+    return 0
+
+
+def _move(options: argparse.Namespace, work: Workspace, profile: Profile, path: Path) -> None:
+    """Edits the profile in the file `path`."""
+    from envgen import update
+
     if options.as_of:
         update.move_date(path, update.parse_day(options.as_of), canonicalize_name(options.package or ""))
         work.reporter.step(f"{work.catalog.label(path)}: as_of {'of ' + options.package if options.package else ''} is {options.as_of}")
@@ -119,12 +136,6 @@ def _update(options: argparse.Namespace, work: Workspace) -> int:
                 update.move_base(path, profile, python.version, base)
                 said = f"Python {base.python}" if base.python else "it does not say which Python it has: `full` stays"
                 work.reporter.step(f"{work.catalog.label(path)}: base of Python {python.version} is {base.pinned} ({said})")
-    if options.no_lock:
-        return 0
-    moved = work.catalog.profile(options.profile)
-    written = pipeline.write_locks(work, moved, moved.targets(), _resolver("uv"))
-    show.lock_rows(_rows(work, moved, written))
-    return 0
 
 
 def _why(options: argparse.Namespace, work: Workspace) -> int:

@@ -105,6 +105,12 @@ def test_a_wheel_that_is_not_what_was_locked(image: Site, index: Proxy, tag: str
     image.envgen(*build(image, tag)).must_pass()
 
 
+def test_a_wheel_that_is_cut_off_once_is_asked_for_again(image: Site, index: Proxy, tag: str) -> None:
+    index.faults.add(GAMMA_WHEEL, truncated, times=1)
+    image.envgen(*build(image, tag)).must_pass()
+    assert wheel_name(GAMMA) in image.kept()
+
+
 def test_a_damaged_wheel_in_the_store_is_taken_out(image: Site, tag: str) -> None:
     image.envgen(*build(image, tag)).must_pass()
     wheel = next(image.store.glob(f"*/{wheel_name(GAMMA)}"))

@@ -130,8 +130,9 @@ def test_the_wheel_holds_what_it_needs_and_nothing_else(wheel: Path) -> None:
 
 
 def files_of(folder: Path) -> list[Path]:
-    """The files of a folder of the checkout, without what running it leaves."""
-    return [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    """The files of a folder of the checkout, without what Python and its tools leave there."""
+    left = re.compile(r"__pycache__|\..*")
+    return [path for path in folder.rglob("*") if path.is_file() and not any(map(left.fullmatch, path.relative_to(folder).parts))]
 
 
 def test_the_distribution_has_the_name_that_is_ours(wheel: Path) -> None:

@@ -43,6 +43,14 @@ def test_the_date_moves_and_nothing_else(locked: Site, newline: bytes) -> None:
     locked.envgen("lock", "--check", "tiny").must_pass()
 
 
+def test_a_move_that_can_not_be_locked_is_taken_back(locked: Site) -> None:
+    profile, locks = profile_of(locked).read_bytes(), locked.locks()
+    closed = f"http://{LOOPBACK}:{free_port()}/simple"
+    locked.envgen("update", "tiny", "--as-of", "2026-10-15", ENVGEN_INDEX_DEFAULT=closed).must_fail(3, "hint:  check the network")
+    assert profile_of(locked).read_bytes() == profile
+    assert locked.locks() == locks
+
+
 def test_without_a_lock_only_the_profile_is_edited(locked: Site) -> None:
     before = locked.locks()
     locked.envgen("update", "tiny", "--as-of", "2026-10-15", "--no-lock").must_pass()

@@ -101,10 +101,18 @@ def test_what_is_on_its_way_is_never_taken_for_whole(store: WheelStore, tmp_path
     assert store.missing([WHEEL]) == (WHEEL,)
 
 
-@pytest.mark.parametrize("status", [404, 500])
-def test_a_server_that_fails_leaves_nothing(store: WheelStore, client: IndexClient, server: Server, tmp_path: Path, status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "kind", "words"),
+    [
+        (404, ResolutionError, f"^index default: lists {NAME}, but does not have it$"),
+        (500, IndexUnavailableError, f"status 500 for {NAME}"),
+    ],
+)
+def test_a_server_that_fails_leaves_nothing(
+    store: WheelStore, client: IndexClient, server: Server, tmp_path: Path, status: int, kind: type[Exception], words: str
+) -> None:
     server.page(URL, b"", "text/html", status)
-    with pytest.raises(IndexUnavailableError, match=rf"status {status} for {NAME}"):
+    with pytest.raises(kind, match=words):
         store.add(FILE, "default", DIGEST, client)
     assert left(tmp_path / "store") == []
 

@@ -1,0 +1,67 @@
+"""Fetching one file of an index, with its digest; a body that is cut off is asked for again."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from envgen.errors import IndexUnavailableError, ResolutionError
+from envgen.index import IndexClient, IndexFile, unavailable
+
+CHUNK = 1 << 20
+"""Bytes read at a time."""
+
+TRIES = 3
+"""How often a wheel is asked for whose body is cut off."""
+
+Advance = Callable[[int], None]
+"""Told of each number of bytes that has arrived."""
+
+
+class _CutOffError(IndexUnavailableError):
+    """The body of an answer ended too early; what asks for an answer at all is tried again elsewhere."""
+
+
+def receive(file: IndexFile, index: str, client: IndexClient, stream: BinaryIO, advance: Advance) -> str:
+    """Writes `file` to `stream` and gives its sha256 (hex); a body that is cut off is asked for again, a few times."""
+    for attempt in range(TRIES):
+        digest, received = hashlib.sha256(), 0
+        stream.seek(0)
+        stream.truncate()
+        try:
+            for chunk in _chunks(file, index, client):
+                digest.update(chunk)
+                stream.write(chunk)
+                received += len(chunk)
+                advance(len(chunk))
+            return digest.hexdigest()
+        except _CutOffError:
+            advance(-received)
+            if attempt == TRIES - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _chunks(file: IndexFile, index: str, client: IndexClient) -> Iterator[bytes]:
+    if file.url.startswith("file:"):
+        folder = client.folder(index)
+        if folder is None:
+            raise ResolutionError(f"index {index} ({client.location(index)})", f"links to a file of this machine: {file.url}")
+        try:
+            with (folder / file.filename).open("rb") as stream:
+                while chunk := stream.read(CHUNK):
+                    yield chunk
+        except OSError as error:
+            raise ResolutionError(str(folder / file.filename), f"can't be read: {error.strerror or error}") from error
+        return
+    from requests import RequestException
+
+    with client.get(file.url, index, stream=True) as response:
+        if response.status_code in (404, 410):
+            raise ResolutionError(f"index {index}", f"lists {file.filename}, but does not have it", hint="lock again: envgen lock PROFILE")
+        if response.status_code != 200:
+            raise unavailable(file.url, OSError(f"status {response.status_code} for {file.filename}"))
+        try:
+            yield from response.iter_content(CHUNK)
+        except RequestException as error:
+            found = unavailable(file.url, error)
+            raise _CutOffError(f"{found.where}: {file.filename}", found.problem, hint=found.hint) from error
