@@ -24,7 +24,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from measure import ENVGEN, ROOT, Row, environment, medians, scratch_folder, table, timed, write_section
+from measure import ENVGEN, ROOT, Row, environment, load, medians, scratch_folder, table, timed, write_section
 
 sys.path.insert(0, str(ROOT))
 
@@ -128,7 +128,7 @@ def report(found: Mapping[str, float], sizes: Mapping[str, float], runs: int) ->
     shown = [name for name in columns if name in found]
     return f"""\
 `python benchmarks/building.py` on {os.cpu_count()} cores: medians of {runs} runs that took turns, no step of a build cached,
-nothing to download on any side; what each side has warm, and how, is said at the top of `building.py`.
+nothing to download on any side; {load()}. What each side has warm, and how, is said at the top of `building.py`.
 
 {table([row], "uv's guide")}
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from measure import ENVGEN, ROOT, Row, environment, medians, scratch_folder, table, timed, write_section
+from measure import ENVGEN, ROOT, Row, environment, load, medians, scratch_folder, table, timed, write_section
 
 sys.path.insert(0, str(ROOT))
 
@@ -132,11 +132,11 @@ def report(rows: list[Row], runs: int) -> str:
 
     return f"""\
 `python benchmarks/locking.py {runs}` on {os.cpu_count()} cores: medians of {runs} runs that took turns
-({runs * SHORT_RUNS} for the last two). The other side is three `uv pip compile` at the same time, and `python -c pass`.
+({runs * SHORT_RUNS} for the last two); {load()}. The other side is three `uv pip compile` at the same time, and `python -c pass`.
 
 {table(rows, "other side")}
 """
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 7)

@@ -64,6 +64,11 @@ def medians(sides: Mapping[str, Side], runs: int) -> dict[str, float]:
     return {name: statistics.median(seconds) for name, seconds in found.items()}
 
 
+def load() -> str:
+    """How busy the machine was: above the number of its cores, something else ran as well and the figures are rough."""
+    return f"load average {os.getloadavg()[1]:.1f} at the end"
+
+
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="envgen-benchmark-") as folder:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from envgen.errors import IndexUnavailableError, ResolutionError
-from envgen.index import IndexClient, IndexFile, unavailable
+from envgen.index import IndexClient, unavailable
+from envgen.pages import IndexFile
 
 CHUNK = 1 << 20
 """Bytes read at a time."""

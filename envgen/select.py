@@ -10,8 +10,9 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import InvalidVersion, Version
 
 from envgen.errors import ProfileError, ResolutionError
-from envgen.index import CONNECTIONS, IndexClient, IndexFile
+from envgen.index import CONNECTIONS, IndexClient
 from envgen.lock import WHEEL_FILE, Wheel
+from envgen.pages import IndexFile
 from envgen.resolve import Query, Resolution
 from envgen.threads import together
 from envgen.wheels import WheelStore

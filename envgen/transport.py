@@ -23,7 +23,7 @@ class _Adapter(HTTPAdapter):
 
     def __init__(self, context: SSLContext, connections: int) -> None:
         self._context = context
-        retry = Retry(total=4, backoff_factor=0.3, status_forcelist=_RETRY_ON, allowed_methods=("GET", "HEAD"), raise_on_status=False)
+        retry = Retry(total=4, backoff_factor=0.3, status_forcelist=_RETRY_ON, allowed_methods=("GET",), raise_on_status=False)
         super().__init__(pool_maxsize=connections, max_retries=retry, pool_block=True)
 
     def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> tuple[Any, Any]:

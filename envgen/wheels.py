@@ -18,8 +18,9 @@ from pathlib import Path
 
 from envgen.download import Advance, receive
 from envgen.errors import DiskFullError, ResolutionError, VerificationError
-from envgen.index import IndexClient, IndexFile
+from envgen.index import IndexClient
 from envgen.lock import Wheel
+from envgen.pages import IndexFile
 from envgen.threads import together
 
 SPARE = 16 << 20

@@ -9,8 +9,9 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import Version
 
 from envgen.constraints import Bound
-from envgen.index import IndexClient, IndexFile
+from envgen.index import IndexClient
 from envgen.lock import Lock, Package
+from envgen.pages import IndexFile
 from envgen.resolve import Query
 from envgen.select import best_wheel
 from envgen.wheels import WheelStore

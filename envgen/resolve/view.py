@@ -15,7 +15,8 @@ from pathlib import Path
 from shutil import copyfileobj
 from urllib.parse import quote, unquote
 
-from envgen.index import IndexClient, IndexFile
+from envgen.index import IndexClient
+from envgen.pages import IndexFile
 from envgen.resolve import Query
 from envgen.wheels import WheelStore
 

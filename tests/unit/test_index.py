@@ -9,7 +9,8 @@ import requests
 from samples import INDEX, Server, client_for, make_wheel
 
 from envgen.errors import IndexUnavailableError, ResolutionError
-from envgen.index import IndexFile, default_url
+from envgen.index import default_url
+from envgen.pages import IndexFile
 
 A, B = "a" * 64, "b" * 64
 PAGE = f"{INDEX}/demo/"
@@ -128,9 +129,12 @@ def test_what_is_no_digest_is_none(server: Server, tmp_path: Path, digest: str) 
 
 def test_the_size_is_asked_of_the_server_when_it_is_not_said(server: Server, tmp_path: Path) -> None:
     server.page("https://files.example/a.whl", b"12345", "application/zip")
+    server.answers["https://files.example/b.whl"] = (206, {"content-range": "bytes 0-0/77", "content-length": "1"}, b"1")
     client = client_for(server, tmp_path)
+    # A server that knows no ranges sends it all, and says how much that is.
     assert client.size(IndexFile(filename="a.whl", url="https://files.example/a.whl", sha256=A), "default") == 5
-    assert server.seen[-1].method == "HEAD"
+    assert server.seen[-1].headers["Range"] == "bytes=0-0"
+    assert client.size(IndexFile(filename="b.whl", url="https://files.example/b.whl", sha256=A), "default") == 77
     assert client.size(IndexFile(filename="a.whl", url="https://files.example/a.whl", sha256=A, size=7), "default") == 7
 
 

@@ -10,7 +10,7 @@ from packaging.version import Version
 from samples import AS_OF, INDEX, LINUX, WINDOWS, Server, client_for, make_wheel
 
 from envgen.errors import ProfileError, ResolutionError
-from envgen.index import IndexFile
+from envgen.pages import IndexFile
 from envgen.profile import Index
 from envgen.resolve import Query, Resolution
 from envgen.select import best_wheel, choose_wheels

@@ -9,8 +9,9 @@ import pytest
 from samples import INDEX, Server, client_for, make_wheel
 
 from envgen.errors import DiskFullError, EnvgenError, IndexUnavailableError, ResolutionError, VerificationError
-from envgen.index import IndexClient, IndexFile
+from envgen.index import IndexClient
 from envgen.lock import Wheel
+from envgen.pages import IndexFile
 from envgen.wheels import WheelStore, check_space, sha256_of
 
 NAME = "demo-1.0-py3-none-any.whl"

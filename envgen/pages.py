@@ -1,0 +1,95 @@
+"""Index pages: the files of a package with hash, size and upload time.
+
+Both forms of the simple repository API are read (PEP 503 and 691), with upload times where they are published
+(PEP 700 in JSON; `data-upload-time` in HTML, which some proxies send in place of JSON).
+"""
+
+import datetime as dt
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from html import unescape
+from urllib.parse import unquote, urljoin
+
+from envgen.errors import IndexUnavailableError
+
+_ANCHOR = re.compile(r"""<a\s((?:[^>"']++|"[^"]*+"|'[^']*+')*+)>""", re.IGNORECASE)
+_ATTRIBUTE = re.compile(r"""([\w-]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+)))?""")
+_BASE = re.compile(r"""<base\s[^>]*?href\s*=\s*["']([^"']+)["']""", re.IGNORECASE)
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexFile:
+    """One file of a package as an index lists it.
+
+    `size` (bytes) and `uploaded` are None, `sha256` (hex) and `requires_python` empty, where the index does not say.
+    """
+
+    filename: str
+    url: str
+    sha256: str
+    size: int | None = None
+    uploaded: dt.datetime | None = None
+    yanked: bool = False
+    requires_python: str = ""
+
+
+def json_files(content: bytes, url: str) -> Iterator[IndexFile]:
+    """The files of a PEP 691 page. Raises IndexUnavailableError for JSON that is none."""
+    try:
+        entries = json.loads(content)["files"]
+        return iter([_json_file(entry, url) for entry in entries])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise IndexUnavailableError(url, f"found JSON that is no index page: {error}") from error
+
+
+def _json_file(entry: Mapping[str, object], url: str) -> IndexFile:
+    hashes, size, uploaded = entry.get("hashes"), entry.get("size"), entry.get("upload-time")
+    return IndexFile(
+        filename=str(entry["filename"]),
+        url=urljoin(url, str(entry["url"])),
+        sha256=_sha256(str(hashes.get("sha256", ""))) if isinstance(hashes, dict) else "",
+        size=size if isinstance(size, int) else None,
+        uploaded=_instant(uploaded) if isinstance(uploaded, str) else None,
+        yanked=bool(entry.get("yanked")),
+        requires_python=str(entry.get("requires-python") or ""),
+    )
+
+
+def html_files(text: str, url: str) -> Iterator[IndexFile]:
+    """The files of a PEP 503 page; a full HTML parser takes seconds for the page of a package with many releases.
+
+    Raises ValueError for an upload time that is none.
+    """
+    base = _BASE.search(text)
+    url = urljoin(url, unescape(base[1])) if base else url
+    for anchor in _ANCHOR.finditer(text):
+        values = {name.lower(): unescape("".join(texts)) for name, *texts in _ATTRIBUTE.findall(anchor[1])}
+        if "href" not in values:
+            continue
+        target, _, fragment = values["href"].partition("#")
+        # Joining takes longer than all the rest, and most pages have whole URLs.
+        if not target.startswith(("https://", "http://")):
+            target = urljoin(url, target)
+        uploaded = values.get("data-upload-time")
+        yield IndexFile(
+            filename=unquote(target.partition("?")[0].rpartition("/")[2]),
+            url=target,
+            sha256=_sha256(fragment.removeprefix("sha256=")),
+            uploaded=_instant(uploaded) if uploaded else None,
+            yanked="data-yanked" in values,
+            requires_python=values.get("data-requires-python", ""),
+        )
+
+
+def _sha256(text: str) -> str:
+    """The digest, or nothing where an index has something else in its place: it becomes part of a path."""
+    digest = text.lower()
+    return digest if _DIGEST.fullmatch(digest) else ""
+
+
+def _instant(text: str) -> dt.datetime:
+    moment = dt.datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
