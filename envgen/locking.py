@@ -1,7 +1,6 @@
 """Making a lock from a profile, and its files: written whole, and read back."""
 
 import errno
-import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +22,7 @@ from envgen.render import render_dockerfile, render_requirements
 from envgen.resolve import Query, Resolver
 from envgen.select import choose_wheel, choose_wheels
 from envgen.target import Target
+from envgen.threads import uninterrupted
 from envgen.wheels import WheelStore
 
 
@@ -153,9 +153,10 @@ def write_files(folder: Path, files: dict[str, bytes]) -> bool:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         before = {name: (folder / name).read_bytes() if (folder / name).exists() else None for name in files}
-        _replace_all(folder, files, before)
-        for path in dropped:
-            path.unlink(missing_ok=True)
+        with uninterrupted():
+            _replace_all(folder, files, before)
+            for path in dropped:
+                path.unlink(missing_ok=True)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFullError(str(folder), "the disk is full; nothing was changed", hint="make room there") from error
@@ -166,7 +167,6 @@ def write_files(folder: Path, files: dict[str, bytes]) -> bool:
 
 def _replace_all(folder: Path, files: dict[str, bytes], before: dict[str, bytes | None]) -> None:
     """Puts `files` in place, or back what was there `before`. Raises OSError."""
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM}) if hasattr(signal, "pthread_sigmask") else None
     placed = []
     try:
         for name, content in files.items():
@@ -187,8 +187,6 @@ def _replace_all(folder: Path, files: dict[str, bytes], before: dict[str, bytes 
         for name in files:
             with suppress(OSError):
                 (folder / f".{name}.new").unlink()
-        if blocked is not None:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -3,8 +3,10 @@
 The threads are daemons: those of concurrent.futures are waited for when Python ends, also one that waits in vain.
 """
 
+import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
@@ -68,3 +70,24 @@ class _Crew(Generic[Item, Result]):
                 self.errors[position] = error
                 self.stopped.set()
         self.ended.put(None)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Puts off Ctrl-C and the other signals that end us until the block is done; for blocks that take no time.
+
+    A signal mask would not do: where there are other threads one of them takes the signal, and Python interrupts us all the same.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python interrupts the main thread alone
+        return
+    came: list[int] = []
+    numbers = [number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
+    before = {number: signal.signal(number, lambda found, _frame: came.append(found)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if came:
+            signal.raise_signal(came[0])

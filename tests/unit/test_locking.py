@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import os
 import signal
+import threading
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
@@ -285,17 +286,24 @@ def test_what_a_killed_run_left_is_no_hindrance(tmp_path: Path) -> None:
     assert contents(tmp_path) == FILES
 
 
-def test_an_interruption_waits_until_all_are_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("others", [0, 3], ids=["alone", "beside other threads"])
+def test_an_interruption_waits_until_all_are_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: int) -> None:
     replace_file = Path.replace
+    done = threading.Event()
+    threads = [threading.Thread(target=done.wait, daemon=True) for _ in range(others)]
 
     def interrupt(path: Path, target: Path) -> Path:
         os.kill(os.getpid(), signal.SIGINT)
         return replace_file(path, target)
 
     monkeypatch.setattr(Path, "replace", interrupt)
+    for thread in threads:
+        thread.start()
     with pytest.raises(KeyboardInterrupt):
         write_files(tmp_path, FILES)
+    done.set()
     assert contents(tmp_path) == FILES
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_lock_that_is_not_there_is_said(tmp_path: Path) -> None:
