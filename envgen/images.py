@@ -148,7 +148,9 @@ def existing(lock: Lock, engine: Engine, name: str) -> Built:
     if found != digest_of(dump_lock(lock)):
         problem = f"found an image built from lock {found[:19]}, expected {digest_of(dump_lock(lock))[:19]}"
         raise SmokeError(image.name, problem, hint=f"run: envgen build {lock.profile}")
-    base = image.labels.get("envgen.base.override", lock.base)
+    # A plain `docker build` may have been given another base too: then only the general label says so.
+    general = image.labels.get("org.opencontainers.image.base.name", lock.base)
+    base = image.labels.get("envgen.base.override", general)
     return Built(image=image, lock=lock, python=image.labels.get("envgen.python", lock.python), base=base)
 
 
