@@ -23,7 +23,7 @@ from envgen.workspace import Workspace
 DISK_PER_WHEEL_BYTE = 5
 """What a build takes of the engine's disk for each byte of wheels: contexts, unpacked files, byte code and blobs."""
 
-BUILD_RATE = 12e6
+BUILD_RATE = 8e6
 """Bytes of wheels that a build gets through in a second on two cores; a rough figure, for the estimate alone."""
 
 
