@@ -18,7 +18,8 @@ sys.path.insert(0, str(ROOT))
 
 from envgen.catalog import Catalog
 from envgen.index import IndexClient
-from envgen.locking import query_for, read_lock
+from envgen.lock_folder import read_lock
+from envgen.locking import query_for
 from envgen.resolve import Query
 from envgen.settings import mirror_of, read_settings
 

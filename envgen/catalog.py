@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from envgen.admission import check_python_floor, check_refused
 from envgen.constraints import Bound, read_constraints
+from envgen.cuda import Toolkit, read_toolkit, with_cuda
 from envgen.errors import ProfileError, UsageError
 from envgen.extends import PROFILE_NAME
 from envgen.profile import Profile
-from envgen.profile_file import check_python_floor, load_profile
+from envgen.profile_file import load_profile
 from envgen.schema import load_toml, suggestion
 from envgen.smoke.diagnosis import Diagnosis, read_diagnoses
 from envgen.smoke.model import ModelWheel, read_model_wheels
@@ -45,10 +47,20 @@ class Catalog:
         if name not in self.profiles():
             raise UsageError("profile", f"there is no profile {name!r}", hint=suggestion(name, self.profiles()))
         profile = load_profile(name, self._load_profile)
-        for bound in self.bounds(profile):
+        bounds = self.bounds(profile)
+        for bound in bounds:
             if bound.package == "python":
                 check_python_floor(profile, bound.requirement, bound.source)
-        return profile
+        check_refused(profile, bounds)
+        return with_cuda(profile, self.toolkit()) if profile.cuda else profile
+
+    def toolkit(self) -> Toolkit:
+        """What is known of CUDA. Raises ProfileError or ProfileErrors."""
+        label = "profiles/toolkits/cuda.toml"
+        path = self._find(label)
+        if path is None:
+            raise UsageError(label, "missing: this envgen is not whole", hint="install it again")
+        return read_toolkit(load_toml(path, label), label)
 
     def _load_profile(self, name: str) -> tuple[dict[str, object], str]:
         path = self._find(f"profiles/{name}.toml")

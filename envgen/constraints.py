@@ -14,7 +14,10 @@ ROLES = ("required", "core", "system", "optional", "quantization")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """What one document says of one package; `requirement` is empty where it is named without a bound."""
+    """What one document says of one package; `requirement` is empty where it is named without a bound.
+
+    `refused` says why no index has it in a form that can be locked, and `cure` what to do instead; both are empty for most.
+    """
 
     set_name: str
     package: str
@@ -23,6 +26,8 @@ class Bound:
     document: str
     section: str
     note: str = ""
+    refused: str = ""
+    cure: str = ""
 
     @property
     def source(self) -> str:
@@ -68,6 +73,8 @@ def _read_bound(name: str, table: Table) -> Bound:
         document=table.require("document", str, ""),
         section=table.require("section", str, ""),
         note=table.get("note", str, ""),
+        refused=table.get("refused", str, ""),
+        cure=table.get("cure", str, ""),
     )
     table.close()
     return bound

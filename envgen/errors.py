@@ -58,6 +58,10 @@ class IndexUnavailableError(ResolutionError):
     """An index is down, refuses, or answers with something that is no index page."""
 
 
+class IndexRefusedError(IndexUnavailableError):
+    """An index refuses a page: it wants credentials, or has no such page and says so with 403, as buckets do."""
+
+
 class StaleLockError(EnvgenError):
     """A lock is missing, unreadable, edited by hand, or not what its profile would give."""
 

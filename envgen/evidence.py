@@ -8,6 +8,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from envgen.constraints import Bound
+from envgen.cuda import runtime_of
 from envgen.errors import ResolutionError
 from envgen.lock import Demand, Evidence
 from envgen.profile import Profile
@@ -74,6 +75,16 @@ def check_bounds(chosen: Sequence[Chosen], bounds: Sequence[Bound], target: Targ
             if bound.package == wheel.name and not SpecifierSet(bound.requirement).contains(wheel.version, prereleases=True):
                 problem = f"resolved to {wheel.version}, but the documented bound is {bound.requirement} ({bound.source})"
                 raise ResolutionError(f"{target.slug}: {wheel.name}", problem)
+
+
+def check_cuda(profile: Profile, chosen: Sequence[Chosen], target: Target) -> None:
+    """Raises ResolutionError unless the resolution brings the CUDA that `profile` is for."""
+    found = runtime_of((entry.wheel.name, entry.wheel.version) for entry in chosen)
+    if profile.cuda and found != profile.cuda:
+        torch = next((f"torch {entry.wheel.version}" for entry in chosen if entry.wheel.name == "torch"), "no torch")
+        problem = f"resolved to {torch} with {f'CUDA {found}' if found else 'no CUDA'}, but the profile is for CUDA {profile.cuda}"
+        hint = f'name the CUDA that this torch is built for: cuda = "{found}"' if found else "take another torch, or cuda away"
+        raise ResolutionError(f"{target.slug}: cuda", problem, hint=hint)
 
 
 def _admits(requires_python: str, target: Target) -> bool:

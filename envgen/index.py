@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from envgen.errors import EnvgenError, IndexUnavailableError, ResolutionError
+from envgen.errors import EnvgenError, IndexRefusedError, IndexUnavailableError, ResolutionError
 from envgen.pages import IndexFile, html_files, json_files
 from envgen.settings import Settings, mirror_of
 
@@ -171,7 +171,7 @@ def _root_cause(error: BaseException) -> str:
 
 def _expect_ok(response: "requests.Response", url: str) -> None:
     if response.status_code in (401, 403):
-        raise IndexUnavailableError(
+        raise IndexRefusedError(
             url, f"found status {response.status_code}: the index wants credentials",
             hint="set ENVGEN_INDEX_<NAME>_USERNAME and ENVGEN_INDEX_<NAME>_PASSWORD, or use ~/.netrc",
         )  # fmt: skip

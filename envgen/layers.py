@@ -1,7 +1,9 @@
 """Layer groups: wheels that change together share one layer, so that a bump re-pushes only what it touches."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
+from envgen.errors import ProfileError
 from envgen.profile import Layer
 
 REST = "libraries"
@@ -9,6 +11,9 @@ REST = "libraries"
 
 OWN = "own"
 """The group of what a profile adds to the one it extends."""
+
+LIMIT = 5_000_000_000
+"""Bytes of a compressed layer: some registries refuse layers of 10 GB, and none can be sent in parts."""
 
 DEFAULT_LAYERS = (
     Layer(name="cuda", packages=("nvidia-*", "triton", "cuda-*")),
@@ -40,3 +45,17 @@ def layer_of(package: str, layers: Sequence[Layer], inherited: bool) -> str:
             if package == pattern or (pattern.endswith("*") and package.startswith(pattern[:-1])):
                 return group.name
     return REST if inherited else OWN
+
+
+def check_sizes(sizes: Iterable[tuple[str, int]], where: str) -> None:
+    """No layer may be too large for a registry; `sizes` are pairs of a group and the bytes of one wheel in it.
+
+    A layer is about as large as its wheels. Raises ProfileError.
+    """
+    totals: Counter[str] = Counter()
+    for group, size in sizes:
+        totals[group] += size
+    for group, total in totals.items():
+        if total > LIMIT:
+            problem = f"the wheels of the layer group {group} are {total / 1e9:.1f} GB, expected at most {LIMIT / 1e9:.0f} GB in one layer"
+            raise ProfileError(where, problem, hint=f'divide it in the profile, as in [layers] with {group}-more = ["NAME"]')

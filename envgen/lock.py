@@ -67,7 +67,8 @@ class LockedIndex:
 class Lock:
     """A resolved profile for one target. `base` and `installer` are empty where it is lock only.
 
-    `inputs` is the digest of the profile, its constraint sets and the target.
+    `cuda`, and `driver`, the oldest branch that runs it, are empty for an environment without. `inputs` is the digest of the
+    profile, its constraint sets and the target.
     """
 
     profile: str
@@ -84,6 +85,8 @@ class Lock:
     layers: tuple[str, ...]
     installer: Wheel | None
     packages: tuple[Package, ...]
+    cuda: str = ""
+    driver: str = ""
 
     def package(self, name: str) -> Package | None:
         return next((package for package in self.packages if package.wheel.name == name), None)
@@ -129,6 +132,8 @@ def _body(lock: Lock) -> Iterator[str]:
         as_of=lock.as_of,
         python=lock.python,
         base=lock.base,
+        **({"cuda": lock.cuda} if lock.cuda else {}),
+        **({"driver": f">={lock.driver}"} if lock.driver else {}),
         tiers=list(lock.tiers),
         layers=list(lock.layers),
         env=dict(lock.env),

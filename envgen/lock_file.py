@@ -59,6 +59,8 @@ def _read(data: dict[str, object], faults: Faults) -> Lock:
         indexes=tuple(_index(inner) for inner in table.array_of_tables("index")),
         installer=installer,
         packages=tuple(_package(inner) for inner in table.array_of_tables("package")),
+        cuda=table.get("cuda", str, ""),
+        driver=table.get("driver", str, "").removeprefix(">="),
     )
     _check_whole(lock, table)
     table.close()

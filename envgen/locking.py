@@ -1,28 +1,23 @@
-"""Making a lock from a profile, and its files: written whole, and read back."""
+"""Making a lock from a profile."""
 
-import errno
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
-from envgen.catalog import DOCKERFILE, LOCK_FILE, REQUIREMENTS_FILE, Catalog
 from envgen.constraints import Bound
-from envgen.errors import DiskFullError, ProfileError, StaleLockError, UsageError
-from envgen.evidence import bounds_of, check_bounds, demands_of, inherited
+from envgen.cuda import index_name, torch_of
+from envgen.errors import IndexRefusedError, ProfileError, ResolutionError
+from envgen.evidence import bounds_of, check_bounds, check_cuda, demands_of, inherited
 from envgen.index import IndexClient
-from envgen.layers import groups_for, layer_of
-from envgen.lock import Lock, LockedIndex, Package, dump_lock, input_digest
-from envgen.lock_file import parse_lock
-from envgen.profile import Profile
-from envgen.render import render_dockerfile, render_requirements
+from envgen.layers import check_sizes, groups_for, layer_of
+from envgen.lock import Lock, LockedIndex, Package, input_digest
+from envgen.profile import Index, Profile
 from envgen.resolve import Query, Resolver
-from envgen.select import choose_wheel, choose_wheels
+from envgen.select import choose_wheel, choose_wheels, versions_of
 from envgen.target import Target
-from envgen.threads import uninterrupted
 from envgen.wheels import WheelStore
 
 
@@ -71,6 +66,7 @@ def make_lock(profile: Profile, bounds: Sequence[Bound], target: Target, sources
     Raises ResolutionError, IndexUnavailableError or ProfileError.
     """
     query = query_for(profile, bounds, target)
+    _check_offered(profile, target, sources.client)
     # Chosen by version, not resolved: the exact uv that the profile names.
     name, _, version = profile.installer.partition("==") if profile.base(target) else ("", "", "")
     asked = [*(canonicalize_name(Requirement(text).name) for text in profile.requirements), *filter(None, [name])]
@@ -82,6 +78,7 @@ def make_lock(profile: Profile, bounds: Sequence[Bound], target: Target, sources
         problem = "has the name of a package that it locks, so that a lock could not tell who asks for what"
         raise ProfileError(f"profiles/{profile.name}.toml", problem, hint=f"rename it, as in profiles/{profile.name}-env.toml")
     check_bounds(chosen, bounds, target)
+    check_cuda(profile, chosen, target)
     demands = demands_of(profile.requirements, profile.name, chosen, target)
     from_parent = inherited(profile, demands)
     packages = tuple(
@@ -93,7 +90,31 @@ def make_lock(profile: Profile, bounds: Sequence[Bound], target: Target, sources
         )
         for entry in chosen
     )
+    if profile.base(target):
+        check_sizes(((package.layer, package.wheel.size) for package in packages), f"profiles/{profile.name}.toml: {target.slug}")
     return replace(outline(profile, bounds, target), installer=installer, packages=packages)
+
+
+def _check_offered(profile: Profile, target: Target, client: IndexClient) -> None:
+    """Raises ResolutionError when the index for the profile's CUDA has not that torch: a resolver would only say "no versions"."""
+    index = next((index for index in profile.indexes_for(target) if profile.cuda and index.name == index_name(profile.cuda)), None)
+    if index is None:
+        return
+    torch = torch_of(profile)
+    try:
+        offered = versions_of(client.files(index.name, "torch"))
+    except IndexRefusedError:
+        offered = set()
+    if torch not in offered:
+        problem = f"no index has torch {torch} built for CUDA {profile.cuda}: {client.location(index.name)} has {_some(offered)}"
+        raise ResolutionError(
+            f"{target.slug}: cuda", problem, hint="choose another CUDA or another torch, as pytorch.org lists them together"
+        )
+
+
+def _some(versions: Collection[str]) -> str:
+    newest = sorted(versions, key=Version, reverse=True)[:3]
+    return f"{', '.join(newest)} as its newest" if newest else "no torch at all"
 
 
 def outline(profile: Profile, bounds: Sequence[Bound], target: Target) -> Lock:
@@ -114,90 +135,24 @@ def outline(profile: Profile, bounds: Sequence[Bound], target: Target) -> Lock:
         indexes=tuple(LockedIndex(name=index.name, url=index.url, packages=index.packages) for index in profile.indexes_for(target)),
         installer=None,
         packages=(),
+        cuda=profile.cuda,
+        driver=profile.driver,
     )
 
 
 def _digest(profile: Profile, bounds: Sequence[Bound], target: Target) -> str:
-    values = {key: value for key, value in asdict(profile).items() if key not in ("origins", "pythons", "platforms", "indexes")}
-    indexes = [asdict(index) for index in profile.indexes_for(target)]
+    left_out = ("origins", "pythons", "platforms", "indexes")
     return input_digest(
         {
-            **values,
-            "indexes": indexes,
+            **{key: value for key, value in _set(profile).items() if key not in left_out},
+            "indexes": [_set(index) for index in profile.indexes_for(target)],
             "base": profile.base(target),
-            "bounds": [asdict(bound) for bound in bounds],
+            "bounds": [_set(bound) for bound in bounds],
             "target": asdict(target),
         }
     )
 
 
-def files_of(lock: Lock, catalog: Catalog) -> dict[str, bytes]:
-    """The lock and its renderings, by file name."""
-    files = {REQUIREMENTS_FILE: render_requirements(lock, catalog.template("requirements.txt.j2")).encode()}
-    if lock.base:
-        files[DOCKERFILE] = render_dockerfile(lock, catalog.template("Dockerfile.j2")).encode()
-    return {**files, LOCK_FILE: dump_lock(lock)}
-
-
-def write_files(folder: Path, files: dict[str, bytes]) -> bool:
-    """Writes `files` into `folder`, each whole, the lock last; says whether anything changed.
-
-    An interruption waits until all are in place, and a failure puts back what was there, so that a lock and its renderings
-    stay together. A Dockerfile that is not among them belonged to a base that the profile has no more, and is removed.
-    Raises UsageError when the folder can't be written, DiskFullError when the disk is full.
-    """
-    dropped = [] if DOCKERFILE in files else [folder / DOCKERFILE]
-    same = all((folder / name).is_file() and (folder / name).read_bytes() == content for name, content in files.items())
-    if same and not any(path.exists() for path in dropped):
-        return False
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        before = {name: (folder / name).read_bytes() if (folder / name).exists() else None for name in files}
-        with uninterrupted():
-            _replace_all(folder, files, before)
-            for path in dropped:
-                path.unlink(missing_ok=True)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFullError(str(folder), "the disk is full; nothing was changed", hint="make room there") from error
-        problem = f"can't be written: {error.strerror or error}; nothing was changed"
-        raise UsageError(str(error.filename or folder), problem, hint="make room there, or remove what is in the way") from error
-    return True
-
-
-def _replace_all(folder: Path, files: dict[str, bytes], before: dict[str, bytes | None]) -> None:
-    """Puts `files` in place, or back what was there `before`. Raises OSError."""
-    placed = []
-    try:
-        for name, content in files.items():
-            _write(folder / f".{name}.new", content)
-        for name in files:
-            (folder / f".{name}.new").replace(folder / name)
-            placed.append(name)
-    except OSError:
-        for name in placed:
-            content_before = before[name]
-            if content_before is None:
-                (folder / name).unlink(missing_ok=True)
-            else:
-                _write(folder / f".{name}.new", content_before)
-                (folder / f".{name}.new").replace(folder / name)
-        raise
-    finally:
-        for name in files:
-            with suppress(OSError):
-                (folder / f".{name}.new").unlink()
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
-    path.chmod(0o644)
-
-
-def read_lock(catalog: Catalog, profile: Profile, target: Target) -> tuple[Lock, Path]:
-    """The lock of `profile` for `target` and its folder. Raises StaleLockError when there is none that can be read."""
-    folder = catalog.find_lock_folder(profile.name, target)
-    if folder is None:
-        label = catalog.label(catalog.lock_folder(profile.name, target) / LOCK_FILE)
-        raise StaleLockError(label, "there is no lock", hint=f"run: envgen lock {profile.name}")
-    return parse_lock((folder / LOCK_FILE).read_bytes(), catalog.label(folder / LOCK_FILE)), folder
+def _set(value: Profile | Index | Bound) -> dict[str, object]:
+    """The fields that say something: one that is new and empty must not make every lock stale."""
+    return {key: field for key, field in asdict(value).items() if field}

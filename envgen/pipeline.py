@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envgen import locking
+from envgen import lock_folder, locking
 from envgen.catalog import LOCK_FILE
 from envgen.errors import ProfileError, StaleLockError, StaleLockErrors
 from envgen.index import IndexClient
@@ -51,7 +51,7 @@ def write_locks(work: Workspace, profile: Profile, targets: Sequence[Target], ma
     def lock(target: Target) -> dict[str, bytes]:
         made = locking.make_lock(profile, bounds, target, sources)
         work.reporter.step(f"{profile.name} {target.slug}: {len(made.packages)} packages")
-        return locking.files_of(made, work.catalog)
+        return lock_folder.files_of(made, work.catalog)
 
     client = work.client({index.name: index.url for index in profile.indexes})
     sources = locking.Sources(resolver=make_resolver(work.settings, client), client=client, store=work.store)
@@ -61,7 +61,7 @@ def write_locks(work: Workspace, profile: Profile, targets: Sequence[Target], ma
     written = []
     for target, files in zip(targets, made, strict=True):
         folder = work.catalog.lock_folder(profile.name, target)
-        changed = locking.write_files(folder, files)
+        changed = lock_folder.write_files(folder, files)
         count = files[LOCK_FILE].count(b"[[package]]")
         written.append(Written(target=target, folder=folder, changed=changed, packages=count))
     return tuple(written)
@@ -87,7 +87,7 @@ def check_locks(work: Workspace, wanted: Sequence[tuple[Profile, Target]]) -> No
 def checked_lock(work: Workspace, profile: Profile, target: Target) -> Lock:
     """The lock of `profile` for `target`, checked against the profile. Raises StaleLockError."""
     check_locks(work, [(profile, target)])
-    lock, folder = locking.read_lock(work.catalog, profile, target)
+    lock, folder = lock_folder.read_lock(work.catalog, profile, target)
     work.reporter.step(f"lock: {work.catalog.label(folder / LOCK_FILE)} ({digest_of(dump_lock(lock))[:19]}), {len(lock.packages)} packages")
     return lock
 

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 _running: set[subprocess.Popen[str]] = set()
 
@@ -52,6 +53,34 @@ def run(
     finally:
         _running.discard(process)
     return Finished(code=process.returncode, stdout=stdout, stderr=stderr)
+
+
+def attached(command: Sequence[str | Path], *, env: Mapping[str, str]) -> int:
+    """Runs `command` on our own standard streams and waits for it: its exit code, or 128 and the number of the signal that ended it.
+
+    Ctrl-C is the program's own affair: a terminal sends it to both of us. Signals that are sent to us alone are passed on.
+    Raises FileNotFoundError when there is no such program.
+    """
+    program: list[subprocess.Popen[bytes]] = []
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        if number != signal.SIGINT:
+            for process in program:
+                process.send_signal(number)
+
+    before = {}
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # What is ignored stays so, for the program too. Handlers, unlike that, do not go over to a program that we start.
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            before[number] = signal.signal(number, pass_on)
+    try:
+        program.append(subprocess.Popen([str(part) for part in command], env=dict(env)))
+        code = program[0].wait()
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
+    return code if code >= 0 else 128 - code
 
 
 def stop_all() -> None:

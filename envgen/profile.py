@@ -47,7 +47,8 @@ class Layer:
 class Profile:
     """A profile with everything it extends merged in.
 
-    `own` are the requirements that this profile's own file adds to what it extends; `origins` maps each value's
+    `own` are the requirements that this profile's own file adds to what it extends; `cuda` is a version such as `13.0`, and
+    `driver` the oldest branch of the driver that runs it, both empty for a profile without; `origins` maps each value's
     path, e.g. `index.pytorch-cpu`, to the file that set it.
     """
 
@@ -60,6 +61,8 @@ class Profile:
     platforms: tuple[str, ...]
     pythons: tuple[Python, ...]
     installer: str
+    cuda: str = ""
+    driver: str = ""
     indexes: tuple[Index, ...] = ()
     layers: tuple[Layer, ...] = ()
     moved: tuple[tuple[str, dt.date], ...] = ()

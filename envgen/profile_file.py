@@ -7,11 +7,10 @@ from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from envgen.extends import PROFILE_NAME, Loader, additions, entry_name, merge, read_chain
 from envgen.profile import TIERS, Index, Layer, Profile, Python
-from envgen.schema import Faults, Table, join_path
+from envgen.schema import Faults, Table
 from envgen.target import PLATFORMS
 
 _FULL_VERSION = re.compile(r"3\.\d+\.\d+")
@@ -58,6 +57,7 @@ def _read(name: str, table: Table, own: set[str], origins: Mapping[str, str]) ->
         platforms=_known_words(table, "platforms", PLATFORMS),
         pythons=_pythons(table),
         installer=_installer(table),
+        cuda=_cuda(table),
         indexes=_indexes(table),
         layers=_layers(table),
         moved=_moved(table),
@@ -123,6 +123,13 @@ def _installer(table: Table) -> str:
     text = table.require("installer", str, "")
     if text and not re.fullmatch(r"uv==\d+(\.\d+)+", text):
         table.fault("installer", f"found {text!r}, expected an exact version of uv", 'as in installer = "uv==0.12.17"')
+    return text
+
+
+def _cuda(table: Table) -> str:
+    text = table.get("cuda", str, "")
+    if text and not re.fullmatch(r"\d+\.\d+", text):
+        table.fault("cuda", f"found {text!r}, expected a version of CUDA", 'as in cuda = "13.0"')
     return text
 
 
@@ -219,24 +226,3 @@ def _one_line(table: Table, key: str, value: str) -> str:
     if found is not None:
         table.fault(key, f"the control character {found!r}, which a Dockerfile can't hold", "write it in one line, without tabs")
     return value
-
-
-def check_python_floor(profile: Profile, floor: str, source: str) -> None:
-    """Every Python of `profile` must satisfy the documented bound `floor`, e.g. `>=3.10`, found in `source`.
-
-    Raises ProfileError, or ProfileErrors.
-    """
-    from packaging.specifiers import SpecifierSet
-
-    labels = dict(profile.origins)
-    faults = Faults(lambda path: labels.get(path, profile.name))
-    allowed = [f"3.{minor}" for minor in range(9, 15) if SpecifierSet(floor).contains(f"3.{minor}.0")]
-    for python in profile.pythons:
-        try:
-            fits = Version(python.full) in SpecifierSet(floor)
-        except InvalidVersion:
-            fits = False
-        if not fits:
-            problem = f"not supported: the documented floor is {floor}\n({source})"
-            faults.add(join_path("python", python.version), problem, f"use one of {', '.join(allowed)}")
-    faults.raise_any()

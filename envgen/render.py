@@ -110,6 +110,7 @@ def labels_of(lock: Lock) -> dict[str, str]:
         "envgen.target": lock.target,
         "envgen.as-of": f"{lock.as_of:%Y-%m-%dT%H:%M:%SZ}",
         "envgen.lock": digest_of(dump_lock(lock)),
+        **({"envgen.cuda": lock.cuda, "envgen.driver": f">={lock.driver}"} if lock.cuda else {}),
     }
 
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -143,3 +144,12 @@ def _is_version(text: str, version: Version) -> bool:
 def _whole_seconds(moment: dt.datetime | None) -> dt.datetime | None:
     """Indexes differ in how many digits they give for one and the same upload."""
     return moment.replace(microsecond=0) if moment else None
+
+
+def versions_of(files: Sequence[IndexFile]) -> set[str]:
+    """The public versions, without a local part such as `+cu128`, that `files` has wheels of."""
+    found = set()
+    for file in files:
+        with suppress(InvalidWheelFilename, InvalidVersion):
+            found.add(parse_wheel_filename(file.filename)[1].public)
+    return found

@@ -38,6 +38,15 @@ class Settings:
         """What a program that we start may see: the way to the network and to itself, no pip or uv configuration."""
         return {**self.system, **self.network, "LC_ALL": "C.UTF-8"}
 
+    def in_container(self) -> tuple[dict[str, str], tuple[tuple[Path, str, bool], ...]]:
+        """The way to the network for a container: its variables, and the mount of the CA certificates where we use others."""
+        variables = {name: value for name, value in self.network.items() if name.lower().endswith("_proxy")}
+        bundle = self.network.get("SSL_CERT_FILE") or self.network.get("REQUESTS_CA_BUNDLE")
+        if not bundle:
+            return variables, ()
+        inside = "/envgen/ca.pem"
+        return {**variables, "SSL_CERT_FILE": inside, "REQUESTS_CA_BUNDLE": inside}, ((Path(bundle), inside, False),)
+
 
 def read_settings(environ: Mapping[str, str], project: Path) -> Settings:
     """The settings for the project folder `project`; the environment wins over its `envgen.toml`.

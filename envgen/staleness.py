@@ -7,7 +7,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from envgen import locking
+from envgen import lock_folder, locking
 from envgen.catalog import DOCKERFILE, Catalog
 from envgen.constraints import Bound
 from envgen.evidence import bounds_of
@@ -15,7 +15,7 @@ from envgen.lock import Lock, LockedIndex
 from envgen.profile import Profile
 from envgen.target import Target
 
-_FACTS = ("description", "target", "platform", "as_of", "python", "base", "tiers", "layers", "env", "indexes")
+_FACTS = ("description", "target", "platform", "as_of", "python", "base", "cuda", "driver", "tiers", "layers", "env", "indexes")
 """The fields of a lock that say in words what its digest of the inputs can only say is different."""
 
 
@@ -24,7 +24,7 @@ def differences(catalog: Catalog, profile: Profile, bounds: Sequence[Bound], tar
 
     Raises StaleLockError for a lock that is not there, can't be read, or was edited by hand.
     """
-    lock, folder = locking.read_lock(catalog, profile, target)
+    lock, folder = lock_folder.read_lock(catalog, profile, target)
     expected = locking.outline(profile, bounds, target)
     found = [*_changed_facts(lock, expected), *_changed_demands(lock, profile, target)]
     for package in lock.packages:
@@ -32,7 +32,7 @@ def differences(catalog: Catalog, profile: Profile, bounds: Sequence[Bound], tar
             found.append(f"{package.wheel.name}: the documented bounds on it have changed")
     if lock.inputs != expected.inputs and not found:
         found.append("the profile or a constraint set has changed in a way that may lead to other versions")
-    for name, content in locking.files_of(lock, catalog).items():
+    for name, content in lock_folder.files_of(lock, catalog).items():
         found.extend(_changed_file(folder / name, content, catalog.label(folder / name)))
     if not lock.base and (folder / DOCKERFILE).exists():
         found.append(f"{catalog.label(folder / DOCKERFILE)}: is there, but no image is built for this target any more")

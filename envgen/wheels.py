@@ -184,17 +184,23 @@ def sha256_of(path: Path) -> str:
 
 def check_space(folder: Path, needed: int, what: str) -> None:
     """Raises DiskFullError unless `needed` bytes, and a little more, are free where `folder` is or will be."""
-    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    free = shutil.disk_usage(existing).free
+    existing, free = free_space(folder)
     wanted = needed + SPARE
     if needed and free < wanted:
         raise DiskFullError(
-            str(existing), f"{_in_words(free)} free, expected at least {_in_words(wanted)} for {what}",
+            str(existing), f"{in_words(free)} free, expected at least {in_words(wanted)} for {what}",
             hint="make room, or set ENVGEN_CACHE to a folder on a larger disk",
         )  # fmt: skip
 
 
-def _in_words(count: int) -> str:
+def free_space(folder: Path) -> tuple[Path, int]:
+    """The folder that is there where `folder` is or will be, and the bytes that are free in it."""
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    return existing, shutil.disk_usage(existing).free
+
+
+def in_words(count: int) -> str:
+    """A number of bytes as messages say it."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 

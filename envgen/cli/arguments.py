@@ -1,14 +1,33 @@
 """The arguments of every command. Imports nothing of envgen's own, so that --help is quick."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from envgen import __version__
+from envgen.cli.more_arguments import add_doctor, add_run, add_show, divide
 
 EPILOG = """\
 exit codes: 2 profile or command wrong, 3 no resolution, 4 lock stale, 5 no engine,
             6 build failed, 7 smoke failed, 8 verification failed,
             130 interrupted, 1 a bug in envgen
+"""
+
+RUN = """\
+run a command in an image that was built
+
+As your own user and group, in the current folder (mounted at /workspace), with your Hugging Face cache
+(HF_HOME, mounted at /hf) and your HF_TOKEN; with the GPUs where profile, engine and machine have them.
+The rest of the file system is read-only, but for /tmp, which is HOME and goes with the container.
+Without a COMMAND: python. The exit code is that of the command.
+"""
+
+DOCTOR = """\
+look for what this machine lacks, or explain an error
+
+Each finding is ok, a warning, a problem, or not applicable, and says how to cure it. The exit code is that of the
+first problem: 5 for the engine, 6 for disk, 4 for a lock, 2 for anything else; 0 with warnings alone.
+--explain ends with 2 when no table knows the text.
 """
 
 
@@ -28,14 +47,27 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     _add_why(commands)
     _add_build(commands)
     _add_smoke(commands)
-    return parser.parse_args(arguments)
+    add_show(_command(commands, "show", "say what a profile is, and what a model takes", "envgen show cpu-base --model ./my-model"))
+    add_run(_command(commands, "run", RUN, "envgen run cpu-base -- python train.py"))
+    add_doctor(_command(commands, "doctor", DOCTOR, "envgen doctor cpu-base"))
+    words, command = divide(sys.argv[1:] if arguments is None else arguments)
+    options, unknown = parser.parse_known_args(words)
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}" + ("; put -- before the command" if options.command == "run" else ""))
+    options.words = command
+    return options
 
 
 def _command(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str, example: str
 ) -> argparse.ArgumentParser:
+    """The parser of one command; the first line of `text` stands in the list of commands, all of it in the command's own help."""
     return commands.add_parser(
-        name, help=text, description=text, epilog=f"example: {example}", formatter_class=argparse.RawDescriptionHelpFormatter
+        name,
+        help=text.partition("\n")[0],
+        description=text,
+        epilog=f"example: {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
 
@@ -74,6 +106,7 @@ def _add_build(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--base", default="", metavar="REF", help="build on this image in place of the locked base")
     parser.add_argument("--tag", default="", metavar="NAME", help="the image's name (default: envgen/PROFILE:TARGET)")
     parser.add_argument("--no-cache", action="store_true", help="run every step again")
+    parser.add_argument("--compression", choices=("zstd", "gzip"), default="zstd", help="of the layers; gzip is for old registries")
     parser.add_argument("--no-smoke", action="store_true", help="do not test the image")
     _add_model(parser)
     parser.add_argument("--json", action="store_true", help="the result as JSON")

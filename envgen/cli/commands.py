@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,11 @@ from envgen.target import Target
 from envgen.workspace import Workspace
 
 if TYPE_CHECKING:  # only what every command needs is imported at once: `envgen lock --check` is to be quick
+    from envgen.building import Built
     from envgen.engine.docker import DockerEngine
-    from envgen.images import Built
     from envgen.why import Held
+
+Command = Callable[[argparse.Namespace, Workspace], int]
 
 
 def run(options: argparse.Namespace) -> int:
@@ -37,15 +40,23 @@ def run(options: argparse.Namespace) -> int:
     # requests takes proxies from the environment alone, with no_proxy as everybody knows it.
     os.environ.update(settings.network)
     work = Workspace(catalog=Catalog(project=project.absolute()), settings=settings, reporter=reporter)
-    commands: dict[str, Callable[[argparse.Namespace, Workspace], int]] = {
+    commands: dict[str, Command] = {
         "lock": _lock,
         "update": _update,
         "why": _why,
         "build": _build,
         "smoke": _smoke,
+        "show": _later("profile"),
+        "run": _later("run"),
+        "doctor": _later("doctor"),
     }
     with reporter:
         return commands[options.command](options, work)
+
+
+def _later(name: str) -> Command:
+    """The command in the module envgen.cli.`name`, which is imported when it is called."""
+    return lambda options, work: int(import_module(f"envgen.cli.{name}").command(options, work))
 
 
 def _lock(options: argparse.Namespace, work: Workspace) -> int:
@@ -165,7 +176,7 @@ def _why(options: argparse.Namespace, work: Workspace) -> int:
 
 
 def _build(options: argparse.Namespace, work: Workspace) -> int:
-    from envgen import images
+    from envgen import building, images
     from envgen.engine.docker import DockerEngine
 
     profile = work.catalog.profile(options.profile)
@@ -174,16 +185,20 @@ def _build(options: argparse.Namespace, work: Workspace) -> int:
     info = engine.check()
     work.reporter.step(f"engine: Docker {info.engine}, buildx {info.buildx}, BuildKit {info.buildkit}")
     work.reporter.step(show.estimate(images.estimate(work, lock)))
+    images.check_platform(lock, info)
     images.check_disk(work, lock, info)
     images.fetch(work, lock)
     with show.clock() as elapsed:
-        built = images.build(work, lock, engine, images.BuildOptions(base=options.base, tag=options.tag, cache=not options.no_cache))
+        asked = building.BuildOptions(base=options.base, tag=options.tag, compression=options.compression, cache=not options.no_cache)
+        built = building.build(work, lock, engine, asked)
     work.reporter.step(f"image: {built.image.name}, built in {elapsed():.0f} s, {show.size(built.image.size)} in the engine's store")
     work.reporter.step(f"digest: {built.image.digest}")
+    for line in show.push(built):
+        work.reporter.step(line)
     if options.no_smoke:
         work.reporter.step("smoke: NOT RUN (--no-smoke)")
         if options.json:
-            print(json.dumps({"image": asdict(built.image), "smoke": None}, indent=2))
+            print(json.dumps({**_image_json(built), "smoke": None}, indent=2))
         return 0
     return _test(options, work, engine, built)
 
@@ -202,7 +217,7 @@ def _smoke(options: argparse.Namespace, work: Workspace) -> int:
 
 
 def _test(options: argparse.Namespace, work: Workspace, engine: "DockerEngine", built: "Built") -> int:
-    from envgen import images
+    from envgen import images, memory
     from envgen.smoke.runner import Bench, Subject, smoke
     from envgen.smoke.sources import find_model
 
@@ -210,10 +225,18 @@ def _test(options: argparse.Namespace, work: Workspace, engine: "DockerEngine", 
     hub = {name: os.environ[name] for name in ("HF_TOKEN", "HF_ENDPOINT") if os.environ.get(name)}
     kit = images.model_kit(work, built, bench, hub)
     model = find_model(options.model, options.prompt, options.expect, kit)
+    if warning := memory.warning(model.folder, engine.check().memory):
+        work.reporter.step(warning)
     subject = Subject(image=built.image, lock=built.lock, python=built.python, base=built.base)
     report = smoke(subject, model, bench, work.store, kit.diagnoses)
     if options.json:
-        print(json.dumps({"image": asdict(built.image), "smoke": report.as_json()}, indent=2))
+        print(json.dumps({**_image_json(built), "smoke": report.as_json()}, indent=2))
     else:
         show.report(report)
     return SmokeError.exit_code if report.failed else 0
+
+
+def _image_json(built: "Built") -> dict[str, object]:
+    """What was built: the image, and for a new one its layer groups with the bytes that a push would send."""
+    groups = [asdict(group) for group in built.groups]
+    return {"image": asdict(built.image), "layers": groups, "push": sum(group.push for group in built.groups), "replaced": built.replaced}

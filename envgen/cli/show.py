@@ -11,6 +11,7 @@ from envgen.lock import Package
 from envgen.smoke.report import FAILED, NOT_RUN, PASSED, SmokeReport
 
 if TYPE_CHECKING:  # both bring what `envgen lock --check` does not need
+    from envgen.building import Built
     from envgen.images import Estimate
     from envgen.why import Held
 
@@ -29,7 +30,19 @@ def size(count: float) -> str:
 def estimate(wanted: "Estimate") -> str:
     """What a build will take, in one line."""
     download = f"{size(wanted.download)} to download" if wanted.download else "nothing to download"
-    return f"will take: {download}, about {size(wanted.disk)} of the engine's disk, about {wanted.seconds} s on two cores plus download"
+    disk, time = f"about {size(wanted.disk)} of the engine's disk", f"at most about {wanted.seconds} s on two cores plus download"
+    return f"will take: {download}, {disk}, {time}"
+
+
+def push(built: "Built") -> Iterator[str]:
+    """The size of each layer group, and what a push would send to a registry with the image that had the tag before."""
+    total, sent = (sum(getattr(group, key) for group in built.groups) for key in ("size", "push"))
+    for group in built.groups:
+        yield f"layers: {group.name:<14} {size(group.size):>8}{'' if group.push else '  as before'}"
+    if built.replaced:
+        yield f"push: {size(sent)} of {size(total)}; the rest is in the image that had this tag before ({built.replaced[:19]})"
+    else:
+        yield f"push: all {size(total)}, less what the registry has from other images; this tag is new here"
 
 
 @contextmanager
@@ -49,7 +62,8 @@ class PlainReporter:
         pass
 
     def step(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        # In one piece: threads speak at the same time, and print writes the end of the line on its own.
+        print(f"{text}\n", end="", file=sys.stderr, flush=True)
 
     def detail(self, text: str) -> None:
         pass

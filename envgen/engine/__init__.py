@@ -11,12 +11,19 @@ Line = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineInfo:
-    """The versions that a digest also depends on, and the folder that images take disk in (empty: not on this host)."""
+    """The versions that a digest also depends on, and what the engine has to offer.
+
+    `data_root` is the folder that images take disk in (empty: not on this host), `platforms` are those whose programs the
+    builder can run, `memory` is in bytes (0: unknown), and `gpus` says what passes GPUs into a container (empty: nothing).
+    """
 
     engine: str
     buildx: str
     buildkit: str
     data_root: str
+    platforms: tuple[str, ...] = ()
+    memory: int = 0
+    gpus: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +37,15 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Blob:
+    """A layer as a registry keeps it: its digest, its compressed size in bytes, and its media type."""
+
+    digest: str
+    size: int
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
     """A base image as its registry has it now: pinned as NAME:TAG@DIGEST, and its full Python (empty: it does not say)."""
 
@@ -39,7 +55,10 @@ class Base:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOrder:
-    """What is to be built: a Dockerfile with its named contexts, build arguments and labels, under a tag."""
+    """What is to be built: a Dockerfile with its named contexts, build arguments and labels, under a tag.
+
+    `compression` is that of the layers: `zstd` or `gzip`.
+    """
 
     dockerfile: bytes
     contexts: Mapping[str, Path]
@@ -47,6 +66,7 @@ class BuildOrder:
     labels: Mapping[str, str]
     tag: str
     platform: str
+    compression: str = "zstd"
     cache: bool = True
 
 
@@ -55,7 +75,8 @@ class RunOrder:
     """What is to be run in an image: locked down unless it says otherwise.
 
     `mounts` maps a path on this host to a path in the container and whether it may be written; without `network`
-    there is none, not even loopback to the host; `user` is `UID:GID`, empty for the image's own.
+    there is none, not even loopback to the host; `user` is `UID:GID`, empty for the image's own; `gpus` are `all` or their
+    numbers, as in `0,1`; `memory` is in bytes, 0 for as much as there is; `workdir` is empty for the image's own.
     """
 
     image: str
@@ -64,6 +85,9 @@ class RunOrder:
     environment: Mapping[str, str]
     network: str = "none"
     user: str = ""
+    gpus: str = ""
+    memory: int = 0
+    workdir: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +114,18 @@ class Engine(Protocol):
         """The image of that name, tag or digest in the store; None where there is none."""
         ...
 
+    def layers(self, image: Image) -> tuple[Blob, ...]:
+        """The layers in the manifest of `image`, the base's first."""
+        ...
+
     def base(self, reference: str) -> Base:
         """What the tag of `reference` stands for in its registry today; a digest in it is left out of account."""
         ...
 
     def run(self, order: RunOrder, on_line: Line) -> RunResult:
         """Runs a container to its end and removes it; `on_line` gets its standard output."""
+        ...
+
+    def attach(self, order: RunOrder, *, terminal: bool) -> int:
+        """Runs a container on our own standard streams (`terminal`: they are one) to its end; the exit code of its command."""
         ...

@@ -4,30 +4,35 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
-from envgen.engine import Base, BuildOrder, EngineInfo, Image, Line, RunOrder, RunResult
+from envgen.engine import Base, Blob, BuildOrder, EngineInfo, Image, Line, RunOrder, RunResult
+from envgen.engine.attached import attached_command
+from envgen.engine.containers import run_container
+from envgen.engine.manifest import read_layers
 from envgen.errors import BuildError, EngineError
-from envgen.process import Finished, run
+from envgen.process import Finished, attached, run
 from envgen.settings import Settings
 
 MINIMUM_BUILDKIT = Version("0.13")
 MINIMUM_ENGINE = Version("26.0")
 """The first engine with that BuildKit in it."""
 
-COMPRESSION = "compression=zstd,compression-level=1,oci-mediatypes=true"
-"""Level 1: on wheels it is within some percent of the default's size and much faster."""
+COMPRESSION = {
+    "zstd": "compression=zstd,compression-level=3,oci-mediatypes=true",
+    "gzip": "compression=gzip,force-compression=true,oci-mediatypes=true",
+}
+"""zstd's own default level: level 1 takes about as long, and the layers of cpu-base are a tenth larger. Without the force, layers
+that the builder has as zstd would stay so."""
 
 _DAEMON_CURE = (
     'put {"features": {"containerd-snapshotter": true}} into /etc/docker/daemon.json and restart Docker:\n'
     "       only the containerd image store knows the manifest digest of an image that was built"
 )
-_TMPFS = {"/tmp": "rw,nosuid,nodev,mode=1777"}  # noqa: S108  (a path in the container)
 
 
 class DockerEngine:
@@ -47,7 +52,8 @@ class DockerEngine:
         if not any("containerd" in str(value) for pair in info.get("DriverStatus") or [] for value in pair):
             driver = info.get("Driver", "unknown")
             raise EngineError("docker", f"found the image store {driver!r}, expected containerd's", hint=_DAEMON_CURE)
-        engine, buildkit = info.get("ServerVersion", ""), self._buildkit()
+        inspected = self._call("buildx", "inspect", self._builder()).stdout
+        engine, buildkit = info.get("ServerVersion", ""), _buildkit(inspected)
         # Debian builds Docker without BuildKit's version in it; the engine's own version stands for it then.
         new_enough = _at_least(buildkit, MINIMUM_BUILDKIT) if buildkit else _at_least(engine, MINIMUM_ENGINE)
         if not new_enough:
@@ -61,13 +67,10 @@ class DockerEngine:
             buildx=words[1] if len(words) > 1 else "",
             buildkit=buildkit or f"of Docker Engine {engine}",
             data_root=root if root and Path(root).is_dir() else "",
+            platforms=_platforms(inspected),
+            memory=int(info.get("MemTotal") or 0),
+            gpus=_gpus(info),
         )
-
-    def _buildkit(self) -> str:
-        """The version of the builder's BuildKit, empty where it does not say."""
-        inspected = self._call("buildx", "inspect", self._builder()).stdout
-        match = re.search(r"BuildKit(?: version)?:\s*v?([0-9][^\s+]*)", inspected)
-        return match[1] if match and match[1] != "0.0.0" else ""
 
     def build(self, order: BuildOrder, on_line: Line) -> Image:
         with tempfile.TemporaryDirectory(prefix="envgen-build-") as folder:
@@ -94,7 +97,7 @@ class DockerEngine:
         command += [word for name, path in order.contexts.items() for word in ("--build-context", f"{name}={path}")]
         command += [word for name, value in order.arguments.items() for word in ("--build-arg", f"{name}={value}")]
         command += [word for name, value in order.labels.items() for word in ("--label", f"{name}={value}")]
-        command += ["--output", f"type=image,name={order.tag},{COMPRESSION}"]
+        command += ["--output", f"type=image,name={order.tag},{COMPRESSION[order.compression]}"]
         if not order.cache:
             command.append("--no-cache")
         return self._call(*command, str(work / "context"), on_line=on_line)
@@ -110,6 +113,9 @@ class DockerEngine:
         # In containerd's store the id of an image is the digest of its manifest, or of its index.
         return Image(name=name, digest=found.id, size=int(found.attrs["Size"]), labels=dict(found.labels or {}))
 
+    def layers(self, image: Image) -> tuple[Blob, ...]:
+        return read_layers(self._connect(), image.digest)
+
     def base(self, reference: str) -> Base:
         tagged = reference.partition("@")[0]
         found = self._call("buildx", "imagetools", "inspect", tagged, "--format", "{{json .}}")
@@ -121,26 +127,11 @@ class DockerEngine:
         return Base(pinned=f"{tagged}@{answer['manifest']['digest']}", python=_python_of(answer.get("image")))
 
     def run(self, order: RunOrder, on_line: Line) -> RunResult:
-        from docker.errors import APIError
+        return run_container(self._connect(), order, on_line)
 
-        client = self._connect()
-        try:
-            container = client.containers.create(order.image, list(order.command), **_run_options(order))
-        except APIError as error:
-            raise EngineError("docker", f"the container can't be made: {error.explanation}") from error
-        try:
-            container.start()
-            for line in _lines(container.logs(stream=True, follow=True, stdout=True, stderr=False)):
-                on_line(line)
-            code = int(container.wait()["StatusCode"])
-            container.reload()
-            killed = bool(container.attrs["State"].get("OOMKilled"))
-            stderr = container.logs(stdout=False, stderr=True, tail=200).decode(errors="replace")
-        except APIError as error:
-            raise EngineError("docker", f"the container can't be run: {error.explanation}") from error
-        finally:
-            container.remove(force=True, v=True)
-        return RunResult(code=code, out_of_memory=killed, stderr=stderr)
+    def attach(self, order: RunOrder, *, terminal: bool) -> int:
+        words, variables = attached_command(order, self._env, terminal=terminal)
+        return attached([self._docker(), *words], env={**self._env, **variables})
 
     def _connect(self) -> Any:  # the SDK has no types
         if self._client is None:
@@ -173,9 +164,32 @@ class DockerEngine:
         return self._call("context", "show").stdout.strip() or "default"
 
     def _call(self, *arguments: str, on_line: Line | None = None) -> Finished:
+        return run([self._docker(), *arguments], env=self._env, on_line=on_line)
+
+    def _docker(self) -> str:
         if not self._program:
             raise EngineError("docker", "no docker command on PATH", hint="install the Docker CLI with buildx (docker-cli, docker-buildx)")
-        return run([self._program, *arguments], env=self._env, on_line=on_line)
+        return self._program
+
+
+def _buildkit(inspected: str) -> str:
+    """The version of a builder's BuildKit, empty where it does not say."""
+    match = re.search(r"BuildKit(?: version)?:\s*v?([0-9][^\s+]*)", inspected)
+    return match[1] if match and match[1] != "0.0.0" else ""
+
+
+def _platforms(inspected: str) -> tuple[str, ...]:
+    """The platforms whose programs a builder can run, by itself or by emulation."""
+    match = re.search(r"Platforms:\s*(.*)", inspected)
+    return tuple(word.strip().rstrip("*") for word in match[1].split(",")) if match else ()
+
+
+def _gpus(info: dict[str, Any]) -> str:
+    """What of the engine passes NVIDIA's GPUs into a container: its runtime, or devices it found by CDI; empty for nothing."""
+    devices = [str(device.get("ID", "")) for device in info.get("DiscoveredDevices") or []]
+    if "nvidia" in (info.get("Runtimes") or {}):
+        return "the nvidia runtime"
+    return "CDI" if any(device.startswith("nvidia.com/gpu") for device in devices) else ""
 
 
 def _python_of(image: object) -> str:
@@ -197,32 +211,6 @@ def _at_least(version: str, minimum: Version) -> bool:
         return Version(version.split("+")[0]) >= minimum
     except InvalidVersion:
         return False
-
-
-def _run_options(order: RunOrder) -> dict[str, Any]:
-    from docker.types import Mount
-
-    options: dict[str, Any] = {
-        "read_only": True,
-        "network_mode": order.network,
-        "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges"],
-        "tmpfs": dict(_TMPFS),
-        "environment": dict(order.environment),
-        "init": True,
-        "mounts": [Mount(target, str(source.absolute()), type="bind", read_only=not writable) for source, target, writable in order.mounts],
-    }
-    return {**options, "user": order.user} if order.user else options
-
-
-def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
-    """Whole lines from chunks that may end anywhere."""
-    rest = b""
-    for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from (line.decode(errors="replace") for line in lines)
-    if rest:
-        yield rest.decode(errors="replace")
 
 
 def _build_error(stderr: str) -> BuildError:

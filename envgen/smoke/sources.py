@@ -152,12 +152,7 @@ def _hub_folder(repo: str, revision: str, kit: Kit) -> tuple[Path, str]:
         return place / revision, revision
     kit.bench.reporter.step(f"model: fetching {repo} at {revision} from the hub")
     online = {key: value for key, value in OFFLINE.items() if key != "HF_HUB_OFFLINE"}
-    mounts: tuple[tuple[Path, str, bool], ...] = ()
-    network = {key: value for key, value in kit.settings.network.items() if key.lower().endswith("_proxy")}
-    bundle = kit.settings.network.get("SSL_CERT_FILE") or kit.settings.network.get("REQUESTS_CA_BUNDLE")
-    if bundle:
-        mounts = ((Path(bundle), "/envgen/ca.pem", False),)
-        network |= {"SSL_CERT_FILE": "/envgen/ca.pem", "REQUESTS_CA_BUNDLE": "/envgen/ca.pem"}
+    network, mounts = kit.settings.in_container()
     with _whole(place / "incoming") as folder:
         order = RunOrder(
             image=kit.image,
@@ -172,6 +167,29 @@ def _hub_folder(repo: str, revision: str, kit: Kit) -> tuple[Path, str]:
         (place / "incoming").rename(place / commit)
     shutil.rmtree(place / "incoming", ignore_errors=True)
     return place / commit, commit
+
+
+def kept_model(text: str, cache: Path, known: Sequence[ModelWheel]) -> Path:
+    """The folder of the model that `--model text` names: one that is here already, so that nothing need run or be fetched.
+
+    Raises UsageError, and SmokeError for a folder that the image's user could not read.
+    """
+    place = cache / "models"
+    found: list[Path] = []
+    if match := _HUB.fullmatch(text):
+        commit = place / "hub" / match["repo"].replace("/", "--") / match["revision"]
+        found = [commit] if _COMMIT.fullmatch(match["revision"]) and commit.is_dir() else []
+    elif match := _WHEEL.fullmatch(text):
+        wheel = (canonicalize_name(match["name"]), match["version"])
+        sha256 = match["sha256"] or next((entry.sha256 for entry in known if (entry.name, entry.version) == wheel), "none")
+        converted = sorted((place / "gguf").glob(f"{sha256[:16]}-*"))
+        found = converted or [path.parent for path in sorted((place / "wheel" / sha256).rglob("config.json"))]
+    else:
+        return folder_model(text, "", "").folder
+    if not found:
+        hint = "fetch it first: envgen smoke PROFILE --model …; a model of the hub is kept by its commit, as in hub:ORG/NAME@COMMIT"
+        raise UsageError(f"--model {text}", "not fetched yet", hint=hint)
+    return found[-1]
 
 
 def _command(phase: str) -> tuple[str, ...]:

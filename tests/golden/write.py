@@ -13,7 +13,7 @@ sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent / "unit")]
 from samples import sample_lock  # noqa: E402  (the path to it is set above)
 
 from envgen.catalog import Catalog  # noqa: E402
-from envgen.locking import files_of, write_files  # noqa: E402
+from envgen.lock_folder import files_of, write_files  # noqa: E402
 
 LOCKS = {
     "small": sample_lock(),

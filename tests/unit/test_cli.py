@@ -13,7 +13,7 @@ from envgen.cli import commands, main, print_error
 from envgen.cli.arguments import parse
 from envgen.errors import EnvgenError, ProfileError, ProfileErrors, StaleLockError
 
-COMMANDS = ("lock", "update", "why", "build", "smoke")
+COMMANDS = ("lock", "update", "why", "build", "smoke", "show", "run", "doctor")
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +59,37 @@ def test_each_command_has_help_with_an_example(command: str, capsys: pytest.Capt
 def test_a_wrong_command_line_ends_with_2(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(*arguments) == 2
     assert "usage: envgen" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "small"), []),
+        (("run", "small", "--"), []),
+        (("run", "small", "--", "python", "x.py", "--json", "--", "--gpus"), ["python", "x.py", "--json", "--", "--gpus"]),
+        (("--project", ".", "run", "--gpus", "0,1", "small", "--", "ls"), ["ls"]),
+    ],
+)
+def test_what_follows_the_dashes_is_the_command(arguments: tuple[str, ...], words: list[str]) -> None:
+    options = parse(arguments)
+    assert (options.command, options.profile, options.words) == ("run", "small", words)
+
+
+def test_dashes_mean_for_other_commands_what_they_always_do() -> None:
+    assert parse(["lock", "--", "run"]).profiles == ["run"]
+
+
+def test_a_command_without_dashes_is_told_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("run", "small", "python", "x.py") == 2
+    assert "unrecognized arguments: python x.py; put -- before the command" in capsys.readouterr().err
+    assert ended("lock", "--chek") == 2
+    assert "before the command" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "some", "0,", "1,all", "-1"])
+def test_gpus_that_are_none(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("run", f"--gpus={text}", "small") == 2
+    assert "expected auto, none, all, or numbers as in 0,1" in capsys.readouterr().err
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ CODES = {
     "ProfileErrors": 2,
     "ResolutionError": 3,
     "IndexUnavailableError": 3,
+    "IndexRefusedError": 3,
     "StaleLockError": 4,
     "StaleLockErrors": 4,
     "EngineError": 5,

@@ -1,12 +1,14 @@
 """envgen.evidence: a second look at a resolution that takes no resolver's word for it."""
 
+from dataclasses import replace
+
 import pytest
 from packaging.requirements import Requirement
 from samples import LINUX, PROFILE, WINDOWS, profile_of, wheel
 
 from envgen.constraints import Bound
 from envgen.errors import ResolutionError
-from envgen.evidence import bounds_of, check_bounds, demands_of, inherited
+from envgen.evidence import bounds_of, check_bounds, check_cuda, demands_of, inherited
 from envgen.lock import Demand
 from envgen.select import Chosen
 from envgen.target import Target
@@ -125,3 +127,23 @@ def test_what_a_profile_adds_is_told_from_what_it_inherits() -> None:
         "helper": (Demand(name="extra", requirement="*"),),
     }
     assert inherited(profile, demands) == {"demo", "torch", "numpy"}
+
+
+@pytest.mark.parametrize(
+    ("packages", "problem"),
+    [
+        ((chosen("torch", "2.13.0"), chosen("nvidia-cuda-runtime", "13.0.96")), ""),
+        ((chosen("torch", "2.10.0"), chosen("nvidia-cuda-runtime-cu12", "12.8.90")), "torch 2.10.0 with CUDA 12.8"),
+        ((chosen("torch", "2.13.0+cpu"),), "torch 2.13.0+cpu with no CUDA"),
+        ((), "no torch with no CUDA"),
+    ],
+    ids=["right", "another CUDA", "no CUDA", "no torch"],
+)
+def test_a_resolution_must_bring_the_cuda_of_the_profile(packages: tuple[Chosen, ...], problem: str) -> None:
+    profile = replace(profile_of(), cuda="13.0")
+    check_cuda(profile_of(), packages, LINUX)
+    if not problem:
+        check_cuda(profile, packages, LINUX)
+        return
+    with pytest.raises(ResolutionError, match=f"resolved to {problem.replace('+', '[+]')}, but the profile is for CUDA 13.0"):
+        check_cuda(profile, packages, LINUX)

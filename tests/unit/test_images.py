@@ -6,9 +6,10 @@ from typing import Any, cast
 import pytest
 from samples import sample_lock
 
+from envgen.building import default_tag
 from envgen.engine import Engine, Image
 from envgen.errors import SmokeError
-from envgen.images import default_tag, existing
+from envgen.images import existing
 from envgen.lock import digest_of, dump_lock
 
 LOCK = sample_lock()

@@ -2,7 +2,8 @@
 
 import pytest
 
-from envgen.layers import DEFAULT_LAYERS, OWN, REST, groups_for, layer_of
+from envgen.errors import ProfileError
+from envgen.layers import DEFAULT_LAYERS, LIMIT, OWN, REST, check_sizes, groups_for, layer_of
 from envgen.profile import Layer
 
 
@@ -58,3 +59,10 @@ def test_names_are_unique_and_change_least_first() -> None:
     assert len(set(names)) == len(names)
     assert names[0] == "cuda"
     assert names[-1] == OWN
+
+
+def test_a_group_that_is_too_large_for_registries_is_said() -> None:
+    check_sizes([("cuda", LIMIT - 1), ("torch", LIMIT), ("cuda", 1)], "here")
+    with pytest.raises(ProfileError, match=r"^here: the wheels of the layer group cuda are 5.0 GB, expected at most 5 GB") as caught:
+        check_sizes([("cuda", LIMIT - 1), ("torch", 1), ("cuda", 2)], "here")
+    assert "[layers]" in caught.value.hint

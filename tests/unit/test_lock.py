@@ -58,6 +58,7 @@ def test_every_field_is_in_the_bytes() -> None:
     changes = {
         "profile": "x", "description": "x", "target": "x", "platform": "x", "as_of": AS_OF + dt.timedelta(days=1), "inputs": "x",
         "python": "x", "base": "x", "indexes": (), "env": (), "tiers": (), "layers": (), "installer": None, "packages": (),
+        "cuda": "13.0", "driver": "580",
     }  # fmt: skip
     assert changes.keys() == set(lock.__slots__)
     for name, value in changes.items():

@@ -9,15 +9,19 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from samples import INDEX, LINUX, PROFILE, ROOT, WINDOWS, Server, client_for, make_wheel, profile_of
 
 from envgen.catalog import Catalog
 from envgen.constraints import Bound
-from envgen.errors import DiskFullError, EnvgenError, ProfileError, StaleLockError, UsageError
+from envgen.errors import DiskFullError, EnvgenError, IndexRefusedError, ProfileError, ResolutionError, StaleLockError, UsageError
 from envgen.lock import dump_lock
-from envgen.locking import Sources, make_lock, outline, query_for, read_lock, write_files
+from envgen.lock_folder import read_lock, write_files
+from envgen.locking import Sources, make_lock, outline, query_for
+from envgen.pages import IndexFile
+from envgen.profile import Index
 from envgen.resolve import Query, Resolution
 from envgen.target import Target
 from envgen.wheels import WheelStore
@@ -333,3 +337,39 @@ def test_a_base_that_was_dropped_takes_its_dockerfile_along(tmp_path: Path) -> N
 def test_a_profile_that_is_called_like_one_of_its_packages_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ProfileError, match=r"^profiles/demo.toml: has the name of a package that it locks"):
         make_lock(profile_of(name="demo"), (BOUND,), LINUX, sources(tmp_path))
+
+
+class Offer:
+    """A client of an index that lists these files of torch, or refuses to."""
+
+    def __init__(self, *files: str, refuses: bool = False) -> None:
+        self._files, self._refuses = files, refuses
+
+    def location(self, index: str) -> str:
+        return f"https://torch.example/{index}"
+
+    def files(self, index: str, package: str) -> tuple[IndexFile, ...]:
+        assert (index, package) == ("pytorch-cu127", "torch")
+        if self._refuses:
+            raise IndexRefusedError(index, "found status 403")
+        return tuple(IndexFile(filename=name, url="", sha256="") for name in self._files)
+
+
+@pytest.mark.parametrize(
+    ("client", "has"),
+    [
+        (Offer(), "no torch at all"),
+        (Offer(refuses=True), "no torch at all"),
+        (Offer("torch-2.9.0+cu127-cp311-cp311-manylinux_2_28_x86_64.whl", "torch-x.whl"), "2.9.0 as its newest"),
+    ],
+    ids=["no page", "refused", "other versions"],
+)
+def test_a_cuda_that_no_index_offers_is_said_before_anything_is_resolved(client: Offer, has: str, tmp_path: Path) -> None:
+    index = Index(name="pytorch-cu127", url="https://torch.example/whl/cu127", packages=("torch",), upload_times=False)
+    profile = replace(profile_of(), cuda="12.7", indexes=(index,))
+    asked = Sources(resolver=cast(Any, None), client=cast(Any, client), store=WheelStore(tmp_path))
+    with pytest.raises(ResolutionError) as caught:
+        make_lock(profile, (), LINUX, asked)
+    assert str(caught.value) == (
+        "py311-linux-amd64: cuda: no index has torch 2.13.0 built for CUDA 12.7: https://torch.example/pytorch-cu127 has " + has
+    )

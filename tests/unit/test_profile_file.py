@@ -6,7 +6,7 @@ import pytest
 from samples import BASE, LINUX, PROFILE, WINDOWS, profile_of
 
 from envgen.errors import ProfileError, UsageError
-from envgen.profile_file import check_python_floor, load_profile
+from envgen.profile_file import load_profile
 
 
 def faults_of(text: str, **others: str) -> list[str]:
@@ -227,14 +227,3 @@ def test_an_unknown_parent_is_said_at_the_child() -> None:
     with pytest.raises(ProfileError, match=r"^profiles/mine.toml: extends: there is no profile 'smal'$") as caught:
         load_profile("mine", load)
     assert caught.value.hint == "did you mean 'small'?"
-
-
-def test_the_python_floor_names_its_source() -> None:
-    old = profile_of(changed('[python."3.11"]\nfull = "3.11.16"', '[python."3.9"]\nfull = "3.9.20"'))
-    with pytest.raises(ProfileError) as caught:
-        check_python_floor(old, ">=3.10", "paper.txt, System Requirements")
-    assert str(caught.value) == (
-        'profiles/small.toml: python."3.9": not supported: the documented floor is >=3.10\n(paper.txt, System Requirements)'
-    )
-    assert caught.value.hint.startswith("use one of 3.10, 3.11")
-    check_python_floor(profile_of(), ">=3.10", "")

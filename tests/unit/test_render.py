@@ -12,7 +12,7 @@ from samples import AS_OF, BASE, NASTY, ROOT, sample_lock
 from envgen.catalog import Catalog
 from envgen.lock import Lock, digest_of, dump_lock
 from envgen.lock_file import parse_lock
-from envgen.locking import files_of
+from envgen.lock_folder import files_of
 from envgen.render import argument_of, groups_of, labels_of, render_dockerfile, render_requirements
 
 GOLDEN = ROOT / "tests" / "golden"

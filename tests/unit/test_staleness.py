@@ -9,7 +9,8 @@ from samples import BASE, LINUX, PROFILE, ROOT, profile_of, sample_lock
 from envgen.catalog import Catalog
 from envgen.constraints import Bound
 from envgen.lock import Lock
-from envgen.locking import files_of, outline, write_files
+from envgen.lock_folder import files_of, write_files
+from envgen.locking import outline
 from envgen.staleness import differences
 
 BOUND = Bound(set_name="documents", package="torch", requirement=">=2.2", role="core", document="paper.txt", section='Section "1"')

@@ -1,0 +1,47 @@
+"""What the documents have against a profile: a Python below their floor, a package that no index has as a wheel."""
+
+from collections.abc import Sequence
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from envgen.constraints import Bound
+from envgen.profile import Profile
+from envgen.schema import Faults, join_path
+
+
+def check_python_floor(profile: Profile, floor: str, source: str) -> None:
+    """Every Python of `profile` must satisfy the documented bound `floor`, e.g. `>=3.10`, found in `source`.
+
+    Raises ProfileError, or ProfileErrors.
+    """
+    labels = dict(profile.origins)
+    faults = Faults(lambda path: labels.get(path, profile.name))
+    allowed = [f"3.{minor}" for minor in range(9, 15) if SpecifierSet(floor).contains(f"3.{minor}.0")]
+    for python in profile.pythons:
+        try:
+            fits = Version(python.full) in SpecifierSet(floor)
+        except InvalidVersion:
+            fits = False
+        if not fits:
+            problem = f"not supported: the documented floor is {floor}\n({source})"
+            faults.add(join_path("python", python.version), problem, f"use one of {', '.join(allowed)}")
+    faults.raise_any()
+
+
+def check_refused(profile: Profile, bounds: Sequence[Bound]) -> None:
+    """No requirement of `profile` may be one that `bounds` refuse, unless an index of the user's own is mapped to it.
+
+    Raises ProfileError, or ProfileErrors.
+    """
+    label = dict(profile.origins).get("requirements", profile.name)
+    faults = Faults(lambda _path: label)
+    mapped = {package for index in profile.indexes for package in index.packages}
+    refused = {bound.package: bound for bound in bounds if bound.refused}
+    for text in profile.requirements:
+        name = Requirement(text).name
+        if name in refused and name not in mapped:
+            bound = refused[name]
+            faults.add("requirements", f"found {text!r}, which can't be locked: {bound.refused}\n({bound.source})", bound.cure)
+    faults.raise_any()

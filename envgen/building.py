@@ -1,0 +1,146 @@
+"""An image from a lock: the build itself, on the locked base or on another one. Prints nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from packaging.requirements import Requirement
+
+from envgen.engine import Blob, BuildOrder, Engine, Image, RunOrder
+from envgen.errors import BuildError, EngineError, ResolutionError
+from envgen.evidence import demands_of
+from envgen.lock import Lock, Wheel
+from envgen.pushing import GroupSize, group_sizes, own_blobs
+from envgen.render import EPOCH, INSTALLER_GROUP, groups_of, render_dockerfile
+from envgen.select import Chosen
+from envgen.settings import mirrored_base
+from envgen.target import Target
+from envgen.wheels import WheelStore
+from envgen.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOptions:
+    """`base` replaces the locked base, `tag` the default tag; `compression` is `zstd` or `gzip`; without `cache` every step runs."""
+
+    base: str = ""
+    tag: str = ""
+    compression: str = "zstd"
+    cache: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """An image, the lock it was made from, and the Python and base it really has.
+
+    `groups` are its layer groups, and what a push of each would send against the image that had the tag before: none where it was
+    not built just now. `replaced` is that image's digest, empty where there was none.
+    """
+
+    image: Image
+    lock: Lock
+    python: str
+    base: str
+    groups: tuple[GroupSize, ...] = ()
+    replaced: str = ""
+
+
+def default_tag(lock: Lock) -> str:
+    """The tag of an image that was given no other."""
+    return f"envgen/{lock.profile}:{lock.target}"
+
+
+def build(work: Workspace, lock: Lock, engine: Engine, options: BuildOptions) -> Built:
+    """Builds the image of `lock` into the engine's store; nothing is fetched inside the build but the base.
+
+    Raises BuildError, EngineError, VerificationError.
+    """
+    assert lock.installer is not None
+    python, arguments, labels = _base(work, lock, engine, options)
+    tag = options.tag or default_tag(lock)
+    before = engine.image(tag)
+    there = {blob.digest for blob in engine.layers(before)} if before else set[str]()
+    groups: dict[str, Sequence[Wheel]] = {**groups_of(lock), INSTALLER_GROUP: (lock.installer,)}
+    with work.store.lend(groups) as folders:
+        order = BuildOrder(
+            dockerfile=render_dockerfile(lock, work.catalog.template("Dockerfile.j2")).encode(),
+            contexts={f"wheels-{group}": folder for group, folder in folders.items()},
+            arguments={"SOURCE_DATE_EPOCH": str(EPOCH), **arguments},
+            labels=labels,
+            tag=tag,
+            platform=lock.platform,
+            compression=options.compression,
+            cache=options.cache,
+        )
+        image, blobs = _build(order, lock, engine, work)
+    return Built(
+        image=image,
+        lock=lock,
+        python=python,
+        base=options.base or lock.base,
+        groups=group_sizes(lock, blobs, there),
+        replaced=before.digest if before else "",
+    )
+
+
+def _base(work: Workspace, lock: Lock, engine: Engine, options: BuildOptions) -> tuple[str, Mapping[str, str], Mapping[str, str]]:
+    """The full version of the Python to build on, and the build arguments and labels that say which base it is in."""
+    if options.base:
+        python = base_python(engine, options.base, lock)
+        check_same_packages(lock, python, work.store)
+        work.reporter.step(f"base: {options.base} with Python {python}, IN PLACE OF the locked {lock.base}")
+        return python, {"BASE": options.base, "PYTHON": python}, {"envgen.base.override": options.base}
+    mirrored = mirrored_base(work.settings, lock.base)
+    if mirrored != lock.base:
+        # The image must be the same wherever the base was pulled from.
+        return lock.python, {"BASE": mirrored}, {"org.opencontainers.image.base.name": lock.base}
+    return lock.python, {}, {}
+
+
+def _build(order: BuildOrder, lock: Lock, engine: Engine, work: Workspace) -> tuple[Image, tuple[Blob, ...]]:
+    """The image of `order` with its layers, all of ours in the compression that was asked for."""
+    image = engine.build(order, work.reporter.detail)
+    blobs = engine.layers(image)
+    if all(blob.media_type.endswith(order.compression) for blob in own_blobs(lock, blobs).values()):
+        return image, blobs
+    # A builder that made a layer for somebody else keeps it as they had it, and the digest would depend on that.
+    work.reporter.step(f"layers: the builder has some that are not {order.compression}: building again without its cache")
+    image = engine.build(replace(order, cache=False), work.reporter.detail)
+    return image, engine.layers(image)
+
+
+def base_python(engine: Engine, base: str, lock: Lock) -> str:
+    """The full version of the Python in the image `base`. Raises BuildError when it has none that fits the lock."""
+    lines: list[str] = []
+    program = f"python{lock.python_minor}"
+    command = (program, "-I", "-S", "-c", "import platform; print(platform.python_version())")
+    try:
+        result = engine.run(RunOrder(image=base, command=command, environment={}), lines.append)
+    except EngineError as error:
+        raise BuildError(f"--base {base}", f"can't be run: {error.problem}", hint=f"pull it first: docker pull {base}") from error
+    if result.code != 0 or not lines:
+        raise BuildError(f"--base {base}", f"has no {program}", hint=f"take a base with Python {lock.python_minor}")
+    return lines[0].strip()
+
+
+def check_same_packages(lock: Lock, python: str, store: WheelStore) -> None:
+    """Raises BuildError when the lock's requirements give other packages on the full Python version `python`."""
+    asked = [
+        f"{package.wheel.name}{'' if demand.requirement == '*' else demand.requirement}"
+        for package in lock.packages
+        for demand in package.demands
+        if demand.name == lock.profile
+    ]
+    target = Target(python_full=python, platform=lock.platform)
+    try:
+        demands_of(asked, lock.profile, [_chosen(wheel, store) for wheel in lock.wheels], target)
+    except ResolutionError as error:
+        problem = f"Python {python} in place of {lock.python} would want other packages: {error}"
+        raise BuildError("--base", problem, hint="take a base with the locked Python") from error
+
+
+def _chosen(wheel: Wheel, store: WheelStore) -> Chosen:
+    from packaging.metadata import parse_email
+
+    metadata, _ = parse_email(store.metadata_of(wheel))
+    requires = tuple(Requirement(text) for text in metadata.get("requires_dist", []))
+    return Chosen(wheel=wheel, requires=requires, requires_python=metadata.get("requires_python", ""))

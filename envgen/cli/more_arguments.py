@@ -1,0 +1,51 @@
+"""The arguments of the commands that look at a profile, at this machine, and that run an image."""
+
+import argparse
+import re
+from collections.abc import Sequence
+
+_GPUS = re.compile(r"auto|none|all|\d+(,\d+)*")
+
+
+def divide(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words before and after `--` for `run`, whose command is nothing that argparse may look into; all of them for another."""
+    if "run" not in words or "--" not in words or words.index("run") > words.index("--"):
+        return list(words), []
+    place = words.index("--")
+    return list(words[:place]), list(words[place + 1 :])
+
+
+def gpus(text: str) -> str:
+    """The value of --gpus. Raises what argparse makes an error of."""
+    if not _GPUS.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected auto, none, all, or numbers as in 0,1")
+    return text
+
+
+def add_show(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("profile", metavar="PROFILE")
+    parser.add_argument("--target", default="", metavar="TARGET", help="whose layers are shown (default: the first with a base)")
+    parser.add_argument(
+        "--model",
+        default="",
+        metavar="MODEL",
+        help="say how much memory this model takes: a folder, or wheel:NAME==VERSION or hub:ORG/NAME@COMMIT that were fetched before",
+    )
+    parser.add_argument("--json", action="store_true", help="all of it as JSON")
+
+
+def add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("profile", nargs="?", default="", metavar="PROFILE", help="what this machine is to build and run (default: all)")
+    parser.add_argument(
+        "--explain", default=None, metavar="TEXT", help="look an error message up in the documents' tables (-: read it from standard input)"
+    )
+    parser.add_argument("--json", action="store_true", help="the findings as JSON")
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "envgen run [-h] [--target TARGET] [--image NAME] [--gpus GPUS] [--network NETWORK] PROFILE [-- COMMAND ...]"
+    parser.add_argument("profile", metavar="PROFILE")
+    parser.add_argument("--target", default="", metavar="TARGET", help="the target (default: the first with a base)")
+    parser.add_argument("--image", default="", metavar="NAME", help="the image (default: envgen/PROFILE:TARGET)")
+    parser.add_argument("--gpus", type=gpus, default="auto", metavar="GPUS", help="auto, none, all, or numbers as in 0,1 (default: auto)")
+    parser.add_argument("--network", choices=("bridge", "none", "host"), default="bridge", help="the command's network (default: bridge)")

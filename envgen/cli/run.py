@@ -1,0 +1,45 @@
+"""`envgen run`: a command in an image that was built."""
+
+import argparse
+import os
+import sys
+
+from envgen import images, lock_folder, pipeline
+from envgen.engine.docker import DockerEngine
+from envgen.errors import SmokeError, UsageError
+from envgen.gpu import Gpus, find_gpus
+from envgen.running import Wishes, choose_gpus, plan, this_caller
+from envgen.workspace import Workspace
+
+ENDS = {
+    125: "docker could not start it; try: envgen doctor {profile}",
+    127: "the image has no program {program!r}",
+    137: "it was killed, by the kernel for memory or by somebody",
+}
+"""What an exit code mostly means, as docker and shells have it; a command may give it a meaning of its own."""
+
+
+def command(options: argparse.Namespace, work: Workspace) -> int:
+    """Runs it on our own standard streams; its exit code."""
+    profile = work.catalog.profile(options.profile)
+    target = images.image_target(profile, options.target)
+    pipeline.check_locks(work, [(profile, target)])
+    lock, _ = lock_folder.read_lock(work.catalog, profile, target)
+    caller = this_caller(os.environ)
+    engine = DockerEngine(work.settings)
+    info = engine.check()
+    gpus = choose_gpus(lock, options.gpus, info, find_gpus(work.settings.environment()) if lock.cuda else Gpus())
+    try:
+        built = images.existing(lock, engine, options.image)
+    except SmokeError as error:
+        raise UsageError(error.where, error.problem, hint=error.hint) from error
+    wishes = Wishes(command=tuple(options.words), gpus=options.gpus, network=options.network)
+    planned = plan(built.image.name, gpus, wishes, caller, work.settings)
+    work.reporter.step(f"run: {planned.summary}")
+    for warning in planned.warnings:
+        work.reporter.step(f"warning: {warning}")
+    code = engine.attach(planned.order, terminal=sys.stdin.isatty() and sys.stdout.isatty())
+    if code in ENDS:
+        meaning = ENDS[code].format(profile=profile.name, program=(*options.words, "python")[0])
+        work.reporter.step(f"run: ended with {code}, which mostly means: {meaning}")
+    return code

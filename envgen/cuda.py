@@ -1,0 +1,133 @@
+"""CUDA: the driver that a version of it needs, and the index whose torch is built for it."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from packaging.requirements import Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from envgen.errors import ProfileError
+from envgen.profile import Index, Profile
+from envgen.schema import Faults, Table, suggestion
+
+VERSION = re.compile(r"\d+\.\d+")
+_RUNTIME = re.compile(r"nvidia-cuda-runtime(-cu\d+)?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driver:
+    """The oldest driver, by its branch, that runs every release of a major version of CUDA."""
+
+    cuda: str
+    floor: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """The CUDA that the default index's torch is built for, by release of torch and platform."""
+
+    releases: str
+    cuda: str
+    platforms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toolkit:
+    """What is known of CUDA; `index` is the URL of PyTorch's builds for one CUDA, with {tag} where its tag goes."""
+
+    index: str
+    drivers: tuple[Driver, ...]
+    builds: tuple[Build, ...]
+
+    def driver(self, cuda: str) -> Driver | None:
+        """The driver for a CUDA such as `12.8`."""
+        return next((driver for driver in self.drivers if driver.cuda == cuda.partition(".")[0]), None)
+
+    def default(self, torch: str, platform: str) -> str:
+        """The CUDA that the default index has for a release of torch on a platform, empty where that is none or not known."""
+        fitting = (build for build in self.builds if platform in build.platforms)
+        return next((build.cuda for build in fitting if SpecifierSet(build.releases).contains(torch)), "")
+
+
+def read_toolkit(data: Mapping[str, object], label: str) -> Toolkit:
+    """The content of profiles/toolkits/cuda.toml. Raises ProfileError or ProfileErrors."""
+    faults = Faults(lambda _path: label)
+    table = Table(data, faults)
+    table.get("description", str, "")
+    drivers = tuple(Driver(**_texts(inner, "cuda", "floor", "source")) for inner in table.array_of_tables("driver"))
+    builds = tuple(
+        Build(platforms=inner.strings("platforms"), **_texts(inner, "releases", "cuda")) for inner in table.array_of_tables("torch")
+    )
+    toolkit = Toolkit(index=table.require("index", str, ""), drivers=drivers, builds=builds)
+    for position, build in enumerate(builds):
+        try:
+            SpecifierSet(build.releases)
+        except InvalidSpecifier:
+            faults.add(f"torch[{position}].releases", f"found {build.releases!r}, expected version bounds", 'as in ">=2.11,<2.15"')
+    table.close()
+    faults.raise_any()
+    return toolkit
+
+
+def _texts(table: Table, *keys: str) -> dict[str, str]:
+    found = {key: table.require(key, str, "") for key in keys}
+    table.close()
+    return found
+
+
+def with_cuda(profile: Profile, toolkit: Toolkit) -> Profile:
+    """`profile` with what its `cuda` stands for: the driver's floor, and PyTorch's index unless the default one has that build.
+
+    Raises ProfileError.
+    """
+    where = f"{dict(profile.origins).get('cuda', profile.name)}: cuda"
+    others = [platform for platform in profile.platforms if not platform.startswith("linux/")]
+    if others:
+        hint = 'platforms = ["linux/amd64", "linux/arm64"] in the profile with cuda; keep the others in one without'
+        raise ProfileError(where, f"{', '.join(others)}: no CUDA there, expected linux alone", hint=hint)
+    driver = toolkit.driver(profile.cuda)
+    if driver is None:
+        known = tuple(f"{entry.cuda}.x" for entry in toolkit.drivers)
+        raise ProfileError(where, f"found {profile.cuda!r}, whose driver floor is not known", hint=suggestion(profile.cuda, known))
+    torch = torch_of(profile)
+    if not torch:
+        raise ProfileError(where, "needs an exact version of torch: which CUDA an index has depends on it", hint='as in "torch==2.13.0"')
+    profile = replace(profile, driver=driver.floor)
+    mapped = next((index for index in profile.indexes if "torch" in index.packages), None)
+    if mapped is not None:
+        file = dict(profile.origins).get(f"index.{mapped.name}", profile.name)
+        problem = f"torch is mapped to the index {mapped.name} ({file}), so {profile.cuda!r} can't choose where it comes from"
+        raise ProfileError(where, problem, hint=f"take the mapping away: add {mapped.name} = false to [index], or take cuda away")
+    elsewhere = tuple(platform for platform in profile.platforms if toolkit.default(torch, platform) != profile.cuda)
+    if not elsewhere:
+        return profile
+    url = toolkit.index.replace("{tag}", _tag(profile.cuda))
+    index = Index(name=index_name(profile.cuda), url=url, packages=("torch",), platforms=elsewhere, upload_times=False)
+    return replace(profile, indexes=tuple(sorted((*profile.indexes, index), key=lambda entry: entry.name)))
+
+
+def torch_of(profile: Profile) -> str:
+    """The one version of torch that `profile` asks for, empty where it leaves that open."""
+    for text in profile.requirements:
+        requirement = Requirement(text)
+        versions = [part.version for part in requirement.specifier if part.operator == "==" and "*" not in part.version]
+        if requirement.name == "torch" and versions:
+            return versions[0]
+    return ""
+
+
+def index_name(cuda: str) -> str:
+    """What the index is called that with_cuda adds."""
+    return f"pytorch-{_tag(cuda)}"
+
+
+def _tag(cuda: str) -> str:
+    return f"cu{cuda.replace('.', '')}"
+
+
+def runtime_of(versions: Iterable[tuple[str, str]]) -> str:
+    """The CUDA, such as `13.0`, that a resolution brings, from its names and versions; empty where it brings none."""
+    found = (version for name, version in versions if _RUNTIME.fullmatch(name))
+    return ".".join(next(found, "").split(".")[:2])

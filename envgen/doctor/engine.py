@@ -1,0 +1,33 @@
+"""The engine: whether it answers and can build, its versions, and the platforms that it can run."""
+
+from collections.abc import Sequence
+
+from envgen import images
+from envgen.doctor.finding import OK, PROBLEM, Finding
+from envgen.engine import Engine, EngineInfo
+from envgen.errors import EngineError
+from envgen.lock import Lock
+
+
+def ask(engine: Engine) -> tuple[EngineInfo | None, tuple[Finding, ...]]:
+    """What the engine says of itself, None where it does not, or lacks what a build needs."""
+    try:
+        info = engine.check()
+    except EngineError as error:
+        cure = error.hint or "see what `docker info` says"
+        return None, (Finding(subject="engine", status=PROBLEM, found=str(error), cure=cure),)
+    versions = {"engine": f"Docker {info.engine}, containerd image store", "buildx": info.buildx, "BuildKit": info.buildkit}
+    return info, tuple(Finding(subject=subject, status=OK, found=found) for subject, found in versions.items())
+
+
+def platforms(locks: Sequence[Lock], info: EngineInfo) -> tuple[Finding, ...]:
+    """Whether the engine can run what the locks are for; one finding a platform."""
+    found = []
+    for lock in {lock.platform: lock for lock in locks}.values():
+        try:
+            images.check_platform(lock, info)
+        except EngineError as error:
+            found.append(Finding(subject="platform", status=PROBLEM, found=error.problem, cure=error.hint))
+        else:
+            found.append(Finding(subject="platform", status=OK, found=lock.platform))
+    return tuple(found)

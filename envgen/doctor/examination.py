@@ -1,0 +1,70 @@
+"""Everything that is looked at, in the order in which somebody who builds and runs an image would come upon it."""
+
+import os
+from collections.abc import Mapping
+
+from envgen import images, lock_folder, pipeline
+from envgen.doctor.disk import disk
+from envgen.doctor.engine import ask, platforms
+from envgen.doctor.environment import environment
+from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding
+from envgen.doctor.gpu import gpu
+from envgen.engine import Engine
+from envgen.errors import ProfileError, StaleLockError, UsageError
+from envgen.gpu import Gpus
+from envgen.lock import Lock
+from envgen.profile import Profile
+from envgen.workspace import Workspace
+
+
+def examine(work: Workspace, profile: str, engine: Engine, found: Gpus, environ: Mapping[str, str] = os.environ) -> tuple[Finding, ...]:
+    """The findings for one profile, or for all of them where none is named.
+
+    Raises UsageError for a name that there is not, ProfileError for a fault in that profile.
+    """
+    locks, about_locks = _named(work, work.catalog.profile(profile)) if profile else _all(work)
+    info, about_engine = ask(engine)
+    return (
+        *about_engine,
+        *(platforms(locks, info) if info else ()),
+        *disk(work, locks, info),
+        *about_locks,
+        *gpu(locks, found, work.catalog.toolkit(), info),
+        *environment(environ, work.settings),
+    )
+
+
+def _named(work: Workspace, profile: Profile) -> tuple[tuple[Lock, ...], tuple[Finding, ...]]:
+    """The lock that an image of `profile` is built from, and what there is to say of it."""
+    try:
+        target = images.image_target(profile, "")
+    except UsageError as error:
+        return (), (Finding(subject="lock", status=NOT_APPLICABLE, found=f"{profile.name}: {error.problem}"),)
+    try:
+        pipeline.check_locks(work, [(profile, target)])
+    except StaleLockError as error:
+        first = str(error).splitlines()[0]
+        return (), (Finding(subject="lock", status=PROBLEM, found=first, cure=error.hint or f"run: envgen lock {profile.name}"),)
+    lock, folder = lock_folder.read_lock(work.catalog, profile, target)
+    return (lock,), (Finding(subject="lock", status=OK, found=work.catalog.label(folder)),)
+
+
+def _all(work: Workspace) -> tuple[tuple[Lock, ...], tuple[Finding, ...]]:
+    """The locks that are up to date, and what hinders the others: nothing that must be cured to build these."""
+    locks: list[Lock] = []
+    findings: list[Finding] = []
+    for name in work.catalog.profiles():
+        try:
+            more, said = _named(work, work.catalog.profile(name))
+        except (ProfileError, UsageError) as error:
+            fault = error.faults()[0]
+            said = (Finding(subject="profile", status=WARNING, found=str(fault).splitlines()[0], cure=fault.hint or "correct it there"),)
+        else:
+            locks += more
+        findings += (_softened(finding) for finding in said if finding.status in (PROBLEM, WARNING))
+    fresh = ", ".join(lock.profile for lock in locks) or "none is up to date"
+    return tuple(locks), (Finding(subject="lock", status=OK, found=f"up to date: {fresh}"), *findings) if locks else tuple(findings)
+
+
+def _softened(finding: Finding) -> Finding:
+    return Finding(subject=finding.subject, status=WARNING, found=finding.found, cure=finding.cure)

@@ -1,0 +1,34 @@
+"""A finding: one thing that was looked at, how it is, and what to do about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from envgen.errors import BuildError, EngineError, StaleLockError, UsageError
+
+OK, WARNING, PROBLEM, NOT_APPLICABLE = "ok", "warning", "problem", "not applicable"
+
+CODES = {
+    "engine": EngineError.exit_code,
+    "platform": EngineError.exit_code,
+    "GPU runtime": EngineError.exit_code,
+    "engine's disk": BuildError.exit_code,
+    "wheel store": BuildError.exit_code,
+    "lock": StaleLockError.exit_code,
+}
+"""The exit code that a problem of each subject leads to, if it is not that of a wrong setting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One finding; a warning and a problem have a cure that can be followed."""
+
+    subject: str
+    status: str
+    found: str
+    cure: str = ""
+
+
+def exit_code(findings: Sequence[Finding]) -> int:
+    """That of the error which the first problem would become, 0 where there is none."""
+    first = next((finding for finding in findings if finding.status == PROBLEM), None)
+    return CODES.get(first.subject, UsageError.exit_code) if first else 0

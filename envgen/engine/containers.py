@@ -1,0 +1,67 @@
+"""A container run to its end through Docker's SDK."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from envgen.engine import Line, RunOrder, RunResult
+from envgen.errors import EngineError
+
+TMPFS = {"/tmp": "rw,nosuid,nodev,mode=1777"}  # noqa: S108  (a path in the container)
+
+GPU_CURE = """\
+install the NVIDIA Container Toolkit on the engine's host, then:
+       nvidia-ctk runtime configure --runtime=docker && systemctl restart docker"""
+
+
+def run_container(client: Any, order: RunOrder, on_line: Line) -> RunResult:  # the SDK has no types
+    """Runs `order` and removes its container. Raises EngineError."""
+    from docker.errors import APIError
+
+    try:
+        container = client.containers.create(order.image, list(order.command), **_options(order))
+    except APIError as error:
+        raise EngineError("docker", f"the container can't be made: {error.explanation}") from error
+    try:
+        container.start()
+        for line in _lines(container.logs(stream=True, follow=True, stdout=True, stderr=False)):
+            on_line(line)
+        code = int(container.wait()["StatusCode"])
+        container.reload()
+        killed = bool(container.attrs["State"].get("OOMKilled"))
+        stderr = container.logs(stdout=False, stderr=True, tail=200).decode(errors="replace")
+    except APIError as error:
+        hint = GPU_CURE if order.gpus else ""
+        raise EngineError("docker", f"the container can't be run: {error.explanation}", hint=hint) from error
+    finally:
+        container.remove(force=True, v=True)
+    return RunResult(code=code, out_of_memory=killed, stderr=stderr)
+
+
+def _options(order: RunOrder) -> dict[str, Any]:
+    from docker.types import DeviceRequest, Mount
+
+    options: dict[str, Any] = {
+        "read_only": True,
+        "network_mode": order.network,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "tmpfs": dict(TMPFS),
+        "environment": dict(order.environment),
+        "init": True,
+        "mounts": [Mount(target, str(source.absolute()), type="bind", read_only=not writable) for source, target, writable in order.mounts],
+    }
+    if order.gpus:
+        which = {"count": -1} if order.gpus == "all" else {"device_ids": order.gpus.split(",")}
+        options["device_requests"] = [DeviceRequest(capabilities=[["gpu"]], **which)]
+    optional = {"user": order.user, "working_dir": order.workdir, "mem_limit": order.memory}
+    return {**options, **{key: value for key, value in optional.items() if value}}
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
+    """Whole lines from chunks that may end anywhere."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line.decode(errors="replace") for line in lines)
+    if rest:
+        yield rest.decode(errors="replace")

@@ -1,0 +1,86 @@
+"""The files of a lock in its folder: written whole, and read back."""
+
+import errno
+from contextlib import suppress
+from pathlib import Path
+
+from envgen.catalog import DOCKERFILE, LOCK_FILE, REQUIREMENTS_FILE, Catalog
+from envgen.errors import DiskFullError, StaleLockError, UsageError
+from envgen.lock import Lock, dump_lock
+from envgen.lock_file import parse_lock
+from envgen.profile import Profile
+from envgen.render import render_dockerfile, render_requirements
+from envgen.target import Target
+from envgen.threads import uninterrupted
+
+
+def files_of(lock: Lock, catalog: Catalog) -> dict[str, bytes]:
+    """The lock and its renderings, by file name."""
+    files = {REQUIREMENTS_FILE: render_requirements(lock, catalog.template("requirements.txt.j2")).encode()}
+    if lock.base:
+        files[DOCKERFILE] = render_dockerfile(lock, catalog.template("Dockerfile.j2")).encode()
+    return {**files, LOCK_FILE: dump_lock(lock)}
+
+
+def write_files(folder: Path, files: dict[str, bytes]) -> bool:
+    """Writes `files` into `folder`, each whole, the lock last; says whether anything changed.
+
+    An interruption waits until all are in place, and a failure puts back what was there, so that a lock and its renderings
+    stay together. A Dockerfile that is not among them belonged to a base that the profile has no more, and is removed.
+    Raises UsageError when the folder can't be written, DiskFullError when the disk is full.
+    """
+    dropped = [] if DOCKERFILE in files else [folder / DOCKERFILE]
+    same = all((folder / name).is_file() and (folder / name).read_bytes() == content for name, content in files.items())
+    if same and not any(path.exists() for path in dropped):
+        return False
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        before = {name: (folder / name).read_bytes() if (folder / name).exists() else None for name in files}
+        with uninterrupted():
+            _replace_all(folder, files, before)
+            for path in dropped:
+                path.unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(str(folder), "the disk is full; nothing was changed", hint="make room there") from error
+        problem = f"can't be written: {error.strerror or error}; nothing was changed"
+        raise UsageError(str(error.filename or folder), problem, hint="make room there, or remove what is in the way") from error
+    return True
+
+
+def _replace_all(folder: Path, files: dict[str, bytes], before: dict[str, bytes | None]) -> None:
+    """Puts `files` in place, or back what was there `before`. Raises OSError."""
+    placed = []
+    try:
+        for name, content in files.items():
+            _write(folder / f".{name}.new", content)
+        for name in files:
+            (folder / f".{name}.new").replace(folder / name)
+            placed.append(name)
+    except OSError:
+        for name in placed:
+            content_before = before[name]
+            if content_before is None:
+                (folder / name).unlink(missing_ok=True)
+            else:
+                _write(folder / f".{name}.new", content_before)
+                (folder / f".{name}.new").replace(folder / name)
+        raise
+    finally:
+        for name in files:
+            with suppress(OSError):
+                (folder / f".{name}.new").unlink()
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    path.chmod(0o644)
+
+
+def read_lock(catalog: Catalog, profile: Profile, target: Target) -> tuple[Lock, Path]:
+    """The lock of `profile` for `target` and its folder. Raises StaleLockError when there is none that can be read."""
+    folder = catalog.find_lock_folder(profile.name, target)
+    if folder is None:
+        label = catalog.label(catalog.lock_folder(profile.name, target) / LOCK_FILE)
+        raise StaleLockError(label, "there is no lock", hint=f"run: envgen lock {profile.name}")
+    return parse_lock((folder / LOCK_FILE).read_bytes(), catalog.label(folder / LOCK_FILE)), folder

@@ -1,0 +1,110 @@
+"""What a profile is at a glance: its targets and their locks, its bounds on the driver, and its layers. Runs nothing, fetches nothing."""
+
+from dataclasses import dataclass
+
+from envgen import lock_folder, pipeline
+from envgen.errors import StaleLockError, UsageError
+from envgen.lock import Lock
+from envgen.profile import Profile
+from envgen.target import Target
+from envgen.workspace import Workspace
+
+LOCKED, STALE, NOT_LOCKED = "locked", "stale", "not locked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetState:
+    """One target: its base (empty: lock only), whether its lock is up to date, and that lock's wheels and their bytes."""
+
+    target: str
+    python: str
+    base: str
+    state: str
+    wheels: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerGroup:
+    """One layer group of a lock: how many wheels it has, and their bytes together."""
+
+    name: str
+    wheels: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """A profile; `layers` are those of the lock for `target`, and none where that is not locked or stale."""
+
+    profile: str
+    description: str
+    as_of: str
+    cuda: str
+    driver: str
+    indexes: tuple[tuple[str, str, tuple[str, ...]], ...]
+    tiers: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    targets: tuple[TargetState, ...]
+    target: str
+    layers: tuple[LayerGroup, ...]
+
+
+def overview(work: Workspace, profile: Profile, slug: str) -> Overview:
+    """What there is to say of `profile`, with the layers of the target `slug` (empty: the first with a base, or the first).
+
+    Raises UsageError for a target that it has not.
+    """
+    targets = profile.targets()
+    chosen = _chosen(profile, slug)
+    locks = {target: _lock(work, profile, target) for target in targets}
+    lock = locks[chosen]
+    return Overview(
+        profile=profile.name,
+        description=profile.description,
+        as_of=f"{profile.instant():%Y-%m-%dT%H:%M:%SZ}",
+        cuda=profile.cuda,
+        driver=profile.driver,
+        indexes=tuple((index.name, index.url, index.packages) for index in profile.indexes_for(chosen)),
+        tiers=profile.tiers,
+        env=profile.env,
+        targets=tuple(_state(profile, target, found) for target, found in locks.items()),
+        target=chosen.slug,
+        layers=_layers(lock) if isinstance(lock, Lock) else (),
+    )
+
+
+def _chosen(profile: Profile, slug: str) -> Target:
+    targets = profile.targets()
+    if slug:
+        found = next((target for target in targets if target.slug == slug), None)
+        if found is None:
+            known = ", ".join(target.slug for target in targets)
+            raise UsageError(f"--target {slug}", f"{profile.name} has no such target", hint=f"use one of {known}")
+        return found
+    return next((target for target in targets if profile.base(target)), targets[0])
+
+
+def _lock(work: Workspace, profile: Profile, target: Target) -> Lock | str:
+    """The lock, or why there is none to speak of."""
+    if work.catalog.find_lock_folder(profile.name, target) is None:
+        return NOT_LOCKED
+    try:
+        pipeline.check_locks(work, [(profile, target)])
+    except StaleLockError:
+        return STALE
+    return lock_folder.read_lock(work.catalog, profile, target)[0]
+
+
+def _state(profile: Profile, target: Target, lock: Lock | str) -> TargetState:
+    base = profile.base(target)
+    if isinstance(lock, str):
+        return TargetState(target=target.slug, python=target.python_full, base=base, state=lock)
+    total = sum(wheel.size for wheel in lock.wheels)
+    return TargetState(target=target.slug, python=target.python_full, base=base, state=LOCKED, wheels=len(lock.wheels), bytes=total)
+
+
+def _layers(lock: Lock) -> tuple[LayerGroup, ...]:
+    """The groups that have wheels, in the order of the image's layers."""
+    sizes = {name: [package.wheel.size for package in lock.packages if package.layer == name] for name in lock.layers}
+    return tuple(LayerGroup(name=name, wheels=len(found), bytes=sum(found)) for name, found in sizes.items() if found)

@@ -1,0 +1,54 @@
+"""What an image weighs, layer group by layer group, and what a push of it would send to a registry that has an earlier one."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from envgen.engine import Blob
+from envgen.errors import BuildError
+from envgen.layers import LIMIT
+from envgen.lock import Lock
+from envgen.render import groups_of
+
+BASE, SKELETON = "base", "skeleton"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSize:
+    """A layer group in an image: its digest, its compressed size in bytes, and how many of these a push would send.
+
+    `base` stands for all layers of the base, and has no digest of its own.
+    """
+
+    name: str
+    digest: str
+    size: int
+    push: int
+
+
+def own_blobs(lock: Lock, blobs: Sequence[Blob]) -> dict[str, Blob]:
+    """The layers that `lock` adds to its base, by group and in order, out of all layers of the image; the skeleton comes first.
+
+    The Dockerfile has one COPY for each, and its WORKDIR makes one more layer, without a file.
+    """
+    names = [SKELETON, *groups_of(lock)]
+    return dict(zip(names, blobs[-len(names) - 1 : -1], strict=True))
+
+
+def group_sizes(lock: Lock, blobs: Sequence[Blob], there: Collection[str]) -> tuple[GroupSize, ...]:
+    """The size of each layer group; `there` are the digests of the blobs that a registry already has.
+
+    Raises BuildError for a layer that registries may refuse.
+    """
+    own = own_blobs(lock, blobs)
+    below = blobs[: -len(own) - 1]
+    found = [GroupSize(name=BASE, digest="", size=_total(below), push=_total([blob for blob in below if blob.digest not in there]))]
+    for name, blob in own.items():
+        if blob.size > LIMIT:
+            problem = f"{blob.size / 1e9:.1f} GB compressed, expected at most {LIMIT / 1e9:.0f} GB: registries refuse larger ones"
+            raise BuildError(f"layer {name}", problem, hint="divide the group: [layers] in the profile")
+        found.append(GroupSize(name=name, digest=blob.digest, size=blob.size, push=0 if blob.digest in there else blob.size))
+    return tuple(found)
+
+
+def _total(blobs: Sequence[Blob]) -> int:
+    return sum(blob.size for blob in blobs)
