@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from envgen import __version__
-from envgen.cli.more_arguments import add_doctor, add_run, add_show, divide
+from envgen.cli.more_arguments import add_doctor, add_run, add_show, divide, gpus
 
 EPILOG = """\
 exit codes: 2 profile or command wrong, 3 no resolution, 4 lock stale, 5 no engine,
@@ -109,6 +109,7 @@ def _add_build(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--compression", choices=("zstd", "gzip"), default="zstd", help="of the layers; gzip is for old registries")
     parser.add_argument("--no-smoke", action="store_true", help="do not test the image")
     _add_model(parser)
+    _add_gpu(parser)
     parser.add_argument("--json", action="store_true", help="the result as JSON")
 
 
@@ -118,7 +119,13 @@ def _add_smoke(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--target", default="", metavar="TARGET", help="the target (default: the first with a base)")
     parser.add_argument("--image", default="", metavar="NAME", help="the image (default: envgen/PROFILE:TARGET)")
     _add_model(parser)
+    _add_gpu(parser)
     parser.add_argument("--json", action="store_true", help="the report as JSON")
+
+
+def _add_gpu(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--gpus", type=gpus, default=None, metavar="GPUS", help="give the gpu tier these GPUs: all, or numbers as in 0,1")
+    parser.add_argument("--require-gpu", action="store_true", help="exit 7 when the gpu tier did not run (implies --gpus all)")
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from envgen import pipeline
 from envgen.catalog import Catalog
 from envgen.cli import show
-from envgen.errors import IndexUnavailableError, SmokeError, UsageError
+from envgen.errors import IndexUnavailableError, UsageError
 from envgen.pipeline import MakeResolver, Written
 from envgen.profile import Profile
 from envgen.schema import suggestion
@@ -23,8 +23,6 @@ from envgen.target import Target
 from envgen.workspace import Workspace
 
 if TYPE_CHECKING:  # only what every command needs is imported at once: `envgen lock --check` is to be quick
-    from envgen.building import Built
-    from envgen.engine.docker import DockerEngine
     from envgen.why import Held
 
 Command = Callable[[argparse.Namespace, Workspace], int]
@@ -44,8 +42,8 @@ def run(options: argparse.Namespace) -> int:
         "lock": _lock,
         "update": _update,
         "why": _why,
-        "build": _build,
-        "smoke": _smoke,
+        "build": _later("image", "build"),
+        "smoke": _later("image", "smoke"),
         "show": _later("profile"),
         "run": _later("run"),
         "doctor": _later("doctor"),
@@ -54,9 +52,9 @@ def run(options: argparse.Namespace) -> int:
         return commands[options.command](options, work)
 
 
-def _later(name: str) -> Command:
-    """The command in the module envgen.cli.`name`, which is imported when it is called."""
-    return lambda options, work: int(import_module(f"envgen.cli.{name}").command(options, work))
+def _later(module: str, name: str = "command") -> Command:
+    """The command `name` of a module of envgen.cli, which is imported when it is called."""
+    return lambda options, work: int(getattr(import_module(f"envgen.cli.{module}"), name)(options, work))
 
 
 def _lock(options: argparse.Namespace, work: Workspace) -> int:
@@ -173,70 +171,3 @@ def _why(options: argparse.Namespace, work: Workspace) -> int:
     else:
         show.why(package, held, reason)
     return 0
-
-
-def _build(options: argparse.Namespace, work: Workspace) -> int:
-    from envgen import building, images
-    from envgen.engine.docker import DockerEngine
-
-    profile = work.catalog.profile(options.profile)
-    lock = pipeline.checked_lock(work, profile, images.image_target(profile, options.target))
-    engine = DockerEngine(work.settings)
-    info = engine.check()
-    work.reporter.step(f"engine: Docker {info.engine}, buildx {info.buildx}, BuildKit {info.buildkit}")
-    work.reporter.step(show.estimate(images.estimate(work, lock)))
-    images.check_platform(lock, info)
-    images.check_disk(work, lock, info)
-    images.fetch(work, lock)
-    with show.clock() as elapsed:
-        asked = building.BuildOptions(base=options.base, tag=options.tag, compression=options.compression, cache=not options.no_cache)
-        built = building.build(work, lock, engine, asked)
-    work.reporter.step(f"image: {built.image.name}, built in {elapsed():.0f} s, {show.size(built.image.size)} in the engine's store")
-    work.reporter.step(f"digest: {built.image.digest}")
-    for line in show.push(built):
-        work.reporter.step(line)
-    if options.no_smoke:
-        work.reporter.step("smoke: NOT RUN (--no-smoke)")
-        if options.json:
-            print(json.dumps({**_image_json(built), "smoke": None}, indent=2))
-        return 0
-    return _test(options, work, engine, built)
-
-
-def _smoke(options: argparse.Namespace, work: Workspace) -> int:
-    from envgen import images
-    from envgen.engine.docker import DockerEngine
-
-    profile = work.catalog.profile(options.profile)
-    lock = pipeline.checked_lock(work, profile, images.image_target(profile, options.target))
-    engine = DockerEngine(work.settings)
-    engine.check()
-    built = images.existing(lock, engine, options.image)
-    images.fetch(work, lock)
-    return _test(options, work, engine, built)
-
-
-def _test(options: argparse.Namespace, work: Workspace, engine: "DockerEngine", built: "Built") -> int:
-    from envgen import images, memory
-    from envgen.smoke.runner import Bench, Subject, smoke
-    from envgen.smoke.sources import find_model
-
-    bench = Bench(engine=engine, reporter=work.reporter)
-    hub = {name: os.environ[name] for name in ("HF_TOKEN", "HF_ENDPOINT") if os.environ.get(name)}
-    kit = images.model_kit(work, built, bench, hub)
-    model = find_model(options.model, options.prompt, options.expect, kit)
-    if warning := memory.warning(model.folder, engine.check().memory):
-        work.reporter.step(warning)
-    subject = Subject(image=built.image, lock=built.lock, python=built.python, base=built.base)
-    report = smoke(subject, model, bench, work.store, kit.diagnoses)
-    if options.json:
-        print(json.dumps({**_image_json(built), "smoke": report.as_json()}, indent=2))
-    else:
-        show.report(report)
-    return SmokeError.exit_code if report.failed else 0
-
-
-def _image_json(built: "Built") -> dict[str, object]:
-    """What was built: the image, and for a new one its layer groups with the bytes that a push would send."""
-    groups = [asdict(group) for group in built.groups]
-    return {"image": asdict(built.image), "layers": groups, "push": sum(group.push for group in built.groups), "replaced": built.replaced}

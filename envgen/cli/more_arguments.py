@@ -4,7 +4,7 @@ import argparse
 import re
 from collections.abc import Sequence
 
-_GPUS = re.compile(r"auto|none|all|\d+(,\d+)*")
+_GPUS = re.compile(r"all|\d+(,\d+)*")
 
 
 def divide(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -18,6 +18,13 @@ def divide(words: Sequence[str]) -> tuple[list[str], list[str]]:
 def gpus(text: str) -> str:
     """The value of --gpus. Raises what argparse makes an error of."""
     if not _GPUS.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected all, or numbers as in 0,1")
+    return text
+
+
+def gpus_or_not(text: str) -> str:
+    """The value of --gpus where it may be left to envgen."""
+    if text not in ("auto", "none") and not _GPUS.fullmatch(text):
         raise argparse.ArgumentTypeError(f"found {text!r}, expected auto, none, all, or numbers as in 0,1")
     return text
 
@@ -47,5 +54,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("profile", metavar="PROFILE")
     parser.add_argument("--target", default="", metavar="TARGET", help="the target (default: the first with a base)")
     parser.add_argument("--image", default="", metavar="NAME", help="the image (default: envgen/PROFILE:TARGET)")
-    parser.add_argument("--gpus", type=gpus, default="auto", metavar="GPUS", help="auto, none, all, or numbers as in 0,1 (default: auto)")
+    parser.add_argument(
+        "--gpus", type=gpus_or_not, default="auto", metavar="GPUS", help="auto, none, all, or numbers as in 0,1 (default: auto)"
+    )
     parser.add_argument("--network", choices=("bridge", "none", "host"), default="bridge", help="the command's network (default: bridge)")

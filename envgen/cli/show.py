@@ -146,7 +146,7 @@ def report(found: SmokeReport) -> None:
         for text in (*more, *(f"{key}: {value}" for key, value in (("cause", result.cause), ("cure", result.cure)) if value)):
             print(" " * len(line) + text)
     print()
-    print(f"smoke {found.profile}: {'FAILED' if found.failed else 'passed' if found.passed else 'INCOMPLETE'} ({found.headline()})")
+    print(f"smoke {found.profile}: {found.verdict()} ({found.headline()})")
 
 
 def why(package: Package, held: "Sequence[Held] | None", reason: str) -> None:

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from envgen.profile import TIERS
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
+INCOMPLETE = "incomplete"
+"""What a tier is of which some checks ran, and passed, and others did not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +53,36 @@ class SmokeReport:
         """Whether a check failed, or there was none at all."""
         return not self.results or any(result.status == FAILED for result in self.results)
 
+    def state(self, tier: str) -> str:
+        """What became of a tier: `passed`, `failed`, `not run` where none of its checks ran, else `incomplete`."""
+        statuses = {result.status for result in self.results if result.tier == tier}
+        if FAILED in statuses:
+            return FAILED
+        return next(iter(statuses)) if len(statuses) == 1 else INCOMPLETE if statuses else NOT_RUN
+
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """The tiers that the profile asks for and of which no check ran."""
+        return tuple(tier for tier in self.tiers if self.state(tier) == NOT_RUN)
+
+    def verdict(self) -> str:
+        """One word for all of it, unless a tier as a whole did not run: that is said before what passed."""
+        if self.failed:
+            return "FAILED"
+        if self.passed:
+            return "passed"
+        rest = {self.state(tier) for tier in self.tiers if tier not in self.idle}
+        return f"{', '.join(self.idle)} NOT RUN, all else passed" if rest == {PASSED} else "INCOMPLETE"
+
     def headline(self) -> str:
         """The first line of every report: what did not run comes before what passed."""
-        parts = []
+        parts = [f"NOT RUN: {tier} ({self._reason(tier)})" for tier in self.idle]
         missing = [tier for tier in TIERS if tier not in self.tiers]
         if missing:
             parts.append(f"not tested by this profile: {', '.join(missing)}")
-        if self.count(NOT_RUN):
-            parts.append(f"NOT RUN: {self.count(NOT_RUN)} checks")
+        single = sum(result.status == NOT_RUN and result.tier not in self.idle for result in self.results)
+        if single:
+            parts.append(f"NOT RUN: {single} checks")
         if self.overridden:
             parts.append("not the locked base")
         if self.count(FAILED):
@@ -66,5 +90,10 @@ class SmokeReport:
         parts.append(f"passed: {self.count(PASSED)} of {len(self.results)}")
         return "; ".join(parts)
 
+    def _reason(self, tier: str) -> str:
+        """Why nothing of a tier ran, in the words of its first check."""
+        return next((result.detail for result in self.results if result.tier == tier), "it has no checks")
+
     def as_json(self) -> Mapping[str, object]:
-        return {"headline": self.headline(), **asdict(self)}
+        states = {tier: self.state(tier) for tier in self.tiers}
+        return {"headline": self.headline(), "verdict": self.verdict(), "states": states, **asdict(self)}

@@ -20,6 +20,8 @@ PROBE = Path(__file__).parent / "probe"
 PHASES = {
     "static": (("static-files", ("-I", "-S")), ("static-imports", ("-I",))),
     "cpu": (("cpu", ("-I",)),),
+    "quant": (("quant", ("-I",)),),
+    "gpu": (("gpu", ("-I",)),),
 }
 """The probe's phases for each tier, with the interpreter's flags: the files are looked at before site can run any."""
 
@@ -29,6 +31,10 @@ OFFLINE = {
     "TRANSFORMERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "false",
 }
+
+
+NO_GPU = {"NVIDIA_VISIBLE_DEVICES": "void", "CUDA_VISIBLE_DEVICES": ""}
+"""For all tiers but `gpu`: where NVIDIA's runtime is the engine's default one, a GPU is there unasked, and would be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +49,15 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """What tests run on: an engine, and somebody to tell."""
+    """What tests run on: an engine, the GPUs that the tier `gpu` is given as in a RunOrder, and somebody to tell.
+
+    `gpu_hint` is what to do if no GPU is visible, as far as that is known.
+    """
 
     engine: Engine
     reporter: Reporter
+    gpus: str = ""
+    gpu_hint: str = ""
 
 
 def smoke(subject: Subject, model: Model, bench: Bench, store: WheelStore, diagnoses: Sequence[Diagnosis]) -> SmokeReport:
@@ -58,9 +69,10 @@ def smoke(subject: Subject, model: Model, bench: Bench, store: WheelStore, diagn
     for tier in subject.lock.tiers:
         for phase, flags in PHASES.get(tier, ()):
             order = _order(phase, flags, subject.image.name, model)
-            results.extend(run_phase(phase, tier, order, _job(phase, subject, model, store), bench))
-        if tier not in PHASES:
-            results.append(CheckResult(tier=tier, name=tier, status=NOT_RUN, detail="this version has no checks for it"))
+            if tier == "gpu":
+                order = replace(order, environment=OFFLINE, gpus=bench.gpus)
+            job = {**_job(phase, subject, model, store), "gpu_hint": bench.gpu_hint or None}
+            results.extend(run_phase(phase, tier, order, job, bench))
     return SmokeReport(
         profile=subject.lock.profile,
         target=subject.lock.target,
@@ -80,7 +92,7 @@ def _order(phase: str, flags: tuple[str, ...], image: str, model: Model) -> RunO
         image=image,
         command=("python", *flags, "/envgen/probe", phase),
         mounts=((PROBE, "/envgen/probe", False), (EMBEDDED, "/envgen/embedded", False), (model.folder, "/envgen/model", False)),
-        environment=OFFLINE,
+        environment={**OFFLINE, **NO_GPU},
     )
 
 
@@ -96,13 +108,14 @@ def _job(phase: str, subject: Subject, model: Model, store: WheelStore) -> Mappi
             "python": subject.python,
             "distributions": {wheel.name: wheel.version for wheel in lock.wheels},
         }
+    locked = {"cuda": lock.cuda or None, "driver": lock.driver or None, "bitsandbytes": lock.package("bitsandbytes") is not None}
     if phase == "static-imports":
         torch = lock.package("torch")
-        return {"prefix": PREFIX, "torch": torch.wheel.version if torch else None}
+        return {"prefix": PREFIX, "torch": torch.wheel.version if torch else None, **locked}
     # The embedded model at both places is one and the same to the probe.
     place = "/envgen/embedded" if model.folder == EMBEDDED else "/envgen/model"
     answers = {"recorded": model.recorded, "prompt": model.prompt or None, "expect": model.expect or None}
-    return {"model": place, "embedded": "/envgen/embedded", "dtype": None, **answers}
+    return {"model": place, "embedded": "/envgen/embedded", "dtype": None, **answers, **locked}
 
 
 def run_phase(phase: str, tier: str, order: RunOrder, job: Mapping[str, object], bench: Bench) -> list[CheckResult]:

@@ -6,15 +6,19 @@ from collections.abc import Callable
 import pytest
 
 from envgen.cli import show
-from envgen.smoke.report import FAILED, NOT_RUN, PASSED, CheckResult, SmokeReport
+from envgen.smoke.report import FAILED, INCOMPLETE, NOT_RUN, PASSED, CheckResult, SmokeReport
 
 ALL = ("static", "cpu", "quant", "gpu")
 
 
-def report(*statuses: str, tiers: tuple[str, ...] = ALL, overridden: bool = False) -> SmokeReport:
+def report(*statuses: str, tiers: tuple[str, ...] = ALL, overridden: bool = False, gpu: str = PASSED) -> SmokeReport:
+    """A report with these checks in the tier cpu and one in each other tier; `gpu` is the status of the one in gpu."""
+    checks = [("cpu", status, "one\ntwo") for status in statuses]
+    if statuses:
+        checks += [(tier, gpu if tier == "gpu" else PASSED, "no GPU visible") for tier in tiers if tier != "cpu"]
     results = tuple(
-        CheckResult(tier="cpu", name=f"check-{number}", status=status, seconds=1.25, peak_memory=123_000_000, detail="one\ntwo")
-        for number, status in enumerate(statuses)
+        CheckResult(tier=tier, name=f"check-{number}", status=status, seconds=1.25, peak_memory=123_000_000, detail=detail)
+        for number, (tier, status, detail) in enumerate(checks)
     )
     return SmokeReport(
         profile="small", target="py311-linux-amd64", image="envgen/small:py311-linux-amd64", digest="sha256:1", base="python:3.11",
@@ -38,17 +42,46 @@ def test_only_what_ran_and_passed_is_a_pass(statuses: tuple[str, ...], passed: b
 
 
 def test_the_headline_begins_with_what_is_missing() -> None:
-    assert report(PASSED).headline() == "passed: 1 of 1"
-    assert (
-        report(PASSED, NOT_RUN, FAILED, overridden=True).headline() == "NOT RUN: 1 checks; not the locked base; FAILED: 1; passed: 1 of 3"
-    )
-    assert report(PASSED, tiers=("static", "cpu")).headline() == "not tested by this profile: quant, gpu; passed: 1 of 1"
+    assert report(PASSED).headline() == "passed: 4 of 4"
+    found = report(PASSED, NOT_RUN, FAILED, overridden=True)
+    assert found.headline() == "NOT RUN: 1 checks; not the locked base; FAILED: 1; passed: 4 of 6"
+    assert report(PASSED, tiers=("static", "cpu")).headline() == "not tested by this profile: quant, gpu; passed: 2 of 2"
+
+
+def test_a_tier_that_did_not_run_comes_first_and_is_never_a_pass() -> None:
+    found = report(PASSED, gpu=NOT_RUN, tiers=("static", "cpu", "gpu"), overridden=True)
+    assert found.headline() == "NOT RUN: gpu (no GPU visible); not tested by this profile: quant; not the locked base; passed: 2 of 3"
+    assert (found.passed, found.failed, found.idle) == (False, False, ("gpu",))
+    assert found.verdict() == "gpu NOT RUN, all else passed"
+
+
+def test_a_tier_that_did_not_run_hides_nothing_else() -> None:
+    assert report(PASSED, NOT_RUN, gpu=NOT_RUN).verdict() == "INCOMPLETE"
+    assert report(FAILED, gpu=NOT_RUN).verdict() == "FAILED"
+    assert report(PASSED, NOT_RUN, gpu=NOT_RUN).headline().startswith("NOT RUN: gpu (no GPU visible); NOT RUN: 1 checks; ")
+
+
+@pytest.mark.parametrize(
+    ("statuses", "state"),
+    [
+        ((PASSED, PASSED), PASSED),
+        ((NOT_RUN, NOT_RUN), NOT_RUN),
+        ((PASSED, NOT_RUN), INCOMPLETE),
+        ((NOT_RUN, FAILED), FAILED),
+        ((), NOT_RUN),
+    ],
+)
+def test_the_state_of_a_tier(statuses: tuple[str, ...], state: str) -> None:
+    found = report(*statuses)
+    assert found.state("cpu") == state
+    assert found.as_json()["states"]["cpu"] == state  # type: ignore[index]  # JSON
 
 
 def test_json_holds_everything() -> None:
     data = json.loads(json.dumps(report(PASSED, NOT_RUN).as_json()))
     assert data["headline"].startswith("NOT RUN")
-    assert [result["status"] for result in data["results"]] == [PASSED, NOT_RUN]
+    assert [result["status"] for result in data["results"] if result["tier"] == "cpu"] == [PASSED, NOT_RUN]
+    assert data["verdict"] == "INCOMPLETE"
 
 
 @pytest.mark.parametrize(

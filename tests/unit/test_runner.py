@@ -1,10 +1,16 @@
 """envgen.smoke.runner: what becomes of a probe's report, whole or cut short at any line."""
 
-import pytest
+import json
+from pathlib import Path
+from typing import Any, cast
 
-from envgen.engine import RunResult
+import pytest
+from samples import sample_lock
+
+from envgen.engine import Image, Line, RunOrder, RunResult
+from envgen.smoke.model import embedded_model
 from envgen.smoke.report import FAILED, NOT_RUN, PASSED, CheckResult
-from envgen.smoke.runner import collect
+from envgen.smoke.runner import PHASES, Bench, Subject, collect, smoke
 
 Event = dict[str, object]
 WELL = RunResult(code=0, out_of_memory=False, stderr="")
@@ -74,3 +80,69 @@ def test_a_failure_is_not_reported_twice() -> None:
     whole = events("a", "b")
     whole[2]["status"] = FAILED
     assert statuses(collect("cpu", "cpu", whole, WELL)) == {"a": FAILED, "b": PASSED}
+
+
+class Containers:
+    """An engine in which every phase passes; it keeps the orders and the jobs by phase."""
+
+    def __init__(self) -> None:
+        self.orders: dict[str, RunOrder] = {}
+        self.jobs: dict[str, dict[str, Any]] = {}
+
+    def run(self, order: RunOrder, on_line: Line) -> RunResult:
+        phase = order.command[-1]
+        self.orders[phase] = order
+        file = next(source for source, target, _ in order.mounts if target == "/envgen/job.json")
+        self.jobs[phase] = json.loads(file.read_text())
+        for event in events("a"):
+            on_line(json.dumps({"end": phase} if "end" in event else event))
+        return WELL
+
+
+class Empty:
+    """A wheel store that a lock without packages needs nothing of."""
+
+    def verify(self, _wheels: object) -> None:
+        pass
+
+
+class Silent:
+    def detail(self, _text: str) -> None:
+        pass
+
+
+def run_tiers(tiers: tuple[str, ...], tmp_path: Path, **bench: str) -> tuple[Containers, tuple[CheckResult, ...]]:
+    containers = Containers()
+    lock = sample_lock(tiers=tiers, cuda="13.0", driver="580", packages=())
+    image = Image(name="an/image", digest="sha256:1", size=1, labels={})
+    report = smoke(
+        Subject(image=image, lock=lock, python=lock.python, base=lock.base),
+        embedded_model(),
+        Bench(engine=cast(Any, containers), reporter=cast(Any, Silent()), **bench),
+        cast(Any, Empty()),
+        (),
+    )
+    return containers, report.results
+
+
+def test_every_tier_has_its_phases(tmp_path: Path) -> None:
+    containers, results = run_tiers(tuple(PHASES), tmp_path)
+    assert list(containers.orders) == ["static-files", "static-imports", "cpu", "quant", "gpu"]
+    assert [(result.tier, result.status) for result in results] == [
+        ("static", PASSED), ("static", PASSED), ("cpu", PASSED), ("quant", PASSED), ("gpu", PASSED),
+    ]  # fmt: skip
+
+
+def test_a_gpu_goes_to_its_tier_alone(tmp_path: Path) -> None:
+    containers, _ = run_tiers(("static", "cpu", "quant", "gpu"), tmp_path, gpus="0,1")
+    gpu = containers.orders.pop("gpu")
+    assert (gpu.gpus, "NVIDIA_VISIBLE_DEVICES" in gpu.environment) == ("0,1", False)
+    for order in containers.orders.values():
+        assert (order.gpus, order.environment["NVIDIA_VISIBLE_DEVICES"], order.environment["CUDA_VISIBLE_DEVICES"]) == ("", "void", "")
+
+
+def test_the_probe_is_told_what_is_locked_and_what_to_do_without_a_gpu(tmp_path: Path) -> None:
+    containers, _ = run_tiers(("static", "gpu"), tmp_path, gpu_hint="add --gpus all")
+    for phase in ("static-imports", "gpu"):
+        job = containers.jobs[phase]
+        assert (job["cuda"], job["driver"], job["bitsandbytes"], job["gpu_hint"]) == ("13.0", "580", False, "add --gpus all")

@@ -18,6 +18,8 @@ PHASES = {
     "static-files": "files",
     "static-imports": "imports",
     "cpu": "cpu",
+    "quant": "quantized",
+    "gpu": "cuda",
     "convert": "convert",
     "fetch-hub": "fetch",
 }

@@ -2,40 +2,39 @@
 
 from __future__ import annotations
 
-import os
-import re
-import site
 from collections import defaultdict
-from collections.abc import Iterator
 from importlib import import_module, metadata
 
 import harness
+import libraries
+import toolkit
 from versions import name as normal_name
 
+NEEDED = ("libnccl", "libcublas", "libcudnn")
 _SHOWN = 10
-# CUPTI and its nvperf are left out: triton brings copies of its own, which only its profiler loads, by path.
-_CUDA_LIBRARY = re.compile(
-    r"(?P<library>lib(?:cuda|cudart|cublas|cudnn|cufft|cufile|curand|cusolver|cusparse|nccl|nvjitlink|nvrtc|nvshmem"
-    r"|nvtoolsext|nvfatbin|nppc|nvjpeg)[a-z_.-]*?)(?:-[0-9a-f]{8})?\.so(?:\.(?P<version>[\d.]+))?",
-    re.IGNORECASE,
-)
 
 
 def torch_build(job: harness.Job) -> str:
-    """torch.__version__ with its local part is as locked, and it was built for the CUDA that this part stands for."""
+    """torch.__version__ with its local part is as locked, and it was built for the CUDA of the lock.
+
+    The default index names no CUDA in a version: what is locked as 2.13.0 calls itself 2.13.0+cu130.
+    """
     expected = harness.optional_text(job, "torch")
     if expected is None:
         raise harness.NotRun("the lock has no torch")
     torch = import_module("torch")
     found, cuda = str(torch.__version__), torch.version.cuda
-    if found != expected:
+    wanted = harness.optional_text(job, "cuda")
+    named = f"{expected}+cu{wanted.replace('.', '')}" if wanted and "+" not in expected else expected
+    if found not in (expected, named):
         raise harness.Failed(f"torch {found} (expected {expected})")
-    wanted = None if expected.endswith("+cpu") else harness.optional_text(job, "cuda")
-    if expected.endswith("+cpu") and cuda is not None:
-        raise harness.Failed(f"torch {found} was built for CUDA {cuda} (expected no CUDA)")
-    if wanted is not None and cuda != wanted:
-        raise harness.Failed(f"torch {found} was built for CUDA {cuda} (expected {wanted})")
-    return f"torch {found}, " + (f"CUDA {cuda}" if cuda else "no CUDA")
+    if cuda != wanted:
+        raise harness.Failed(f"torch {found} was built for {_words(cuda)} (expected {_words(wanted)})")
+    return f"torch {found}, {_words(cuda)}"
+
+
+def _words(cuda: str | None) -> str:
+    return f"CUDA {cuda}" if cuda else "no CUDA"
 
 
 def runtime_dependencies(_job: harness.Job) -> str:
@@ -62,17 +61,20 @@ def runtime_dependencies(_job: harness.Job) -> str:
 
 
 def one_cuda_copy(job: harness.Job) -> str:
-    """No CUDA library is there twice; with a torch for CPUs, none is there at all."""
+    """No CUDA library is there twice; with a torch for CPUs none is there at all, with CUDA those are that torch can't do without."""
     copies: defaultdict[str, list[str]] = defaultdict(list)
-    for path in _shared_libraries():
-        match = _CUDA_LIBRARY.fullmatch(path.rpartition("/")[2])
-        if match:
-            copies[match["library"].lower()].append(path)
+    for path in libraries.installed():
+        if library := libraries.cuda_library(path):
+            copies[library].append(path)
     torch = harness.optional_text(job, "torch") or ""
     if torch.endswith("+cpu") and copies:
         _report([f"{path}: a CUDA library beside torch {torch}" for paths in copies.values() for path in paths])
     _report([f"{library}: {len(paths)} copies: {', '.join(sorted(paths))}" for library, paths in copies.items() if len(paths) > 1])
-    return f"{len(copies)} CUDA libraries, each once" if copies else "no CUDA library"
+    if harness.optional_text(job, "cuda") is None:
+        return f"{len(copies)} CUDA libraries, each once" if copies else "no CUDA library"
+    _report([f"{library}: not there" for library in NEEDED if library not in copies])
+    names = ", ".join(copies[library][0].rpartition("/")[2] for library in NEEDED)
+    return f"{len(copies)} CUDA libraries, each once, {names} among them"
 
 
 def consistent_requirements(_job: harness.Job) -> str:
@@ -121,24 +123,21 @@ def _is_installed(package: str) -> bool:
     return True
 
 
-def _shared_libraries() -> Iterator[str]:
-    """Yield every shared library in site-packages, relative to it."""
-    for site_packages in site.getsitepackages():
-        for folder, _, files in os.walk(site_packages):
-            for file in files:
-                if ".so" in file:
-                    yield os.path.relpath(f"{folder}/{file}", site_packages)
-
-
 def _report(findings: list[str]) -> None:
     if findings:
         rest = f"; and {len(findings) - _SHOWN} more" if len(findings) > _SHOWN else ""
         raise harness.Failed(f"{len(findings)} found: " + "; ".join(sorted(findings)[:_SHOWN]) + rest)
 
 
-CHECKS: harness.Checks = (
-    ("torch-build", torch_build),
-    ("runtime-dependencies", runtime_dependencies),
-    ("one-cuda-copy", one_cuda_copy),
-    ("consistent-requirements", consistent_requirements),
-)
+def checks(job: harness.Job) -> harness.Checks:
+    """Return the checks of the phase; those about CUDA and bitsandbytes where these are locked."""
+    cuda: harness.Checks = (("cuda-majors", toolkit.one_major), ("no-cuda-base", toolkit.no_cuda_base)) if job.get("cuda") else ()
+    bitsandbytes: harness.Checks = (("bitsandbytes-library", toolkit.bitsandbytes_library),) if job.get("bitsandbytes") else ()
+    return (
+        ("torch-build", torch_build),
+        ("runtime-dependencies", runtime_dependencies),
+        ("one-cuda-copy", one_cuda_copy),
+        *cuda,
+        *bitsandbytes,
+        ("consistent-requirements", consistent_requirements),
+    )

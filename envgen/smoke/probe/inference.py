@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import answers
 import subject as subjects
-from harness import Failed, Job, optional_text
+from harness import Failed, Job, optional_text, text
 from subject import CAUSAL, Subject
 
 SAMPLE = "Every wheel is weighed, counted (1, 2, 3) and sealed."
@@ -22,7 +25,7 @@ def tokenizer_round_trip(job: Job) -> str:
         raise Failed(f"{SAMPLE!r} comes back as {back!r}")
     if tokenizer(back).input_ids != ids:
         raise Failed(f"the tokens of {SAMPLE!r} are not those of {back!r}")
-    known = _recorded(job, subject)
+    known = recorded(job, subject)
     if known and tokenizer(str(known["prompt"])).input_ids != known["prompt_ids"]:
         raise Failed(f"the tokens of {known['prompt']!r} are not the recorded ones")
     return f"{type(tokenizer).__name__}, {len(tokenizer):,} tokens, {len(ids)} for {len(SAMPLE)} characters"
@@ -31,9 +34,12 @@ def tokenizer_round_trip(job: Job) -> str:
 def generate(job: Job) -> str:
     """Generate greedily: the recorded tokens, or an answer with the expected text, or twice the same text."""
     subject = subjects.given(job)
-    model = subjects.model(subject)
-    found = answers.completion(subject)
-    known, expected = _recorded(job, subject), optional_text(job, "expect")
+    return verdict(job, subject, subjects.model(subject), answers.completion(subject))
+
+
+def verdict(job: Job, subject: Subject, model: Any, found: answers.Completion) -> str:
+    """Say how right an answer of `model`, the subject loaded in some way, is; raise Failed when it is wrong."""
+    known, expected = recorded(job, subject), optional_text(job, "expect")
     margin = f"smallest margin {found.margin:.2f} logits"
     if known:
         if list(found.tokens) != known["tokens"]:
@@ -101,9 +107,9 @@ def _plain_answer(subject: Subject) -> None:
         answers.embedding(subject)
 
 
-def _recorded(job: Job, subject: Subject) -> dict[str, object] | None:
-    """Return what was recorded for the given model, unless the job asks another prompt."""
-    known = job.get("recorded")
+def recorded(job: Job, subject: Subject) -> dict[str, object] | None:
+    """Return what was recorded for the subject, unless the job asks another prompt; of the embedded model it stands beside it."""
+    known = job.get("recorded") if subject.folder == Path(text(job, "model")) else subjects.recorded(subject)
     return known if isinstance(known, dict) and known.get("prompt") == subject.prompt else None
 
 

@@ -61,6 +61,17 @@ def small(job: Job) -> Subject:
     return subject if fits else _subject(job, "embedded")
 
 
+def causal(job: Job) -> Subject:
+    """Return the given model when it writes text, else the embedded one."""
+    subject = _subject(job, "model")
+    return subject if subject.kind == CAUSAL else _subject(job, "embedded")
+
+
+def recorded(subject: Subject) -> Any:
+    """Return what was recorded of the embedded model, which is in its folder."""
+    return json.loads((subject.folder / "recorded.json").read_text(encoding="utf-8"))
+
+
 def kind(job: Job) -> str:
     """Return the kind of the given model, without reading its weights; raise Failed for a broken folder."""
     folder = Path(text(job, "model"))
@@ -156,8 +167,7 @@ def _subject(job: Job, key: str) -> Subject:
 def _prompt(job: Job, key: str, folder: Path) -> str:
     """Return the job's prompt for the given model, else the one that was recorded for the model, else any."""
     if key == "embedded":
-        recorded = json.loads((folder / "recorded.json").read_text(encoding="utf-8"))
-        return text(recorded, "prompt")
+        return text(json.loads((folder / "recorded.json").read_text(encoding="utf-8")), "prompt")
     known = job.get("recorded")
     return optional_text(job, "prompt") or (text(known, "prompt") if isinstance(known, dict) else DEFAULT_PROMPT)
 

@@ -15,10 +15,14 @@ HEAD = "AutoModelForSequenceClassification"
 
 
 def trainer_step(job: Job) -> str:
+    """Train on a CPU."""
+    return train(subjects.small(job), use_cpu=True)
+
+
+def train(subject: Subject, *, use_cpu: bool) -> str:
     """Train on two sentences in float32: as a language model, or an encoder with a new head that tells them apart."""
     from transformers import Trainer, TrainingArguments, set_seed
 
-    subject = subjects.small(job)
     subjects.release()
     set_seed(0)
     model, rows = (_writer if subject.kind == CAUSAL else _classifier)(subject)
@@ -29,7 +33,7 @@ def trainer_step(job: Job) -> str:
             max_steps=STEPS,
             learning_rate=LEARNING_RATE,
             per_device_train_batch_size=len(rows),
-            use_cpu=True,
+            use_cpu=use_cpu,
             report_to="none",
             save_strategy="no",
             logging_strategy="no",
@@ -43,7 +47,7 @@ def trainer_step(job: Job) -> str:
         raise Failed(f"Trainer made {trainer.state.global_step} steps, expected {STEPS}")
     if not after < before:
         raise Failed(f"{STEPS} steps changed the loss from {before:.4f} to {after:.4f}, expected less")
-    return f"{subject.name}: {STEPS} steps, loss from {before:.4f} to {after:.4f}"
+    return f"{subject.name}: {STEPS} steps on {trainer.args.device}, loss from {before:.4f} to {after:.4f}"
 
 
 def _writer(subject: Subject) -> tuple[Any, list[dict[str, Any]]]:
@@ -70,6 +74,6 @@ def _loss(model: Any, rows: list[dict[str, Any]]) -> float:
     """Return the loss over all rows, without dropout."""
     import torch
 
-    batch = {name: torch.tensor([row[name] for row in rows]) for name in rows[0]}
+    batch = {name: torch.tensor([row[name] for row in rows], device=model.device) for name in rows[0]}
     with torch.no_grad():
         return float(model.eval()(**batch).loss)

@@ -1,0 +1,97 @@
+"""`envgen build` and `envgen smoke`: an image, and what its test says."""
+
+import argparse
+import json
+import os
+from dataclasses import asdict
+
+from envgen import building, images, memory, pipeline
+from envgen.building import Built
+from envgen.cli import show
+from envgen.engine import EngineInfo
+from envgen.engine.containers import GPU_CURE
+from envgen.engine.docker import DockerEngine
+from envgen.errors import EngineError, SmokeError, UsageError
+from envgen.lock import Lock
+from envgen.smoke import runner
+from envgen.smoke.report import PASSED
+from envgen.smoke.sources import find_model
+from envgen.workspace import Workspace
+
+
+def build(options: argparse.Namespace, work: Workspace) -> int:
+    profile = work.catalog.profile(options.profile)
+    lock = pipeline.checked_lock(work, profile, images.image_target(profile, options.target))
+    engine = DockerEngine(work.settings)
+    info = engine.check()
+    check_gpus(options, lock, info)
+    work.reporter.step(f"engine: Docker {info.engine}, buildx {info.buildx}, BuildKit {info.buildkit}")
+    work.reporter.step(show.estimate(images.estimate(work, lock)))
+    images.check_platform(lock, info)
+    images.check_disk(work, lock, info)
+    images.fetch(work, lock)
+    with show.clock() as elapsed:
+        asked = building.BuildOptions(base=options.base, tag=options.tag, compression=options.compression, cache=not options.no_cache)
+        built = building.build(work, lock, engine, asked)
+    work.reporter.step(f"image: {built.image.name}, built in {elapsed():.0f} s, {show.size(built.image.size)} in the engine's store")
+    work.reporter.step(f"digest: {built.image.digest}")
+    for line in show.push(built):
+        work.reporter.step(line)
+    if options.no_smoke:
+        work.reporter.step("smoke: NOT RUN (--no-smoke)")
+        if options.json:
+            print(json.dumps({**_image_json(built), "smoke": None}, indent=2))
+        return 0
+    return _test(options, work, engine, built, info)
+
+
+def smoke(options: argparse.Namespace, work: Workspace) -> int:
+    profile = work.catalog.profile(options.profile)
+    lock = pipeline.checked_lock(work, profile, images.image_target(profile, options.target))
+    engine = DockerEngine(work.settings)
+    info = engine.check()
+    check_gpus(options, lock, info)
+    built = images.existing(lock, engine, options.image)
+    images.fetch(work, lock)
+    return _test(options, work, engine, built, info)
+
+
+def check_gpus(options: argparse.Namespace, lock: Lock, info: EngineInfo) -> None:
+    """Raises UsageError, EngineError or SmokeError where the GPUs that are asked for can't get into a test, before it begins."""
+
+    asked = "--require-gpu" if options.require_gpu else f"--gpus {options.gpus}" if options.gpus else ""
+    if asked and "gpu" not in lock.tiers:
+        raise UsageError(asked, f"{lock.profile} has no gpu tier", hint="take a profile with CUDA: cuda, bnb-quant")
+    if asked and getattr(options, "no_smoke", False):
+        raise UsageError(asked, "without a smoke test there is nothing to run on a GPU", hint="leave --no-smoke out")
+    if asked and not info.gpus:
+        kind = SmokeError if options.require_gpu else EngineError
+        raise kind(asked, "the gpu tier can't run: the engine has no runtime that passes GPUs into a container", hint=GPU_CURE)
+
+
+def _test(options: argparse.Namespace, work: Workspace, engine: DockerEngine, built: Built, info: EngineInfo) -> int:
+
+    gpus = options.gpus or ("all" if options.require_gpu else "")
+    hint = "add --gpus all" if info.gpus and not gpus else ""
+    bench = runner.Bench(engine=engine, reporter=work.reporter, gpus=gpus, gpu_hint=hint)
+    hub = {name: os.environ[name] for name in ("HF_TOKEN", "HF_ENDPOINT") if os.environ.get(name)}
+    kit = images.model_kit(work, built, bench, hub)
+    model = find_model(options.model, options.prompt, options.expect, kit)
+    if warning := memory.warning(model.folder, info.memory):
+        work.reporter.step(warning)
+    subject = runner.Subject(image=built.image, lock=built.lock, python=built.python, base=built.base)
+    report = runner.smoke(subject, model, bench, work.store, kit.diagnoses)
+    if options.json:
+        print(json.dumps({**_image_json(built), "smoke": report.as_json()}, indent=2))
+    else:
+        show.report(report)
+    if options.require_gpu and not report.failed and report.state("gpu") != PASSED:
+        problem = f"the gpu tier is {report.state('gpu')}, expected {PASSED}"
+        raise SmokeError("--require-gpu", problem, hint=f"envgen doctor {report.profile}")
+    return SmokeError.exit_code if report.failed else 0
+
+
+def _image_json(built: Built) -> dict[str, object]:
+    """What was built: the image, and for a new one its layer groups with the bytes that a push would send."""
+    groups = [asdict(group) for group in built.groups]
+    return {"image": asdict(built.image), "layers": groups, "push": sum(group.push for group in built.groups), "replaced": built.replaced}

@@ -1,0 +1,65 @@
+"""Part of phase static-imports: CUDA comes from the wheels alone, all of it for one CUDA, and bitsandbytes has a library for that."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable
+from importlib import import_module, metadata
+from pathlib import Path
+
+import harness
+import libraries
+from versions import name as normal_name
+
+LOADER_FOLDERS = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64")
+_FOR_CUDA = re.compile(r"nvidia-.+-cu(?P<major>\d+)")
+
+
+def one_major(job: harness.Job) -> str:
+    """Every distribution of NVIDIA's that names a CUDA names the major of the lock's, and the runtime is of that very CUDA."""
+    cuda = harness.text(job, "cuda")
+    major = cuda.partition(".")[0]
+    versions = {normal_name(found.metadata["Name"]): found.version for found in metadata.distributions()}
+    runtimes = [name for name in versions if re.fullmatch(r"nvidia-cuda-runtime(-cu\d+)?", name)]
+    if [versions[name].split(".")[:2] for name in runtimes] != [cuda.split(".")]:
+        found = ", ".join(f"{name} {versions[name]}" for name in runtimes) or "none"
+        raise harness.Failed(f"found as CUDA's runtime: {found} (expected one, of CUDA {cuda})")
+    named = {name: match["major"] for name in versions if (match := _FOR_CUDA.fullmatch(name))}
+    if other := sorted(name for name, found in named.items() if found != major):
+        raise harness.Failed(f"for another CUDA than {cuda}: {', '.join(other)}")
+    return f"{runtimes[0]} {versions[runtimes[0]]}, and {len(named)} distributions for CUDA {major}"
+
+
+def no_cuda_base(_job: harness.Job) -> str:
+    """No CUDA is in the base, no path leads to one, and what torch has loaded of CUDA is from the wheels; the driver may be there."""
+    torch = import_module("torch")
+    found = [*map(str, Path("/usr/local").glob("cuda*")), *_foreign(path for root in LOADER_FOLDERS for path in libraries.below(root))]
+    if found:
+        raise harness.Failed(f"CUDA is in the base: {harness.some(sorted(found))}")
+    if "LD_LIBRARY_PATH" in os.environ:
+        raise harness.Failed(f"LD_LIBRARY_PATH is set to {os.environ['LD_LIBRARY_PATH']!r} (expected not to be needed)")
+    loaded = sorted({line.split()[-1] for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines() if ".so" in line})
+    ours = [path for path in _foreign(loaded) if path.startswith(f"{sys.prefix}/")]
+    others = [path for path in _foreign(loaded) if path not in ours]
+    if others or not ours:
+        problem = f"torch {torch.__version__} loaded of CUDA: {harness.some(others) or 'nothing'}"
+        raise harness.Failed(f"{problem} (expected libraries of the wheels)")
+    return f"torch loaded {len(ours)} CUDA libraries, all from the wheels"
+
+
+def _foreign(paths: Iterable[str]) -> list[str]:
+    """Return those of `paths` that are of CUDA but not of the driver, which the host puts into a container."""
+    return [path for path in paths if (name := libraries.cuda_library(path)) and name not in ("libcuda", "libcudadebugger")]
+
+
+def bitsandbytes_library(job: harness.Job) -> str:
+    """The library that bitsandbytes loads with this CUDA, and the one for CPUs, are in its package."""
+    cuda = harness.text(job, "cuda") if job.get("cuda") else ""
+    package = Path(str(metadata.distribution("bitsandbytes").locate_file("bitsandbytes")))
+    wanted = ["libbitsandbytes_cpu.so", *([f"libbitsandbytes_cuda{cuda.replace('.', '')}.so"] if cuda else [])]
+    there = sorted(path.name for path in package.glob("libbitsandbytes_*.so"))
+    if missing := [name for name in wanted if name not in there]:
+        raise harness.Failed(f"{', '.join(missing)}: not in bitsandbytes (found {', '.join(there) or 'none'})")
+    return f"{', '.join(wanted)}, of {len(there)} bundled"

@@ -1,0 +1,48 @@
+"""envgen.cli.image: GPUs that can't get into a test are refused before anything is built."""
+
+from argparse import Namespace
+from dataclasses import replace
+
+import pytest
+from samples import sample_lock
+
+from envgen.cli.image import check_gpus
+from envgen.engine import EngineInfo
+from envgen.errors import EngineError, EnvgenError, SmokeError, UsageError
+
+PLAIN = EngineInfo(engine="26.1", buildx="0.13", buildkit="0.13", data_root="")
+ABLE = replace(PLAIN, gpus="the nvidia runtime")
+CUDA = sample_lock(tiers=("static", "cpu", "gpu"))
+
+
+def options(gpus: str | None = None, *, require: bool = False, **more: bool) -> Namespace:
+    return Namespace(gpus=gpus, require_gpu=require, **more)
+
+
+@pytest.mark.parametrize(
+    ("asked", "tiers", "info", "kind", "code", "words"),
+    [
+        (options("all"), ("static", "cpu"), ABLE, UsageError, 2, "--gpus all: small has no gpu tier"),
+        (options(require=True), ("static", "cpu"), ABLE, UsageError, 2, "--require-gpu: small has no gpu tier"),
+        (options("0", no_smoke=True), CUDA.tiers, ABLE, UsageError, 2, "without a smoke test"),
+        (options("0"), CUDA.tiers, PLAIN, EngineError, 5, "no runtime that passes GPUs"),
+        (options(require=True), CUDA.tiers, PLAIN, SmokeError, 7, "no runtime that passes GPUs"),
+    ],
+)
+def test_what_can_not_be_is_said_at_once(
+    asked: Namespace, tiers: tuple[str, ...], info: EngineInfo, kind: type[EnvgenError], code: int, words: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        check_gpus(asked, replace(CUDA, tiers=tiers), info)
+    assert words in str(caught.value)
+    assert caught.value.exit_code == code
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("asked", [options(), options("all"), options("0,1", require=True), options(no_smoke=True)])
+def test_what_can_be_passes(asked: Namespace) -> None:
+    check_gpus(asked, CUDA, ABLE)
+
+
+def test_without_a_wish_nothing_is_wanted() -> None:
+    check_gpus(options(), CUDA, PLAIN)
