@@ -6,7 +6,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from envgen.constraints import Bound
+from envgen.constraints import Bound, is_impossible
 from envgen.profile import Profile
 from envgen.schema import Faults, join_path
 
@@ -27,6 +27,18 @@ def check_python_floor(profile: Profile, floor: str, source: str) -> None:
         if not fits:
             problem = f"not supported: the documented floor is {floor}\n({source})"
             faults.add(join_path("python", python.version), problem, f"use one of {', '.join(allowed)}")
+    faults.raise_any()
+
+
+def check_within(profile: Profile, bounds: Sequence[Bound]) -> None:
+    """No requirement of `profile` may rule out all that a documented bound admits. Raises ProfileError, or ProfileErrors."""
+    label = dict(profile.origins).get("requirements", profile.name)
+    faults = Faults(lambda _path: label)
+    for requirement in map(Requirement, profile.requirements):
+        for bound in bounds:
+            if bound.package == requirement.name and is_impossible(requirement.specifier & SpecifierSet(bound.requirement)):
+                problem = f"found '{requirement}', but the documented bound is {bound.requirement}\n({bound.source})"
+                faults.add("requirements", problem, "ask for a version within it, or leave the constraint set out")
     faults.raise_any()
 
 

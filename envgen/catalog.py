@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from envgen.admission import check_python_floor, check_refused
+from envgen.admission import check_python_floor, check_refused, check_within
 from envgen.constraints import Bound, read_constraints
 from envgen.cuda import Toolkit, read_toolkit, with_cuda
 from envgen.errors import ProfileError, UsageError
@@ -52,6 +52,7 @@ class Catalog:
             if bound.package == "python":
                 check_python_floor(profile, bound.requirement, bound.source)
         check_refused(profile, bounds)
+        check_within(profile, bounds)
         return with_cuda(profile, self.toolkit()) if profile.cuda else profile
 
     def toolkit(self) -> Toolkit:

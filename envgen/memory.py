@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envgen.errors import UsageError
+from envgen.wheels import in_words
 
 LONGEST_HEADER = 100_000_000
 """The format's own limit, in bytes."""
@@ -94,6 +95,16 @@ def estimate(folder: Path) -> Estimate:
     )
 
 
+def summary(folder: Path) -> str:
+    """What the weights in `folder` take, in one line; nothing for a model whose size can't be told from headers."""
+    try:
+        found = estimate(folder)
+    except UsageError:
+        return ""
+    sizes = (("bf16", found.bf16), ("int8", found.int8), ("nf4", found.nf4))
+    return f"memory: {found.parameters:,} parameters take " + ", ".join(f"{in_words(size)} in {name}" for name, size in sizes)
+
+
 def warning(folder: Path, available: int) -> str:
     """A sentence when loading the model in `folder` as it is stored takes more than the `available` bytes (0: unknown); else nothing.
 
@@ -108,7 +119,7 @@ def warning(folder: Path, available: int) -> str:
         return ""
     return (
         f"memory: {folder.name} has {weights / 1e9:.1f} GB of weights and Python takes {PROCESS / 1e9:.1f} GB beside them, "
-        f"but the engine has {available / 1e9:.1f} GB: the kernel may kill it; give the engine more, or take a smaller model"
+        f"but there are {available / 1e9:.1f} GB: the kernel may kill it; give it more, or take a smaller model"
     )
 
 

@@ -8,10 +8,13 @@ from dataclasses import asdict
 from envgen import building, images, memory, pipeline
 from envgen.building import Built
 from envgen.cli import show
+from envgen.doctor.finding import PROBLEM, Finding
+from envgen.doctor.gpu import driver
 from envgen.engine import EngineInfo
 from envgen.engine.containers import GPU_CURE
 from envgen.engine.docker import DockerEngine
 from envgen.errors import EngineError, SmokeError, UsageError
+from envgen.gpu import find_gpus
 from envgen.lock import Lock
 from envgen.smoke import runner
 from envgen.smoke.report import PASSED
@@ -24,7 +27,7 @@ def build(options: argparse.Namespace, work: Workspace) -> int:
     lock = pipeline.checked_lock(work, profile, images.image_target(profile, options.target))
     engine = DockerEngine(work.settings)
     info = engine.check()
-    check_gpus(options, lock, info)
+    check_gpus(options, lock, info, _driver(work, lock))
     work.reporter.step(f"engine: Docker {info.engine}, buildx {info.buildx}, BuildKit {info.buildkit}")
     work.reporter.step(show.estimate(images.estimate(work, lock)))
     images.check_platform(lock, info)
@@ -50,15 +53,22 @@ def smoke(options: argparse.Namespace, work: Workspace) -> int:
     lock = pipeline.checked_lock(work, profile, images.image_target(profile, options.target))
     engine = DockerEngine(work.settings)
     info = engine.check()
-    check_gpus(options, lock, info)
+    check_gpus(options, lock, info, _driver(work, lock))
     built = images.existing(lock, engine, options.image)
     images.fetch(work, lock)
     return _test(options, work, engine, built, info)
 
 
-def check_gpus(options: argparse.Namespace, lock: Lock, info: EngineInfo) -> None:
-    """Raises UsageError, EngineError or SmokeError where the GPUs that are asked for can't get into a test, before it begins."""
+def _driver(work: Workspace, lock: Lock) -> Finding | None:
+    """What there is to say of this machine's driver, for a lock with CUDA."""
+    return driver(lock, find_gpus(work.settings.environment()), work.catalog.toolkit()) if lock.cuda else None
 
+
+def check_gpus(options: argparse.Namespace, lock: Lock, info: EngineInfo, found: Finding | None) -> None:
+    """Raises UsageError, EngineError or SmokeError where the GPUs that are asked for can't be used in a test, before it begins.
+
+    `found` is what there is to say of this machine's driver.
+    """
     asked = "--require-gpu" if options.require_gpu else f"--gpus {options.gpus}" if options.gpus else ""
     if asked and "gpu" not in lock.tiers:
         raise UsageError(asked, f"{lock.profile} has no gpu tier", hint="take a profile with CUDA: cuda, bnb-quant")
@@ -67,18 +77,21 @@ def check_gpus(options: argparse.Namespace, lock: Lock, info: EngineInfo) -> Non
     if asked and not info.gpus:
         kind = SmokeError if options.require_gpu else EngineError
         raise kind(asked, "the gpu tier can't run: the engine has no runtime that passes GPUs into a container", hint=GPU_CURE)
+    # An engine on another machine has another driver.
+    if asked and info.data_root and found and found.status == PROBLEM:
+        raise EngineError(asked, f"the gpu tier can't run: the driver is too old: {found.found}", hint=found.cure)
 
 
 def _test(options: argparse.Namespace, work: Workspace, engine: DockerEngine, built: Built, info: EngineInfo) -> int:
-
     gpus = options.gpus or ("all" if options.require_gpu else "")
     hint = "add --gpus all" if info.gpus and not gpus else ""
-    bench = runner.Bench(engine=engine, reporter=work.reporter, gpus=gpus, gpu_hint=hint)
+    bench = runner.Bench(engine=engine, reporter=work.reporter, gpus=gpus, gpu_hint=hint, memory=options.memory)
     hub = {name: os.environ[name] for name in ("HF_TOKEN", "HF_ENDPOINT") if os.environ.get(name)}
     kit = images.model_kit(work, built, bench, hub)
     model = find_model(options.model, options.prompt, options.expect, kit)
-    if warning := memory.warning(model.folder, info.memory):
-        work.reporter.step(warning)
+    for line in (memory.summary(model.folder), memory.warning(model.folder, options.memory or info.memory)):
+        if line:
+            work.reporter.step(line)
     subject = runner.Subject(image=built.image, lock=built.lock, python=built.python, base=built.base)
     report = runner.smoke(subject, model, bench, work.store, kit.diagnoses)
     if options.json:

@@ -4,6 +4,7 @@ import argparse
 import re
 from collections.abc import Sequence
 
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([kKMG]?)B?")
 _GPUS = re.compile(r"all|\d+(,\d+)*")
 
 
@@ -13,6 +14,14 @@ def divide(words: Sequence[str]) -> tuple[list[str], list[str]]:
         return list(words), []
     place = words.index("--")
     return list(words[:place]), list(words[place + 1 :])
+
+
+def size(text: str) -> int:
+    """A number of bytes, as in 8GB, 512MB or 1000000. Raises what argparse makes an error of."""
+    match = _SIZE.fullmatch(text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a size as in 8GB or 512MB")
+    return int(float(match[1]) * 1000 ** ("", "K", "M", "G").index(match[2].upper()))
 
 
 def gpus(text: str) -> str:

@@ -27,10 +27,11 @@ def gpu(locks: Sequence[Lock], found: Gpus, toolkit: Toolkit, info: EngineInfo |
     else:
         said, cure = "no NVIDIA GPU: the gpu tier will be NOT RUN", "all other tiers run on a CPU; for this one take a machine with a GPU"
         devices = Finding(subject="GPU", status=WARNING, found=said, cure=cure)
-    return devices, _driver(wanted, found, toolkit), _runtime(found, info)
+    return devices, driver(wanted, found, toolkit), _runtime(found, info)
 
 
-def _driver(lock: Lock, found: Gpus, toolkit: Toolkit) -> Finding:
+def driver(lock: Lock, found: Gpus, toolkit: Toolkit) -> Finding:
+    """Whether the driver runs the CUDA of a lock."""
     if not found.driver:
         said = f"none found; {lock.profile} needs >={lock.driver} for CUDA {lock.cuda}"
         return Finding(subject="driver", status=NOT_APPLICABLE, found=said)

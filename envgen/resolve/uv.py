@@ -121,4 +121,6 @@ def _failure(stderr: str, query: Query) -> ResolutionError:
         hint = "check the network, the proxy (HTTPS_PROXY) and the CA (SSL_CERT_FILE)"
         return IndexUnavailableError(f"uv, {query.target.slug}", text, hint=hint)
     hint = "loosen a requirement of the profile, or move its as_of with: envgen update PROFILE --as-of DATE"
+    if "platform tag" in text:
+        hint = "ask for a release that has a wheel for this platform, or take the platform out of the profile"
     return ResolutionError(f"uv, {query.target.slug}", text, hint=hint)

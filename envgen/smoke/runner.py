@@ -51,13 +51,14 @@ class Subject:
 class Bench:
     """What tests run on: an engine, the GPUs that the tier `gpu` is given as in a RunOrder, and somebody to tell.
 
-    `gpu_hint` is what to do if no GPU is visible, as far as that is known.
+    `gpu_hint` is what to do if no GPU is visible, as far as that is known; `memory` is what a test may take at most, in bytes (0: all).
     """
 
     engine: Engine
     reporter: Reporter
     gpus: str = ""
     gpu_hint: str = ""
+    memory: int = 0
 
 
 def smoke(subject: Subject, model: Model, bench: Bench, store: WheelStore, diagnoses: Sequence[Diagnosis]) -> SmokeReport:
@@ -68,7 +69,7 @@ def smoke(subject: Subject, model: Model, bench: Bench, store: WheelStore, diagn
     results: list[CheckResult] = []
     for tier in subject.lock.tiers:
         for phase, flags in PHASES.get(tier, ()):
-            order = _order(phase, flags, subject.image.name, model)
+            order = replace(_order(phase, flags, subject.image.name, model), memory=bench.memory)
             if tier == "gpu":
                 order = replace(order, environment=OFFLINE, gpus=bench.gpus)
             job = {**_job(phase, subject, model, store), "gpu_hint": bench.gpu_hint or None}

@@ -3,7 +3,7 @@
 import pytest
 from samples import PROFILE, ROOT, profile_of
 
-from envgen.admission import check_python_floor, check_refused
+from envgen.admission import check_python_floor, check_refused, check_within
 from envgen.catalog import Catalog
 from envgen.constraints import Bound
 from envgen.errors import ProfileError, ProfileErrors
@@ -60,3 +60,15 @@ def test_the_shipped_sets_refuse_what_is_source_only_or_retired() -> None:
     refused = {bound.package for bound in catalog.bounds(catalog.profile("bnb-quant")) if bound.refused}
     assert refused == {"auto-gptq", "autoawq", "gptqmodel", "flash-attn"}
     assert all(bound.cure for bound in catalog.bounds(catalog.profile("bnb-quant")) if bound.refused)
+
+
+FLOOR = Bound(set_name="papers", package="torch", requirement=">=2.14", role="core", document="paper.txt", section="One")
+
+
+def test_a_requirement_outside_of_a_documented_bound_is_said_with_its_source() -> None:
+    with pytest.raises(ProfileError) as caught:
+        check_within(profile_of(), (FLOOR,))
+    assert str(caught.value) == (
+        "profiles/small.toml: requirements: found 'torch==2.13.0', but the documented bound is >=2.14\n(paper.txt, One)"
+    )
+    check_within(profile_of(PROFILE.replace("torch==2.13.0", "torch>=2.13")), (FLOOR,))

@@ -7,11 +7,13 @@ import pytest
 from samples import sample_lock
 
 from envgen.cli.image import check_gpus
+from envgen.doctor.finding import OK, PROBLEM, Finding
 from envgen.engine import EngineInfo
 from envgen.errors import EngineError, EnvgenError, SmokeError, UsageError
 
 PLAIN = EngineInfo(engine="26.1", buildx="0.13", buildkit="0.13", data_root="")
 ABLE = replace(PLAIN, gpus="the nvidia runtime")
+OLD = Finding(subject="driver", status=PROBLEM, found="535.1; needs >=580", cure="update the driver")
 CUDA = sample_lock(tiers=("static", "cpu", "gpu"))
 
 
@@ -33,7 +35,7 @@ def test_what_can_not_be_is_said_at_once(
     asked: Namespace, tiers: tuple[str, ...], info: EngineInfo, kind: type[EnvgenError], code: int, words: str
 ) -> None:
     with pytest.raises(kind) as caught:
-        check_gpus(asked, replace(CUDA, tiers=tiers), info)
+        check_gpus(asked, replace(CUDA, tiers=tiers), info, None)
     assert words in str(caught.value)
     assert caught.value.exit_code == code
     assert caught.value.hint
@@ -41,8 +43,17 @@ def test_what_can_not_be_is_said_at_once(
 
 @pytest.mark.parametrize("asked", [options(), options("all"), options("0,1", require=True), options(no_smoke=True)])
 def test_what_can_be_passes(asked: Namespace) -> None:
-    check_gpus(asked, CUDA, ABLE)
+    check_gpus(asked, CUDA, ABLE, Finding(subject="driver", status=OK, found="590"))
 
 
 def test_without_a_wish_nothing_is_wanted() -> None:
-    check_gpus(options(), CUDA, PLAIN)
+    check_gpus(options(), CUDA, PLAIN, OLD)
+
+
+def test_a_driver_below_the_floor_is_said_before_minutes_are_spent() -> None:
+    here = replace(ABLE, data_root="/var/lib/docker")
+    with pytest.raises(EngineError, match=r"^--gpus all: the gpu tier can't run: the driver is too old: 535.1; needs >=580$") as caught:
+        check_gpus(options("all"), CUDA, here, OLD)
+    assert caught.value.hint == "update the driver"
+    # The engine of another machine has another driver.
+    check_gpus(options("all"), CUDA, ABLE, OLD)

@@ -172,5 +172,5 @@ def test_a_warning_before_memory_runs_out(tmp_path: Path) -> None:
     assert memory.warning(tmp_path, 0) == "", "an engine that does not say how much it has"
     said = memory.warning(tmp_path, enough - 1)
     assert f"memory: {tmp_path.name} has 4.0 GB of weights" in said
-    assert "the engine has 4.8 GB" in said
+    assert "but there are 4.8 GB" in said
     assert "take a smaller model" in said
