@@ -113,16 +113,16 @@ def main(runs: int) -> None:
         }
         found = medians(sides, runs)
         short = {
-            "lock --check": lambda: timed([*ENVGEN, "--project", str(ROOT), "lock", "--check"], env=env),
+            "lock --check": lambda: timed([*ENVGEN, "--project", str(ROOT), "lock", PROFILE, "--check"], env=env),
             "--help": lambda: timed([*ENVGEN, "--help"], env=env),
             "python -c pass": lambda: python("-c", "pass"),
         }
         found |= medians(short, runs * SHORT_RUNS)
-    locks = len(list((ROOT / "locks").glob("*/*/envgen.lock")))
+    locks = len(list((ROOT / "locks").glob(f"{PROFILE}/*/envgen.lock")))
     rows = [
         Row(what=f"`envgen lock {PROFILE}`, cold caches", ours=found["lock, cold"], theirs=found["bare uv, cold"], goal=1.25),
         Row(what=f"`envgen lock {PROFILE}`, warm caches", ours=found["lock, warm"], theirs=found["bare uv, warm"], goal=1.25),
-        Row(what=f"`envgen lock --check`, {locks} locks", ours=found["lock --check"], goal=0.3),
+        Row(what=f"`envgen lock {PROFILE} --check`, {locks} locks", ours=found["lock --check"], goal=0.3),
         Row(what="`envgen --help`", ours=found["--help"], theirs=found["python -c pass"], goal=5),
     ]
     write_section("Locking", report(rows, runs))

@@ -80,9 +80,10 @@ class SmokeReport:
         missing = [tier for tier in TIERS if tier not in self.tiers]
         if missing:
             parts.append(f"not tested by this profile: {', '.join(missing)}")
-        single = sum(result.status == NOT_RUN and result.tier not in self.idle for result in self.results)
+        single = [result for result in self.results if result.status == NOT_RUN and result.tier not in self.idle]
         if single:
-            parts.append(f"NOT RUN: {single} checks")
+            tiers = ", ".join(dict.fromkeys(result.tier for result in single))
+            parts.append(f"NOT RUN: {len(single)} check{'s' if len(single) > 1 else ''} of {tiers}")
         if self.overridden:
             parts.append("not the locked base")
         if self.count(FAILED):

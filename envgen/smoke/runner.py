@@ -116,7 +116,9 @@ def _job(phase: str, subject: Subject, model: Model, store: WheelStore) -> Mappi
     # The embedded model at both places is one and the same to the probe.
     place = "/envgen/embedded" if model.folder == EMBEDDED else "/envgen/model"
     answers = {"recorded": model.recorded, "prompt": model.prompt or None, "expect": model.expect or None}
-    return {"model": place, "embedded": "/envgen/embedded", "dtype": None, **answers, **locked}
+    # What quantizing saves is said of 16 bits, whatever the model's own dtype is.
+    dtype = "bfloat16" if phase == "quant" else None
+    return {"model": place, "embedded": "/envgen/embedded", "dtype": dtype, **answers, **locked}
 
 
 def run_phase(phase: str, tier: str, order: RunOrder, job: Mapping[str, object], bench: Bench) -> list[CheckResult]:

@@ -165,6 +165,51 @@ except harness.Failed as failure: print("failed:", failure)
     assert said[2].startswith("failed: 0 of 21 linear layers are Linear8bitLt")
 
 
+def test_the_gpu_checks_do_on_a_cpu_what_does_not_take_a_gpu(bnb_quant: Built, tmp_path: Path) -> None:
+    """The device map for several GPUs, generation in each form, and a training that does not run where it should."""
+    program = """
+import json, sys
+sys.path.insert(0, "/envgen/probe")
+import cuda, harness, subject, training
+from transformers.integrations.accelerate import _get_device_map
+job = json.load(open("/envgen/job.json"))
+model = subject.load(subject.causal(job))
+for count in (2, 8):
+    places = _get_device_map(model, "auto", cuda.budgets(model.get_memory_footprint(), [24 << 30] * count), None)
+    print(sorted(set(places.values()), key=str))
+for mode in ("", "nf4", "int8"): print(cuda.complete_on(job, "cpu", mode))
+for check in (lambda: training.train(subject.small(job), use_cpu=False), lambda: cuda.device_map_auto(job), lambda: cuda.peak_memory(job)):
+    try: print(check())
+    except harness.Failed as failure: print("failed:", failure)
+"""
+    recorded = json.loads((EMBEDDED / "recorded.json").read_text())
+    job = {"model": "/envgen/embedded", "embedded": "/envgen/embedded", "recorded": recorded}
+    said = in_image(bnb_quant, "python", "-c", program, tmp_path=tmp_path, job=job).splitlines()
+    said = [line for line in said if not line.startswith("{'train_runtime'")]
+    assert said[:2] == ["[0, 1]", "[0, 1]"]
+    assert all(re.fullmatch(r"57 tokens as recorded, .*, on cpu", line) for line in said[2:5])
+    assert said[5:] == [
+        "failed: Trainer ran on cpu, expected cuda",
+        "failed: the weights are on cpu (expected GPUs alone)",
+        "failed: no memory of a GPU was used by any of the checks",
+    ]
+
+
+def test_a_mode_is_gone_before_the_next_one_is_loaded(bnb_quant: Built, tmp_path: Path) -> None:
+    program = """
+import json, sys, weakref
+sys.path.insert(0, "/envgen/probe")
+import quantized, subject
+given = subject.causal(json.load(open("/envgen/job.json")))
+first = weakref.ref(quantized.quantized(given, "nf4"))
+load = quantized.load_quantized
+quantized.load_quantized = lambda *words: print(first()) or load(*words)
+quantized.quantized(given, "fp4")
+"""
+    job = {"model": "/envgen/embedded", "embedded": "/envgen/embedded"}
+    assert in_image(bnb_quant, "python", "-c", program, tmp_path=tmp_path, job=job).splitlines() == ["None"]
+
+
 @pytest.mark.parametrize(("arguments", "code"), [(("--gpus", "all"), 5), (("--require-gpu",), 7), (("--gpus", "some"), 2)])
 def test_a_gpu_that_the_engine_can_not_pass_on_is_said_before_a_build(tmp_path: Path, arguments: tuple[str, ...], code: int) -> None:
     done = envgen("build", "cuda", *arguments, cwd=tmp_path, env={"ENVGEN_CACHE": str(tmp_path / "cache")})

@@ -18,11 +18,11 @@ def test_what_does_not_apply_is_not_run(image: Site, tag: str) -> None:
     report = json.loads(done.stdout)["smoke"]
     assert {result["name"]: result["detail"] for result in report["results"] if result["status"] == "not run"} == NOT_HERE
     assert {result["status"] for result in report["results"] if result["name"] not in NOT_HERE} == {"passed"}
-    assert "NOT RUN: 3 checks" in report["headline"]
+    assert "NOT RUN: 3 checks of static" in report["headline"]
 
 
 def test_the_table_says_incomplete(image: Site, tag: str) -> None:
     done = image.envgen("build", "tiny", "--tag", tag, *base_arguments()).must_pass()
     first, *_, last = done.stdout.strip().splitlines()
-    assert "NOT RUN: 3 checks" in first
+    assert "NOT RUN: 3 checks of static" in first
     assert last.startswith("smoke tiny: INCOMPLETE (")

@@ -44,7 +44,7 @@ def test_only_what_ran_and_passed_is_a_pass(statuses: tuple[str, ...], passed: b
 def test_the_headline_begins_with_what_is_missing() -> None:
     assert report(PASSED).headline() == "passed: 4 of 4"
     found = report(PASSED, NOT_RUN, FAILED, overridden=True)
-    assert found.headline() == "NOT RUN: 1 checks; not the locked base; FAILED: 1; passed: 4 of 6"
+    assert found.headline() == "NOT RUN: 1 check of cpu; not the locked base; FAILED: 1; passed: 4 of 6"
     assert report(PASSED, tiers=("static", "cpu")).headline() == "not tested by this profile: quant, gpu; passed: 2 of 2"
 
 
@@ -58,7 +58,7 @@ def test_a_tier_that_did_not_run_comes_first_and_is_never_a_pass() -> None:
 def test_a_tier_that_did_not_run_hides_nothing_else() -> None:
     assert report(PASSED, NOT_RUN, gpu=NOT_RUN).verdict() == "INCOMPLETE"
     assert report(FAILED, gpu=NOT_RUN).verdict() == "FAILED"
-    assert report(PASSED, NOT_RUN, gpu=NOT_RUN).headline().startswith("NOT RUN: gpu (no GPU visible); NOT RUN: 1 checks; ")
+    assert report(PASSED, NOT_RUN, gpu=NOT_RUN).headline().startswith("NOT RUN: gpu (no GPU visible); NOT RUN: 1 check of cpu; ")
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,11 @@ def test_a_gpu_goes_to_its_tier_alone(tmp_path: Path) -> None:
         assert (order.gpus, order.environment["NVIDIA_VISIBLE_DEVICES"], order.environment["CUDA_VISIBLE_DEVICES"]) == ("", "void", "")
 
 
+def test_what_quantizing_saves_is_said_of_16_bits(tmp_path: Path) -> None:
+    containers, _ = run_tiers(("cpu", "quant", "gpu"), tmp_path)
+    assert {phase: job["dtype"] for phase, job in containers.jobs.items()} == {"cpu": None, "quant": "bfloat16", "gpu": None}
+
+
 def test_the_probe_is_told_what_is_locked_and_what_to_do_without_a_gpu(tmp_path: Path) -> None:
     containers, _ = run_tiers(("static", "gpu"), tmp_path, gpu_hint="add --gpus all")
     for phase in ("static-imports", "gpu"):

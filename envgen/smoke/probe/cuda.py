@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,17 @@ DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 INT8_CAPABILITY = (7, 5)
 """What LLM.int8() wants (bitsandbytes documentation, Installation Guide)."""
 
-SPREAD = 1.3
-"""Of a GPU's even share of the weights: so much of each may be used when a model is to be spread over all."""
+MODULE = Path("/proc/driver/nvidia/version")
 
 
 def checks(job: Job) -> Checks:
     """Return the checks; quantized generation where bitsandbytes is locked."""
+    quantized_steps = (("generate-cuda-nf4", generate_nf4), ("generate-cuda-int8", generate_int8)) if job.get("bitsandbytes") else ()
     steps: tuple[tuple[str, Callable[[Job], str]], ...] = (
         ("device-visible", device_visible),
         ("matmul", matmul),
         ("generate-cuda", generate),
-        *((("quantized-generate-cuda", quantized_generate),) if job.get("bitsandbytes") else ()),
+        *quantized_steps,
         ("device-map-auto-cuda", device_map_auto),
         ("trainer-step-cuda", trainer_step),
         ("peak-memory", peak_memory),
@@ -63,14 +64,16 @@ def require_gpu(job: Job) -> None:
 
 
 def device_visible(_job: Job) -> str:
-    """Name every GPU with its compute capability and memory."""
+    """Name the driver, and every GPU with its compute capability and memory."""
     import torch
 
+    said = re.search(r"Kernel Module\D*\s(\d+(?:\.\d+)+)", MODULE.read_text(encoding="utf-8", errors="replace") if MODULE.is_file() else "")
+    driver = f"driver {said[1]}" if said else "the driver does not say which it is"
     found = []
     for index in range(torch.cuda.device_count()):
         device = torch.cuda.get_device_properties(index)
         found.append(f"{device.name} (capability {device.major}.{device.minor}, {device.total_memory / 1e9:.0f} GB)")
-    return f"{len(found)} GPU: {', '.join(found)}"
+    return f"{len(found)} GPU: {', '.join(found)}; {driver}"
 
 
 def matmul(_job: Job) -> str:
@@ -89,22 +92,36 @@ def matmul(_job: Job) -> str:
 
 def generate(job: Job) -> str:
     """Generate on the first GPU: the recorded tokens, or an answer with the expected text."""
+    return complete_on(job, 0)
+
+
+def complete_on(job: Job, device: int | str, mode: str = "") -> str:
+    """Generate with all weights, quantized in a `mode` where one is given, on one device."""
     subject = subjects.causal(job)
-    model = subjects.load(subject, device_map={"": 0}).eval()
-    return f"{inference.verdict(job, subject, model, answers.complete(model, subject))}, on {model.device}"
+    where = {"": device}
+    if mode:
+        quantized.require_plain(job)
+        model = quantized.load_quantized(subject, quantized.MODES[mode], device_map=where)
+    else:
+        model = subjects.load(subject, device_map=where).eval()
+    said = inference.verdict(job, subject, model, answers.complete(model, subject))
+    return f"{subjects.stand_in(job)}{said}, on {model.device}"
 
 
-def quantized_generate(job: Job) -> str:
-    """Generate on the first GPU in nf4, and in int8 where its compute capability allows that."""
+def generate_nf4(job: Job) -> str:
+    """Generate on the first GPU in nf4."""
+    return complete_on(job, 0, "nf4")
+
+
+def generate_int8(job: Job) -> str:
+    """Generate on the first GPU in int8, where its compute capability allows that."""
     import torch
 
-    subject = subjects.causal(job)
-    able = torch.cuda.get_device_capability(0) >= INT8_CAPABILITY
-    said = []
-    for name in ("nf4", "int8") if able else ("nf4",):
-        model = quantized.load_quantized(subject, quantized.MODES[name], device_map={"": 0})
-        said.append(f"{name}: {inference.verdict(job, subject, model, answers.complete(model, subject))}")
-    return "; ".join(said) + ("" if able else "; int8 NOT RUN: it wants compute capability 7.5")
+    found = torch.cuda.get_device_capability(0)
+    if found < INT8_CAPABILITY:
+        wanted = ".".join(map(str, INT8_CAPABILITY))
+        raise NotRun(f"int8 wants compute capability {wanted}, found {'.'.join(map(str, found))}")
+    return complete_on(job, 0, "int8")
 
 
 def device_map_auto(job: Job) -> str:
@@ -115,14 +132,27 @@ def device_map_auto(job: Job) -> str:
     count = torch.cuda.device_count()
     options: dict[str, Any] = {"device_map": "auto"}
     if count > 1:
-        share = int(subjects.model(subject).get_memory_footprint() / count * SPREAD)
-        options["max_memory"] = dict.fromkeys(range(count), share)
+        weights = subjects.model(subject).get_memory_footprint()
+        subjects.release()
+        options["max_memory"] = budgets(weights, [torch.cuda.mem_get_info(index)[0] for index in range(count)])
     model = subjects.load(subject, **options).eval()
     places = {parameter.device for parameter in model.parameters()}
     words = ", ".join(sorted(map(str, places)))
     if any(place.type != "cuda" for place in places) or (count > 1 and len(places) < 2):
         raise Failed(f"the weights are on {words} (expected GPUs alone{', more than one' if count > 1 else ''})")
-    return f"{inference.verdict(job, subject, model, answers.complete(model, subject))}, weights on {words}"
+    return f"{subjects.stand_in(job)}{inference.verdict(job, subject, model, answers.complete(model, subject))}, weights on {words}"
+
+
+def budgets(weights: int, free: Sequence[int]) -> dict[int, int]:
+    """Return how many bytes of each GPU may be used, so that `weights` bytes are spread; `free` are those that each has.
+
+    The first GPU may hold no more than all weights, of which accelerate leaves room for the largest layer free; the second takes the
+    rest whatever it is. Further ones only make the even shares that accelerate aims at too small for a layer, so they are for models
+    that do not fit into two.
+    """
+    if weights * 1.2 > free[0] + free[1]:
+        return dict(enumerate(free))
+    return {0: min(weights, free[0]), 1: min(2 * weights, free[1])}
 
 
 def trainer_step(job: Job) -> str:

@@ -67,6 +67,11 @@ def causal(job: Job) -> Subject:
     return subject if subject.kind == CAUSAL else _subject(job, "embedded")
 
 
+def stand_in(job: Job) -> str:
+    """Return what a report on `causal` begins with: which model it is about when that is not the given one, else nothing."""
+    return "" if kind(job) == CAUSAL else "embedded model, for the given one writes no text: "
+
+
 def recorded(subject: Subject) -> Any:
     """Return what was recorded of the embedded model, which is in its folder."""
     return json.loads((subject.folder / "recorded.json").read_text(encoding="utf-8"))

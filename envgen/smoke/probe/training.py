@@ -42,6 +42,9 @@ def train(subject: Subject, *, use_cpu: bool) -> str:
         )
         trainer = Trainer(model=model, args=arguments, train_dataset=rows)
         trainer.train()
+    wanted = "cpu" if use_cpu else "cuda"
+    if trainer.args.device.type != wanted:
+        raise Failed(f"Trainer ran on {trainer.args.device}, expected {wanted}")
     after = _loss(model, rows)
     if trainer.state.global_step != STEPS:
         raise Failed(f"Trainer made {trainer.state.global_step} steps, expected {STEPS}")
