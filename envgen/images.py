@@ -18,6 +18,9 @@ from envgen.workspace import Workspace
 DISK_PER_WHEEL_BYTE = 5
 """What a build takes of the engine's disk for each byte of wheels: contexts, unpacked files, byte code and blobs."""
 
+DISK_START = 1_200_000_000
+"""What it takes besides, mostly for unpacked sources and byte code: both as measured for cpu-base and cuda, at the peak."""
+
 BUILD_RATE = 27e6
 """Bytes of wheels that a build gets through in a second on two cores; a rough figure, for the estimate alone."""
 
@@ -49,7 +52,7 @@ def estimate(work: Workspace, lock: Lock) -> Estimate:
     """What building `lock` will take."""
     total = sum(wheel.size for wheel in lock.wheels)
     download = sum(wheel.size for wheel in work.store.missing(_fetched(lock)))
-    return Estimate(download=download, disk=total * DISK_PER_WHEEL_BYTE, seconds=BUILD_START + int(total / BUILD_RATE))
+    return Estimate(download=download, disk=DISK_START + total * DISK_PER_WHEEL_BYTE, seconds=BUILD_START + int(total / BUILD_RATE))
 
 
 def _fetched(lock: Lock) -> tuple[Wheel, ...]:
