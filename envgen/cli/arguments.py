@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from envgen import __version__
-from envgen.cli.more_arguments import add_doctor, add_run, add_show, divide, gpus, size
+from envgen.cli.more_arguments import add_doctor, add_run, add_show, divide, gpus, seconds, size
 
 EPILOG = """\
 exit codes: 2 profile or command wrong, 3 no resolution, 4 lock stale, 5 no engine,
@@ -138,3 +138,4 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt", default="", metavar="TEXT", help="what to ask the model")
     parser.add_argument("--expect", default="", metavar="TEXT", help="what must stand in its answer")
     parser.add_argument("--memory", type=size, default=0, metavar="SIZE", help="what a test may take at most, as in 8GB (default: all)")
+    parser.add_argument("--check-limit", type=seconds, default=None, metavar="SECONDS", help="what a check may take (default: 1800)")

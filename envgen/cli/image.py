@@ -84,7 +84,8 @@ def check_gpus(options: argparse.Namespace, lock: Lock, info: EngineInfo, found:
 def _test(options: argparse.Namespace, work: Workspace, engine: DockerEngine, built: Built, info: EngineInfo) -> int:
     gpus = options.gpus or ("all" if options.require_gpu else "")
     hint = "add --gpus all" if info.gpus and not gpus else ""
-    bench = runner.Bench(engine=engine, reporter=work.reporter, gpus=gpus, gpu_hint=hint, memory=options.memory)
+    limits = {"memory": options.memory, "check_limit": options.check_limit or runner.CHECK_LIMIT}
+    bench = runner.Bench(engine=engine, reporter=work.reporter, gpus=gpus, gpu_hint=hint, **limits)
     hub = {name: os.environ[name] for name in ("HF_TOKEN", "HF_ENDPOINT") if os.environ.get(name)}
     kit = images.model_kit(work, built, bench, hub)
     model = find_model(options.model, options.prompt, options.expect, kit)

@@ -1,6 +1,7 @@
 """The arguments of the commands that look at a profile, at this machine, and that run an image."""
 
 import argparse
+import math
 import re
 from collections.abc import Sequence
 
@@ -22,6 +23,17 @@ def size(text: str) -> int:
     if not match:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a size as in 8GB or 512MB")
     return int(float(match[1]) * 1000 ** ("", "K", "M", "G").index(match[2].upper()))
+
+
+def seconds(text: str) -> float:
+    """A time above 0. Raises what argparse makes an error of."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < math.inf:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected seconds, as in 600")
+    return found
 
 
 def gpus(text: str) -> str:

@@ -76,7 +76,8 @@ class RunOrder:
 
     `mounts` maps a path on this host to a path in the container and whether it may be written; without `network`
     there is none, not even loopback to the host; `user` is `UID:GID`, empty for the image's own; `gpus` are `all` or their
-    numbers, as in `0,1`; `memory` is in bytes, 0 for as much as there is; `workdir` is empty for the image's own.
+    numbers, as in `0,1`; `memory` is in bytes, 0 for as much as there is; `workdir` is empty for the image's own; a container
+    that writes nothing to its standard output for `quiet` seconds is killed (0: never).
     """
 
     image: str
@@ -88,15 +89,20 @@ class RunOrder:
     gpus: str = ""
     memory: int = 0
     workdir: str = ""
+    quiet: float = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """How a container ended: exit code, whether the kernel killed it for memory, and the end of its standard error."""
+    """How a container ended: exit code, whether the kernel killed it for memory, and the end of its standard error.
+
+    `stalled` says that it was killed for writing nothing for longer than it might.
+    """
 
     code: int
     out_of_memory: bool
     stderr: str
+    stalled: bool = False
 
 
 class Engine(Protocol):

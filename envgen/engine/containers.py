@@ -1,6 +1,8 @@
 """A container run to its end through Docker's SDK."""
 
-from collections.abc import Iterator
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from envgen.engine import Line, RunOrder, RunResult
@@ -22,10 +24,13 @@ def run_container(client: Any, order: RunOrder, on_line: Line) -> RunResult:  # 
     except APIError as error:
         raise EngineError("docker", f"the container can't be made: {error.explanation}") from error
     try:
+        watchdog = Watchdog(order.quiet, container.kill)
         container.start()
-        for line in _lines(container.logs(stream=True, follow=True, stdout=True, stderr=False)):
-            on_line(line)
-        code = int(container.wait()["StatusCode"])
+        with watchdog:
+            for line in _lines(container.logs(stream=True, follow=True, stdout=True, stderr=False)):
+                watchdog.restart()
+                on_line(line)
+            code = int(container.wait()["StatusCode"])
         container.reload()
         killed = bool(container.attrs["State"].get("OOMKilled"))
         stderr = container.logs(stdout=False, stderr=True, tail=200).decode(errors="replace")
@@ -34,7 +39,39 @@ def run_container(client: Any, order: RunOrder, on_line: Line) -> RunResult:  # 
         raise EngineError("docker", f"the container can't be run: {error.explanation}", hint=hint) from error
     finally:
         container.remove(force=True, v=True)
-    return RunResult(code=code, out_of_memory=killed, stderr=stderr)
+    return RunResult(code=code, out_of_memory=killed, stderr=stderr, stalled=watchdog.barked)
+
+
+class Watchdog:
+    """Calls `kill` once, in a thread, when `seconds` pass without `restart` (0: never). A context manager that ends the watch."""
+
+    def __init__(self, seconds: float, kill: Callable[[], object]) -> None:
+        self.barked = False
+        self._seconds = seconds
+        self._kill = kill
+        self._timer: threading.Timer | None = None
+
+    def __enter__(self) -> None:
+        self.restart()
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer:
+            self._timer.cancel()
+
+    def restart(self) -> None:
+        """Begin to count anew."""
+        self.__exit__()
+        if self._seconds and not self.barked:
+            self._timer = threading.Timer(self._seconds, self._bark)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _bark(self) -> None:
+        from docker.errors import APIError
+
+        self.barked = True
+        with contextlib.suppress(APIError):  # it ended by itself just now
+            self._kill()
 
 
 def _options(order: RunOrder) -> dict[str, Any]:
@@ -53,7 +90,9 @@ def _options(order: RunOrder) -> dict[str, Any]:
     if order.gpus:
         which = {"count": -1} if order.gpus == "all" else {"device_ids": order.gpus.split(",")}
         options["device_requests"] = [DeviceRequest(capabilities=[["gpu"]], **which)]
-    optional = {"user": order.user, "working_dir": order.workdir, "mem_limit": order.memory}
+    # Without memswap_limit, Docker lets a container swap as much again.
+    limits = {"mem_limit": order.memory, "memswap_limit": order.memory}
+    optional = {"user": order.user, "working_dir": order.workdir, **limits}
     return {**options, **{key: value for key, value in optional.items() if value}}
 
 

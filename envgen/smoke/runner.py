@@ -37,6 +37,10 @@ NO_GPU = {"NVIDIA_VISIBLE_DEVICES": "void", "CUDA_VISIBLE_DEVICES": ""}
 """For all tiers but `gpu`: where NVIDIA's runtime is the engine's default one, a GPU is there unasked, and would be used."""
 
 
+CHECK_LIMIT = 1800.0
+"""Seconds that a check may take. A process that the kernel keeps just short of its memory limit may otherwise never end."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
     """What is tested: an image, the lock it was made from, and the Python it really has."""
@@ -51,7 +55,8 @@ class Subject:
 class Bench:
     """What tests run on: an engine, the GPUs that the tier `gpu` is given as in a RunOrder, and somebody to tell.
 
-    `gpu_hint` is what to do if no GPU is visible, as far as that is known; `memory` is what a test may take at most, in bytes (0: all).
+    `gpu_hint` is what to do if no GPU is visible, as far as that is known; `memory` is what a test may take at most, in bytes (0: all),
+    and `check_limit` how long a check may, in seconds.
     """
 
     engine: Engine
@@ -59,6 +64,7 @@ class Bench:
     gpus: str = ""
     gpu_hint: str = ""
     memory: int = 0
+    check_limit: float = CHECK_LIMIT
 
 
 def smoke(subject: Subject, model: Model, bench: Bench, store: WheelStore, diagnoses: Sequence[Diagnosis]) -> SmokeReport:
@@ -69,7 +75,7 @@ def smoke(subject: Subject, model: Model, bench: Bench, store: WheelStore, diagn
     results: list[CheckResult] = []
     for tier in subject.lock.tiers:
         for phase, flags in PHASES.get(tier, ()):
-            order = replace(_order(phase, flags, subject.image.name, model), memory=bench.memory)
+            order = replace(_order(phase, flags, subject.image.name, model), memory=bench.memory, quiet=bench.check_limit)
             if tier == "gpu":
                 order = replace(order, environment=OFFLINE, gpus=bench.gpus)
             job = {**_job(phase, subject, model, store), "gpu_hint": bench.gpu_hint or None}
@@ -166,6 +172,8 @@ def collect(phase: str, tier: str, events: Sequence[Mapping[str, object]], ended
 
 def _death(ended: RunResult) -> str:
     """Why a container ended early, in words."""
+    if ended.stalled:
+        return "killed: it took longer than --check-limit allows; give it more time or memory, or take a smaller model"
     if ended.out_of_memory or ended.code == 137:
         return "killed: out of memory; give the engine more, or take a smaller model"
     last = [line for line in ended.stderr.strip().splitlines() if line.strip()][-1:]

@@ -71,6 +71,12 @@ def test_a_kill_is_taken_for_lack_of_memory_even_when_the_engine_does_not_say_so
     assert "out of memory" in found.detail
 
 
+def test_a_kill_by_the_watchdog_is_not_taken_for_lack_of_memory() -> None:
+    (found,) = collect("cpu", "cpu", [], RunResult(code=137, out_of_memory=False, stderr="", stalled=True))
+    assert "--check-limit" in found.detail
+    assert "out of memory" not in found.detail
+
+
 def test_the_end_of_another_phase_is_no_end() -> None:
     found = collect("cpu", "cpu", [*events("a")[:-1], {"end": "static-files"}], WELL)
     assert any(result.status == FAILED for result in found)
