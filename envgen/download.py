@@ -1,15 +1,12 @@
-"""Fetching one file of an index, with its digest; a body that is cut off is asked for again."""
+"""Fetching one file of an index, with its digest; a body that is cut off, or stalls, is asked for again."""
 
 import hashlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from envgen.errors import IndexUnavailableError, ResolutionError
+from envgen.errors import IndexUnavailableError, ResolutionError, VerificationError
 from envgen.index import IndexClient, unavailable
 from envgen.pages import IndexFile
-
-CHUNK = 1 << 20
-"""Bytes read at a time."""
 
 TRIES = 3
 """How often a wheel is asked for whose body is cut off."""
@@ -18,13 +15,17 @@ Advance = Callable[[int], None]
 """Told of each number of bytes that has arrived."""
 
 
-class _CutOffError(IndexUnavailableError):
-    """The body of an answer ended too early; what asks for an answer at all is tried again elsewhere."""
-
-
 def receive(file: IndexFile, index: str, client: IndexClient, stream: BinaryIO, advance: Advance) -> str:
-    """Writes `file` to `stream` and gives its sha256 (hex); a body that is cut off is asked for again, a few times."""
-    for attempt in range(TRIES):
+    """Writes `file` to `stream` and gives its sha256 (hex); a body that is cut off is asked for again, a few times.
+
+    Raises VerificationError as soon as there is more of it than `file.size` says.
+    """
+    from requests import RequestException
+
+    from envgen.transport import Tries
+
+    tries = Tries(client.patience, TRIES)
+    while True:
         digest, received = hashlib.sha256(), 0
         stream.seek(0)
         stream.truncate()
@@ -34,15 +35,20 @@ def receive(file: IndexFile, index: str, client: IndexClient, stream: BinaryIO, 
                 stream.write(chunk)
                 received += len(chunk)
                 advance(len(chunk))
+                if file.size is not None and received > file.size:
+                    problem = f"index {index} sends more than the {file.size} bytes that it has"
+                    raise VerificationError(file.filename, problem, hint="is its address, or its mirror, the right one?")
             return digest.hexdigest()
-        except _CutOffError:
+        except RequestException as error:
             advance(-received)
-            if attempt == TRIES - 1:
-                raise
-    raise AssertionError("unreachable")
+            if not tries.again(error):
+                found = unavailable(file.url, error)
+                raise IndexUnavailableError(f"{found.where}: {file.filename}", found.problem, hint=found.hint) from error
 
 
 def _chunks(file: IndexFile, index: str, client: IndexClient) -> Iterator[bytes]:
+    from envgen.transport import CHUNK, chunks
+
     if file.url.startswith("file:"):
         folder = client.folder(index)
         if folder is None:
@@ -54,15 +60,9 @@ def _chunks(file: IndexFile, index: str, client: IndexClient) -> Iterator[bytes]
         except OSError as error:
             raise ResolutionError(str(folder / file.filename), f"can't be read: {error.strerror or error}") from error
         return
-    from requests import RequestException
-
     with client.get(file.url, index, stream=True) as response:
         if response.status_code in (404, 410):
             raise ResolutionError(f"index {index}", f"lists {file.filename}, but does not have it", hint="lock again: envgen lock PROFILE")
         if response.status_code != 200:
             raise unavailable(file.url, OSError(f"status {response.status_code} for {file.filename}"))
-        try:
-            yield from response.iter_content(CHUNK)
-        except RequestException as error:
-            found = unavailable(file.url, error)
-            raise _CutOffError(f"{found.where}: {file.filename}", found.problem, hint=found.hint) from error
+        yield from chunks(response, client.patience)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from envgen.errors import EnvgenError, IndexRefusedError, IndexUnavailableError, ResolutionError
-from envgen.pages import IndexFile, html_files, json_files
+from envgen.pages import IndexFile, html_page, json_files
 from envgen.settings import Settings, mirror_of
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 CONNECTIONS = 8
-_TIMEOUT = (10.0, 60.0)
 
 
 class IndexClient:
@@ -42,6 +41,11 @@ class IndexClient:
         if location.startswith("file://"):
             return Path(unquote(urlsplit(location).path))
         return None if "://" in location else Path(location)
+
+    @property
+    def patience(self) -> float:
+        """Seconds that an index may keep us waiting."""
+        return self._settings.patience
 
     def credentials(self, index: str) -> tuple[str, str] | None:
         return self._settings.credentials.get(index)
@@ -86,10 +90,7 @@ class IndexClient:
         if kind.endswith("json"):
             return json_files(response.content, url)
         if kind in ("text/html", "application/vnd.pypi.simple.v1+html"):
-            try:
-                return iter(list(html_files(response.text, url)))
-            except ValueError as error:
-                raise IndexUnavailableError(url, f"found HTML that is no index page: {error}") from error
+            return iter(html_page(response.text, url))
         raise IndexUnavailableError(url, f"found content of type {kind or 'none'!r}, expected an index page")
 
     def size(self, file: IndexFile, index: str) -> int:
@@ -136,11 +137,13 @@ class IndexClient:
         """
         import requests
 
+        from envgen.transport import ask
+
         # Files may lie beside the pages, but credentials are for that server alone.
         own = urlsplit(url)[:2] == urlsplit(self.location(index))[:2]
         auth = self.credentials(index) if own else None
         try:
-            return self._session().get(url, headers=headers, stream=stream, auth=auth, timeout=_TIMEOUT)
+            return ask(self._session(), url, patience=self.patience, stream=stream, headers=headers, auth=auth)
         except requests.RequestException as error:
             raise unavailable(url, error) from error
 
@@ -176,7 +179,9 @@ def _expect_ok(response: "requests.Response", url: str) -> None:
             hint="set ENVGEN_INDEX_<NAME>_USERNAME and ENVGEN_INDEX_<NAME>_PASSWORD, or use ~/.netrc",
         )  # fmt: skip
     if response.status_code != 200:
-        raise IndexUnavailableError(url, f"found status {response.status_code}, expected 200", hint="try again later")
+        asked = response.headers.get("Retry-After", "")
+        when = f", and to be left alone for {asked} s" if asked.isdecimal() else ""
+        raise IndexUnavailableError(url, f"found status {response.status_code}{when}, expected 200", hint="try again later")
 
 
 def _folder_files(folder: Path, package: str) -> Iterator[IndexFile]:

@@ -14,10 +14,12 @@ from urllib.parse import unquote, urljoin
 
 from envgen.errors import IndexUnavailableError
 
-_ANCHOR = re.compile(r"""<a\s((?:[^>"']++|"[^"]*+"|'[^']*+')*+)>""", re.IGNORECASE)
+_ANCHOR = re.compile(r"""<a\s((?:[^<>"']++|"[^"]*+"|'[^']*+')*+)>""", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""([\w-]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+)))?""")
 _BASE = re.compile(r"""<base\s[^>]*?href\s*=\s*["']([^"']+)["']""", re.IGNORECASE)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_FILE_NAME = re.compile(r"\.(whl|zip|tar\.(gz|bz2|xz|Z)|tgz|egg|exe|msi|rpm|deb)$")
+_UNSEEN = re.compile(r"<(title|script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,21 @@ def _json_file(entry: Mapping[str, object], url: str) -> IndexFile:
         yanked=bool(entry.get("yanked")),
         requires_python=str(entry.get("requires-python") or ""),
     )
+
+
+def html_page(text: str, url: str) -> list[IndexFile]:
+    """The files of a PEP 503 page. Raises IndexUnavailableError for HTML that is none, such as what asks for a login."""
+    try:
+        files = list(html_files(text, url))
+    except ValueError as error:
+        raise IndexUnavailableError(url, f"found HTML that is no index page: {error}") from error
+    # A package without a file has a page with nothing on it, or with the heading that indexes give it.
+    if not any(_FILE_NAME.search(file.filename) for file in files) and "pypi:repository-version" not in text:
+        words = " ".join(unescape(_UNSEEN.sub(" ", text[:20_000])).split())
+        if words and not words.startswith("Links for"):
+            problem = f"found HTML that lists no file ({words[:60]!r}), expected an index page"
+            raise IndexUnavailableError(url, problem, hint="does it ask for a login? open it in a browser, or set the index's credentials")
+    return files
 
 
 def html_files(text: str, url: str) -> Iterator[IndexFile]:

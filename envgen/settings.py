@@ -18,10 +18,16 @@ _NETWORK_VARIABLES = re.compile(
 )
 _SYSTEM_VARIABLES = ("PATH", "HOME", "USER", "TMPDIR", "SYSTEMROOT", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT")
 
+PATIENCE = 60.0
+"""Seconds that an index may keep us waiting, unless ENVGEN_PATIENCE says otherwise."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """`mirrors` maps an index's name to a URL or folder that stands in for it; `credentials` to user and password."""
+    """`mirrors` maps an index's name to a URL or folder that stands in for it; `credentials` to user and password.
+
+    `patience` is in seconds: how long an index may keep silent, or be as good as silent.
+    """
 
     cache: Path
     mirrors: Mapping[str, str]
@@ -29,6 +35,7 @@ class Settings:
     registries: Mapping[str, str]
     network: Mapping[str, str]
     system: Mapping[str, str]
+    patience: float = PATIENCE
 
     @property
     def wheels(self) -> Path:
@@ -75,7 +82,16 @@ def read_settings(environ: Mapping[str, str], project: Path) -> Settings:
         registries={**registries, **_registry_mirrors(environ.get("ENVGEN_REGISTRY_MIRROR", ""))},
         network=network,
         system={name: environ[name] for name in _SYSTEM_VARIABLES if name in environ},
+        patience=_patience(environ.get("ENVGEN_PATIENCE", "")),
     )
+
+
+def _patience(text: str) -> float:
+    if not text:
+        return PATIENCE
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", text) or float(text) == 0:
+        raise UsageError("ENVGEN_PATIENCE", f"found {text!r}, expected seconds", hint="as in ENVGEN_PATIENCE=120")
+    return float(text)
 
 
 def _index_key(name: str) -> str:

@@ -1,21 +1,151 @@
-"""How indexes are asked: a session with bounded retries, the machine's proxy and CA, and one TLS context for all."""
+"""How indexes are asked: a session with the machine's proxy and CA and one TLS context for all, and bounded tries."""
 
+import io
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from ssl import SSLContext
 from typing import Any
 
 import requests
+from requests import RequestException, Response
 from requests.adapters import HTTPAdapter
+from requests.exceptions import InvalidURL, ReadTimeout, TooManyRedirects
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from urllib3 import HTTPResponse
+from urllib3.exceptions import HTTPError, InvalidHeader, ReadTimeoutError
 from urllib3.util import Retry
 from urllib3.util.ssl_ import create_urllib3_context
 
 from envgen.errors import UsageError
 from envgen.settings import Settings
 
-_RETRY_ON = (429, 500, 502, 503, 504)
+BACKOFF = 0.3
+"""Seconds before the second try; each further wait is twice as long."""
+
+TRIES = 5
+"""How often one thing is asked for; only twice where each time lasts as long as our patience."""
+
+CONNECT = 10.0
+"""Seconds that a connection may take."""
+
+PAGE = 100 << 20
+"""Bytes that a page may have, unpacked; those of packages with thousands of releases have about 30 million."""
+
+FLOOR = 1000
+"""Bytes a second below which an answer is as good as none."""
+
+CHUNK = 1 << 20
+"""Bytes that are handed on at a time."""
+
+_LATER = (429, 500, 502, 503, 504)
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
 """requests knows the first and the last only; uv and most others know SSL_CERT_FILE."""
+
+
+class StalledError(ReadTimeout):
+    """An answer comes, but so slowly that it may as well not."""
+
+
+class TooLargeError(RequestException):
+    """An answer has no end, or as good as none."""
+
+
+class Tries:
+    """Counts how often something was asked for, and waits in between: longer each time, and altogether no longer than `patience`."""
+
+    def __init__(self, patience: float, times: int = TRIES) -> None:
+        self._left, self._slow = times - 1, 1
+        self._pause, self._budget = BACKOFF, patience
+
+    def again(self, error: Exception | None = None, asked: float = 0.0) -> bool:
+        """Waits, at least for the seconds that the server has `asked` for; False at once when it is time to give up."""
+        self._left -= 1
+        self._slow -= isinstance(error, requests.Timeout)
+        pause = max(self._pause, asked)
+        if self._left < 0 or self._slow < 0 or pause > self._budget:
+            return False
+        time.sleep(pause)
+        self._pause, self._budget = self._pause * 2, self._budget - pause
+        return True
+
+
+def ask(session: requests.Session, url: str, *, patience: float, stream: bool, **options: Any) -> Response:
+    """The answer to one GET, whole unless it is to be a `stream`; what may be better in a moment is asked for again.
+
+    Whoever says "not now" for the last time, or wants us to wait for longer than `patience` (seconds), is given back as
+    the answer. Raises RequestException.
+    """
+    tries = Tries(patience)
+    while True:
+        try:
+            response = session.get(url, stream=True, timeout=(min(CONNECT, patience), patience), **options)
+            if not stream:
+                _read(response, patience)
+        except RequestException as error:
+            if isinstance(error, TooManyRedirects | InvalidURL | TooLargeError) or not tries.again(error):
+                raise
+            continue
+        if response.status_code not in _LATER or not tries.again(asked=retry_after(response)):
+            return response
+        response.close()
+
+
+def chunks(response: Response, patience: float) -> Iterator[bytes]:
+    """The body of `response`, unpacked, in large pieces. Raises RequestException, also where it comes too slowly."""
+    began, arrived, piece = time.monotonic(), 0, bytearray()
+    try:
+        # `iter_content` would wait until a piece is whole, however slowly it fills.
+        while some := response.raw.read1(CHUNK, decode_content=True):
+            piece += some
+            if len(piece) >= CHUNK:
+                yield bytes(piece)
+                piece.clear()
+            arrived += len(some)
+            passed = time.monotonic() - began
+            if passed > patience:
+                if arrived < FLOOR * passed:
+                    raise StalledError(f"only {arrived} bytes in {passed:.0f} s")
+                began, arrived = time.monotonic(), 0
+        yield bytes(piece)
+    except ReadTimeoutError as error:
+        raise StalledError(f"nothing came for {patience:g} s") from error
+    except HTTPError as error:
+        raise requests.ConnectionError(error) from error
+
+
+def retry_after(response: Response) -> float:
+    """The seconds that a server asks us to wait, 0 where it does not."""
+    try:
+        return Retry().get_retry_after(response.raw) or 0.0
+    except InvalidHeader:
+        return 0.0
+
+
+def _read(response: Response, patience: float) -> None:
+    """Puts the whole body in place of what is still to come."""
+    body = bytearray()
+    with response:
+        for chunk in chunks(response, patience):
+            body += chunk
+            if len(body) > PAGE:
+                raise TooLargeError(f"the answer has more than {PAGE >> 20} MB")
+    response.raw = HTTPResponse(io.BytesIO(bytes(body)), headers=_plain(response), preload_content=False)
+
+
+def _plain(response: Response) -> dict[str, str]:
+    return {name: value for name, value in response.headers.items() if name.lower() not in ("content-encoding", "content-length")}
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: Response) -> str | None:
+        target = super().get_redirect_target(resp)
+        if target:
+            # It would be read to its end, however far that is.
+            resp.raw.close()
+            resp.raw.release_conn()
+            resp.raw = HTTPResponse(io.BytesIO(), headers=_plain(resp), preload_content=False)
+        return target
 
 
 class _Adapter(HTTPAdapter):
@@ -23,8 +153,7 @@ class _Adapter(HTTPAdapter):
 
     def __init__(self, context: SSLContext, connections: int) -> None:
         self._context = context
-        retry = Retry(total=4, backoff_factor=0.3, status_forcelist=_RETRY_ON, allowed_methods=("GET",), raise_on_status=False)
-        super().__init__(pool_maxsize=connections, max_retries=retry, pool_block=True)
+        super().__init__(pool_maxsize=connections, pool_block=True)
 
     def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> tuple[Any, Any]:
         host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
@@ -36,7 +165,8 @@ class _Adapter(HTTPAdapter):
 
 def make_session(settings: Settings, connections: int) -> requests.Session:
     """A session that so many threads may use at once. Raises UsageError for CA certificates that can't be read."""
-    session = requests.Session()
+    session = _Session()
+    session.max_redirects = 10
     adapter = _Adapter(_context(settings), connections)
     for scheme in ("https://", "http://"):
         session.mount(scheme, adapter)

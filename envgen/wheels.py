@@ -9,12 +9,14 @@
 import errno
 import hashlib
 import os
+import secrets
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from envgen.download import Advance, receive
 from envgen.errors import DiskFullError, ResolutionError, VerificationError
@@ -22,6 +24,9 @@ from envgen.index import IndexClient
 from envgen.lock import Wheel
 from envgen.pages import IndexFile
 from envgen.threads import together
+
+if TYPE_CHECKING:
+    from filelock import FileLock  # slow to import, and not every command writes into the store
 
 SPARE = 16 << 20
 """Bytes that stay free beside what is asked for."""
@@ -56,7 +61,7 @@ class WheelStore:
         if not found:
             where = f"index {wheel.index} ({client.location(wheel.index)})"
             raise ResolutionError(where, f"{wheel.file} is not there any more", hint="lock again: envgen lock PROFILE")
-        self.add(found[0], wheel.index, wheel.sha256, client, advance)
+        self.add(replace(found[0], size=wheel.size), wheel.index, wheel.sha256, client, advance)
 
     def add(
         self, file: IndexFile, index: str, sha256: str, client: IndexClient, advance: Advance = lambda _count: None
@@ -65,34 +70,46 @@ class WheelStore:
 
         The latter is for an index that publishes no digests, while locking. Raises as `fetch` does.
         """
-        from filelock import FileLock
-
-        partial = self._root / ".partial"
+        if sha256 and self.path(sha256, file.filename).is_file():
+            return self.path(sha256, file.filename), sha256
         try:
-            partial.mkdir(parents=True, exist_ok=True)
+            # One process fetches a wheel, the others wait for it.
+            with self._held(sha256 or file.filename):
+                if sha256 and self.path(sha256, file.filename).is_file():
+                    return self.path(sha256, file.filename), sha256
+                return self._arrive(file, index, sha256, client, advance)
         except OSError as error:
             raise _disk_error(error, self._root) from error
-        # One process fetches a wheel, the others wait for it; the lock goes when its holder does.
-        with FileLock(partial / f"{sha256 or file.filename}.lock"):
-            if sha256 and self.path(sha256, file.filename).is_file():
-                return self.path(sha256, file.filename), sha256
-            # One name for each wheel: what a process that was killed left behind is overwritten by the next.
-            arriving = partial / f"{sha256 or file.filename}.part"
-            try:
-                with arriving.open("wb") as stream:
-                    found = receive(file, index, client, stream, advance)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                if sha256 and found != sha256:
-                    raise VerificationError(
-                        file.filename, f"found sha256 {found}, expected {sha256}",
-                        hint=f"the index {index} or its mirror serves another file than the one that was locked",
-                    )  # fmt: skip
-                return self._keep(arriving, file.filename, found), found
-            except OSError as error:
-                raise _disk_error(error, self._root) from error
-            finally:
-                arriving.unlink(missing_ok=True)
+
+    def _arrive(self, file: IndexFile, index: str, sha256: str, client: IndexClient, advance: Advance) -> tuple[Path, str]:
+        # One name for each wheel: what a process that was killed left behind is overwritten by the next.
+        arriving = self._partial / f"{sha256 or file.filename}.part"
+        try:
+            with arriving.open("wb") as stream:
+                found = receive(file, index, client, stream, advance)
+                stream.flush()
+                os.fsync(stream.fileno())
+            if sha256 and found != sha256:
+                raise VerificationError(
+                    file.filename, f"found sha256 {found}, expected {sha256}",
+                    hint=f"the index {index} or its mirror serves another file than the one that was locked",
+                )  # fmt: skip
+            return self._keep(arriving, file.filename, found), found
+        finally:
+            arriving.unlink(missing_ok=True)
+
+    @contextmanager
+    def _held(self, name: str) -> Iterator[None]:
+        """Keeps all others from what has this name; the kernel lets go of it however we end. Raises OSError."""
+        from filelock import FileLock
+
+        self._partial.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._partial / f"{name}.lock"):
+            yield
+
+    @property
+    def _partial(self) -> Path:
+        return self._root / ".partial"
 
     def _keep(self, arrived: Path, filename: str, sha256: str) -> Path:
         path = self.path(sha256, filename)
@@ -122,19 +139,40 @@ class WheelStore:
 
         They are hard links, so that lending gigabytes costs nothing. Raises VerificationError.
         """
-        (self._root / ".partial").mkdir(parents=True, exist_ok=True)
-        view = Path(tempfile.mkdtemp(dir=self._root / ".partial", prefix="view-"))
-        try:
+        with self._view() as view:
             folders = {}
             for group, wheels in groups.items():
                 self.verify(wheels)
                 folders[group] = view / group
-                folders[group].mkdir()
-                for wheel in wheels:
-                    os.link(self.path(wheel.sha256, wheel.file), folders[group] / wheel.file)
+                try:
+                    folders[group].mkdir()
+                    for wheel in wheels:
+                        os.link(self.path(wheel.sha256, wheel.file), folders[group] / wheel.file)
+                except OSError as error:
+                    raise _disk_error(error, self._root) from error
             yield folders
+
+    @contextmanager
+    def _view(self) -> Iterator[Path]:
+        """A folder of its own, gone when the context ends, or else when the next one is made: its lock says who still lives."""
+        from filelock import FileLock
+
+        view = self._partial / f"view-{secrets.token_hex(8)}"
+        alive = FileLock(f"{view}.lock")
+        try:
+            with self._held("views"):
+                for left in self._partial.glob("view-*.lock"):
+                    _remove_view(left.with_suffix(""), FileLock(left, blocking=False))
+                alive.acquire()
+                view.mkdir()
+        except OSError as error:
+            raise _disk_error(error, self._root) from error
+        try:
+            yield view
         finally:
-            shutil.rmtree(view, ignore_errors=True)
+            alive.release()
+            with suppress(OSError), self._held("views"):
+                _remove_view(view, FileLock(f"{view}.lock", blocking=False))
 
     def size(self, file: IndexFile, index: str, client: IndexClient) -> int:
         """The size in bytes of the wheel `file` (which has its sha256): as the index says, or its server when first asked."""
@@ -168,12 +206,27 @@ class WheelStore:
         return _read_metadata(self.path(wheel.sha256, wheel.file))
 
     def _keep_bytes(self, path: Path, content: bytes) -> None:
-        partial = self._root / ".partial"
-        partial.mkdir(parents=True, exist_ok=True)
-        path.parent.mkdir(exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=partial, delete=False) as stream:
-            stream.write(content)
-        Path(stream.name).replace(path)
+        """Writes a small file whole; `path` is in the folder of a wheel."""
+        part = self._partial / f"{path.parent.name}.{path.name}.part"
+        try:
+            with self._held(path.parent.name):
+                path.parent.mkdir(exist_ok=True)
+                try:
+                    part.write_bytes(content)
+                    part.replace(path)
+                finally:
+                    part.unlink(missing_ok=True)
+        except OSError as error:
+            raise _disk_error(error, self._root) from error
+
+
+def _remove_view(view: Path, alive: "FileLock") -> None:
+    """Removes a view and its lock, unless somebody holds it. Raises OSError."""
+    from filelock import Timeout
+
+    with suppress(Timeout), alive:
+        shutil.rmtree(view, ignore_errors=True)
+        Path(alive.lock_file).unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:

@@ -141,12 +141,11 @@ def test_a_disk_too_full_for_the_wheels_is_found_before_they_are_fetched(image: 
     assert index.faults.requests(".whl") == 0
 
 
-def test_a_disk_that_fills_up_while_locking(locked: Site, index: Proxy, tmp_path: Path) -> None:
-    """The index gives no hashes, so that locking fetches the wheel; how large it is nobody says before."""
+def test_a_disk_that_fills_up_while_locking(locked: Site, tiny_wheels: Path, tmp_path: Path) -> None:
+    """The index gives no hashes, so that locking fetches the wheel."""
     name = "envgen-tiny-large"
-    wheel = make_wheel(tmp_path / "wheels", name, padding=12 << 20)
-    write_profile(locked.project, requirements=[GAMMA])
-    index.faults.add(GAMMA_WHEEL, content("application/octet-stream", wheel.read_bytes()))
+    make_wheel(tiny_wheels, name, padding=12 << 20)
+    write_profile(locked.project, requirements=[name])
     with small_disk(tmp_path / "small", "8M") as disk:
         fails_whole(locked, 6, "the disk is full", "ENVGEN_CACHE", ENVGEN_CACHE=str(disk))
         assert not [path for path in (disk / "wheels").rglob("*") if path.is_file() and path.suffix != ".lock"]

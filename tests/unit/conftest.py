@@ -35,6 +35,11 @@ def _certificates_read_once() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _no_pause_between_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("envgen.transport.BACKOFF", 0.0)
+
+
+@pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of whoever runs the tests reaches them."""
     for name in list(os.environ):

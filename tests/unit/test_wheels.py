@@ -72,13 +72,20 @@ def test_its_mode_does_not_depend_on_the_umask(store: WheelStore, client: IndexC
 
 
 def test_a_wrong_hash_is_refused_and_leaves_nothing(store: WheelStore, client: IndexClient, server: Server, tmp_path: Path) -> None:
-    server.page(URL, CONTENT + b"x", "application/zip")
+    server.page(URL, CONTENT[:-1] + b"x", "application/zip")
     with pytest.raises(VerificationError) as caught:
         store.add(FILE, "default", DIGEST, client)
     assert f"expected {DIGEST}" in caught.value.problem
     assert caught.value.exit_code == 8
     assert left(tmp_path / "store") == []
     assert store.missing([WHEEL]) == (WHEEL,)
+
+
+def test_what_is_longer_than_it_should_be_is_given_up(store: WheelStore, client: IndexClient, server: Server, tmp_path: Path) -> None:
+    server.page(URL, CONTENT + b"x", "application/zip")
+    with pytest.raises(VerificationError, match=f"sends more than the {len(CONTENT)} bytes"):
+        store.add(FILE, "default", DIGEST, client)
+    assert left(tmp_path / "store") == []
 
 
 def test_without_a_digest_the_file_is_taken_at_its_word(store: WheelStore, client: IndexClient) -> None:
