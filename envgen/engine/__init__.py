@@ -124,6 +124,10 @@ class Engine(Protocol):
         """The layers in the manifest of `image`, the base's first."""
         ...
 
+    def save(self, image: Image, path: Path) -> None:
+        """Writes `image` into the file `path` as an OCI archive. Raises DiskFullError."""
+        ...
+
     def base(self, reference: str) -> Base:
         """What the tag of `reference` stands for in its registry today; a digest in it is left out of account."""
         ...

@@ -14,7 +14,7 @@ from envgen.engine import Base, Blob, BuildOrder, EngineInfo, Image, Line, RunOr
 from envgen.engine.attached import attached_command
 from envgen.engine.containers import run_container
 from envgen.engine.manifest import read_layers
-from envgen.errors import BuildError, EngineError
+from envgen.errors import BuildError, DiskFullError, EngineError
 from envgen.process import Finished, attached, run
 from envgen.settings import Settings
 
@@ -115,6 +115,16 @@ class DockerEngine:
 
     def layers(self, image: Image) -> tuple[Blob, ...]:
         return read_layers(self._connect(), image.digest)
+
+    def save(self, image: Image, path: Path) -> None:
+        try:
+            with path.open("wb") as stream:
+                for chunk in self._connect().images.get(image.digest).save(chunk_size=2**20):
+                    stream.write(chunk)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            hint = "make room, or set TMPDIR to a folder on a larger disk"
+            raise DiskFullError(str(path), f"the image can't be written there: {error.strerror or error}", hint=hint) from error
 
     def base(self, reference: str) -> Base:
         tagged = reference.partition("@")[0]

@@ -1,0 +1,179 @@
+"""An image as an OCI archive: its manifest, its configuration, and what is in its layers, each blob checked by its digest.
+
+Nothing of it is run or unpacked. An archive of another builder may hold anything, so whatever does not fit ends in a
+VerificationError that names the archive.
+"""
+
+import gzip
+import hashlib
+import json
+import tarfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from zstandard import ZstdDecompressor, ZstdError
+
+from envgen.errors import VerificationError
+
+LARGEST_DOCUMENT = 4_000_000
+"""Bytes of a manifest or configuration: registries take no larger one."""
+
+CHUNK = 1 << 20
+"""Bytes read at a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """A layer in a manifest: the digest of its blob, that blob's size in bytes, its media type, and the digest of it unpacked."""
+
+    digest: str
+    size: int
+    media_type: str
+    diff_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageDocuments:
+    """What an image says of itself: the digest of its manifest, its configuration, and its layers, the lowest first."""
+
+    digest: str
+    config: Mapping[str, Any]
+    layers: tuple[Layer, ...]
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its labels; none of them need be there."""
+        return dict(self.config.get("config", {}).get("Labels") or {})
+
+
+class Archive:
+    """An OCI archive in the file `path`, open as long as the context lasts."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._tar = tarfile.open(path, "r:")  # noqa: SIM115  (closed by __exit__)
+            self._blobs = {member.name: member for member in self._tar if member.isfile()}
+        except (OSError, tarfile.TarError) as error:
+            raise self._wrong(f"can't be read as an archive: {error}", hint="as docker save, or buildx with type=oci, writes it") from error
+
+    def __enter__(self) -> "Archive":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tar.close()
+
+    def image(self, digest: str = "", platform: str = "") -> ImageDocuments:
+        """The image in here: the one with this manifest digest, or the one for this platform, or the only one.
+
+        Raises VerificationError when there is none, or more than one.
+        """
+        found = dict(self._manifests(self._document("index.json"), digest))
+        fitting = [name for name, where in found.items() if not platform or where in ("", platform)]
+        if len(fitting) != 1:
+            known = ", ".join(f"{name[:19]} ({where or 'any platform'})" for name, where in found.items()) or "none"
+            raise self._wrong(f"found {len(fitting)} images that fit, expected one; in it: {known}")
+        manifest = self._blob_document(fitting[0])
+        config = self._blob_document(str(manifest.get("config", {}).get("digest", "")))
+        return ImageDocuments(digest=fitting[0], config=config, layers=self._layers(manifest, config))
+
+    def _manifests(self, index: Mapping[str, Any], wanted: str, inside: bool = False) -> Iterator[tuple[str, str]]:
+        """The digests of the images in an index with their platforms; attestations are none."""
+        for entry in index.get("manifests", ()):
+            digest, place = str(entry.get("digest", "")), entry.get("platform") or {}
+            if place.get("os") == "unknown":
+                continue
+            document = self._blob_document(digest)
+            here = inside or wanted in ("", digest)
+            if "manifests" in document:
+                yield from self._manifests(document, wanted, here)
+            elif here:
+                yield digest, "/".join(str(place[key]) for key in ("os", "architecture") if key in place)
+
+    def _layers(self, manifest: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Layer, ...]:
+        described, unpacked = manifest.get("layers", []), config.get("rootfs", {}).get("diff_ids", [])
+        if len(described) != len(unpacked):
+            raise self._wrong(f"its manifest has {len(described)} layers, its configuration {len(unpacked)}")
+        return tuple(
+            Layer(digest=str(layer["digest"]), size=int(layer["size"]), media_type=str(layer.get("mediaType", "")), diff_id=str(diff_id))
+            for layer, diff_id in zip(described, unpacked, strict=True)
+        )
+
+    def files(self, layer: Layer) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
+        """The entries of a layer in their order, each with the stream of its content if it is a file.
+
+        A stream can be read until the next entry is asked for. The layer's digests are checked after the last one.
+        Raises VerificationError when one is wrong, or the blob can't be read.
+        """
+        digests = hashlib.sha256(), hashlib.sha256()
+        try:
+            with self._open(layer.digest) as blob:
+                packed = _Hashed(blob, digests[0])
+                content = _Hashed(_unpack(packed, layer.media_type), digests[1])
+                with tarfile.open(fileobj=content, mode="r|", bufsize=CHUNK) as tar:  # type: ignore[call-overload]  # read is all it needs
+                    for member in tar:
+                        yield member, tar.extractfile(member) if member.isreg() else None
+                for stream in (content, packed):
+                    while stream.read(CHUNK):
+                        pass
+        except (tarfile.TarError, OSError, EOFError, zlib.error, ZstdError) as error:
+            raise self._wrong(f"its layer {layer.digest[:19]} can't be read: {error}") from error
+        for found, expected in zip(digests, (layer.digest, layer.diff_id), strict=True):
+            if f"sha256:{found.hexdigest()}" != expected:
+                raise self._wrong(f"its layer {layer.digest[:19]} has sha256 {found.hexdigest()}, expected {expected}")
+
+    def _open(self, digest: str) -> IO[bytes]:
+        member = self._blobs.get(f"blobs/{digest.replace(':', '/', 1)}")
+        stream = self._tar.extractfile(member) if member else None
+        if stream is None:
+            raise self._wrong(f"has no blob {digest or 'at all'}")
+        return stream
+
+    def _blob_document(self, digest: str) -> dict[str, Any]:
+        return self._document(f"blobs/{digest.replace(':', '/', 1)}")
+
+    def _document(self, name: str) -> dict[str, Any]:
+        """A JSON document by its name in the archive, checked by its digest if it is a blob."""
+        member = self._blobs.get(name)
+        stream = self._tar.extractfile(member) if member and member.size <= LARGEST_DOCUMENT else None
+        if stream is None:
+            hint = "is it an OCI archive? docker save writes one from containerd's store"
+            raise self._wrong(f"has no {name}, or a far too large one", hint=hint)
+        content = stream.read()
+        folder, _, expected = name.rpartition("/")
+        if folder == "blobs/sha256" and hashlib.sha256(content).hexdigest() != expected:
+            raise self._wrong(f"{name} has sha256 {hashlib.sha256(content).hexdigest()}")
+        try:
+            found = json.loads(content)
+        except ValueError as error:
+            raise self._wrong(f"{name} is not JSON: {error}") from error
+        if not isinstance(found, dict):
+            raise self._wrong(f"{name} is not a JSON object")
+        return found
+
+    def _wrong(self, problem: str, hint: str = "") -> VerificationError:
+        return VerificationError(str(self._path), problem, hint=hint)
+
+
+class _Hashed:
+    """A stream that can only be read forwards, and hashes what goes through it."""
+
+    def __init__(self, stream: Any, digest: Any) -> None:  # what `read` has, and a hash object: neither has a public type
+        self._stream, self._digest = stream, digest
+
+    def read(self, size: int = -1) -> bytes:
+        content: bytes = self._stream.read(size)
+        self._digest.update(content)
+        return content
+
+
+def _unpack(stream: _Hashed, media_type: str) -> Any:
+    """The stream of a layer's tar file."""
+    if media_type.endswith("zstd"):
+        return ZstdDecompressor().stream_reader(stream, read_size=CHUNK, read_across_frames=True)  # type: ignore[arg-type]
+    if media_type.endswith("gzip"):
+        return gzip.GzipFile(fileobj=stream)  # type: ignore[call-overload]
+    return stream
