@@ -6,6 +6,18 @@ from collections.abc import Sequence
 
 from envgen import __version__
 from envgen.cli.more_arguments import add_doctor, add_run, add_show, divide, gpus, seconds, size
+from envgen.cli.trust_arguments import (
+    AUDIT,
+    DIFF,
+    REPRODUCE,
+    VERIFY,
+    add_audit,
+    add_diff,
+    add_fetch,
+    add_reproduce,
+    add_store,
+    add_verify,
+)
 
 EPILOG = """\
 exit codes: 2 profile or command wrong, 3 no resolution, 4 lock stale, 5 no engine,
@@ -50,6 +62,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add_show(_command(commands, "show", "say what a profile is, and what a model takes", "envgen show cpu-base --model ./my-model"))
     add_run(_command(commands, "run", RUN, "envgen run cpu-base -- python train.py"))
     add_doctor(_command(commands, "doctor", DOCTOR, "envgen doctor cpu-base"))
+    add_fetch(_command(commands, "fetch", "bring all that is locked into the store, to build without a network", "envgen fetch cuda"))
+    add_store(_command(commands, "store", "carry the store to a machine without a network", "envgen store export wheels.tar cuda"))
+    add_diff(_command(commands, "diff", DIFF, "envgen diff main --format markdown"))
+    add_verify(_command(commands, "verify", VERIFY, "envgen verify cuda"))
+    add_audit(_command(commands, "audit", AUDIT, "envgen audit cuda"))
+    add_reproduce(_command(commands, "reproduce", REPRODUCE, "envgen reproduce cpu-base"))
     words, command = divide(sys.argv[1:] if arguments is None else arguments)
     options, unknown = parser.parse_known_args(words)
     if unknown:
@@ -106,6 +124,7 @@ def _add_build(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--base", default="", metavar="REF", help="build on this image in place of the locked base")
     parser.add_argument("--tag", default="", metavar="NAME", help="the image's name (default: envgen/PROFILE:TARGET)")
     parser.add_argument("--no-cache", action="store_true", help="run every step again")
+    parser.add_argument("--offline", action="store_true", help="use no network: all must be in the store (see envgen fetch)")
     parser.add_argument("--compression", choices=("zstd", "gzip"), default="zstd", help="of the layers; gzip is for old registries")
     parser.add_argument("--no-smoke", action="store_true", help="do not test the image")
     _add_model(parser)

@@ -47,6 +47,12 @@ def run(options: argparse.Namespace) -> int:
         "show": _later("profile"),
         "run": _later("run"),
         "doctor": _later("doctor"),
+        "fetch": _later("fetch"),
+        "store": _later("store"),
+        "diff": _later("diff"),
+        "verify": _later("verify"),
+        "audit": _later("audit"),
+        "reproduce": _later("reproduce"),
     }
     with reporter:
         return commands[options.command](options, work)

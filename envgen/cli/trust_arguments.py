@@ -1,0 +1,79 @@
+"""The arguments of the commands that compare, check, and carry what was locked."""
+
+import argparse
+
+REPRODUCE = """\
+build an image twice without any cache, and compare every blob
+
+The two builds run in different folders, under different clocks, host names and umasks. Where a blob differs, each file in it
+that does is named with what differs. With --against, one build is compared with an image that somebody else
+made. Exit code 8 when they are not the same.
+"""
+
+VERIFY = """\
+ask whether everything locked still exists and still has its hash
+
+Asks indexes, registries and the hub; downloads no wheel. Lists yanked releases and known vulnerabilities too, from the
+index's own data. Exit code 8 when something is gone, changed, yanked or vulnerable.
+"""
+
+AUDIT = """\
+compare an image with its lock, file by file, without running anything in it
+
+Needs no network. Every file must come from a locked wheel, from the base, or from the recipe; byte code is compiled again.
+Exit code 8 for a difference.
+"""
+
+DIFF = """\
+say what changed between two locks, two git revisions, or two images
+
+A and B are folders or files of locks, images that were built here, or git revisions such as HEAD~1 (with B left out, A is compared
+with the locks as they are now; with both left out, HEAD is).
+"""
+
+
+def add_reproduce(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("profile", metavar="PROFILE")
+    parser.add_argument("--target", default="", metavar="TARGET", help="the target (default: the first with a base)")
+    parser.add_argument("--base", default="", metavar="REF", help="build on this image in place of the locked base")
+    parser.add_argument("--compression", choices=("zstd", "gzip"), default="zstd", help="of the layers")
+    parser.add_argument("--against", default="", metavar="IMAGE", help="compare with this: a name, an archive's path, or a digest")
+    parser.add_argument("--record", action="store_true", help="record the layers' digests for the Python they were built with")
+    parser.add_argument("--json", action="store_true", help="the report as JSON")
+
+
+def add_verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("profiles", nargs="*", metavar="PROFILE", help="the profiles (default: all)")
+    parser.add_argument("--target", default="", metavar="TARGET", help="one target only")
+    parser.add_argument("--json", action="store_true", help="the findings as JSON")
+
+
+def add_audit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("profile", metavar="PROFILE")
+    parser.add_argument("--target", default="", metavar="TARGET", help="the target (default: the first with a base)")
+    parser.add_argument("--image", default="", metavar="NAME", help="the image (default: envgen/PROFILE:TARGET)")
+    parser.add_argument("--json", action="store_true", help="the findings as JSON")
+
+
+def add_diff(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("before", nargs="?", default="", metavar="A", help="what there was")
+    parser.add_argument("after", nargs="?", default="", metavar="B", help="what there is")
+    parser.add_argument("--profile", default="", metavar="PROFILE", help="this profile's locks only")
+    parser.add_argument("--format", choices=("text", "json", "markdown"), default="text", help="of the answer (default: text)")
+    parser.add_argument("--exit-code", action="store_true", help="exit 8 when there is a difference")
+
+
+def add_fetch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("profiles", nargs="*", metavar="PROFILE", help="the profiles (default: all)")
+    parser.add_argument("--target", default="", metavar="TARGET", help="one target only (default: all)")
+    parser.add_argument("--json", action="store_true", help="the result as JSON")
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    export = actions.add_parser("export", help="write what profiles need into one archive")
+    export.add_argument("archive", metavar="FILE", help="the archive to write, as in wheels.tar")
+    export.add_argument("profiles", nargs="*", metavar="PROFILE", help="the profiles (default: all)")
+    export.add_argument("--target", default="", metavar="TARGET", help="one target only (default: all)")
+    bring = actions.add_parser("import", help="take what is in an archive into the store, each file verified")
+    bring.add_argument("archive", metavar="FILE", help="the archive to read")
