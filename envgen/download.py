@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from envgen.errors import IndexUnavailableError, ResolutionError, VerificationError
-from envgen.index import IndexClient, unavailable
+from envgen.index import IndexClient, gone, unavailable
 from envgen.pages import IndexFile
 
 TRIES = 3
@@ -62,7 +62,7 @@ def _chunks(file: IndexFile, index: str, client: IndexClient) -> Iterator[bytes]
         return
     with client.get(file.url, index, stream=True) as response:
         if response.status_code in (404, 410):
-            raise ResolutionError(f"index {index}", f"lists {file.filename}, but does not have it", hint="lock again: envgen lock PROFILE")
+            raise gone(file, index)
         if response.status_code != 200:
             raise unavailable(file.url, OSError(f"status {response.status_code} for {file.filename}"))
         yield from chunks(response, client.patience)

@@ -62,6 +62,10 @@ class IndexRefusedError(IndexUnavailableError):
     """An index refuses a page: it wants credentials, or has no such page and says so with 403, as buckets do."""
 
 
+class FileGoneError(ResolutionError):
+    """An index lists a file that it does not have."""
+
+
 class StaleLockError(EnvgenError):
     """A lock is missing, unreadable, edited by hand, or not what its profile would give."""
 

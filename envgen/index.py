@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
-from envgen.errors import EnvgenError, IndexRefusedError, IndexUnavailableError, ResolutionError
+from envgen.errors import EnvgenError, FileGoneError, IndexRefusedError, IndexUnavailableError, ResolutionError
 from envgen.pages import IndexFile, html_page, json_files
 from envgen.settings import Settings, mirror_of
 
@@ -94,7 +94,7 @@ class IndexClient:
         raise IndexUnavailableError(url, f"found content of type {kind or 'none'!r}, expected an index page")
 
     def size(self, file: IndexFile, index: str) -> int:
-        """The size of `file` in bytes, asked of its server where the index does not say."""
+        """The size of `file` in bytes, asked of its server where the index does not say. Raises FileGoneError too."""
         if file.size is not None:
             return file.size
         return self._once(("size", file.url), lambda: self._asked_size(file, index))
@@ -106,6 +106,8 @@ class IndexClient:
             if response.status_code == 206 and total.isdecimal():
                 response.content  # noqa: B018  (read to its end, so that the connection can be used again)
                 return int(total)
+            if response.status_code in (404, 410):
+                raise gone(file, index)
             _expect_ok(response, file.url)
             if not response.headers.get("content-length", "").isdecimal():
                 raise IndexUnavailableError(file.url, "the server does not say how large the file is")
@@ -122,6 +124,21 @@ class IndexClient:
         # A server without such files may answer anything; what is no metadata is taken as "none".
         usable = response.status_code == 200 and response.content.startswith(b"Metadata-Version:")
         return response.content if usable else None
+
+    def release(self, index: str, package: str, version: str) -> bytes | None:
+        """What the JSON API beside `index` says of one release, or None where it has none.
+
+        Raises IndexUnavailableError when there is no usable answer after a few tries.
+        """
+        root = self.location(index).removesuffix("/simple")
+        if self.folder(index) or root == self.location(index):
+            return None
+        url = f"{root}/pypi/{package}/{quote(version)}/json"
+        response = self.get(url, index, headers={"Accept": "application/json"})
+        if response.status_code == 404:
+            return None
+        _expect_ok(response, url)
+        return response.content
 
     def _session(self) -> "requests.Session":
         from envgen.transport import make_session
@@ -153,6 +170,11 @@ def default_url() -> str:
     from pip._internal.models.index import PyPI
 
     return str(PyPI.simple_url).rstrip("/")
+
+
+def gone(file: IndexFile, index: str) -> FileGoneError:
+    """What to raise when `index` lists `file`, and does not have it."""
+    return FileGoneError(f"index {index}", f"lists {file.filename}, but does not have it", hint="lock again: envgen lock PROFILE")
 
 
 def unavailable(url: str, error: Exception) -> IndexUnavailableError:

@@ -26,7 +26,8 @@ _UNSEEN = re.compile(r"<(title|script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECAS
 class IndexFile:
     """One file of a package as an index lists it.
 
-    `size` (bytes) and `uploaded` are None, `sha256` (hex) and `requires_python` empty, where the index does not say.
+    `size` (bytes) and `uploaded` are None, `sha256` (hex), `requires_python` and `yanked_because` empty, where the index does
+    not say.
     """
 
     filename: str
@@ -35,6 +36,7 @@ class IndexFile:
     size: int | None = None
     uploaded: dt.datetime | None = None
     yanked: bool = False
+    yanked_because: str = ""
     requires_python: str = ""
 
 
@@ -48,14 +50,15 @@ def json_files(content: bytes, url: str) -> Iterator[IndexFile]:
 
 
 def _json_file(entry: Mapping[str, object], url: str) -> IndexFile:
-    hashes, size, uploaded = entry.get("hashes"), entry.get("size"), entry.get("upload-time")
+    hashes, size, uploaded, yanked = (entry.get(key) for key in ("hashes", "size", "upload-time", "yanked"))
     return IndexFile(
         filename=str(entry["filename"]),
         url=urljoin(url, str(entry["url"])),
         sha256=_sha256(str(hashes.get("sha256", ""))) if isinstance(hashes, dict) else "",
         size=size if isinstance(size, int) else None,
         uploaded=_instant(uploaded) if isinstance(uploaded, str) else None,
-        yanked=bool(entry.get("yanked")),
+        yanked=bool(yanked),
+        yanked_because=yanked if isinstance(yanked, str) else "",
         requires_python=str(entry.get("requires-python") or ""),
     )
 
@@ -97,6 +100,7 @@ def html_files(text: str, url: str) -> Iterator[IndexFile]:
             sha256=_sha256(fragment.removeprefix("sha256=")),
             uploaded=_instant(uploaded) if uploaded else None,
             yanked="data-yanked" in values,
+            yanked_because=values.get("data-yanked", ""),
             requires_python=values.get("data-requires-python", ""),
         )
 

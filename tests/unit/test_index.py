@@ -8,7 +8,7 @@ import pytest
 import requests
 from samples import INDEX, Server, client_for, make_wheel
 
-from envgen.errors import IndexUnavailableError, ResolutionError
+from envgen.errors import FileGoneError, IndexUnavailableError, ResolutionError
 from envgen.index import default_url
 from envgen.pages import IndexFile
 
@@ -28,6 +28,7 @@ FILES = (
         sha256=B,
         uploaded=dt.datetime(2026, 8, 2, tzinfo=dt.UTC),
         yanked=True,
+        yanked_because="broken & <more>",
     ),
     IndexFile(filename="demo-0.9.tar.gz", url=f"{PAGE}demo-0.9.tar.gz", sha256=""),
 )
@@ -40,7 +41,7 @@ JSON = {
         },
         {
             "filename": "demo-1.0+cpu.1-py3-none-any.whl", "url": "../files/demo-1.0%2Bcpu.1-py3-none-any.whl",
-            "hashes": {"sha256": B.upper()}, "upload-time": "2026-08-02T00:00:00", "yanked": "broken",
+            "hashes": {"sha256": B.upper()}, "upload-time": "2026-08-02T00:00:00", "yanked": "broken & <more>",
         },
         {"filename": "demo-0.9.tar.gz", "url": "demo-0.9.tar.gz", "hashes": {"md5": "c"}},
     ],
@@ -48,7 +49,8 @@ JSON = {
 HTML = f"""<!DOCTYPE html><html><head><title>Links for demo</title></head><body>
 <a href="https://files.example/demo-1.0-py3-none-any.whl#sha256={A}" data-requires-python="&gt;=3.10,&lt;4"
    data-upload-time="2026-08-01T12:30:15.123456Z">demo-1.0-py3-none-any.whl</a><br>
-<A HREF='../files/demo-1.0%2Bcpu.1-py3-none-any.whl#sha256={B}' data-yanked data-upload-time='2026-08-02T00:00:00Z'>demo-1.0+cpu.1</A>
+<A HREF='../files/demo-1.0%2Bcpu.1-py3-none-any.whl#sha256={B}'
+   data-yanked="broken &amp; &lt;more>" data-upload-time='2026-08-02T00:00:00Z'>demo-1.0+cpu.1</A>
 <a href=demo-0.9.tar.gz#md5=c>demo-0.9.tar.gz</a>
 <a name="top">no link</a>
 </body></html>"""
@@ -136,6 +138,24 @@ def test_the_size_is_asked_of_the_server_when_it_is_not_said(server: Server, tmp
     assert server.seen[-1].headers["Range"] == "bytes=0-0"
     assert client.size(IndexFile(filename="b.whl", url="https://files.example/b.whl", sha256=A), "default") == 77
     assert client.size(IndexFile(filename="a.whl", url="https://files.example/a.whl", sha256=A, size=7), "default") == 7
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_file_that_is_listed_and_not_there_is_gone(server: Server, tmp_path: Path, status: int) -> None:
+    server.page("https://files.example/a.whl", b"", status=status)
+    with pytest.raises(FileGoneError, match=r"^index default: lists a.whl, but does not have it"):
+        client_for(server, tmp_path).size(IndexFile(filename="a.whl", url="https://files.example/a.whl", sha256=""), "default")
+
+
+def test_the_json_api_stands_beside_the_simple_one(server: Server, tmp_path: Path) -> None:
+    server.page("https://index.example/pypi/demo/1.0%2Bcpu/json", "{}")
+    client = client_for(server, tmp_path, {"ENVGEN_INDEX_FOLDER": str(tmp_path)}, own="https://own.example/whl")
+    assert client.release("default", "demo", "1.0+cpu") == b"{}"
+    assert client.release("default", "demo", "2.0") is None
+    asked = len(server.seen)
+    assert client.release("own", "demo", "1.0") is None
+    assert client.release("folder", "demo", "1.0") is None
+    assert len(server.seen) == asked
 
 
 def test_what_is_no_metadata_is_taken_as_none(server: Server, tmp_path: Path) -> None:
