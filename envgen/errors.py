@@ -89,6 +89,10 @@ class EngineError(EnvgenError):
     exit_code = 5
 
 
+class BaseGoneError(EngineError):
+    """A registry answers, and has no such tag or digest; the cure is another tag in the profile."""
+
+
 class BuildError(EnvgenError):
     """The image could not be built."""
 

@@ -25,11 +25,12 @@ def run(
     env: Mapping[str, str],
     cwd: Path | None = None,
     on_line: Callable[[str], None] | None = None,
+    limit: float | None = None,
 ) -> Finished:
     """Runs `command` without a shell and waits for it; `on_line` gets each line of its standard error as it comes.
 
-    When this is interrupted the program is stopped before the interruption goes on.
-    Raises FileNotFoundError when there is no such program.
+    When this is interrupted the program is stopped before the interruption goes on. Without `on_line` it may take `limit` seconds.
+    Raises FileNotFoundError when there is no such program, TimeoutError when it was stopped for taking longer.
     """
     process = subprocess.Popen(
         [str(part) for part in command],
@@ -44,9 +45,12 @@ def run(
     _running.add(process)
     try:
         if on_line is None:
-            stdout, stderr = process.communicate()
+            stdout, stderr = process.communicate(timeout=limit)
         else:
             stdout, stderr = _follow(process, on_line)
+    except subprocess.TimeoutExpired as error:
+        _stop(process)
+        raise TimeoutError(f"no end after {limit:g} s") from error
     except BaseException:
         _stop(process)
         raise

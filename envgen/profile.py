@@ -3,6 +3,7 @@
 import datetime as dt
 from dataclasses import dataclass
 
+from envgen.errors import UsageError
 from envgen.target import Target
 
 TIERS = ("static", "cpu", "quant", "gpu")
@@ -73,6 +74,15 @@ class Profile:
     def targets(self) -> tuple[Target, ...]:
         """Every Python on every platform, in the order of the file."""
         return tuple(Target(python_full=python.full, platform=platform) for python in self.pythons for platform in self.platforms)
+
+    def find_targets(self, slug: str) -> tuple[Target, ...]:
+        """The target called `slug`, or all of them for an empty one. Raises UsageError."""
+        targets = self.targets()
+        found = tuple(target for target in targets if slug in ("", target.slug))
+        if not found:
+            known = ", ".join(target.slug for target in targets)
+            raise UsageError(f"--target {slug}", f"{self.name} has no such target", hint=f"use one of {known}")
+        return found
 
     def python(self, target: Target) -> Python:
         return next(python for python in self.pythons if python.version == target.python)

@@ -129,10 +129,16 @@ def _registry_mirrors(text: str) -> dict[str, str]:
     return found
 
 
+def registry_of(base: str) -> tuple[str, str]:
+    """The registry of the image reference `base`, and the rest as that registry knows it."""
+    first, _, rest = base.partition("/")
+    if rest and ("." in first or ":" in first or first == "localhost"):
+        return first, rest
+    return "docker.io", base if rest else f"library/{base}"
+
+
 def mirrored_base(settings: Settings, base: str) -> str:
     """The image reference `base` with its registry replaced by the mirror for it, if there is one."""
-    first, _, rest = base.partition("/")
-    names_registry = bool(rest) and ("." in first or ":" in first or first == "localhost")
-    registry, path = (first, rest) if names_registry else ("docker.io", base if rest else f"library/{base}")
+    registry, path = registry_of(base)
     mirror = settings.registries.get(registry)
     return f"{mirror}/{path}" if mirror else base

@@ -1,15 +1,17 @@
 """Moving a profile on purpose: its file is edited, comments and layout stay, and nothing else has a memory."""
 
 import datetime as dt
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 
 from envgen.catalog import Catalog
-from envgen.engine import Base
-from envgen.errors import UsageError
-from envgen.profile import Profile
+from envgen.engine import Base, Engine
+from envgen.errors import BaseGoneError, ProfileError, UsageError
+from envgen.profile import Profile, Python
+from envgen.settings import Settings, mirrored_base
 
 
 def profile_path(catalog: Catalog, name: str) -> Path:
@@ -32,14 +34,42 @@ def move_date(path: Path, day: dt.date, package: str) -> None:
     _save(path, document)
 
 
-def move_base(path: Path, profile: Profile, version: str, base: Base) -> None:
-    """Sets base and full version of the Python `version` in the profile at `path`."""
+def move_bases(path: Path, profile: Profile, engine: Engine, settings: Settings) -> Iterator[tuple[Python, Base]]:
+    """Moves each base in the profile at `path` to the digest that its tag has today; gives what there was and what there is.
+
+    Raises UsageError where there is no base, EngineError when a registry gives no answer or has no such tag, ProfileError for a
+    tag that stands for another Python now.
+    """
+    pythons = [python for python in profile.pythons if python.base]
+    if not pythons:
+        raise UsageError("--base", f"no Python of {profile.name} has a base to move", hint="add one, as NAME:TAG@sha256:DIGEST")
+    for python in pythons:
+        tagged = python.base.partition("@")[0]
+        found = _asked(engine, mirrored_base(settings, tagged), mirrored=mirrored_base(settings, tagged) != tagged)
+        if found.python and not found.python.startswith(f"{python.version}."):
+            problem = f"{tagged} has Python {found.python} now, expected {python.version}"
+            raise ProfileError(f'profiles/{profile.name}.toml: python."{python.version}".base', problem, hint="name a tag of that Python")
+        base = Base(pinned=f"{tagged}@{found.pinned.partition('@')[2]}", python=found.python)
+        _move_base(path, python, base)
+        yield python, base
+
+
+def _asked(engine: Engine, reference: str, *, mirrored: bool) -> Base:
+    try:
+        return engine.base(reference)
+    except BaseGoneError as error:
+        # docker-registry is one that does.
+        also = "; or the mirror can't reach its registry, which a pull-through cache says in the same way" if mirrored else ""
+        raise BaseGoneError(error.where, error.problem, hint=error.hint + also) from error
+
+
+def _move_base(path: Path, python: Python, base: Base) -> None:
+    """Sets base and full version of `python` in the profile at `path`."""
     document = _load(path)
     pythons = document.setdefault("python", tomlkit.table(is_super_table=True))
-    table = pythons.setdefault(version, tomlkit.table())
+    table = pythons.setdefault(python.version, tomlkit.table())
     _set(table, "base", base.pinned)
-    full = base.python or next(python.full for python in profile.pythons if python.version == version)
-    _set(table, "full", full)
+    _set(table, "full", base.python or python.full)
     _save(path, document)
 
 

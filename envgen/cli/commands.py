@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +18,7 @@ from envgen.errors import IndexUnavailableError, UsageError
 from envgen.pipeline import MakeResolver, Written
 from envgen.profile import Profile
 from envgen.schema import suggestion
-from envgen.settings import mirrored_base, read_settings
-from envgen.target import Target
+from envgen.settings import read_settings
 from envgen.workspace import Workspace
 
 if TYPE_CHECKING:  # only what every command needs is imported at once: `envgen lock --check` is to be quick
@@ -65,7 +64,7 @@ def _later(module: str, name: str = "command") -> Command:
 
 def _lock(options: argparse.Namespace, work: Workspace) -> int:
     profiles = [work.catalog.profile(name) for name in options.profiles or work.catalog.profiles()]
-    wanted = [(profile, _targets(profile, options.target)) for profile in profiles]
+    wanted = [(profile, profile.find_targets(options.target)) for profile in profiles]
     rows = []
     if options.check:
         pairs = [(profile, target) for profile, targets in wanted for target in targets]
@@ -103,14 +102,6 @@ def _rows(work: Workspace, profile: Profile, locks: Sequence[Written]) -> list[d
     ]
 
 
-def _targets(profile: Profile, slug: str) -> Sequence[Target]:
-    targets = [target for target in profile.targets() if slug in ("", target.slug)]
-    if not targets:
-        known = ", ".join(target.slug for target in profile.targets())
-        raise UsageError(f"--target {slug}", f"{profile.name} has no such target", hint=f"use one of {known}")
-    return targets
-
-
 def _update(options: argparse.Namespace, work: Workspace) -> int:
     from envgen import update
 
@@ -143,19 +134,15 @@ def _move(options: argparse.Namespace, work: Workspace, profile: Profile, path: 
     if options.base:
         from envgen.engine.docker import DockerEngine
 
-        engine = DockerEngine(work.settings)
-        for python in profile.pythons:
-            if python.base:
-                base = engine.base(mirrored_base(work.settings, python.base))
-                base = replace(base, pinned=f"{python.base.partition('@')[0]}@{base.pinned.partition('@')[2]}")
-                update.move_base(path, profile, python.version, base)
-                said = f"Python {base.python}" if base.python else "it does not say which Python it has: `full` stays"
-                work.reporter.step(f"{work.catalog.label(path)}: base of Python {python.version} is {base.pinned} ({said})")
+        for python, base in update.move_bases(path, profile, DockerEngine(work.settings), work.settings):
+            moved = "is unchanged" if base.pinned == python.base else f"moves from {python.base}"
+            said = f"Python {base.python}" if base.python else "it does not say which Python it has: `full` stays"
+            work.reporter.step(f"{work.catalog.label(path)}: base of Python {python.version} {moved}: {base.pinned} ({said})")
 
 
 def _why(options: argparse.Namespace, work: Workspace) -> int:
     profile = work.catalog.profile(options.profile)
-    target = _targets(profile, options.target)[0]
+    target = profile.find_targets(options.target)[0]
     lock = pipeline.checked_lock(work, profile, target)
     package = lock.package(canonicalize_name(options.package))
     if package is None:

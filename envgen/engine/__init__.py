@@ -129,7 +129,14 @@ class Engine(Protocol):
         ...
 
     def base(self, reference: str) -> Base:
-        """What the tag of `reference` stands for in its registry today; a digest in it is left out of account."""
+        """What the tag of `reference` stands for in its registry today; a digest in it is left out of account.
+
+        Raises BaseGoneError when the registry has no such tag, EngineError when it refuses or gives no answer.
+        """
+        ...
+
+    def digest(self, reference: str) -> str:
+        """The digest of `reference`, which may have one itself, in its registry; nothing is pulled. Raises as `base` does."""
         ...
 
     def run(self, order: RunOrder, on_line: Line) -> RunResult:

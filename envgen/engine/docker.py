@@ -14,6 +14,7 @@ from envgen.engine import Base, Blob, BuildOrder, EngineInfo, Image, Line, RunOr
 from envgen.engine.attached import attached_command
 from envgen.engine.containers import run_container
 from envgen.engine.manifest import read_layers
+from envgen.engine.registry import digest_in, no_buildx, python_of, refusal
 from envgen.errors import BuildError, DiskFullError, EngineError
 from envgen.process import Finished, attached, run
 from envgen.settings import Settings
@@ -40,6 +41,7 @@ class DockerEngine:
 
     def __init__(self, settings: Settings) -> None:
         self._env = settings.environment()
+        self._patience = settings.patience
         self._program = _find_docker(self._env.get("PATH", ""))
         self._client: Any = None
 
@@ -48,7 +50,7 @@ class DockerEngine:
         info = client.info()
         buildx = self._call("buildx", "version")
         if buildx.code != 0:
-            raise EngineError("docker buildx", "not installed", hint="install the package docker-buildx (docker-buildx-plugin)")
+            raise no_buildx()
         if not any("containerd" in str(value) for pair in info.get("DriverStatus") or [] for value in pair):
             driver = info.get("Driver", "unknown")
             raise EngineError("docker", f"found the image store {driver!r}, expected containerd's", hint=_DAEMON_CURE)
@@ -128,13 +130,23 @@ class DockerEngine:
 
     def base(self, reference: str) -> Base:
         tagged = reference.partition("@")[0]
-        found = self._call("buildx", "imagetools", "inspect", tagged, "--format", "{{json .}}")
+        answer = json.loads(self._inspect(tagged, "--format", "{{json .}}"))
+        return Base(pinned=f"{tagged}@{answer['manifest']['digest']}", python=python_of(answer.get("image")))
+
+    def digest(self, reference: str) -> str:
+        # Without a format, an image's configurations are not fetched: no more than two requests.
+        return digest_in(self._inspect(reference), reference)
+
+    def _inspect(self, reference: str, *options: str) -> str:
+        """What the registry of `reference` says of it. Raises as `base` does."""
+        command = [self._docker(), "buildx", "imagetools", "inspect", reference, *options]
+        try:
+            found = run(command, env=self._env, limit=self._patience)
+        except TimeoutError as error:
+            raise refusal(reference, f"ERROR: {error}") from error
         if found.code != 0:
-            reason = found.stderr.strip().splitlines()[-1:] or ["no output"]
-            hint = "is the tag still there? check the network and `docker login`"
-            raise EngineError(tagged, f"its registry gives no answer: {reason[0].removeprefix('ERROR: ')}", hint=hint)
-        answer = json.loads(found.stdout)
-        return Base(pinned=f"{tagged}@{answer['manifest']['digest']}", python=_python_of(answer.get("image")))
+            raise refusal(reference, found.stderr)
+        return found.stdout
 
     def run(self, order: RunOrder, on_line: Line) -> RunResult:
         return run_container(self._connect(), order, on_line)
@@ -200,16 +212,6 @@ def _gpus(info: dict[str, Any]) -> str:
     if "nvidia" in (info.get("Runtimes") or {}):
         return "the nvidia runtime"
     return "CDI" if any(device.startswith("nvidia.com/gpu") for device in devices) else ""
-
-
-def _python_of(image: object) -> str:
-    """The PYTHON_VERSION that an image's configuration sets; for several platforms they must agree."""
-    if not isinstance(image, dict):
-        return ""
-    configs = [image] if "config" in image else [value for value in image.values() if isinstance(value, dict)]
-    pairs = [str(pair).partition("=") for config in configs for pair in config.get("config", {}).get("Env") or []]
-    versions = {value for name, _, value in pairs if name == "PYTHON_VERSION"}
-    return versions.pop() if len(versions) == 1 else ""
 
 
 def _find_docker(path: str) -> str:

@@ -17,6 +17,7 @@ import pytest
 import tiny
 from built import TIERS, Base, OneTier, docker, make_one_tier
 from command import envgen
+from registry import Registry, registry_in
 
 
 class RunEnvgen(Protocol):
@@ -194,6 +195,20 @@ def image(image_site: tiny.Site, index: loopback.Proxy, tmp_path: Path) -> tiny.
     site = image_site.copy(tmp_path)
     site.forget()
     return site
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A real registry, in which tests push what they need before they ask for it."""
+    with registry_in(tmp_path_factory.mktemp("registry")) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def guarded(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry with the same images, for those who log in."""
+    with registry_in(tmp_path_factory.mktemp("guarded"), storage=registry.storage, guarded=True) as found:
+        yield found
 
 
 @pytest.fixture

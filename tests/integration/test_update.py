@@ -5,19 +5,17 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-import shutil
+import socket
 import tomllib
-import urllib.request
-from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from built import docker, inspect
-from loopback import LOOPBACK, free_port, server
+from loopback import LOOPBACK, free_port
+from registry import TAG, Registry, registry_in
 from tiny import ALPHA, BETA, GAMMA, Site, base_name, locked_base
 
-NAME = "library/python"
-TAG = "3.11-slim-bookworm"
 PINNED = re.compile(rf"python:{TAG}@sha256:[0-9a-f]{{64}}")
 
 
@@ -95,44 +93,6 @@ def test_what_is_refused_changes_nothing(locked: Site, arguments: tuple[str, ...
     assert [path.name for path in profile_of(locked).parent.iterdir()] == ["tiny.toml"]
 
 
-class Registry:
-    """A real registry on loopback, to which tests push what a base's tag shall mean."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self.reference = f"{address}/{NAME}:{TAG}"
-        self.env = {"ENVGEN_REGISTRY_MIRROR": f"docker.io={address}"}
-
-    def push(self, dockerfile: str, folder: Path) -> str:
-        """Make the tag mean the image of a Dockerfile; gives its digest."""
-        folder.mkdir(exist_ok=True)
-        (folder / "Dockerfile").write_text(dockerfile)
-        command: list[str | Path] = ["buildx", "build", "--builder", "default", "--provenance=false"]
-        command += ["--metadata-file", folder / "metadata.json", "--output", f"type=image,name={self.reference},push=true"]
-        docker(*command, folder)
-        docker("image", "rm", "--force", self.reference)
-        return str(json.loads((folder / "metadata.json").read_text())["containerimage.digest"])
-
-    def forget(self, digest: str) -> None:
-        """Delete an image, and with it the tags that mean it."""
-        request = urllib.request.Request(f"http://{self.address}/v2/{NAME}/manifests/{digest}", method="DELETE")
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
-            assert answer.status == 202
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    program = shutil.which("docker-registry")
-    assert program, "docker-registry is missing: apt-get install docker-registry"
-    folder = tmp_path_factory.mktemp("registry")
-    address = f"{LOOPBACK}:{free_port()}"
-    storage = {"filesystem": {"rootdirectory": str(folder / "images")}, "delete": {"enabled": True}}
-    settings = {"version": 0.1, "storage": storage, "http": {"addr": address}, "log": {"level": "warn"}}
-    (folder / "config.yml").write_text(json.dumps(settings))  # JSON is YAML
-    with server([program, "serve", str(folder / "config.yml")], f"http://{address}/v2/", folder / "log"):
-        yield Registry(address)
-
-
 def test_a_base_moves_to_the_digest_that_its_tag_has_today(image: Site, registry: Registry, tmp_path: Path) -> None:
     path = profile_of(image)
     before = path.read_text()
@@ -142,10 +102,13 @@ def test_a_base_moves_to_the_digest_that_its_tag_has_today(image: Site, registry
     done = image.envgen("update", "tiny", "--base", **registry.env).must_pass()
     moved = before.replace(old_base, f"python:{TAG}@{first}").replace(old_full, "3.11.17")
     assert path.read_text() == moved
-    assert f"python:{TAG}@{first}" in done.stderr
+    assert f"base of Python 3.11 moves from {old_base}: python:{TAG}@{first} (Python 3.11.17)" in done.stderr
     assert registry.address not in path.read_text() + str(image.locks())
     assert all(first.encode() in content for name, content in image.locks().items() if not name.endswith(".txt"))
     image.envgen("lock", "--check", "tiny").must_pass()
+    done = image.envgen("update", "tiny", "--base", "--no-lock", **registry.env).must_pass()
+    assert f"base of Python 3.11 is unchanged: python:{TAG}@{first} (Python 3.11.17)" in done.stderr
+    assert path.read_text() == moved
 
     second = registry.push("FROM scratch\nENV PYTHON_VERSION=3.11.18\n", tmp_path / "second")
     assert second != first
@@ -158,22 +121,70 @@ def test_a_base_moves_to_the_digest_that_its_tag_has_today(image: Site, registry
     assert "it does not say which Python it has" in done.stderr
 
 
+def refused(site: Site, code: int, *words: str, **env: str) -> None:
+    """The bases are not moved, and nothing else is."""
+    profile, locks = profile_of(site).read_bytes(), site.locks()
+    site.envgen("update", "tiny", "--base", **env).must_fail(code, *words)
+    assert profile_of(site).read_bytes() == profile
+    assert site.locks() == locks
+
+
 def test_a_tag_that_was_deleted_is_said_plainly(image: Site, registry: Registry, tmp_path: Path) -> None:
-    digest = registry.push("FROM scratch\nLABEL will=go\n", tmp_path / "image")
-    registry.forget(digest)
-    profile, locks = profile_of(image).read_bytes(), image.locks()
-    done = image.envgen("update", "tiny", "--base", **registry.env)
-    done.must_fail(5, registry.reference, "not found", "hint:  is the tag still there?")
-    assert profile_of(image).read_bytes() == profile
-    assert image.locks() == locks
+    registry.forget(registry.push("FROM scratch\nLABEL will=go\n", tmp_path / "image"))
+    words = (registry.reference, "its registry answers, and has no such tag: it was deleted or never was", "hint:  name another base")
+    refused(image, 5, *words, **registry.env)
 
 
-def test_a_registry_that_does_not_answer(image: Site) -> None:
+def test_a_registry_that_does_not_answer_is_not_one_without_the_tag(image: Site) -> None:
     address = f"{LOOPBACK}:{free_port()}"
-    profile = profile_of(image).read_bytes()
-    done = image.envgen("update", "tiny", "--base", ENVGEN_REGISTRY_MIRROR=f"docker.io={address}")
-    done.must_fail(5, address, "hint:  ")
-    assert profile_of(image).read_bytes() == profile
+    refused(image, 5, address, "its registry gives no answer", "hint:  check the network", ENVGEN_REGISTRY_MIRROR=f"docker.io={address}")
+
+
+def test_a_registry_that_says_nothing_is_not_waited_for_for_ever(image: Site) -> None:
+    with socket.create_server((LOOPBACK, 0)) as silent:
+        mirror = f"docker.io={LOOPBACK}:{silent.getsockname()[1]}"
+        refused(image, 5, "gives no answer: no end after 1 s", ENVGEN_REGISTRY_MIRROR=mirror, ENVGEN_PATIENCE="1")
+
+
+def test_a_base_comes_through_a_pull_through_cache(image: Site, registry: Registry, tmp_path: Path) -> None:
+    digest = registry.push("FROM scratch\nENV PYTHON_VERSION=3.11.17\n", tmp_path / "image")
+    (tmp_path / "cache-of-registry").mkdir()
+    with registry_in(tmp_path / "cache-of-registry", upstream=registry.address) as cache:
+        image.envgen("update", "tiny", "--base", "--no-lock", **cache.env).must_pass()
+        assert f'base = "python:{TAG}@{digest}"' in profile_of(image).read_text()
+        registry.forget(digest)
+        registry.push("FROM scratch\nENV PYTHON_VERSION=3.11.18\n", tmp_path / "later")
+        image.envgen("update", "tiny", "--base", "--no-lock", **cache.env).must_pass()
+        assert 'full = "3.11.18"' in profile_of(image).read_text()
+
+
+def test_a_cache_that_can_not_reach_its_registry_says_that_there_is_no_such_tag(image: Site, tmp_path: Path) -> None:
+    for name in ("origin", "mirror"):
+        (tmp_path / name).mkdir()
+    with ExitStack() as origins:
+        origin = origins.enter_context(registry_in(tmp_path / "origin"))
+        with registry_in(tmp_path / "mirror", upstream=origin.address) as cache:
+            origins.close()
+            refused(image, 5, "has no such tag", "hint:  name another base", "or the mirror can't reach its registry", **cache.env)
+
+
+def test_a_tag_that_stands_for_another_python_now(image: Site, registry: Registry, tmp_path: Path) -> None:
+    registry.push("FROM scratch\nENV PYTHON_VERSION=3.12.1\n", tmp_path / "image")
+    refused(image, 2, 'profiles/tiny.toml: python."3.11".base', "has Python 3.12.1 now, expected 3.11", **registry.env)
+
+
+def test_credentials_are_those_of_dockers_own_configuration(image: Site, guarded: Registry, registry: Registry, tmp_path: Path) -> None:
+    digest = registry.push("FROM scratch\nENV PYTHON_VERSION=3.11.17\n", tmp_path / "image")
+    nobody = {"DOCKER_CONFIG": str(tmp_path / "nobody")}
+    wrong = guarded.logged_in(tmp_path / "wrong", "open barley")
+    for config in (nobody, wrong):
+        refused(image, 5, "its registry refuses", f"hint:  docker login {guarded.address}", **guarded.env, **config)
+    image.envgen("update", "tiny", "--base", "--no-lock", **guarded.env, **guarded.logged_in(tmp_path / "right")).must_pass()
+    assert f'base = "python:{TAG}@{digest}"' in profile_of(image).read_text()
+
+
+def test_a_profile_without_a_base_has_none_to_move(locked: Site) -> None:
+    refused(locked, 2, "--base", "no Python of tiny has a base to move")
 
 
 def test_a_build_on_a_base_through_the_mirror_names_the_origin(image: Site, registry: Registry, tag: str, tmp_path: Path) -> None:
