@@ -13,8 +13,21 @@ made. Exit code 8 when they are not the same.
 VERIFY = """\
 ask whether everything locked still exists and still has its hash
 
-Asks indexes, registries and the hub; downloads no wheel. Lists yanked releases and known vulnerabilities too, from the
-index's own data. Exit code 8 when something is gone, changed, yanked or vulnerable.
+Asks indexes and registries; downloads no wheel. Each wheel must be listed by its index with the locked hash, and each
+base be in its registry by its digest. Lists yanked releases and known vulnerabilities too, from the index's own data.
+
+Exit code 8 when something is gone, changed, yanked or vulnerable, and also when something could not be asked (NOT CHECKED:
+an index or a registry gives no answer): a nightly job that could not look must not be green. What an index never
+publishes, such as hashes or vulnerabilities, is said in the first line, and is no failure: no night would be another.
+A base's tag that moved or was deleted is said too, and is none: the digest is what is locked. Where a mirror stands in for
+an index or a registry, the mirror is what is asked: a pull-through cache answers from what it has kept.
+
+--json: {"headline": text, "verdict": "findings" | "not checked" | "verified", "locks": ["PROFILE/TARGET"],
+         "counts": {kind: {status: number}},
+         "findings": [entry], "not_checked": [entry], "not_published": [entry], "information": [entry]}
+entry:  {"kind": "wheel" | "base" | "model" | "vulnerabilities", "name": text, "status": text, "detail": text,
+         "cure": text, "locks": ["PROFILE/TARGET"]}
+Verdict "findings" and "not checked" both exit with 8.
 """
 
 AUDIT = """\

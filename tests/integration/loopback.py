@@ -148,7 +148,8 @@ class Proxy(ThreadingHTTPServer):
             body = answer.read()
         finally:
             upstream.close()
-        kept = tuple((name, value) for name, value in answer.getheaders() if name.lower() in ("content-type", "location", "etag"))
+        names = ("content-type", "content-range", "location", "etag")
+        kept = tuple((name, value) for name, value in answer.getheaders() if name.lower() in names)
         length = answer.getheader("Content-Length") or "0"
         return Answer(status=answer.status, headers=kept, body=body if method == "GET" else b"\0" * int(length))
 

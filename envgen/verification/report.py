@@ -1,0 +1,98 @@
+"""What a verification found: one entry a fact, and the words that sum them up without flattering."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+
+OK = "ok"
+GONE, CHANGED, YANKED, VULNERABLE = "gone", "changed", "yanked", "vulnerable"
+NOT_CHECKED = "not checked"
+"""It could not be asked: whoever knows gave no answer, or refused."""
+NOT_PUBLISHED = "not published"
+"""It was asked, and whoever was asked publishes no such thing: asking again tomorrow makes no difference."""
+VERIFIED = "verified"
+TAG_MOVED, TAG_DELETED = "tag moved", "tag deleted"
+
+FINDINGS = (GONE, CHANGED, YANKED, VULNERABLE)
+INFORMATION = (TAG_MOVED, TAG_DELETED)
+
+WHEEL, BASE, MODEL, VULNERABILITIES = "wheel", "base", "model", "vulnerabilities"
+_COUNTED = {
+    BASE: ("{} base", "{} bases"),
+    WHEEL: ("{} wheel", "{} wheels"),
+    MODEL: ("{} model", "{} models"),
+    VULNERABILITIES: ("vulnerabilities of {} release", "vulnerabilities of {} releases"),
+}
+
+
+def counted(kind: str, number: int) -> str:
+    """So many of a kind, in words."""
+    return _COUNTED[kind][number != 1].format(number)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One fact: what it is about, its status, and for anything but OK a line of detail and the cure.
+
+    `kind` is one of the kinds above, `name` a wheel's file, a base, a model, or a release as in `numpy 2.4.6`; `locks` are those it
+    stands in, as in `cuda/py311-linux-amd64`.
+    """
+
+    kind: str
+    name: str
+    status: str
+    detail: str = ""
+    cure: str = ""
+    locks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationReport:
+    """All that was asked for the locks `profile/target`, each thing once."""
+
+    locks: tuple[str, ...]
+    entries: tuple[Entry, ...]
+
+    def having(self, *statuses: str) -> tuple[Entry, ...]:
+        return tuple(entry for entry in self.entries if entry.status in statuses)
+
+    def verdict(self) -> str:
+        """`findings`, else `not checked` where something could not be asked, else `verified`."""
+        if self.having(*FINDINGS):
+            return "findings"
+        return NOT_CHECKED if self.having(NOT_CHECKED) else VERIFIED
+
+    def headline(self) -> str:
+        """The first line of every report: what was not checked comes first."""
+        parts = [f"NOT CHECKED: {words}" for words in self._by_kind(NOT_CHECKED)]
+        parts += [f"not published: {words}" for words in self._by_kind(NOT_PUBLISHED)]
+        counts = Counter(entry.status for entry in self.entries)
+        parts += [f"{status.upper()}: {counts[status]}" for status in FINDINGS if counts[status]]
+        parts += [f"{status}: {counts[status]}" for status in INFORMATION if counts[status]]
+        parts.append(f"ok: {counts[OK]} of {sum(1 for entry in self.entries if entry.status not in INFORMATION)}")
+        return "; ".join(parts)
+
+    def _by_kind(self, status: str) -> Iterator[str]:
+        """How many of each kind have `status`, with the reason of the first."""
+        for kind in _COUNTED:
+            found = [entry for entry in self.having(status) if entry.kind == kind]
+            if found:
+                yield f"{counted(kind, len(found))} ({found[0].detail.splitlines()[0]})"
+
+    def counts(self) -> Mapping[str, Mapping[str, int]]:
+        """How many entries there are of each kind and status."""
+        kinds = [kind for kind in _COUNTED if any(entry.kind == kind for entry in self.entries)]
+        return {kind: dict(Counter(entry.status for entry in self.entries if entry.kind == kind)) for kind in kinds}
+
+    def as_json(self) -> Mapping[str, object]:
+        """The shape that the help of `envgen verify` documents."""
+        return {
+            "headline": self.headline(),
+            "verdict": self.verdict(),
+            "locks": list(self.locks),
+            "counts": self.counts(),
+            "findings": [asdict(entry) for entry in self.having(*FINDINGS)],
+            "not_checked": [asdict(entry) for entry in self.having(NOT_CHECKED)],
+            "not_published": [asdict(entry) for entry in self.having(NOT_PUBLISHED)],
+            "information": [asdict(entry) for entry in self.having(*INFORMATION)],
+        }
