@@ -2,12 +2,14 @@
 
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-_running: set[subprocess.Popen[str]] = set()
+_running: set[subprocess.Popen[Any]] = set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +18,15 @@ class Finished:
 
     code: int
     stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """How a program ended, as `Finished`, with its standard output as bytes."""
+
+    code: int
+    stdout: bytes
     stderr: str
 
 
@@ -42,21 +53,43 @@ def run(
         text=True,
         errors="replace",
     )
+    with _watched(process):
+        try:
+            stdout, stderr = process.communicate(timeout=limit) if on_line is None else _follow(process, on_line)
+        except subprocess.TimeoutExpired as error:
+            raise TimeoutError(f"no end after {limit:g} s") from error
+    return Finished(code=process.returncode, stdout=stdout, stderr=stderr)
+
+
+def output(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path | None = None) -> Output:
+    """Runs `command` like `run`, for standard output that must stay byte for byte what it is.
+
+    Raises FileNotFoundError when there is no such program.
+    """
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        env=dict(env),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with _watched(process):
+        stdout, stderr = process.communicate()
+    return Output(code=process.returncode, stdout=stdout, stderr=stderr.decode(errors="replace"))
+
+
+@contextmanager
+def _watched(process: subprocess.Popen[Any]) -> Iterator[None]:
+    """Known to `stop_all` as long as the context lasts, and stopped when it is interrupted."""
     _running.add(process)
     try:
-        if on_line is None:
-            stdout, stderr = process.communicate(timeout=limit)
-        else:
-            stdout, stderr = _follow(process, on_line)
-    except subprocess.TimeoutExpired as error:
-        _stop(process)
-        raise TimeoutError(f"no end after {limit:g} s") from error
+        yield
     except BaseException:
         _stop(process)
         raise
     finally:
         _running.discard(process)
-    return Finished(code=process.returncode, stdout=stdout, stderr=stderr)
 
 
 def attached(command: Sequence[str | Path], *, env: Mapping[str, str]) -> int:
@@ -106,7 +139,7 @@ def _follow(process: subprocess.Popen[str], on_line: Callable[[str], None]) -> t
     return stdout, "".join(lines)
 
 
-def _stop(process: subprocess.Popen[str]) -> None:
+def _stop(process: subprocess.Popen[Any]) -> None:
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(timeout=10)

@@ -1,6 +1,5 @@
 """Comparing the locks that are there with what their profiles say, in words, offline."""
 
-import datetime as dt
 import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,12 +10,10 @@ from envgen import lock_folder, locking
 from envgen.catalog import DOCKERFILE, Catalog
 from envgen.constraints import Bound
 from envgen.evidence import bounds_of
-from envgen.lock import Lock, LockedIndex
+from envgen.facts import changed_facts
+from envgen.lock import Lock
 from envgen.profile import Profile
 from envgen.target import Target
-
-_FACTS = ("description", "target", "platform", "as_of", "python", "base", "cuda", "driver", "tiers", "layers", "env", "indexes")
-"""The fields of a lock that say in words what its digest of the inputs can only say is different."""
 
 
 def differences(catalog: Catalog, profile: Profile, bounds: Sequence[Bound], target: Target) -> tuple[str, ...]:
@@ -26,7 +23,8 @@ def differences(catalog: Catalog, profile: Profile, bounds: Sequence[Bound], tar
     """
     lock, folder = lock_folder.read_lock(catalog, profile, target)
     expected = locking.outline(profile, bounds, target)
-    found = [*_changed_facts(lock, expected), *_changed_demands(lock, profile, target)]
+    facts = [f"{fact.name}: the lock has {fact.before}, the profile {fact.after}" for fact in changed_facts(lock, expected)]
+    found = [*facts, *_changed_demands(lock, profile, target)]
     for package in lock.packages:
         if package.bounds != bounds_of(package.wheel.name, bounds):
             found.append(f"{package.wheel.name}: the documented bounds on it have changed")
@@ -37,25 +35,6 @@ def differences(catalog: Catalog, profile: Profile, bounds: Sequence[Bound], tar
     if not lock.base and (folder / DOCKERFILE).exists():
         found.append(f"{catalog.label(folder / DOCKERFILE)}: is there, but no image is built for this target any more")
     return tuple(found)
-
-
-def _changed_facts(lock: Lock, expected: Lock) -> Iterator[str]:
-    for key in _FACTS:
-        found, wanted = getattr(lock, key), getattr(expected, key)
-        if found != wanted:
-            yield f"{key}: the lock has {_shown(found)}, the profile {_shown(wanted)}"
-
-
-def _shown(value: object) -> str:
-    """A fact of a lock as a user would write it."""
-    if isinstance(value, dt.datetime):
-        return f"{value:%Y-%m-%d}"
-    if isinstance(value, LockedIndex):
-        return f"{value.name} ({value.url} for {', '.join(value.packages)})"
-    if isinstance(value, tuple):
-        pairs = (f"{part[0]}={part[1]}" if isinstance(part, tuple) else _shown(part) for part in value)
-        return ", ".join(pairs) or "none"
-    return str(value) or "none"
 
 
 def _changed_demands(lock: Lock, profile: Profile, target: Target) -> Iterator[str]:

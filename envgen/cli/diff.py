@@ -1,0 +1,84 @@
+"""`envgen diff`: what changed between two sets of locks, or two images."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import cache
+
+from envgen.cli import diff_markdown, diff_text
+from envgen.compare.changes import LockComparison
+from envgen.compare.images import ImageComparison, compare_images
+from envgen.compare.locks import compare_locks
+from envgen.compare.sides import GIT, Finder, ImageSide, LockSide, Side, check_profile, narrowed
+from envgen.engine.docker import DockerEngine
+from envgen.errors import UsageError, VerificationError
+from envgen.git import Repository
+from envgen.workspace import Workspace
+
+Comparison = LockComparison | ImageComparison
+
+
+def command(options: argparse.Namespace, work: Workspace) -> int:
+    """Prints it; the exit code is 0, or with --exit-code that of a verification that failed when there is a difference."""
+    finder = Finder(
+        project=work.catalog.project,
+        repository=Repository(work.settings, work.catalog.project),
+        engine=cache(lambda: DockerEngine(work.settings)),
+        profile=options.profile,
+    )
+    before = finder.find(options.before or f"{GIT}HEAD")
+    after = finder.find(options.after) if options.after else _now(finder, before)
+    found = _compare(before, after, finder, work)
+    print(*_lines(found, options), sep="\n")
+    return VerificationError.exit_code if options.exit_code and found.different else 0
+
+
+def _now(finder: Finder, before: Side) -> LockSide:
+    if isinstance(before, ImageSide):
+        raise UsageError(before.label, "an image, with nothing to compare it with", hint="name another image; or see: envgen audit")
+    return finder.now()
+
+
+def _compare(before: Side, after: Side, finder: Finder, work: Workspace) -> Comparison:
+    if isinstance(before, LockSide) and isinstance(after, LockSide):
+        before, after = narrowed(before, after)
+        check_profile(finder.profile, before, after)
+        return compare_locks(before, after)
+    if isinstance(before, ImageSide) and isinstance(after, ImageSide):
+        if finder.profile:
+            raise UsageError(f"--profile {finder.profile}", "both sides are images, and each has one profile", hint="leave --profile out")
+        return compare_images((before, after), finder.engine, work.catalog, work.reporter.step)
+    image, locks = (before, after) if isinstance(before, ImageSide) else (after, before)
+    problem = f"found {image.label} against {locks.label}, expected two images, or locks on both sides"
+    raise UsageError("diff", problem, hint="compare an image with its lock: envgen audit PROFILE --image NAME")
+
+
+def _lines(found: Comparison, options: argparse.Namespace) -> Iterator[str]:
+    if options.format == "json":
+        yield json.dumps(as_json(found), indent=2)
+    elif options.format == "markdown":
+        yield diff_markdown.document(found, _command_line(options))
+    else:
+        yield from diff_text.lines(found)
+
+
+def _command_line(options: argparse.Namespace) -> str:
+    """The command that tells all, for whoever reads a comment that was cut."""
+    words = ["envgen diff", options.before, options.after, *(["--profile", options.profile] if options.profile else [])]
+    return " ".join(word for word in words if word)
+
+
+def as_json(found: Comparison) -> dict[str, object]:
+    """A comparison as JSON: its fields by name, as the classes of envgen.compare say, after `kind` (locks, images) and `different`.
+
+    Locks: before, after: text; compared, same: [{profile, target}]; added, removed: [{wheels, bytes, places}];
+    facts: [{fact: {name, before, after}, places}]; packages: [{change: {kind, name, before, after}, reasons: [{text, places}], places}];
+    layers: [{layer: {name, before, after, changed}, places}]; pushes: [{changed, total, places}]. Sizes are bytes of wheels.
+    Images: before, after: {label, digest, size, lock, known_as}; labels: [{name, before, after}]; packages as above, without
+    places; layers: [{digest, size, side, holds}]; push. Sizes are bytes of compressed layers.
+    """
+    body = asdict(found)
+    if isinstance(found, LockComparison):
+        return {"kind": "locks", "different": found.different, **body}
+    return {"kind": "images", "different": found.different, **body, "push": found.push}

@@ -1,0 +1,1 @@
+"""What changed between two sets of locks, or between two images, and why. Prints nothing; `envgen diff` shows it."""

@@ -1,0 +1,186 @@
+"""What A and B stand for: locks in a file, a folder or a git revision, or an image in the engine's store or in an archive.
+
+How a word is read, the first that fits:
+1. `git:REVISION` and `image:NAME` say themselves what they are; `sha256:…` is an image.
+2. A file or folder of that name. A tar archive is an image, any other file a lock. Is there a git revision of that name
+   too, it is refused, as git itself does: `./NAME` and `git:NAME` are clear.
+3. A git revision of the repository that the project is in.
+4. An image in the engine's store.
+"""
+
+import os
+import re
+import tarfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from envgen.catalog import LOCK_FILE
+from envgen.engine import Engine, Image
+from envgen.errors import EngineError, StaleLockError, UsageError
+from envgen.git import Repository
+from envgen.lock import Lock
+from envgen.lock_file import parse_lock
+
+GIT, IMAGE = "git:", "image:"
+LOCKS = "locks"
+LARGEST_LOCK = 20_000_000
+"""Bytes; that of a profile with CUDA has 60,000."""
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_REFERENCE = re.compile(r"[a-z0-9][a-z0-9._/:-]*(:[A-Za-z0-9_.-]+)?(@sha256:[0-9a-f]{64})?")
+"""Roughly what can be the name of an image: HEAD~1 or main..next can't."""
+_LEVELS = (LOCK_FILE, f"*/{LOCK_FILE}", f"*/*/{LOCK_FILE}", f"{LOCKS}/*/*/{LOCK_FILE}")
+"""Where locks are in the folder of a target, of a profile, of all locks, and of a project."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockSide:
+    """Some locks, and what messages call them. `single`: one lock alone was named.
+
+    `profiles` are those that the name is about (empty: all), as in locks/cuda.
+    """
+
+    label: str
+    locks: tuple[Lock, ...]
+    single: bool = False
+    profiles: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSide:
+    """An image, in the engine's store (`image`) or in the archive at `path`, and what messages call it."""
+
+    label: str
+    image: Image | None = None
+    path: Path | None = None
+
+
+Side = LockSide | ImageSide
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finder:
+    """Where sides are looked for. `profile` is the only one asked about (empty: all); `engine` makes one when it is needed."""
+
+    project: Path
+    repository: Repository
+    engine: Callable[[], Engine]
+    profile: str = ""
+
+    def now(self) -> LockSide:
+        """The locks as they are in the project's folder. Raises UsageError when there are none."""
+        found = self._in_folder(self.project / LOCKS, f"{LOCKS}/")
+        return replace(found, label="the locks as they are now", single=False, profiles=frozenset())
+
+    def find(self, word: str) -> Side:
+        """What `word` stands for. Raises UsageError, and StaleLockError for a lock that can't be read."""
+        if word.startswith(GIT):
+            return self._at(word.removeprefix(GIT), self.repository.commit(word.removeprefix(GIT)))
+        if word.startswith(IMAGE) or _DIGEST.fullmatch(word):
+            return self._image(word.removeprefix(IMAGE))
+        if (path := Path(word)).exists():
+            if not word.startswith((".", "/")) and self._commit(word):
+                raise UsageError(word, "both a path and a git revision", hint=f"write ./{word} or {GIT}{word}")
+            return self._at_path(path, word)
+        try:
+            return self._at(word, self.repository.commit(word))
+        except UsageError as no_revision:
+            return self._image_or(word, no_revision)
+
+    def _commit(self, word: str) -> str:
+        try:
+            return self.repository.commit(word)
+        except UsageError:
+            return ""
+
+    def _image_or(self, word: str, no_revision: UsageError) -> ImageSide:
+        """The image `word`; without one, the error that names all that was looked for."""
+        if not _REFERENCE.fullmatch(word):
+            raise UsageError(word, f"there is no such path, and {no_revision.problem}", hint=no_revision.hint) from no_revision
+        try:
+            return self._image(word)
+        except (EngineError, UsageError) as no_image:
+            problem = f"there is no such path,\nas a git revision: {no_revision.problem},\nas an image: {no_image.problem}"
+            raise UsageError(word, problem, hint=no_revision.hint) from no_image
+
+    def _image(self, name: str) -> ImageSide:
+        found = self.engine().image(name)
+        if found is None:
+            raise UsageError(f"{IMAGE}{name}", "there is no such image in the engine's store", hint="see: docker image ls --digests")
+        return ImageSide(label=f"image {name} ({found.digest[:19]})", image=found)
+
+    def _at_path(self, path: Path, word: str) -> Side:
+        label = os.fsencode(word).decode(errors="replace")
+        try:
+            if path.is_dir():
+                return self._in_folder(path, label)
+            if not path.is_file():
+                raise UsageError(label, "neither a file nor a folder", hint="name an envgen.lock, a folder of locks, or an archive")
+            if tarfile.is_tarfile(path):
+                return ImageSide(label=f"archive {label}", path=path)
+            return self._chosen(label, [(path.as_posix(), _read(path), label)], single=True)
+        except OSError as error:
+            raise UsageError(label, f"can't be read: {error.strerror or error}", hint="see its permissions: ls -l") from error
+
+    def _in_folder(self, folder: Path, label: str) -> LockSide:
+        for level, pattern in enumerate(_LEVELS):
+            if paths := sorted(folder.glob(pattern)):
+                found = [(path.as_posix(), _read(path), f"{label.rstrip('/')}/{path.relative_to(folder).as_posix()}") for path in paths]
+                side = self._chosen(label, found, single=level == 0)
+                return replace(side, profiles=frozenset(lock.profile for lock in side.locks)) if level == 1 else side
+        raise UsageError(label, "found no lock in it", hint="run: envgen lock; or name a folder such as locks/cuda")
+
+    def _at(self, revision: str, commit: str) -> LockSide:
+        paths = [(path, blob) for path, blob in self.repository.files(commit, LOCKS) if PurePosixPath(path).name == LOCK_FILE]
+        found = ((path, self.repository.content(blob), f"{revision}:{path}") for path, blob in paths)
+        if not paths:
+            raise UsageError(revision, f"found no lock below {LOCKS}/ in this revision", hint=f"see: git ls-tree -r {commit[:12]} {LOCKS}")
+        try:
+            return self._chosen(f"git revision {revision} ({commit[:12]})", found)
+        except StaleLockError as error:
+            hint = "compare with a revision whose locks this envgen reads, or with --profile for another profile"
+            raise StaleLockError(error.where, error.problem, hint=hint) from error
+
+    def _chosen(self, label: str, found: Iterable[tuple[str, bytes, str]], *, single: bool = False) -> LockSide:
+        """The locks that are asked about out of pairs of path, content, and what messages call it."""
+        locks = tuple(self._parsed(found))
+        keys = [(lock.profile, lock.target) for lock in locks]
+        if twice := next((key for key in keys if keys.count(key) > 1), None):
+            raise UsageError(label, f"has two locks of {' for '.join(twice)}", hint="name one project's locks")
+        return LockSide(label=label, locks=locks, single=single and bool(locks))
+
+    def _parsed(self, found: Iterable[tuple[str, bytes, str]]) -> Iterator[Lock]:
+        for path, content, label in found:
+            # A lock of another profile may be one that this envgen can't read.
+            parts = PurePosixPath(path).parts
+            if self.profile and len(parts) >= 3 and parts[-3] != self.profile:
+                continue
+            lock = parse_lock(content, label)
+            if self.profile in ("", lock.profile):
+                yield lock
+
+
+def _read(path: Path) -> bytes:
+    if path.stat().st_size > LARGEST_LOCK:
+        raise UsageError(str(path), "far too large for a lock, and no archive of an image", hint="docker save writes archives")
+    return path.read_bytes()
+
+
+def narrowed(before: LockSide, after: LockSide) -> tuple[LockSide, LockSide]:
+    """Both sides without what the other's name leaves out, as locks/cuda does all other profiles."""
+    return _within(before, after), _within(after, before)
+
+
+def _within(side: LockSide, other: LockSide) -> LockSide:
+    if side.single or not (other.single or other.profiles):
+        return side
+    keys = {(lock.profile, lock.target) for lock in other.locks}
+    wanted = (lock for lock in side.locks if (lock.profile, lock.target) in keys or lock.profile in other.profiles)
+    return replace(side, locks=tuple(wanted))
+
+
+def check_profile(profile: str, before: LockSide, after: LockSide) -> None:
+    """Raises UsageError when a profile was asked for that neither side has a lock of."""
+    if profile and not before.locks and not after.locks:
+        raise UsageError(f"--profile {profile}", "neither side has a lock of it", hint="see: ls locks")

@@ -1,0 +1,39 @@
+"""The facts of a lock: the fields that stand for all of its packages, and how they differ from those of another, in words."""
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from envgen.lock import Lock, LockedIndex
+
+FACTS = ("description", "target", "platform", "as_of", "python", "base", "cuda", "driver", "tiers", "layers", "env", "indexes")
+"""The fields of a lock that say in words what its digest of the inputs can only say is different."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """A field that differs, and its value on either side as a user would write it."""
+
+    name: str
+    before: str
+    after: str
+
+
+def changed_facts(before: Lock, after: Lock) -> Iterator[Fact]:
+    """The facts that differ, each with its whole value."""
+    for name in FACTS:
+        old, new = getattr(before, name), getattr(after, name)
+        if old != new:
+            yield Fact(name=name, before=shown(old), after=shown(new))
+
+
+def shown(value: object) -> str:
+    """A fact of a lock as a user would write it."""
+    if isinstance(value, dt.datetime):
+        return f"{value:%Y-%m-%d}"
+    if isinstance(value, LockedIndex):
+        return f"{value.name} ({value.url} for {', '.join(value.packages)})"
+    if isinstance(value, tuple):
+        pairs = (f"{part[0]}={part[1]}" if isinstance(part, tuple) else shown(part) for part in value)
+        return ", ".join(pairs) or "none"
+    return str(value) or "none"

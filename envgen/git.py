@@ -1,0 +1,95 @@
+"""A git repository, read without touching its work tree: what a revision is, and the files it has below a folder."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from envgen.errors import UsageError
+from envgen.process import Output, output
+from envgen.schema import suggestion
+from envgen.settings import Settings
+
+RECENT = 10
+"""Branches and tags that an unknown revision is compared with, the latest first."""
+
+
+class Repository:
+    """The repository that the folder `folder` is in, if it is in one."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        # A blob that a partial clone has not is fetched, but nobody is asked for a password.
+        self._env = {**settings.environment(), "GIT_TERMINAL_PROMPT": "0"}
+        self._folder = folder
+
+    def commit(self, revision: str) -> str:
+        """The full name of the commit that `revision` stands for.
+
+        Raises UsageError when there is none, no repository, or no git.
+        """
+        if revision.startswith("-"):
+            raise UsageError(revision, "found a leading '-', which no git revision has", hint="name a branch, a tag or a commit")
+        found = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        if found.code != 0:
+            raise self._unknown(revision, found.stderr)
+        return found.stdout.decode().strip()
+
+    def files(self, commit: str, folder: str) -> Iterator[tuple[str, str]]:
+        """The files that `commit` has below `folder` of ours: each path, as seen from ours, with the name of its content.
+
+        `commit` is as from `commit()`. Raises UsageError when git can't read it.
+        """
+        listed = self._checked("ls-tree", "-r", "-z", commit, "--", folder)
+        for entry in filter(None, listed.decode(errors="surrogateescape").split("\0")):
+            kind, _, path = entry.partition("\t")
+            mode, _, blob = kind.split(" ")
+            # Neither links nor other repositories.
+            if mode.startswith("100"):
+                yield path, blob
+
+    def content(self, blob: str) -> bytes:
+        """The content called `blob`, as from `files()`. Raises UsageError when git can't read it."""
+        return self._checked("cat-file", "blob", blob)
+
+    def _unknown(self, revision: str, stderr: str) -> UsageError:
+        """Why there is no such revision, with what to do about it."""
+        here = self._git("rev-parse", "--is-shallow-repository")
+        if here.code != 0:
+            return self._refused(here.stderr)
+        if self._git("rev-parse", "--verify", "--quiet", "HEAD").code != 0:
+            return UsageError(revision, "this git repository has no commit yet", hint="commit the locks, or compare folders")
+        if ".." in revision:
+            first, _, second = revision.partition("..")
+            hint = f"write them apart: envgen diff {first or 'HEAD'} {second.lstrip('.') or 'HEAD'}"
+            return UsageError(revision, "found a range, expected one git revision", hint=hint)
+        if here.stdout.strip() == b"true":
+            hint = "fetch the rest: git fetch --unshallow (with actions/checkout: fetch-depth: 0)"
+            return UsageError(revision, "there is no such git revision in this clone, which is shallow", hint=hint)
+        refs = self._git("for-each-ref", "--sort=-committerdate", f"--count={RECENT}", "--format=%(refname:short)")
+        known = tuple(refs.stdout.decode(errors="replace").split())
+        problem = "there is no such git revision" + (f": {_reason(stderr)}" if stderr.strip() else "")
+        return UsageError(revision, problem, hint=suggestion(revision, known))
+
+    def _refused(self, stderr: str) -> UsageError:
+        """What git says where it does not even look, as in no repository, or in somebody else's."""
+        cure = next((line.strip() for line in stderr.splitlines() if line.strip().startswith("git config")), "")
+        where = str(self._folder)
+        if "not a git repository" in stderr:
+            return UsageError(where, "not in a git repository", hint="compare two folders or files of locks: envgen diff OLD locks")
+        return UsageError(where, f"git can't read it: {_reason(stderr)}", hint=cure or "see: git status")
+
+    def _checked(self, *arguments: str) -> bytes:
+        found = self._git(*arguments)
+        if found.code != 0:
+            raise UsageError(f"git {arguments[0]}", f"failed: {_reason(found.stderr)}", hint="is the repository whole? see: git fsck")
+        return found.stdout
+
+    def _git(self, *arguments: str) -> Output:
+        program = shutil.which("git", path=self._env.get("PATH", ""))
+        if not program:
+            raise UsageError("git", "no git command on PATH", hint="install git, or compare folders: envgen diff OLD locks")
+        return output([program, *arguments], env=self._env, cwd=self._folder)
+
+
+def _reason(stderr: str) -> str:
+    first = next((line for line in stderr.splitlines() if line.strip()), "no output")
+    return first.removeprefix("fatal: ").removeprefix("error: ")
