@@ -1,5 +1,6 @@
 """A git repository, read without touching its work tree: what a revision is, and the files it has below a folder."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ from envgen.settings import Settings
 
 RECENT = 10
 """Branches and tags that an unknown revision is compared with, the latest first."""
+
+_OBJECT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 class Repository:
@@ -28,10 +31,13 @@ class Repository:
         """
         if revision.startswith("-"):
             raise UsageError(revision, "found a leading '-', which no git revision has", hint="name a branch, a tag or a commit")
-        found = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-        if found.code != 0:
+        found = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", revision)
+        # In two steps: some ways to write a revision, as in :/WORD, take all that follows as theirs.
+        name = found.stdout.decode(errors="replace").strip()
+        whole = self._git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") if _OBJECT.fullmatch(name) else found
+        if whole.code != 0 or not _OBJECT.fullmatch(name):
             raise self._unknown(revision, found.stderr)
-        return found.stdout.decode().strip()
+        return whole.stdout.decode().strip()
 
     def files(self, commit: str, folder: str) -> Iterator[tuple[str, str]]:
         """The files that `commit` has below `folder` of ours: each path, as seen from ours, with the name of its content.

@@ -15,6 +15,7 @@ from envgen.cli.diff_words import (
     push,
     reason,
     shown_layers,
+    title,
     versions,
 )
 from envgen.cli.show import size
@@ -32,8 +33,8 @@ LONGEST_CELL = 2_000
 _RESERVE = 400
 """Characters kept for saying what was cut."""
 
-_SPECIAL = re.compile(r"[\\`*_{}\[\]<>()#|~&@$!:^]")
-"""What GitHub makes something of, in words or in a table: markup, mentions, mathematics, links."""
+_SPECIAL = re.compile(r"[\\`*\[\]<#|~&@$]|^>|(?<!\w)_|_(?!\w)|:(?=//|\w+:)")
+"""What GitHub makes something of, in words or in a table: markup, mentions, numbers of issues, mathematics, links, emoji."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,29 +56,29 @@ class Block:
 
 def document(found: LockComparison | ImageComparison, command: str) -> str:
     """The comment; `command` is what tells all of it where it was cut."""
-    title = f"### envgen: {escaped(headline(found))}\n\n"
+    head = f"### envgen: {escaped(headline(found))}\n\n"
     if not found.different:
-        return title.rstrip()
+        return head.rstrip()
     if isinstance(found, ImageComparison):
-        return _fitted(title + _image_names(found), _image_blocks(found), f"{escaped(image_push(found))}\n", command)
+        return _fitted(head + _image_names(found), _image_blocks(found), f"{escaped(image_push(found))}\n", command)
     names = f"{escaped(found.before)} &rarr; {escaped(found.after)}\n\n"
-    return _fitted(title + names, _lock_blocks(found), f"{escaped(push(found))}\n" if found.layers else "", command)
+    return _fitted(head + names, _lock_blocks(found), f"{escaped(push(found))}\n" if found.layers else "", command)
 
 
 def _lock_blocks(found: LockComparison) -> Iterator[Block]:
     everywhere = found.compared
     whole = [("added", lock) for lock in found.added] + [("removed", lock) for lock in found.removed]
-    rows = [(what, where(lock.places, ()), str(lock.wheels), size(lock.bytes)) for what, lock in whole]
-    yield _block("Locks", ("", "lock", "wheels", "bytes"), rows)
+    locks = [(what, where(lock.places, ()), str(lock.wheels), size(lock.bytes)) for what, lock in whole]
+    yield _block("locks", ("", "lock", "wheels", "bytes"), locks)
     facts = [(entry.fact.name, entry.fact.before, entry.fact.after, where(entry.places, everywhere)) for entry in found.facts]
-    yield _block("Facts", ("fact", "before", "after", "in"), facts)
+    yield _block("facts", ("fact", "before", "after", "in"), facts)
     for places, changes in by_places(found.packages):
-        evidence = changes[0].change.kind == EVIDENCE
-        title = f"{'Same version, other evidence' if evidence else 'Packages'} in {where(places, everywhere)}"
-        yield _block(title, ("package", "", "version", "why"), [_package(change, everywhere) for change in changes], folded=evidence)
+        rows = [_package(change, everywhere) for change in changes]
+        folded = changes[0].change.kind == EVIDENCE
+        yield _block(title(places, changes, everywhere), ("package", "", "version", "why"), rows, folded=folded)
     layers = [(entry.layer, where(entry.places, everywhere)) for entry in shown_layers(found)]
     sizes = [(layer.name, moved(layer.before, layer.after) if layer.changed else "as before", place) for layer, place in layers]
-    yield _block("Layer groups, in bytes of their wheels", ("group", "size", "in"), sizes)
+    yield _block("layer groups, in bytes of their wheels", ("group", "size", "in"), sizes)
 
 
 def _package(change: PackageChange, everywhere: Places) -> tuple[str, ...]:
@@ -91,11 +92,11 @@ def _image_names(found: ImageComparison) -> str:
 
 
 def _image_blocks(found: ImageComparison) -> Iterator[Block]:
-    yield _block("Labels", ("label", "before", "after"), [(fact.name, fact.before, fact.after) for fact in found.labels])
-    title = "Packages" + (f" ({note})" if (note := no_reasons(found)) else "")
-    yield _block(title, ("package", "", "version", "why"), [_package(change, ()) for change in found.packages])
+    yield _block("labels", ("label", "before", "after"), [(fact.name, fact.before, fact.after) for fact in found.labels])
+    note = f" ({no_reasons(found)})" if no_reasons(found) else ""
+    yield _block(f"packages{note}", ("package", "", "version", "why"), [_package(change, ()) for change in found.packages])
     rows = [(layer.side, layer.digest[:19], size(layer.size), layer.holds) for layer in found.layers]
-    yield _block("Layers", ("in", "blob", "compressed", "holds"), rows)
+    yield _block("layers", ("in", "blob", "compressed", "holds"), rows)
 
 
 def _block(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, folded: bool = False) -> Block:

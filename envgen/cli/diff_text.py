@@ -14,6 +14,7 @@ from envgen.cli.diff_words import (
     push,
     reason,
     shown_layers,
+    title,
     versions,
 )
 from envgen.cli.show import size
@@ -43,7 +44,7 @@ def _locks(found: LockComparison) -> Iterator[str]:
             yield from _fact(entry, found.compared)
     for places, changes in by_places(found.packages):
         yield ""
-        yield from _wrapped(f"packages in {where(places, found.compared)}", 4)
+        yield from _wrapped(title(places, changes, found.compared), 4)
         for change in changes:
             yield from _package(change, found.compared)
     if found.layers:

@@ -11,12 +11,13 @@ from envgen.compare.places import Places, where
 SAID = {
     "upgraded": "upgraded",
     "downgraded": "downgraded",
-    "replaced": "same version, another file",
+    "replaced": "with another file",
     "added": "added",
     "removed": "removed",
-    "regrouped": "same version, another layer group",
-    "evidence": "same version, other evidence",
+    "regrouped": "in another layer group",
+    "evidence": "with other evidence alone",
 }
+"""What happened to a package, as it stands behind its name or behind a number of packages."""
 
 
 def headline(found: LockComparison | ImageComparison) -> str:
@@ -26,7 +27,7 @@ def headline(found: LockComparison | ImageComparison) -> str:
         if not found.different:
             return f"the same image: nothing is different ({found.before.digest[:19]})"
         shared = sum(1 for layer in found.layers if layer.side == "both")
-        return f"the images differ: {packages or 'the same packages'}; {shared} of {len(found.layers)} layers are shared"
+        return f"the images differ; {packages or 'the same packages'}; {shared} of {len(found.layers)} layers shared"
     total = len(found.compared)
     if not found.different:
         return f"nothing is different: {total} lock{' is' if total == 1 else 's are'} the same" if total else "no locks on either side"
@@ -36,13 +37,15 @@ def headline(found: LockComparison | ImageComparison) -> str:
         for locks, what in ((found.added, "added"), (found.removed, "removed"))
         if locks
     ]
-    return ", ".join(parts) + (f": {packages}" if packages else ": the same packages" if total > len(found.same) else "")
+    if total > len(found.same):
+        parts.append(packages or "the same packages")
+    return "; ".join(parts)
 
 
 def _counted(packages: Sequence[PackageChange]) -> str:
     names = {kind: {change.change.name for change in packages if change.change.kind == kind} for kind in KINDS}
     counts = Counter({kind: len(found) for kind, found in names.items() if found})
-    return ", ".join(f"{counts[kind]} {SAID[kind]}" for kind in KINDS if counts[kind])
+    return "packages: " + ", ".join(f"{counts[kind]} {SAID[kind]}" for kind in KINDS if counts[kind]) if counts else ""
 
 
 def versions(change: PackageChange) -> str:
@@ -69,6 +72,12 @@ def by_places(packages: Sequence[PackageChange]) -> list[tuple[Places, list[Pack
         groups.setdefault((change.change.kind == EVIDENCE, change.places), []).append(change)
     ordered = sorted(groups.items(), key=lambda item: (item[0][0], -len(item[0][1]), item[0][1]))
     return [(places, changes) for (_, places), changes in ordered]
+
+
+def title(places: Places, changes: Sequence[PackageChange], everywhere: Places) -> str:
+    """What stands above changes that have the same places."""
+    what = "packages that stay, with other evidence," if changes[0].change.kind == EVIDENCE else "packages"
+    return f"{what} in {where(places, everywhere)}"
 
 
 def shown_layers(found: LockComparison) -> tuple[LayerChange, ...]:

@@ -112,7 +112,8 @@ def _open(side: ImageSide, engine: Callable[[], Engine], stack: ExitStack, step:
         archive = stack.enter_context(Archive(side.path))
         found = archive.image()
         blobs = tuple(Blob(digest=layer.digest, size=layer.size, media_type=layer.media_type) for layer in found.layers)
-        return _Opened(label=side.label, digest=found.digest, labels=found.labels, blobs=blobs, archive=lambda: archive)
+        labels = {name: str(value) for name, value in found.labels.items()}
+        return _Opened(label=side.label, digest=found.digest, labels=labels, blobs=blobs, archive=lambda: archive)
     image = side.image
     assert image is not None
 

@@ -131,10 +131,8 @@ def _asker(pair: Pair, name: str) -> str:
     if not name:
         return "the profile"
     before, after = pair.before.package(name), pair.after.package(name)
-    if after is None:
-        return f"{name}, which is gone,"
-    if before is None:
-        return f"{name}, which is new,"
+    if before is None or after is None:
+        return f"{name}, which is {'gone' if before else 'new'}," if before or after else name
     return name if before.wheel.version == after.wheel.version else _pinned(name, after)
 
 

@@ -84,9 +84,10 @@ class Finder:
                 raise UsageError(word, "both a path and a git revision", hint=f"write ./{word} or {GIT}{word}")
             return self._at_path(path, word)
         try:
-            return self._at(word, self.repository.commit(word))
+            commit = self.repository.commit(word)
         except UsageError as no_revision:
             return self._image_or(word, no_revision)
+        return self._at(word, commit)
 
     def _commit(self, word: str) -> str:
         try:
@@ -105,7 +106,7 @@ class Finder:
             raise UsageError(word, problem, hint=no_revision.hint) from no_image
 
     def _image(self, name: str) -> ImageSide:
-        found = self.engine().image(name)
+        found = self.engine().image(name) if name else None
         if found is None:
             raise UsageError(f"{IMAGE}{name}", "there is no such image in the engine's store", hint="see: docker image ls --digests")
         return ImageSide(label=f"image {name} ({found.digest[:19]})", image=found)

@@ -117,7 +117,7 @@ class Engine(Protocol):
         ...
 
     def image(self, name: str) -> Image | None:
-        """The image of that name, tag or digest in the store; None where there is none."""
+        """The image of that name, tag or digest in the store; None where there is none. Raises UsageError for what can be no name."""
         ...
 
     def layers(self, image: Image) -> tuple[Blob, ...]:

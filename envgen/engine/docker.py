@@ -15,7 +15,7 @@ from envgen.engine.attached import attached_command
 from envgen.engine.containers import run_container
 from envgen.engine.manifest import read_layers
 from envgen.engine.registry import digest_in, no_buildx, python_of, refusal
-from envgen.errors import BuildError, DiskFullError, EngineError
+from envgen.errors import BuildError, DiskFullError, EngineError, UsageError
 from envgen.process import Finished, attached, run
 from envgen.settings import Settings
 
@@ -105,13 +105,16 @@ class DockerEngine:
         return self._call(*command, str(work / "context"), on_line=on_line)
 
     def image(self, name: str) -> Image | None:
-        from docker.errors import ImageNotFound
+        from docker.errors import APIError, NotFound
 
         client = self._connect()
         try:
             found = client.images.get(name)
-        except ImageNotFound:
+        except NotFound:
             return None
+        except APIError as error:
+            # Mostly 400: no image can have such a name.
+            raise UsageError(name, f"the engine finds no image by that: {error.explanation}", hint="see: docker image ls") from error
         # In containerd's store the id of an image is the digest of its manifest, or of its index.
         return Image(name=name, digest=found.id, size=int(found.attrs["Size"]), labels=dict(found.labels or {}))
 
