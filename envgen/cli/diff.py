@@ -76,7 +76,7 @@ def as_json(found: Comparison) -> dict[str, object]:
     facts: [{fact: {name, before, after}, places}]; packages: [{change: {kind, name, before, after}, reasons: [{text, places}], places}];
     layers: [{layer: {name, before, after, changed}, places}]; pushes: [{changed, total, places}]. Sizes are bytes of wheels.
     Images: before, after: {label, digest, size, lock, known_as}; labels: [{name, before, after}]; packages as above, without
-    places; layers: [{digest, size, side, holds}]; push. Sizes are bytes of compressed layers.
+    places; layers: [{digest, size, side, group, holds}]; push. Sizes are bytes of compressed layers.
     """
     body = asdict(found)
     if isinstance(found, LockComparison):

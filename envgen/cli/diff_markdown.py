@@ -9,6 +9,7 @@ from envgen.cli.diff_words import (
     by_places,
     headline,
     image_push,
+    inside,
     lock_of,
     moved,
     no_reasons,
@@ -95,7 +96,7 @@ def _image_blocks(found: ImageComparison) -> Iterator[Block]:
     yield _block("labels", ("label", "before", "after"), [(fact.name, fact.before, fact.after) for fact in found.labels])
     note = f" ({no_reasons(found)})" if no_reasons(found) else ""
     yield _block(f"packages{note}", ("package", "", "version", "why"), [_package(change, ()) for change in found.packages])
-    rows = [(layer.side, layer.digest[:19], size(layer.size), layer.holds) for layer in found.layers]
+    rows = [(layer.side, layer.digest[:19], size(layer.size), inside(layer)) for layer in found.layers]
     yield _block("layers", ("in", "blob", "compressed", "holds"), rows)
 
 

@@ -8,6 +8,7 @@ from envgen.cli.diff_words import (
     by_places,
     headline,
     image_push,
+    inside,
     lock_of,
     moved,
     no_reasons,
@@ -92,7 +93,7 @@ def _images(found: ImageComparison) -> Iterator[str]:
         yield from _wrapped(f"  {note}", 2)
     yield "\nlayers"
     for layer in found.layers:
-        yield from _wrapped(f"  {layer.side:<7} {layer.digest[:19]} {size(layer.size):>8}  {layer.holds}", 40)
+        yield from _wrapped(f"  {layer.side:<7} {layer.digest[:19]} {size(layer.size):>8}  {inside(layer)}", 40)
     yield ""
     yield from _wrapped(image_push(found), 2)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from envgen.cli.show import size
 from envgen.compare.changes import EVIDENCE, KINDS, LayerChange, LockComparison, PackageChange, Reason
-from envgen.compare.images import ImageComparison, ImageSummary
+from envgen.compare.images import ImageComparison, ImageLayer, ImageSummary
 from envgen.compare.places import Places, where
 
 SAID = {
@@ -110,6 +110,11 @@ def _span(sizes: Sequence[int]) -> str:
 def image_push(found: ImageComparison) -> str:
     """What a push of the second image sends to a registry that has the first."""
     return f"a push of the second to where the first is sends {size(found.push)} of {size(found.after.size)} (compressed layers)"
+
+
+def inside(layer: ImageLayer) -> str:
+    """What a layer holds: its group, if that is known, and some of its packages."""
+    return f"{layer.group}: {layer.holds}" if layer.group else layer.holds
 
 
 def lock_of(image: ImageSummary) -> str:

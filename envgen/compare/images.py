@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from envgen.compare.packages import changes_of, kind_of
 from envgen.compare.pair import Pair
 from envgen.compare.sides import ImageSide
 from envgen.engine import Blob, Engine
+from envgen.errors import StaleLockError
 from envgen.facts import Fact
 from envgen.lock import Lock, digest_of
 from envgen.lock_file import parse_lock
@@ -36,11 +37,15 @@ class ImageSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageLayer:
-    """A layer: the digest of its blob, its compressed size in bytes, which image has it (BOTH, BEFORE, AFTER), and what it holds."""
+    """A layer: the digest of its blob, its compressed size in bytes, and which image has it (BOTH, BEFORE, AFTER).
+
+    `group` is the layer group of its packages in the lock, where that is at hand; `holds` names some of them.
+    """
 
     digest: str
     size: int
     side: str
+    group: str = ""
     holds: str = ""
 
 
@@ -80,9 +85,11 @@ def locks_at_hand(catalog: Catalog, wanted: Sequence[str]) -> dict[str, Lock]:
     found = {}
     for folder in (catalog.project, shipped()):
         for path in folder.glob(f"locks/*/*/{LOCK_FILE}"):
-            content = path.read_bytes()
-            if (digest := digest_of(content)) in wanted:
-                found[digest] = parse_lock(content, catalog.label(path))
+            # One that can't be read, or that another envgen wrote, is as good as not here.
+            with suppress(OSError, StaleLockError):
+                content = path.read_bytes()
+                if (digest := digest_of(content)) in wanted:
+                    found[digest] = parse_lock(content, catalog.label(path))
     return found
 
 
@@ -97,12 +104,12 @@ def compare_images(
         before, after = (_open(side, engine, stack, step) for side in sides)
         known = locks_at_hand(catalog, [image.labels.get(LOCK_LABEL, "") for image in (before, after)])
         contents = _contents((before, after)) if before.blobs != after.blobs else {}
-    locks = tuple(known.get(image.labels.get(LOCK_LABEL, "")) for image in (before, after))
+    locks = known.get(before.labels.get(LOCK_LABEL, "")), known.get(after.labels.get(LOCK_LABEL, ""))
     return ImageComparison(
         before=_summary(before, locks[0]),
         after=_summary(after, locks[1]),
         labels=tuple(_labels(before.labels, after.labels)),
-        layers=tuple(_layers(before.blobs, after.blobs, contents)),
+        layers=tuple(_layers((before, after), contents, locks)),
         packages=_packages(_inside(before, contents), _inside(after, contents), locks),
     )
 
@@ -159,17 +166,25 @@ def _labels(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Fac
             yield Fact(name=name, before=before.get(name, "none"), after=after.get(name, "none"))
 
 
-def _layers(before: Sequence[Blob], after: Sequence[Blob], contents: Mapping[str, LayerContents]) -> Iterator[ImageLayer]:
-    """The layers of the second image, after those that only the first one has; each once."""
-    old, new = ({blob.digest: blob.size for blob in blobs} for blobs in (before, after))
+def _layers(
+    images: tuple[_Opened, _Opened], contents: Mapping[str, LayerContents], locks: tuple[Lock | None, Lock | None]
+) -> Iterator[ImageLayer]:
+    """The layers that only the first image has, then those of the second; each once."""
+    old, new = ({blob.digest: blob.size for blob in image.blobs} for image in images)
     for digest, size in {**{digest: size for digest, size in old.items() if digest not in new}, **new}.items():
+        names = sorted({package.name for package in contents[digest].packages}) if digest in contents else []
         side = BEFORE if digest not in new else BOTH if digest in old else AFTER
-        yield ImageLayer(digest=digest, size=size, side=side, holds=_holds(contents.get(digest)))
+        group = _group(names, locks[0] if side == BEFORE else locks[1])
+        yield ImageLayer(digest=digest, size=size, side=side, group=group, holds=_some(names))
 
 
-def _holds(layer: LayerContents | None) -> str:
-    """The packages in a layer, by the first two of them."""
-    names = sorted({package.name for package in layer.packages}) if layer else []
+def _group(names: Sequence[str], lock: Lock | None) -> str:
+    """The layer group that all packages of these names are in; empty where that is not one."""
+    groups = {package.layer if (package := lock.package(name)) else "" for name in names} if lock else set()
+    return groups.pop() if len(groups) == 1 else ""
+
+
+def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
 
 

@@ -79,7 +79,7 @@ class Finder:
             return self._at(word.removeprefix(GIT), self.repository.commit(word.removeprefix(GIT)))
         if word.startswith(IMAGE) or _DIGEST.fullmatch(word):
             return self._image(word.removeprefix(IMAGE))
-        if (path := Path(word)).exists():
+        if _exists(path := Path(word)):
             if not word.startswith((".", "/")) and self._commit(word):
                 raise UsageError(word, "both a path and a git revision", hint=f"write ./{word} or {GIT}{word}")
             return self._at_path(path, word)
@@ -113,16 +113,13 @@ class Finder:
 
     def _at_path(self, path: Path, word: str) -> Side:
         label = os.fsencode(word).decode(errors="replace")
-        try:
-            if path.is_dir():
-                return self._in_folder(path, label)
-            if not path.is_file():
-                raise UsageError(label, "neither a file nor a folder", hint="name an envgen.lock, a folder of locks, or an archive")
-            if tarfile.is_tarfile(path):
-                return ImageSide(label=f"archive {label}", path=path)
-            return self._chosen(label, [(path.as_posix(), _read(path), label)], single=True)
-        except OSError as error:
-            raise UsageError(label, f"can't be read: {error.strerror or error}", hint="see its permissions: ls -l") from error
+        if path.is_dir():
+            return self._in_folder(path, label)
+        if not path.is_file():
+            raise UsageError(label, "neither a file nor a folder", hint="name an envgen.lock, a folder of locks, or an archive")
+        if _is_archive(path):
+            return ImageSide(label=f"archive {label}", path=path)
+        return self._chosen(label, [(path.as_posix(), _read(path), label)], single=True)
 
     def _in_folder(self, folder: Path, label: str) -> LockSide:
         for level, pattern in enumerate(_LEVELS):
@@ -162,10 +159,32 @@ class Finder:
                 yield lock
 
 
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except (OSError, ValueError):
+        # A revision or the name of an image may be nothing that a path can be.
+        return False
+    return True
+
+
+def _is_archive(path: Path) -> bool:
+    """Whether `path` is a tar file that is not compressed, as archives of images are."""
+    try:
+        tarfile.open(path, "r:").close()
+    except (OSError, tarfile.TarError):
+        return False
+    return True
+
+
 def _read(path: Path) -> bytes:
-    if path.stat().st_size > LARGEST_LOCK:
-        raise UsageError(str(path), "far too large for a lock, and no archive of an image", hint="docker save writes archives")
-    return path.read_bytes()
+    """The content of a lock. Raises UsageError when it can't be read."""
+    try:
+        if path.stat().st_size > LARGEST_LOCK:
+            raise UsageError(str(path), "far too large for a lock, and no archive of an image", hint="docker save writes archives")
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(str(path), f"can't be read: {error.strerror or error}", hint="see its permissions: ls -l") from error
 
 
 def narrowed(before: LockSide, after: LockSide) -> tuple[LockSide, LockSide]:

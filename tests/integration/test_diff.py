@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from built import docker
+from built import docker, inspect
 from command import Done
 from loopback import Proxy
 from tiny import ALPHA, BETA, GAMMA, Site, base_arguments
@@ -144,10 +146,9 @@ def test_json_and_markdown(history: History) -> None:
 
 def test_no_revision_is_an_option(history: History, tmp_path: Path) -> None:
     target = tmp_path / "written"
-    for word in ("--output=" + str(target), "-O" + str(target), "--all", "--git-dir=/"):
-        history.diff(f"git:{word}").must_fail(2, "a leading '-'")
-        history.diff("--", word).must_fail(2, "a leading '-'")
-    for word in ("^HEAD", "HEAD;touch x", "$(touch x)", "HEAD\ntouch x", "HEAD --output=x", "HEAD^{commit} -- x", "HEAD:locks"):
+    for words in ((f"git:--output={target}",), ("--", f"-O{target}"), ("git:--all",)):
+        history.diff(*words).must_fail(2, "a leading '-'")
+    for word in ("^HEAD", "HEAD;touch x", "$(touch x)", "HEAD\ntouch x", "HEAD --output=x", "HEAD:locks"):
         history.diff(word).must_fail(2, "there is no such")
     assert not target.exists()
     assert not (history.site.project / "x").exists()
@@ -193,56 +194,75 @@ def test_no_repository_no_commit_and_no_git(locked: Site, tmp_path: Path) -> Non
     locked.envgen("diff").must_fail(2, "no commit yet")
 
 
-@pytest.fixture
-def two_images(image: Site, tag: str) -> Iterator[tuple[Site, str, str]]:
-    """A project, and the images of its lock before and after beta moved."""
-    before, after = f"{tag}-before", f"{tag}-after"
+@pytest.fixture(scope="module")
+def built_images(image_site: Site, tiny_index: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, str, str]]:
+    """A project, whose first lock was moved to `kept`, and the images of its lock before and after beta moved."""
+    site = image_site.copy(tmp_path_factory.mktemp("images"))
+    names = tuple(f"envgen-tests/diff-{which}:{os.getpid()}" for which in ("before", "after"))
+    build = ("build", "tiny", "--no-smoke", *base_arguments(), "--tag")
     try:
-        image.envgen("build", "tiny", "--no-smoke", "--tag", before, *base_arguments()).must_pass()
-        kept = image.project / "kept" / "locks"
-        kept.parent.mkdir()
-        (image.project / "locks").rename(kept)
-        image.envgen("update", "tiny", "--as-of", LATER).must_pass()
-        image.envgen("build", "tiny", "--no-smoke", "--tag", after, *base_arguments()).must_pass()
-        yield image, before, after
+        site.envgen(*build, names[0]).must_pass()
+        (site.project / "kept").mkdir()
+        (site.project / "locks").rename(site.project / "kept" / "locks")
+        site.envgen("update", "tiny", "--as-of", LATER).must_pass()
+        site.envgen(*build, names[1]).must_pass()
+        yield site, names[0], names[1]
     finally:
-        for name in (before, after):
-            subprocess.run(["docker", "image", "rm", "--force", name], capture_output=True, check=False)
+        subprocess.run(["docker", "image", "rm", "--force", *names], capture_output=True, check=False)
+
+
+@pytest.fixture
+def two_images(built_images: tuple[Site, str, str], index: Proxy, tmp_path: Path) -> tuple[Site, str, str]:
+    """The images, with a project of the test's own."""
+    site, *names = built_images
+    return site.copy(tmp_path), names[0], names[1]
 
 
 def test_two_images_and_their_archives(two_images: tuple[Site, str, str], tmp_path: Path) -> None:
     site, before, after = two_images
     text = site.envgen("diff", before, after).must_pass().stdout
+    words = " ".join(text.split())
     assert text.startswith("the images differ; packages: 1 upgraded; ")
-    assert f"  {MOVED}\n" in text
-    assert "here that of tiny" in text
-    assert (
-        "which is not among the locks here" in text.replace("\n", " ").replace("  ", " ").replace("       ", "") or "not both here" in text
-    )
-    assert "envgen.as-of: 2026-09-22T00:00:00Z -> 2026-10-15T00:00:00Z" in text
-    for name in (before, after):
-        docker("image", "save", "--output", tmp_path / f"{name.rpartition('-')[2]}.tar", name)
-    from_store, from_files = (
-        json.loads(site.envgen("diff", *words, "--format", "json").must_pass().stdout)
-        for words in ((before, after), (str(tmp_path / "before.tar"), str(tmp_path / "after.tar")))
-    )
-    for found in (from_store, from_files):
-        for side in ("before", "after"):
-            del found[side]["label"]
+    for line in (MOVED, "envgen.as-of: 2026-09-22T00:00:00Z -> 2026-10-15T00:00:00Z"):
+        assert f"  {line}\n" in text
+    assert "here that of tiny py311-linux-amd64" in words
+    assert "which is not among the locks here" in words
+    archives = [tmp_path / "before.tar", tmp_path / "after.tar"]
+    for path, name in zip(archives, (before, after), strict=True):
+        docker("image", "save", "--output", path, name)
+    from_store, from_files = (as_json(site, *names) for names in ((before, after), archives))
     assert from_store == from_files
     changed = [layer for layer in from_store["layers"] if layer["side"] != "both"]
-    assert [(layer["side"], layer["holds"]) for layer in changed] == [
-        ("before", f"{ALPHA}, {BETA} and 1 more"),
-        ("after", f"{ALPHA}, {BETA} and 1 more"),
-    ]
+    holds = f"{ALPHA}, {BETA} and 1 more"
+    assert [(layer["side"], layer["group"], layer["holds"]) for layer in changed] == [("before", "", holds), ("after", "libraries", holds)]
     assert from_store["push"] == changed[1]["size"]
-    site.envgen("diff", before, str(tmp_path / "before.tar"), "--exit-code").must_pass()
+    # The sizes are those of the blobs that are in the archive.
+    with tarfile.open(archives[1]) as archive:
+        assert archive.getmember(f"blobs/{changed[1]['digest'].replace(':', '/')}").size == changed[1]["size"]
+
+
+def test_one_image_by_its_names_and_what_it_can_not_be_compared_with(two_images: tuple[Site, str, str], tmp_path: Path) -> None:
+    site, before, after = two_images
+    docker("image", "save", "--output", tmp_path / "before.tar", before)
+    digest = inspect(before)["Id"]
+    for name in (digest, f"image:{before}", str(tmp_path / "before.tar")):
+        assert site.envgen("diff", before, name, "--exit-code").must_pass().stdout.startswith("the same image: nothing is different")
     assert site.envgen("diff", before, after, "--exit-code").code == 8
-    digest = from_store["before"]["digest"]
-    assert site.envgen("diff", digest, f"image:{before}").must_pass().stdout.startswith("the same image: nothing is different")
-    # With both locks at hand, there are reasons.
-    (site.project / "kept" / "locks" / "tiny").rename(site.project / "locks" / "before")
-    assert WHY in site.envgen("diff", before, after).must_pass().stdout
     site.envgen("diff", before, "locks").must_fail(2, "expected two images", "envgen audit")
     site.envgen("diff", before).must_fail(2, "nothing to compare it with")
-    site.envgen("diff", "image:No//Name", before).must_fail(2)
+    site.envgen("diff", "image:No//Name", before).must_fail(2, "No//Name")
+    site.envgen("diff", "nope", before).must_fail(2, "as an image: there is no such image")
+
+
+def test_with_both_locks_at_hand_there_are_reasons(two_images: tuple[Site, str, str]) -> None:
+    site, before, after = two_images
+    (site.project / "kept" / "locks" / "tiny").rename(site.project / "locks" / "before")
+    assert f"{MOVED}\n      {WHY}\n" in site.envgen("diff", before, after).must_pass().stdout
+
+
+def as_json(site: Site, *names: str | Path) -> dict[str, Any]:
+    """What `envgen diff` says of two images, without what they are called."""
+    found: dict[str, Any] = json.loads(site.envgen("diff", *map(str, names), "--format", "json").must_pass().stdout)
+    for side in ("before", "after"):
+        del found[side]["label"]
+    return found

@@ -161,10 +161,25 @@ def test_with_both_locks_at_hand_the_reasons_are_theirs(tmp_path: Path) -> None:
     found = compared(tmp_path, before, after)
     assert (found.before.known_as, found.after.known_as) == ("p1 py311-linux-amd64", "p2 py311-linux-amd64")
     assert (found.before.lock, found.after.lock) == tuple(digests)
+    # The layer has what is in no group of the lock.
+    assert [layer.group for layer in found.layers] == ["", ""]
     # What somebody put into the image besides is in no lock, and has no reason.
     assert told(found) == [
         ("upgraded", "demo", "1.0", "2.0", ["the profile asks for ==2.0, before for ==1.0"]),
         ("upgraded", "own", "1.0", "2.0", []),
+    ]
+
+
+def test_a_layer_has_the_group_of_all_its_packages(tmp_path: Path) -> None:
+    labels = {"envgen.lock": digest_of(dump_lock(locked(tmp_path, "1.0")))}
+    before = archive(tmp_path / "a.tar", [BASE, [info("demo", "1.0")]], labels)
+    after = archive(tmp_path / "b.tar", [BASE, [info("demo", "1.0"), f"{SITE}/demo.py"], ["etc/new"]], labels)
+    found = compared(tmp_path, before, after)
+    assert [(layer.side, layer.group, layer.holds) for layer in found.layers] == [
+        ("before", "own", "demo"),
+        ("both", "", ""),
+        ("after", "own", "demo"),
+        ("after", "", ""),
     ]
 
 

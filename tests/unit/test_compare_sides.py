@@ -157,6 +157,7 @@ def test_a_tar_archive_is_an_image(project: Path) -> None:
         ("pipe", "pipe: neither a file nor a folder", "name an envgen.lock"),
         ("twice", "twice: has two locks of small for py311-linux-amd64", "name one project's locks"),
         ("large.bin", "large.bin: far too large for a lock", "docker save"),
+        ("x" * 300, f"{'x' * 300}: there is no such path", "use one of main"),
     ],
 )
 def test_what_can_not_be_found_is_said_with_a_cure(project: Path, word: str, problem: str, hint: str) -> None:
