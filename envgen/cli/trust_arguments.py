@@ -38,10 +38,24 @@ Exit code 8 for a difference.
 """
 
 DIFF = """\
-say what changed between two locks, two git revisions, or two images
+say what changed between two sets of locks or two images, and why
 
-A and B are folders or files of locks, images that were built here, or git revisions such as HEAD~1 (with B left out, A is compared
-with the locks as they are now; with both left out, HEAD is).
+A and B are each the first of these that fits:
+  git:REVISION, image:NAME, sha256:DIGEST   what they say they are
+  a file      an envgen.lock, or an image as an OCI archive
+  a folder    of a target, of a profile, of all locks, or a project
+  a revision  of the project's git repository, such as main or HEAD~1
+  an image    in the engine's store
+What is both a path and a revision is refused: write ./NAME or git:NAME. Without B: the locks as they are now; without
+both: HEAD against these. One lock, or one profile's folder, is compared with the same part of the other side; two single
+locks are compared whatever they are of.
+
+Locks give a reason for each package that moved, or say that they have none; sizes are those of wheels. Images give
+the compressed size of each layer, and reasons where the locks of both are here.
+
+--format json has kind (locks, images), different, before, after, facts or labels, packages [{change: {kind, name, before,
+after}, reasons: [{text, places}], places}], layers, and pushes or push; sizes are in bytes. Markdown fits into a comment
+on a pull request: what is longer is cut, with a line that says how much.
 """
 
 
@@ -69,8 +83,8 @@ def add_audit(parser: argparse.ArgumentParser) -> None:
 
 
 def add_diff(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("before", nargs="?", default="", metavar="A", help="what there was")
-    parser.add_argument("after", nargs="?", default="", metavar="B", help="what there is")
+    parser.add_argument("before", nargs="?", default="", metavar="A", help="what there was (default: git:HEAD)")
+    parser.add_argument("after", nargs="?", default="", metavar="B", help="what there is (default: the locks as they are now)")
     parser.add_argument("--profile", default="", metavar="PROFILE", help="this profile's locks only")
     parser.add_argument("--format", choices=("text", "json", "markdown"), default="text", help="of the answer (default: text)")
     parser.add_argument("--exit-code", action="store_true", help="exit 8 when there is a difference")

@@ -9,7 +9,9 @@ from packaging.utils import canonicalize_name
 
 from envgen.oci import Archive, Layer
 
-_METADATA = re.compile(r"(?P<folder>.*)/(?P<info>(?P<name>[^/-]+)-(?P<version>[^/-]+)\.dist-info)/METADATA")
+_METADATA = re.compile(r"(?P<folder>.*/(?:site|dist)-packages)/(?P<info>(?P<name>[^/-]+)-(?P<version>[^/-]+)\.dist-info)/METADATA")
+"""Of a package that can be imported: some carry others inside of them, as setuptools does in its folder _vendor."""
+
 _MINOR = re.compile(r"python3\.\d+")
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 

@@ -13,7 +13,7 @@ from envgen.compare.packages import changes_of, kind_of
 from envgen.compare.pair import Pair
 from envgen.compare.sides import ImageSide
 from envgen.engine import Blob, Engine
-from envgen.errors import StaleLockError
+from envgen.errors import StaleLockError, VerificationError
 from envgen.facts import Fact
 from envgen.lock import Lock, digest_of
 from envgen.lock_file import parse_lock
@@ -116,11 +116,7 @@ def compare_images(
 
 def _open(side: ImageSide, engine: Callable[[], Engine], stack: ExitStack, step: Callable[[str], None]) -> _Opened:
     if side.path is not None:
-        archive = stack.enter_context(Archive(side.path))
-        found = archive.image()
-        blobs = tuple(Blob(digest=layer.digest, size=layer.size, media_type=layer.media_type) for layer in found.layers)
-        labels = {name: str(value) for name, value in found.labels.items()}
-        return _Opened(label=side.label, digest=found.digest, labels=labels, blobs=blobs, archive=lambda: archive)
+        return _from_file(stack.enter_context(Archive(side.path)), side)
     image = side.image
     assert image is not None
 
@@ -131,6 +127,16 @@ def _open(side: ImageSide, engine: Callable[[], Engine], stack: ExitStack, step:
         return stack.enter_context(Archive(Path(folder) / "image.tar"))
 
     return _Opened(label=side.label, digest=image.digest, labels=image.labels, blobs=engine().layers(image), archive=save)
+
+
+def _from_file(archive: Archive, side: ImageSide) -> _Opened:
+    try:
+        found = archive.image()
+        labels = {name: str(value) for name, value in found.labels.items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise VerificationError(side.label, f"its manifest or configuration is not what OCI has there: {error}") from error
+    blobs = tuple(Blob(digest=layer.digest, size=layer.size, media_type=layer.media_type) for layer in found.layers)
+    return _Opened(label=side.label, digest=found.digest, labels=labels, blobs=blobs, archive=lambda: archive)
 
 
 def _contents(images: Sequence[_Opened]) -> dict[str, LayerContents]:

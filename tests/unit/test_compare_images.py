@@ -28,6 +28,7 @@ def info(name: str, version: str, site: str = SITE) -> str:
 
 def test_packages_are_found_by_their_metadata() -> None:
     names = [info("Huggingface_Hub", "1.2.1"), f"./{info('six', '1.17')}", f"{SITE}/six.py", "METADATA", f"{SITE}/a.dist-info/METADATA"]
+    names.append(info("zipp", "3.23.0", f"{SITE}/setuptools/_vendor"))
     assert packages_of([layer_contents(names)]) == {
         ("/opt/venv/lib/python3/site-packages", "huggingface-hub"): "1.2.1",
         ("/opt/venv/lib/python3/site-packages", "six"): "1.17",
@@ -55,7 +56,7 @@ def test_a_name_that_only_begins_like_a_hidden_one_stays() -> None:
     assert {name for _, name in packages_of([below, above])} == {"old"}
 
 
-def archive(path: Path, layers: Sequence[Sequence[str]], labels: Mapping[str, object] | None = None, padding: int = 0) -> ImageSide:
+def archive(path: Path, layers: Sequence[Sequence[str]], labels: object = None, padding: int = 0) -> ImageSide:
     """An OCI archive whose layers have files of these names; the last layer is padded."""
     tars = [_tar(dict.fromkeys(layer, b"\x00" * (padding if layer is layers[-1] else 0))) for layer in layers]
     digests = [f"sha256:{hashlib.sha256(content).hexdigest()}" for content in tars]
@@ -198,6 +199,13 @@ def test_a_layer_that_is_not_what_its_digest_says_is_refused(tmp_path: Path) -> 
     assert after.path is not None
     after.path.write_bytes(after.path.read_bytes().replace(b"demo-2.0", b"demo-3.0"))
     with pytest.raises(VerificationError, match=r"b\.tar: its layer sha256:"):
+        compared(tmp_path, before, after)
+
+
+@pytest.mark.parametrize("labels", [1, "x", [1], True])
+def test_a_configuration_that_is_none_is_refused(tmp_path: Path, labels: object) -> None:
+    before, after = archive(tmp_path / "a.tar", [BASE]), archive(tmp_path / "b.tar", [BASE], labels)
+    with pytest.raises(VerificationError, match=r"^archive b\.tar: its manifest or configuration is not what OCI has there"):
         compared(tmp_path, before, after)
 
 
