@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from envgen.cli.show import size
 from envgen.compare.changes import EVIDENCE, KINDS, LayerChange, LockComparison, PackageChange, Reason
-from envgen.compare.images import ImageComparison, ImageLayer, ImageSummary
+from envgen.compare.images import BOTH, ImageComparison, ImageLayer, ImageSummary
 from envgen.compare.places import Places, where
 
 SAID = {
@@ -26,7 +26,9 @@ def headline(found: LockComparison | ImageComparison) -> str:
     if isinstance(found, ImageComparison):
         if not found.different:
             return f"the same image: nothing is different ({found.before.digest[:19]})"
-        shared = sum(1 for layer in found.layers if layer.side == "both")
+        shared = sum(1 for layer in found.layers if layer.side == BOTH)
+        if shared == len(found.layers) and not found.labels:
+            return "the images have the same layers and labels, and differ in another part of their configuration"
         return f"the images differ; {packages or 'the same packages'}; {shared} of {len(found.layers)} layers shared"
     total = len(found.compared)
     if not found.different:

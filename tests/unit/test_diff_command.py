@@ -151,6 +151,12 @@ def test_the_same_image_is_one_line() -> None:
     assert list(diff_text.lines(same)) == ["the same image: nothing is different (sha256:111111111111)"]
 
 
+def test_images_that_differ_in_nothing_that_is_told_are_said_to_differ() -> None:
+    shared = tuple(replace(layer, side="both") for layer in IMAGES.layers)
+    text = headline(replace(IMAGES, labels=(), packages=(), layers=shared))
+    assert text == "the images have the same layers and labels, and differ in another part of their configuration"
+
+
 def test_sizes_say_by_how_much_they_moved() -> None:
     assert moved(1_000_000, 1_500_000) == "1 MB -> 2 MB (+500 kB)"
     assert moved(1_500_000, 1_000_000) == "2 MB -> 1 MB (-500 kB)"
