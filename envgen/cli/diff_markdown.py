@@ -40,7 +40,7 @@ _SPECIAL = re.compile(r"[\\`*\[\]<#|~&@$]|^>|(?<!\w)_|_(?!\w)|:(?=//|\w+:)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A table under a title, which can be cut between rows; one without columns is a list."""
+    """A table under a title, which can be cut between rows; all of it is escaped. A folded one has to be opened."""
 
     title: str
     columns: tuple[str, ...]

@@ -1,21 +1,33 @@
 """The words that `envgen diff` has in text and in Markdown: the sum of a comparison in a line, and sizes that moved."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 from envgen.cli.show import size
-from envgen.compare.changes import EVIDENCE, KINDS, LayerChange, LockComparison, PackageChange, Reason
+from envgen.compare.changes import (
+    ADDED,
+    DOWNGRADED,
+    EVIDENCE,
+    KINDS,
+    REGROUPED,
+    REMOVED,
+    REPLACED,
+    UPGRADED,
+    LayerChange,
+    LockComparison,
+    PackageChange,
+    Reason,
+)
 from envgen.compare.images import BOTH, ImageComparison, ImageLayer, ImageSummary
 from envgen.compare.places import Places, where
 
 SAID = {
-    "upgraded": "upgraded",
-    "downgraded": "downgraded",
-    "replaced": "with another file",
-    "added": "added",
-    "removed": "removed",
-    "regrouped": "in another layer group",
-    "evidence": "with other evidence alone",
+    UPGRADED: "upgraded",
+    DOWNGRADED: "downgraded",
+    REPLACED: "with another file",
+    ADDED: "added",
+    REMOVED: "removed",
+    REGROUPED: "in another layer group",
+    EVIDENCE: "with other evidence alone",
 }
 """What happened to a package, as it stands behind its name or behind a number of packages."""
 
@@ -45,9 +57,10 @@ def headline(found: LockComparison | ImageComparison) -> str:
 
 
 def _counted(packages: Sequence[PackageChange]) -> str:
+    """How many packages each thing happened to; empty where nothing happened to any."""
     names = {kind: {change.change.name for change in packages if change.change.kind == kind} for kind in KINDS}
-    counts = Counter({kind: len(found) for kind, found in names.items() if found})
-    return "packages: " + ", ".join(f"{counts[kind]} {SAID[kind]}" for kind in KINDS if counts[kind]) if counts else ""
+    counts = ", ".join(f"{len(found)} {SAID[kind]}" for kind, found in names.items() if found)
+    return f"packages: {counts}" if counts else ""
 
 
 def versions(change: PackageChange) -> str:

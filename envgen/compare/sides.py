@@ -2,7 +2,7 @@
 
 How a word is read, the first that fits:
 1. `git:REVISION` and `image:NAME` say themselves what they are; `sha256:…` is an image.
-2. A file or folder of that name. A tar archive is an image, any other file a lock. Is there a git revision of that name
+2. A file or folder of that name. A tar archive is an image, any other file a lock. If there is a git revision of that name
    too, it is refused, as git itself does: `./NAME` and `git:NAME` are clear.
 3. A git revision of the repository that the project is in.
 4. An image in the engine's store.
@@ -141,7 +141,7 @@ class Finder:
             raise StaleLockError(error.where, error.problem, hint=hint) from error
 
     def _chosen(self, label: str, found: Iterable[tuple[str, bytes, str]], *, single: bool = False) -> LockSide:
-        """The locks that are asked about out of pairs of path, content, and what messages call it."""
+        """The locks that are asked about, out of `found`: of each its path, its content, and what messages call it."""
         locks = tuple(self._parsed(found))
         keys = [(lock.profile, lock.target) for lock in locks]
         if twice := next((key for key in keys if keys.count(key) > 1), None):

@@ -15,7 +15,7 @@ import pytest
 from built import docker, inspect
 from command import Done
 from loopback import Proxy
-from tiny import ALPHA, BETA, GAMMA, Site, base_arguments
+from tiny import ALPHA, BETA, GAMMA, Site, base_arguments, locked_base, write_profile
 
 LATER = "2026-10-15"
 MOVED = f"{BETA} 1.0 -> 2.0 (upgraded)"
@@ -196,15 +196,17 @@ def test_no_repository_no_commit_and_no_git(locked: Site, tmp_path: Path) -> Non
 
 @pytest.fixture(scope="module")
 def built_images(image_site: Site, tiny_index: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, str, str]]:
-    """A project, whose first lock was moved to `kept`, and the images of its lock before and after beta moved."""
+    """A project whose first lock was moved to `kept`, and the images of its locks before and after beta moved."""
     site = image_site.copy(tmp_path_factory.mktemp("images"))
+    # A profile of its own: whoever else builds the tiny image may remove it, while this one is the same image.
+    write_profile(site.project, "moving", base=locked_base()[0], own_index=True)
+    site.envgen("lock", "moving").must_pass()
     names = tuple(f"envgen-tests/diff-{which}:{os.getpid()}" for which in ("before", "after"))
-    build = ("build", "tiny", "--no-smoke", *base_arguments(), "--tag")
+    build = ("build", "moving", "--no-smoke", *base_arguments(), "--tag")
     try:
         site.envgen(*build, names[0]).must_pass()
-        (site.project / "kept").mkdir()
-        (site.project / "locks").rename(site.project / "kept" / "locks")
-        site.envgen("update", "tiny", "--as-of", LATER).must_pass()
+        (site.project / "locks" / "moving").rename(site.project / "kept")
+        site.envgen("update", "moving", "--as-of", LATER).must_pass()
         site.envgen(*build, names[1]).must_pass()
         yield site, names[0], names[1]
     finally:
@@ -225,7 +227,7 @@ def test_two_images_and_their_archives(two_images: tuple[Site, str, str], tmp_pa
     assert text.startswith("the images differ; packages: 1 upgraded; ")
     for line in (MOVED, "envgen.as-of: 2026-09-22T00:00:00Z -> 2026-10-15T00:00:00Z"):
         assert f"  {line}\n" in text
-    assert "here that of tiny py311-linux-amd64" in words
+    assert "here that of moving py311-linux-amd64" in words
     assert "which is not among the locks here" in words
     archives = [tmp_path / "before.tar", tmp_path / "after.tar"]
     for path, name in zip(archives, (before, after), strict=True):
@@ -256,7 +258,7 @@ def test_one_image_by_its_names_and_what_it_can_not_be_compared_with(two_images:
 
 def test_with_both_locks_at_hand_there_are_reasons(two_images: tuple[Site, str, str]) -> None:
     site, before, after = two_images
-    (site.project / "kept" / "locks" / "tiny").rename(site.project / "locks" / "before")
+    (site.project / "kept").rename(site.project / "locks" / "before")
     assert f"{MOVED}\n      {WHY}\n" in site.envgen("diff", before, after).must_pass().stdout
 
 
