@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 from packaging.requirements import Requirement
 
+from envgen.bases import held_base
 from envgen.engine import Blob, BuildOrder, Engine, Image, RunOrder
-from envgen.errors import BuildError, EngineError, ResolutionError
+from envgen.errors import BuildError, EngineError, ResolutionError, UsageError
 from envgen.evidence import demands_of
 from envgen.lock import Lock, Wheel
 from envgen.pushing import GroupSize, group_sizes, own_blobs
@@ -16,6 +17,10 @@ from envgen.settings import mirrored_base
 from envgen.target import Target
 from envgen.wheels import WheelStore
 from envgen.workspace import Workspace
+
+BASE_FROM = "BASE_FROM"
+"""The Dockerfile's ARG for where the base is taken from. It stands before all stages, since what a stage uses gets into the history of
+the image, and with that into its digest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +57,7 @@ def default_tag(lock: Lock) -> str:
 def build(work: Workspace, lock: Lock, engine: Engine, options: BuildOptions) -> Built:
     """Builds the image of `lock` into the engine's store; nothing is fetched inside the build but the base.
 
-    Raises BuildError, EngineError, VerificationError.
+    Raises BuildError, EngineError, VerificationError, and UsageError for a template that can't do what is asked.
     """
     assert lock.installer is not None
     python, arguments, labels = _base(work, lock, engine, options)
@@ -62,7 +67,7 @@ def build(work: Workspace, lock: Lock, engine: Engine, options: BuildOptions) ->
     groups: dict[str, Sequence[Wheel]] = {**groups_of(lock), INSTALLER_GROUP: (lock.installer,)}
     with work.store.lend(groups) as folders:
         order = BuildOrder(
-            dockerfile=render_dockerfile(lock, work.catalog.template("Dockerfile.j2")).encode(),
+            dockerfile=_dockerfile(work, lock, arguments),
             contexts={f"wheels-{group}": folder for group, folder in folders.items()},
             arguments={"SOURCE_DATE_EPOCH": str(EPOCH), **arguments},
             labels=labels,
@@ -84,16 +89,31 @@ def build(work: Workspace, lock: Lock, engine: Engine, options: BuildOptions) ->
 
 def _base(work: Workspace, lock: Lock, engine: Engine, options: BuildOptions) -> tuple[str, Mapping[str, str], Mapping[str, str]]:
     """The full version of the Python to build on, and the build arguments and labels that say which base it is in."""
-    if options.base:
-        python = base_python(engine, options.base, lock)
-        check_same_packages(lock, python, work.store)
-        work.reporter.step(f"base: {options.base} with Python {python}, IN PLACE OF the locked {lock.base}")
-        return python, {"BASE": options.base, "PYTHON": python}, {"envgen.base.override": options.base}
-    mirrored = mirrored_base(work.settings, lock.base)
-    if mirrored != lock.base:
-        # The image must be the same wherever the base was pulled from.
-        return lock.python, {"BASE": mirrored}, {"org.opencontainers.image.base.name": lock.base}
-    return lock.python, {}, {}
+    source = _source(work, lock, engine, options)
+    # The image must be the same wherever the base was taken from.
+    place = {} if source == (options.base or lock.base) else {BASE_FROM: source}
+    if not options.base:
+        return lock.python, place, {}
+    python = base_python(engine, options.base, source, lock)
+    check_same_packages(lock, python, work.store)
+    work.reporter.step(f"base: {options.base} with Python {python}, IN PLACE OF the locked {lock.base}")
+    return python, {"BASE": options.base, "PYTHON": python, **place}, {"envgen.base.override": options.base}
+
+
+def _source(work: Workspace, lock: Lock, engine: Engine, options: BuildOptions) -> str:
+    """What BuildKit is to take the base from: its name in the engine's store without a network, else the mirror of a locked one."""
+    if work.settings.offline:
+        return held_base(engine, options.base or lock.base, lock)
+    return options.base or mirrored_base(work.settings, lock.base)
+
+
+def _dockerfile(work: Workspace, lock: Lock, arguments: Mapping[str, str]) -> bytes:
+    """The Dockerfile. Raises UsageError for a project's own template that can't be told where the base is taken from."""
+    text = render_dockerfile(lock, work.catalog.template("Dockerfile.j2"))
+    if BASE_FROM in arguments and f"ARG {BASE_FROM}" not in text:
+        problem = f"has no ARG {BASE_FROM}, which says where the base is taken from: {arguments[BASE_FROM]}"
+        raise UsageError("templates/Dockerfile.j2", problem, hint="begin with that of envgen, or remove yours")
+    return text.encode()
 
 
 def _build(order: BuildOrder, lock: Lock, engine: Engine, work: Workspace) -> tuple[Image, tuple[Blob, ...]]:
@@ -108,13 +128,16 @@ def _build(order: BuildOrder, lock: Lock, engine: Engine, work: Workspace) -> tu
     return image, engine.layers(image)
 
 
-def base_python(engine: Engine, base: str, lock: Lock) -> str:
-    """The full version of the Python in the image `base`. Raises BuildError when it has none that fits the lock."""
+def base_python(engine: Engine, base: str, source: str, lock: Lock) -> str:
+    """The full version of the Python in the image `base`, which the engine finds by the name `source`.
+
+    Raises BuildError when it has none that fits the lock.
+    """
     lines: list[str] = []
     program = f"python{lock.python_minor}"
     command = (program, "-I", "-S", "-c", "import platform; print(platform.python_version())")
     try:
-        result = engine.run(RunOrder(image=base, command=command, environment={}), lines.append)
+        result = engine.run(RunOrder(image=source, command=command, environment={}), lines.append)
     except EngineError as error:
         raise BuildError(f"--base {base}", f"can't be run: {error.problem}", hint=f"pull it first: docker pull {base}") from error
     if result.code != 0 or not lines:

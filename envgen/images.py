@@ -7,7 +7,8 @@ from pathlib import Path
 from envgen.building import Built, default_tag
 from envgen.engine import Engine, EngineInfo
 from envgen.errors import EngineError, SmokeError, UsageError
-from envgen.lock import Lock, Wheel, digest_of, dump_lock
+from envgen.lock import Lock, digest_of, dump_lock
+from envgen.needs import by_indexes, check_held, wheels_of
 from envgen.profile import Profile
 from envgen.smoke.runner import Bench
 from envgen.smoke.sources import Kit
@@ -37,6 +38,16 @@ class Estimate:
     seconds: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """How many wheels there are and their bytes; how many of them were fetched just now, and the bytes of these."""
+
+    wheels: int
+    size: int
+    fetched: int
+    fetched_size: int
+
+
 def image_target(profile: Profile, slug: str) -> Target:
     """The target called `slug`, or the first that an image is built for. Raises UsageError."""
     targets = [target for target in profile.targets() if profile.base(target)]
@@ -51,12 +62,8 @@ def image_target(profile: Profile, slug: str) -> Target:
 def estimate(work: Workspace, lock: Lock) -> Estimate:
     """What building `lock` will take."""
     total = sum(wheel.size for wheel in lock.wheels)
-    download = sum(wheel.size for wheel in work.store.missing(_fetched(lock)))
+    download = sum(wheel.size for wheel in work.store.missing(lock.fetched))
     return Estimate(download=download, disk=DISK_START + total * DISK_PER_WHEEL_BYTE, seconds=BUILD_START + int(total / BUILD_RATE))
-
-
-def _fetched(lock: Lock) -> tuple[Wheel, ...]:
-    return (*lock.wheels, lock.installer) if lock.installer else lock.wheels
 
 
 def check_disk(work: Workspace, lock: Lock, info: EngineInfo) -> None:
@@ -77,17 +84,24 @@ def check_platform(lock: Lock, info: EngineInfo) -> None:
         raise EngineError("docker", problem, hint=hint)
 
 
-def fetch(work: Workspace, lock: Lock) -> None:
-    """Brings every wheel of `lock` into the store, verified. Raises ResolutionError, VerificationError or DiskFullError."""
-    wheels = _fetched(lock)
+def fetch(work: Workspace, *locks: Lock) -> Fetched:
+    """Brings every wheel of `locks` into the store, verified and each once.
+
+    Raises ResolutionError, VerificationError or DiskFullError, and where no network may be used BuildError with all that is missing.
+    """
+    wheels = wheels_of(locks)
     missing = work.store.missing(wheels)
-    client = work.client({index.name: index.url for index in lock.indexes})
+    total = sum(wheel.size for wheel in missing)
     if not missing:
         work.reporter.step(f"wheels: all {len(wheels)} are in the store")
-        return
-    total = sum(wheel.size for wheel in missing)
-    with work.reporter.transfer(f"wheels: fetching {len(missing)} of {len(wheels)}", total) as advance:
-        work.store.fetch(missing, client, advance)
+    elif work.settings.offline:
+        check_held(work.store, locks)
+    else:
+        check_space(work.settings.wheels, total, "the wheels that are missing in the store")
+        with work.reporter.transfer(f"wheels: fetching {len(missing)} of {len(wheels)}", total) as advance:
+            for urls, group in by_indexes(locks, missing):
+                work.store.fetch(group, work.client(urls), advance)
+    return Fetched(wheels=len(wheels), size=sum(wheel.size for wheel in wheels), fetched=len(missing), fetched_size=total)
 
 
 def existing(lock: Lock, engine: Engine, name: str) -> Built:

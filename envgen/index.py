@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
-from envgen.errors import EnvgenError, FileGoneError, IndexRefusedError, IndexUnavailableError, ResolutionError
+from envgen.errors import EnvgenError, FileGoneError, IndexRefusedError, IndexUnavailableError, ResolutionError, UsageError
 from envgen.pages import IndexFile, html_page, json_files
 from envgen.settings import Settings, mirror_of
 
@@ -150,8 +150,11 @@ class IndexClient:
     def get(self, url: str, index: str, *, headers: Mapping[str, str] | None = None, stream: bool = False) -> "requests.Response":
         """The answer to one request, with bounded retries.
 
-        Raises IndexUnavailableError when there is none.
+        Raises IndexUnavailableError when there is none, and UsageError where no network may be used.
         """
+        if self._settings.offline:
+            problem = f"{urlsplit(url).netloc.rpartition('@')[2]} would have to be asked"
+            raise UsageError("--offline", problem, hint="fetch it first: envgen fetch PROFILE, or envgen smoke PROFILE --model …")
         import requests
 
         from envgen.transport import ask

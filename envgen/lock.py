@@ -100,6 +100,11 @@ class Lock:
         """The wheels of all packages, without the installer."""
         return tuple(package.wheel for package in self.packages)
 
+    @property
+    def fetched(self) -> tuple[Wheel, ...]:
+        """All that a build takes from an index: those wheels, and the installer."""
+        return (*self.wheels, self.installer) if self.installer else self.wheels
+
 
 def digest_of(data: bytes) -> str:
     """The sha256 of `data` as `sha256:<hex>`."""

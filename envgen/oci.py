@@ -80,11 +80,36 @@ class Archive:
         config = self._blob_document(str(manifest.get("config", {}).get("digest", "")))
         return ImageDocuments(digest=fitting[0], config=config, layers=self._layers(manifest, config))
 
+    def reachable(self, digest: str) -> tuple[str, ...]:
+        """The digests of all blobs of the image, or image index, `digest`: its own first, those of platforms that are not here left out.
+
+        Raises VerificationError when the image is not whole.
+        """
+        document = self._blob_document(digest)
+        if "manifests" not in document:
+            return (digest, str(document["config"]["digest"]), *(str(layer["digest"]) for layer in document["layers"]))
+        inside = [str(entry["digest"]) for entry in document["manifests"]]
+        parts = [self.reachable(inner) for inner in inside if self.has(inner)]
+        # A builder may have fetched a manifest to look at, and no more.
+        whole = [blob for blobs in parts if all(map(self.has, blobs)) for blob in blobs]
+        if not whole:
+            raise self._wrong(f"has nothing of what the index {digest[:19]} names")
+        return tuple(dict.fromkeys((digest, *whole)))
+
+    def has(self, digest: str) -> bool:
+        """Whether there is a blob with this digest."""
+        return _path_of(digest) in self._blobs
+
+    def blob(self, digest: str) -> tuple[IO[bytes], int]:
+        """The stream of a blob and its size in bytes, unchecked. Raises VerificationError when it is not here."""
+        return self._open(digest), self._blobs[_path_of(digest)].size
+
     def _manifests(self, index: Mapping[str, Any], wanted: str, inside: bool = False) -> Iterator[tuple[str, str]]:
         """The digests of the images in an index with their platforms; attestations are none."""
         for entry in index.get("manifests", ()):
             digest, place = str(entry.get("digest", "")), entry.get("platform") or {}
-            if place.get("os") == "unknown":
+            # Of an image for several platforms an engine saves those that it has.
+            if place.get("os") == "unknown" or not self.has(digest):
                 continue
             document = self._blob_document(digest)
             here = inside or wanted in ("", digest)
@@ -126,14 +151,14 @@ class Archive:
                 raise self._wrong(f"its layer {layer.digest[:19]} has sha256 {found.hexdigest()}, expected {expected}")
 
     def _open(self, digest: str) -> IO[bytes]:
-        member = self._blobs.get(f"blobs/{digest.replace(':', '/', 1)}")
+        member = self._blobs.get(_path_of(digest))
         stream = self._tar.extractfile(member) if member else None
         if stream is None:
             raise self._wrong(f"has no blob {digest or 'at all'}")
         return stream
 
     def _blob_document(self, digest: str) -> dict[str, Any]:
-        return self._document(f"blobs/{digest.replace(':', '/', 1)}")
+        return self._document(_path_of(digest))
 
     def _document(self, name: str) -> dict[str, Any]:
         """A JSON document by its name in the archive, checked by its digest if it is a blob."""
@@ -156,6 +181,11 @@ class Archive:
 
     def _wrong(self, problem: str, hint: str = "") -> VerificationError:
         return VerificationError(str(self._path), problem, hint=hint)
+
+
+def _path_of(digest: str) -> str:
+    """Where a blob is in an archive."""
+    return f"blobs/{digest.replace(':', '/', 1)}"
 
 
 class _Hashed:

@@ -26,7 +26,8 @@ PATIENCE = 60.0
 class Settings:
     """`mirrors` maps an index's name to a URL or folder that stands in for it; `credentials` to user and password.
 
-    `patience` is in seconds: how long an index may keep silent, or be as good as silent.
+    `patience` is in seconds: how long an index may keep silent, or be as good as silent. With `offline` no network is used at all:
+    whoever would have to ask an index, a registry or the hub raises an error instead.
     """
 
     cache: Path
@@ -36,6 +37,7 @@ class Settings:
     network: Mapping[str, str]
     system: Mapping[str, str]
     patience: float = PATIENCE
+    offline: bool = False
 
     @property
     def wheels(self) -> Path:

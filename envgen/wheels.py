@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 SPARE = 16 << 20
 """Bytes that stay free beside what is asked for."""
+
+CACHE_ROOM = "make room, or set ENVGEN_CACHE to a folder on a larger disk"
 
 
 class WheelStore:
@@ -82,9 +84,7 @@ class WheelStore:
             raise _disk_error(error, self._root) from error
 
     def _arrive(self, file: IndexFile, index: str, sha256: str, client: IndexClient, advance: Advance) -> tuple[Path, str]:
-        # One name for each wheel: what a process that was killed left behind is overwritten by the next.
-        arriving = self._partial / f"{sha256 or file.filename}.part"
-        try:
+        with self._arriving(sha256 or file.filename) as arriving:
             with arriving.open("wb") as stream:
                 found = receive(file, index, client, stream, advance)
                 stream.flush()
@@ -95,6 +95,38 @@ class WheelStore:
                     hint=f"the index {index} or its mirror serves another file than the one that was locked",
                 )  # fmt: skip
             return self._keep(arriving, file.filename, found), found
+
+    def take(self, file: str, sha256: str, content: Iterable[bytes]) -> bool:
+        """Keeps the wheel `file`, which comes as pieces of `content`; False where it was here before, and stays as it was.
+
+        The content is read to its end either way. Raises VerificationError when it is another one, and DiskFullError.
+        """
+        digest = hashlib.sha256()
+        try:
+            with self._held(sha256), self._arriving(sha256) as arriving:
+                here = self.path(sha256, file).is_file()
+                with (Path(os.devnull) if here else arriving).open("wb") as stream:
+                    for piece in content:
+                        digest.update(piece)
+                        stream.write(piece)
+                    if not here:
+                        stream.flush()
+                        os.fsync(stream.fileno())
+                if digest.hexdigest() != sha256:
+                    raise VerificationError(file, f"found sha256 {digest.hexdigest()}, expected {sha256}")
+                if not here:
+                    self._keep(arriving, file, sha256)
+        except OSError as error:
+            raise _disk_error(error, self._root) from error
+        return not here
+
+    @contextmanager
+    def _arriving(self, name: str) -> Iterator[Path]:
+        """Where a file is while it comes; `name` must be held. Nothing stays there."""
+        # One name for each wheel: what a process that was killed left behind is overwritten by the next.
+        arriving = self._partial / f"{name}.part"
+        try:
+            yield arriving
         finally:
             arriving.unlink(missing_ok=True)
 
@@ -235,15 +267,12 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def check_space(folder: Path, needed: int, what: str) -> None:
-    """Raises DiskFullError unless `needed` bytes, and a little more, are free where `folder` is or will be."""
+def check_space(folder: Path, needed: int, what: str, cure: str = CACHE_ROOM) -> None:
+    """Raises DiskFullError, with the `cure`, unless `needed` bytes, and a little more, are free where `folder` is or will be."""
     existing, free = free_space(folder)
     wanted = needed + SPARE
     if needed and free < wanted:
-        raise DiskFullError(
-            str(existing), f"{in_words(free)} free, expected at least {in_words(wanted)} for {what}",
-            hint="make room, or set ENVGEN_CACHE to a folder on a larger disk",
-        )  # fmt: skip
+        raise DiskFullError(str(existing), f"{in_words(free)} free, expected at least {in_words(wanted)} for {what}", hint=cure)
 
 
 def free_space(folder: Path) -> tuple[Path, int]:
@@ -269,6 +298,5 @@ def _read_metadata(wheel: Path) -> bytes:
 
 def _disk_error(error: OSError, root: Path) -> Exception:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        hint = "make room, or set ENVGEN_CACHE to a folder on a larger disk"
-        return DiskFullError(str(root), "the disk is full; what was being written is removed", hint=hint)
+        return DiskFullError(str(root), "the disk is full; what was being written is removed", hint=CACHE_ROOM)
     return DiskFullError(str(root), f"the wheel store can't be written: {error.strerror or error}", hint="set ENVGEN_CACHE")

@@ -1,7 +1,7 @@
 """What every command works with: what there is, where it comes from, and whom to tell."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from envgen.catalog import Catalog
 from envgen.index import IndexClient
@@ -21,6 +21,10 @@ class Workspace:
     @property
     def store(self) -> WheelStore:
         return WheelStore(self.settings.wheels)
+
+    def offline(self) -> "Workspace":
+        """The same, but that no network is used."""
+        return replace(self, settings=replace(self.settings, offline=True))
 
     def client(self, urls: Mapping[str, str]) -> IndexClient:
         return IndexClient(self.settings, urls)

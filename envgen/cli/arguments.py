@@ -9,7 +9,9 @@ from envgen.cli.more_arguments import add_doctor, add_run, add_show, divide, gpu
 from envgen.cli.trust_arguments import (
     AUDIT,
     DIFF,
+    FETCH,
     REPRODUCE,
+    STORE,
     VERIFY,
     add_audit,
     add_diff,
@@ -62,8 +64,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add_show(_command(commands, "show", "say what a profile is, and what a model takes", "envgen show cpu-base --model ./my-model"))
     add_run(_command(commands, "run", RUN, "envgen run cpu-base -- python train.py"))
     add_doctor(_command(commands, "doctor", DOCTOR, "envgen doctor cpu-base"))
-    add_fetch(_command(commands, "fetch", "bring all that is locked into the store, to build without a network", "envgen fetch cuda"))
-    add_store(_command(commands, "store", "carry the store to a machine without a network", "envgen store export wheels.tar cuda"))
+    add_fetch(_command(commands, "fetch", FETCH, "envgen fetch cpu-base"))
+    add_store(_command(commands, "store", STORE, "envgen store export wheels.tar cpu-base"))
     add_diff(_command(commands, "diff", DIFF, "envgen diff main --format markdown"))
     add_verify(_command(commands, "verify", VERIFY, "envgen verify cuda"))
     add_audit(_command(commands, "audit", AUDIT, "envgen audit cuda"))

@@ -16,14 +16,18 @@ from envgen.engine.docker import DockerEngine
 from envgen.errors import EngineError, SmokeError, UsageError
 from envgen.gpu import find_gpus
 from envgen.lock import Lock
+from envgen.needs import check_held
 from envgen.smoke import runner
-from envgen.smoke.sources import find_model
+from envgen.smoke.sources import find_model, kept_model
 from envgen.workspace import Workspace
 
 
 def build(options: argparse.Namespace, work: Workspace) -> int:
+    work = work.offline() if options.offline else work
     profile = work.catalog.profile(options.profile)
     lock = pipeline.checked_lock(work, profile, images.image_target(profile, options.target))
+    if work.settings.offline:
+        check_offline(options, work, lock)
     engine = DockerEngine(work.settings)
     info = engine.check()
     check_gpus(options, lock, info, _driver(work, lock))
@@ -56,6 +60,13 @@ def smoke(options: argparse.Namespace, work: Workspace) -> int:
     built = images.existing(lock, engine, options.image)
     images.fetch(work, lock)
     return _test(options, work, engine, built, info)
+
+
+def check_offline(options: argparse.Namespace, work: Workspace, lock: Lock) -> None:
+    """Raises BuildError for wheels that would have to be fetched, UsageError for the model of a test, before anything is done."""
+    check_held(work.store, [lock])
+    if options.model and not options.no_smoke:
+        kept_model(options.model, work.settings.cache, work.catalog.model_wheels())
 
 
 def _driver(work: Workspace, lock: Lock) -> Finding | None:

@@ -37,6 +37,41 @@ Needs no network. Every file must come from a locked wheel, from the base, or fr
 Exit code 8 for a difference.
 """
 
+FETCH = """\
+bring all that is locked here, to build without a network
+
+Wheels go into the store, each verified by its sha256. The bases of images are pulled by their digest into the engine's store, through
+the registry's mirror if there is one, with the credentials of Docker's own configuration.
+
+Exit code 5 when a base can't be had: `envgen build --offline` would fail then.
+--json: {"locks": number, "wheels": {"wheels": number, "size": bytes, "fetched": number, "fetched_size": bytes},
+         "bases": [{"base", "platform", "status": "fetched" | "there" | "not fetched", "problem", "hint"}]}
+"""
+
+STORE = """\
+carry what is locked to a machine without a network
+
+`export` writes one archive, `import` takes it into the store of another machine, `envgen build --offline` builds there.
+"""
+
+EXPORT = """\
+write what locks need into one archive
+
+Wheels, installers, and the bases that the engine has, as OCI archives; a base that it has not is left out, and that is said. Fetch
+first: envgen fetch. The archive has the same bytes for the same content, and appears whole or not at all.
+
+--json: {"archive", "sha256", "size": bytes, "entries": [{"path", "sha256", "size", "base"}], "left_out": [{"base", "reason"}]}
+"""
+
+IMPORT = """\
+take what is in an archive into the store, each file verified
+
+Bases go into the engine's store. What is here already stays as it is. Exit code 8 for an archive that is not whole, holds anything
+that it does not name, or a file that is not what its sha256 says; 5 when the engine can't take a base.
+
+--json: {"archive", "items": [{"name", "kind": "wheel" | "base", "status": "taken" | "there" | "left out", "reason", "hint"}]}
+"""
+
 DIFF = """\
 say what changed between two sets of locks or two images, and why
 
@@ -91,16 +126,30 @@ def add_diff(parser: argparse.ArgumentParser) -> None:
 
 
 def add_fetch(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("profiles", nargs="*", metavar="PROFILE", help="the profiles (default: all)")
-    parser.add_argument("--target", default="", metavar="TARGET", help="one target only (default: all)")
+    _add_locks(parser)
+    parser.add_argument("--no-base", action="store_true", help="leave the bases to the engine: no registry is asked")
     parser.add_argument("--json", action="store_true", help="the result as JSON")
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    export = actions.add_parser("export", help="write what profiles need into one archive")
+    export = _add_action(actions, "export", EXPORT, "envgen store export wheels.tar cpu-base --target py311-linux-amd64")
     export.add_argument("archive", metavar="FILE", help="the archive to write, as in wheels.tar")
-    export.add_argument("profiles", nargs="*", metavar="PROFILE", help="the profiles (default: all)")
-    export.add_argument("--target", default="", metavar="TARGET", help="one target only (default: all)")
-    bring = actions.add_parser("import", help="take what is in an archive into the store, each file verified")
+    _add_locks(export)
+    bring = _add_action(actions, "import", IMPORT, "envgen store import wheels.tar")
     bring.add_argument("archive", metavar="FILE", help="the archive to read")
+    for action, help_text in ((export, "write no base into it"), (bring, "take no base out of it")):
+        action.add_argument("--no-base", action="store_true", help=help_text)
+        action.add_argument("--json", action="store_true", help="the result as JSON")
+
+
+def _add_action(
+    actions: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str, example: str
+) -> argparse.ArgumentParser:
+    first, epilog = text.partition("\n")[0], f"example: {example}"
+    return actions.add_parser(name, help=first, description=text, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def _add_locks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("profiles", nargs="*", metavar="PROFILE", help="the profiles (default: all)")
+    parser.add_argument("--target", default="", metavar="TARGET", help="one target only (default: all)")

@@ -28,12 +28,16 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """An image in the engine's store: its name, manifest digest, and size in bytes as the engine counts it."""
+    """An image in the engine's store: its name, manifest digest, and size in bytes as the engine counts it.
+
+    `platform` is, of those it is there for, the one that suits the engine best.
+    """
 
     name: str
     digest: str
     size: int
     labels: Mapping[str, str]
+    platform: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +130,18 @@ class Engine(Protocol):
 
     def save(self, image: Image, path: Path) -> None:
         """Writes `image` into the file `path` as an OCI archive. Raises DiskFullError."""
+        ...
+
+    def load(self, path: Path) -> None:
+        """Takes the images in the OCI archive `path` into the store. Raises DiskFullError."""
+        ...
+
+    def tag(self, image: Image, name: str) -> None:
+        """Gives `image` one more name, as NAME:TAG."""
+        ...
+
+    def pull(self, reference: str, platform: str) -> Image:
+        """Fetches the image `reference` for `platform` from its registry into the store."""
         ...
 
     def base(self, reference: str) -> Base:

@@ -15,7 +15,8 @@ from envgen.engine.attached import attached_command
 from envgen.engine.containers import run_container
 from envgen.engine.manifest import read_layers
 from envgen.engine.registry import digest_in, no_buildx, python_of, refusal
-from envgen.errors import BuildError, DiskFullError, EngineError, UsageError
+from envgen.engine.transfer import load_image, pull_refused, save_image, tag_image
+from envgen.errors import BuildError, EngineError, UsageError
 from envgen.process import Finished, attached, run
 from envgen.settings import Settings
 
@@ -116,20 +117,33 @@ class DockerEngine:
             # Mostly 400: no image can have such a name.
             raise UsageError(name, f"the engine finds no image by that: {error.explanation}", hint="see: docker image ls") from error
         # In containerd's store the id of an image is the digest of its manifest, or of its index.
-        return Image(name=name, digest=found.id, size=int(found.attrs["Size"]), labels=dict(found.labels or {}))
+        return Image(
+            name=name,
+            digest=found.id,
+            size=int(found.attrs["Size"]),
+            labels=dict(found.labels or {}),
+            platform=f"{found.attrs.get('Os', '')}/{found.attrs.get('Architecture', '')}",
+        )
 
     def layers(self, image: Image) -> tuple[Blob, ...]:
         return read_layers(self._connect(), image.digest)
 
     def save(self, image: Image, path: Path) -> None:
-        try:
-            with path.open("wb") as stream:
-                for chunk in self._connect().images.get(image.digest).save(chunk_size=2**20):
-                    stream.write(chunk)
-        except OSError as error:
-            path.unlink(missing_ok=True)
-            hint = "make room, or set TMPDIR to a folder on a larger disk"
-            raise DiskFullError(str(path), f"the image can't be written there: {error.strerror or error}", hint=hint) from error
+        save_image(self._connect(), image, path)
+
+    def load(self, path: Path) -> None:
+        load_image(self._connect(), path)
+
+    def tag(self, image: Image, name: str) -> None:
+        tag_image(self._connect(), image, name)
+
+    def pull(self, reference: str, platform: str) -> Image:
+        self._connect()
+        finished = self._call("pull", "--quiet", "--platform", platform, "--", reference)
+        image = self.image(reference.partition("@")[2] or reference) if finished.code == 0 else None
+        if image is None:
+            raise pull_refused(reference, finished.stderr)
+        return image
 
     def base(self, reference: str) -> Base:
         tagged = reference.partition("@")[0]

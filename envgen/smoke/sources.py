@@ -150,6 +150,9 @@ def _hub_folder(repo: str, revision: str, kit: Kit) -> tuple[Path, str]:
     place = kit.folder / "hub" / repo.replace("/", "--")
     if _COMMIT.fullmatch(revision) and (place / revision).is_dir():
         return place / revision, revision
+    if kit.settings.offline:
+        problem = f"the hub would have to be asked for {repo} at {revision}"
+        raise UsageError("--offline", problem, hint="fetch it first: envgen smoke PROFILE --model …")
     kit.bench.reporter.step(f"model: fetching {repo} at {revision} from the hub")
     online = {key: value for key, value in OFFLINE.items() if key != "HF_HUB_OFFLINE"}
     network, mounts = kit.settings.in_container()

@@ -191,17 +191,45 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
+def serving(found: ThreadingHTTPServer) -> Iterator[None]:
+    """Lets a server answer as long as the context lasts."""
+    thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        found.shutdown()
+        thread.join()
+
+
+@contextmanager
 def proxy_for(upstream: str) -> Iterator[Proxy]:
     """The proxy in front of the index at `upstream`, running as long as the context lasts."""
-    with Proxy(upstream) as found:
-        thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
+    with Proxy(upstream) as found, serving(found):
         try:
             yield found
         finally:
             found.faults.clear()
-            found.shutdown()
-            thread.join()
+
+
+class Listener(ThreadingHTTPServer):
+    """Answers nobody, and counts who comes."""
+
+    def __init__(self, port: int = 0) -> None:
+        super().__init__((LOOPBACK, port), BaseHTTPRequestHandler)
+        self.address = f"{LOOPBACK}:{self.server_port}"
+        self.connections = 0
+
+    def verify_request(self, *_: object) -> bool:
+        self.connections += 1
+        return False
+
+
+@contextmanager
+def listener(port: int = 0) -> Iterator[Listener]:
+    """A listener on that port (0: any), as long as the context lasts."""
+    with Listener(port) as found, serving(found):
+        yield found
 
 
 def status(code: int) -> Fault:

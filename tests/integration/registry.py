@@ -34,6 +34,10 @@ class Registry:
         return f"{self.address}/{NAME}:{TAG}"
 
     @property
+    def port(self) -> int:
+        return int(self.address.rpartition(":")[2])
+
+    @property
     def env(self) -> dict[str, str]:
         """Makes it the mirror of the registry that the locked base comes from."""
         return {"ENVGEN_REGISTRY_MIRROR": f"docker.io={self.address}"}
@@ -67,14 +71,16 @@ class Registry:
 
 
 @contextmanager
-def registry_in(folder: Path, *, storage: Path | None = None, guarded: bool = False, upstream: str = "") -> Iterator[Registry]:
-    """A registry that keeps its files in `storage` (default: in `folder`).
+def registry_in(
+    folder: Path, *, storage: Path | None = None, guarded: bool = False, upstream: str = "", port: int = 0
+) -> Iterator[Registry]:
+    """A registry that keeps its files in `storage` (default: in `folder`), on that port (0: any).
 
     `guarded`, it wants user and password; with an `upstream` it is a pull-through cache for the registry at that address.
     """
     program = shutil.which("docker-registry")
     assert program, "docker-registry is missing: apt-get install docker-registry"
-    found = Registry(address=f"{LOOPBACK}:{free_port()}", storage=storage or folder / "images")
+    found = Registry(address=f"{LOOPBACK}:{port or free_port()}", storage=storage or folder / "images")
     settings = {
         "version": 0.1,
         "storage": {"filesystem": {"rootdirectory": str(found.storage)}, "delete": {"enabled": True}},

@@ -13,7 +13,7 @@ from envgen.cli import commands, main, print_error
 from envgen.cli.arguments import parse
 from envgen.errors import EnvgenError, ProfileError, ProfileErrors, StaleLockError
 
-COMMANDS = ("lock", "update", "why", "build", "smoke", "show", "run", "doctor")
+COMMANDS = ("lock", "update", "why", "build", "smoke", "show", "run", "doctor", "fetch", "store export wheels.tar", "store import")
 
 
 @pytest.fixture(autouse=True)
@@ -42,15 +42,15 @@ def test_help_names_every_command_and_every_exit_code(capsys: pytest.CaptureFixt
     assert ended("--help") == 0
     text = capsys.readouterr().out
     for command in COMMANDS:
-        assert f"\n    {command} " in text
+        assert f"\n    {command.split()[0]} " in text
     for code in range(1, 9):
         assert f"{code} " in text.partition("exit codes:")[2]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ended(command, "--help") == 0
-    assert f"envgen {command} cpu-base" in capsys.readouterr().out
+    assert ended(*command.split()[:2], "--help") == 0
+    assert f"envgen {command} {'wheels.tar' if command == 'store import' else 'cpu-base'}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,46 @@
+"""`envgen store`: what is locked, carried to a machine without a network."""
+
+import argparse
+import json
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+
+from envgen import pipeline
+from envgen.cli import show
+from envgen.engine.docker import DockerEngine
+from envgen.exporting import export_store
+from envgen.importing import LEFT_OUT, TAKEN, THERE, check_taken, import_store
+from envgen.workspace import Workspace
+
+
+def command(options: argparse.Namespace, work: Workspace) -> int:
+    return _export(options, work) if options.action == "export" else _import(options, work)
+
+
+def _export(options: argparse.Namespace, work: Workspace) -> int:
+    locks = pipeline.wanted_locks(work, options.profiles, options.target)
+    engine = None if options.no_base or not any(lock.base for lock in locks) else DockerEngine(work.settings)
+    found = export_store(work, locks, Path(options.archive), engine)
+    if options.json:
+        print(json.dumps(asdict(found), indent=2))
+        return 0
+    bases = sum(1 for entry in found.entries if entry.base)
+    without = f" (LEFT OUT: {len(found.left_out)})" if found.left_out else ""
+    print(f"{found.archive}: {show.size(found.size)}; wheels: {len(found.entries) - bases}, bases: {bases}{without}")
+    print(f"sha256 {found.sha256}")
+    return 0
+
+
+def _import(options: argparse.Namespace, work: Workspace) -> int:
+    items = import_store(work, Path(options.archive), None if options.no_base else DockerEngine(work.settings))
+    if options.json:
+        print(json.dumps({"archive": options.archive, "items": [asdict(item) for item in items]}, indent=2))
+    else:
+        counts = Counter((item.kind, item.status) for item in items)
+        for kind in ("wheel", "base"):
+            numbers = [f"{counts[kind, status]} {status}" for status in (TAKEN, THERE, LEFT_OUT) if counts[kind, status]]
+            if numbers:
+                print(f"{kind}s: {', '.join(numbers)}")
+    check_taken(items)
+    return 0

@@ -1,0 +1,128 @@
+"""What locks need, written into one archive for a machine without a network. Prints nothing."""
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from envgen.bases import digest_in, find_base, local_name
+from envgen.engine import Engine
+from envgen.errors import DiskFullError, EngineError, EnvgenError, UsageError, VerificationError
+from envgen.lock import Lock
+from envgen.needs import bases_of, check_held, fetch_command, wheels_of
+from envgen.oci import Archive
+from envgen.oci_copy import copy_image, temporary_folder
+from envgen.store_archive import Entry, base_entry, wheel_entry, write_archive
+from envgen.wheels import check_space, in_words, sha256_of
+from envgen.workspace import Workspace
+
+ROOM = "make room there, or name a file on a larger disk"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A locked base that is not in the archive, and why."""
+
+    base: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """An archive that was written: its sha256 (hex) and size in bytes, and what is in it."""
+
+    archive: str
+    sha256: str
+    size: int
+    entries: tuple[Entry, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def export_store(work: Workspace, locks: Sequence[Lock], path: Path, engine: Engine | None) -> Exported:
+    """Writes all that `locks` need into the archive `path`, whole or not at all; without an `engine` no base is in it.
+
+    Raises BuildError for wheels that are missing, VerificationError for damaged ones, UsageError for a path that can't be
+    written, and DiskFullError.
+    """
+    check_held(work.store, locks)
+    with _new_file(path) as stream, temporary_folder() as folder:
+        wheels = wheels_of(locks)
+        content = {wheel_entry(wheel.file, wheel.sha256, wheel.size): work.store.path(wheel.sha256, wheel.file) for wheel in wheels}
+        bases, left_out = _saved_bases(work, locks, engine, folder)
+        content.update(bases)
+        total = sum(entry.size for entry in content)
+        check_space(path.parent, total, "the archive", ROOM)
+        work.reporter.step(f"archive: writing {in_words(total)}")
+        write_archive(stream, content)
+    entries = tuple(sorted(content, key=lambda entry: entry.path))
+    return Exported(archive=str(path), sha256=sha256_of(path), size=path.stat().st_size, entries=entries, left_out=left_out)
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that becomes `path` when the context ends well, and is gone when it does not."""
+    try:
+        if str(path) == "-" or (path.exists() and not path.is_file()):
+            problem = "is no file: an archive is written whole or not at all, and so can't be written there"
+            raise UsageError(str(path), problem, hint="name a file, as in wheels.tar")
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}-", suffix=".part")
+    except OSError as error:
+        raise _file_error(error, path) from error
+    try:
+        with open(descriptor, "wb") as stream:  # noqa: PTH123  (a descriptor is no path)
+            yield stream
+            stream.flush()
+            os.fsync(descriptor)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except OSError as error:
+        raise _file_error(error, path) from error
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _file_error(error: OSError, path: Path) -> EnvgenError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return DiskFullError(str(path), "the disk is full; what was being written is removed", hint=ROOM)
+    return UsageError(str(path), f"can't be written: {error.strerror or error}", hint="name a file in a folder that you may write to")
+
+
+def _saved_bases(
+    work: Workspace, locks: Sequence[Lock], engine: Engine | None, folder: Path
+) -> tuple[dict[Entry, Path], tuple[LeftOut, ...]]:
+    """The bases of `locks` as archives in `folder`, and those that could not be saved."""
+    saved: dict[Entry, Path] = {}
+    left_out = []
+    needed = bases_of(locks)
+    for base in dict.fromkeys(base for base, _ in needed):
+        try:
+            if engine is None:
+                raise EngineError("base", "--no-base")
+            path = _save(engine, base, [platform for named, platform in needed if named == base], folder)
+        except (EngineError, VerificationError) as error:
+            left_out.append(LeftOut(base=base, reason=error.problem))
+            hint = f"; {fetch_command(locks)}" if engine else ""
+            work.reporter.step(f"base: LEFT OUT: {base}: {error.problem}{hint}")
+            continue
+        saved[base_entry(base, sha256_of(path), path.stat().st_size)] = path
+    return saved, tuple(left_out)
+
+
+def _save(engine: Engine, base: str, platforms: Sequence[str], folder: Path) -> Path:
+    """Writes a base into `folder`. Raises EngineError, or VerificationError, when it is not in the engine's store for all `platforms`."""
+    digest = digest_in(base)
+    image = find_base(engine, base)
+    if image is None:
+        raise EngineError("docker", "not in the engine's store")
+    saved, target = folder / "saved.tar", folder / f"{digest.rpartition(':')[2]}.tar"
+    engine.save(image, saved)
+    copy_image(saved, digest, local_name(digest), target)
+    saved.unlink()
+    with Archive(target) as archive:
+        for platform in platforms:
+            archive.image(platform=platform)
+    return target

@@ -1,0 +1,93 @@
+"""An archive from a machine with a network, taken into the store and into the engine's. Prints nothing."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from envgen.bases import digest_in, find_base, local_name
+from envgen.engine import Engine
+from envgen.errors import DiskFullError, EngineError
+from envgen.oci_copy import TEMPORARY_ROOM, copy_image, temporary_folder
+from envgen.store_archive import Entry, StoreArchive
+from envgen.wheels import check_space
+from envgen.workspace import Workspace
+
+TAKEN, THERE, LEFT_OUT = "taken", "there", "left out"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A wheel (its file name) or a base in an archive: taken, there before and left as it was, or left out and why."""
+
+    name: str
+    kind: str
+    status: str
+    reason: str = ""
+    hint: str = ""
+
+
+def import_store(work: Workspace, path: Path, engine: Engine | None) -> tuple[Item, ...]:
+    """Takes what is in the archive `path` into the store and into the engine's; without an `engine` no base is taken.
+
+    Everything is read and checked, also what was here before. What was taken before a fault is whole, and stays. A base that the
+    engine does not take does not stop the others. Raises VerificationError and DiskFullError.
+    """
+    with StoreArchive(path) as archive:
+        return (*_take_wheels(archive, work), *_take_bases(archive, work, engine))
+
+
+def _take_wheels(archive: StoreArchive, work: Workspace) -> Iterator[Item]:
+    new = [entry for entry in archive.wheels if not work.store.path(entry.sha256, entry.file).is_file()]
+    check_space(work.settings.wheels, sum(entry.size for entry in new), "the wheels of the archive")
+    total = sum(entry.size for entry in archive.wheels)
+    with work.reporter.transfer(f"wheels: reading {len(archive.wheels)}, {len(new)} of them new", total) as advance:
+        for entry in archive.wheels:
+            is_new = work.store.take(entry.file, entry.sha256, archive.content(entry))
+            advance(entry.size)
+            yield Item(name=entry.file, kind="wheel", status=TAKEN if is_new else THERE)
+
+
+def _take_bases(archive: StoreArchive, work: Workspace, engine: Engine | None) -> Iterator[Item]:
+    for entry in archive.bases:
+        with temporary_folder() as folder:
+            received = folder / "received.tar"
+            _receive(archive, entry, received)
+            item = Item(name=entry.base, kind="base", status=LEFT_OUT, reason="--no-base")
+            if engine is not None:
+                # Not as it came: an archive may have more images in it, with the names of others.
+                copy_image(received, digest_in(entry.base), local_name(digest_in(entry.base)), folder / "base.tar")
+                item = _load(entry, folder / "base.tar", engine)
+        said = f"{item.status.upper()}: {item.reason}" if item.reason else f"{item.status} in the engine's store"
+        work.reporter.step(f"base: {entry.base}: {said}")
+        yield item
+
+
+def _receive(archive: StoreArchive, entry: Entry, target: Path) -> None:
+    """Writes a file of the archive into `target`."""
+    try:
+        with target.open("wb") as stream:
+            for piece in archive.content(entry):
+                stream.write(piece)
+    except OSError as error:
+        raise DiskFullError(str(target), f"can't be written: {error.strerror or error}", hint=TEMPORARY_ROOM) from error
+
+
+def _load(entry: Entry, path: Path, engine: Engine) -> Item:
+    """Takes a base into the engine's store, where its digest must be the locked one."""
+    try:
+        there = find_base(engine, entry.base) is not None
+        engine.load(path)
+        if find_base(engine, entry.base) is None:
+            raise EngineError("docker", "it does not hold the image that was loaded", hint="is its image store containerd's?")
+    except EngineError as error:
+        return Item(name=entry.base, kind="base", status=LEFT_OUT, reason=error.problem, hint=error.hint)
+    return Item(name=entry.base, kind="base", status=THERE if there else TAKEN)
+
+
+def check_taken(items: Sequence[Item]) -> None:
+    """Raises EngineError, with all of them, when an engine did not take bases."""
+    failed = [item for item in items if item.status == LEFT_OUT and item.hint]
+    if failed:
+        lines = "\n".join(f"{item.name}: {item.reason}" for item in failed)
+        problem = f"NOT taken, so that a build without a network would fail\n{lines}"
+        raise EngineError("base", problem, hint=f"{failed[0].hint}; without bases: --no-base")

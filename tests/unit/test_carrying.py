@@ -1,0 +1,365 @@
+"""Fetched, written into an archive, taken out of it: envgen.needs, bases, exporting and importing, with an engine that is a table."""
+
+import errno
+import hashlib
+import os
+import tarfile
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from oci_samples import Images, Shelf
+from samples import sample_lock
+
+from envgen.bases import FETCHED, NOT_FETCHED, THERE, check_fetched, fetch_bases, find_base, held_base, local_name
+from envgen.building import BuildOptions, build
+from envgen.catalog import Catalog
+from envgen.cli.show import QuietReporter
+from envgen.engine import Engine
+from envgen.errors import BuildError, DiskFullError, EngineError, EnvgenError, UsageError, VerificationError
+from envgen.exporting import export_store
+from envgen.importing import LEFT_OUT, TAKEN, check_taken, import_store
+from envgen.importing import THERE as KEPT
+from envgen.lock import Lock, LockedIndex, Package
+from envgen.needs import bases_of, by_indexes, check_held, wheels_of
+from envgen.settings import read_settings
+from envgen.store_archive import StoreArchive, base_entry, write_archive
+from envgen.workspace import Workspace
+
+
+class Ears(QuietReporter):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def step(self, text: str) -> None:
+        self.heard.append(text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """A lock with three wheels and a base, a store that has the wheels, and an engine that has the base."""
+
+    work: Workspace
+    lock: Lock
+    shelf: Shelf
+
+    @property
+    def engine(self) -> Engine:
+        return cast(Any, self.shelf)
+
+    def elsewhere(self, folder: Path) -> "World":
+        """Another machine: nothing is there."""
+        return World(work=workspace(folder), lock=self.lock, shelf=Shelf(self.shelf.images))
+
+
+def workspace(folder: Path, **environ: str) -> Workspace:
+    settings = read_settings({"ENVGEN_CACHE": str(folder / "cache"), **environ}, folder)
+    return Workspace(catalog=Catalog(project=folder), settings=settings, reporter=Ears())
+
+
+def content_of(name: str) -> bytes:
+    return f"the wheel of {name}".encode() * 50
+
+
+def lock_on(base: str) -> Lock:
+    """The sample lock, each of whose wheels has the content above."""
+    lock = sample_lock(base=base)
+    assert lock.installer is not None
+
+    def real(package: Package) -> Package:
+        return replace(package, wheel=named(package.wheel))
+
+    def named(wheel: Any) -> Any:
+        content = content_of(wheel.name)
+        return replace(wheel, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+
+    return replace(lock, packages=tuple(map(real, lock.packages)), installer=named(lock.installer))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    images = Images()
+    digest = images.image("base")
+    lock = lock_on(f"python:3.11-slim-bookworm@{digest}")
+    found = World(work=workspace(tmp_path / "here"), lock=lock, shelf=Shelf(images, {f"mirror.example/python@{digest}": digest}))
+    for wheel in lock.fetched:
+        assert found.work.store.take(wheel.file, wheel.sha256, [content_of(wheel.name)])
+    return found
+
+
+def store_of(work: Workspace) -> list[str]:
+    """The files in a store, without the locks that keep processes apart."""
+    root = work.settings.wheels
+    return sorted(path.name for path in root.rglob("*") if path.is_file() and path.suffix != ".lock")
+
+
+def test_wheels_and_bases_that_several_locks_need_are_there_once(world: World) -> None:
+    other = replace(world.lock, profile="other", platform="linux/arm64", packages=world.lock.packages[:2])
+    assert [wheel.name for wheel in wheels_of([world.lock, other])] == ["demo", "demo-data", "numpy", "torch", "uv"]
+    assert bases_of([world.lock, other, replace(other, base="")]) == ((world.lock.base, "linux/amd64"), (world.lock.base, "linux/arm64"))
+
+
+def test_each_wheel_is_asked_of_an_index_of_its_own_lock(world: World) -> None:
+    index = LockedIndex(name="pytorch-cpu", url="https://other.example", packages=("torch",))
+    other = replace(world.lock, indexes=(index,), packages=(replace(world.lock.packages[-1], wheel=sample_lock().packages[-1].wheel),))
+    groups = [
+        (dict(urls), [wheel.name for wheel in wheels]) for urls, wheels in by_indexes([world.lock, other], wheels_of([world.lock, other]))
+    ]
+    assert groups == [
+        ({"pytorch-cpu": "https://torch.example/whl/cpu"}, ["demo", "demo-data", "numpy", "torch", "uv"]),
+        ({"pytorch-cpu": "https://other.example"}, ["torch"]),
+    ]
+
+
+def test_what_is_missing_is_listed_with_the_command_that_brings_it(world: World, tmp_path: Path) -> None:
+    check_held(world.work.store, [world.lock])
+    with pytest.raises(BuildError, match=r"(?s)^wheel store: missing, 5 of 5 wheels:\ndemo-1.5.*\nuv-") as caught:
+        check_held(world.elsewhere(tmp_path).work.store, [world.lock, replace(world.lock, profile="other")])
+    assert caught.value.hint == "with a network: envgen fetch small other; from an archive: envgen store import FILE"
+
+
+def test_a_base_is_found_by_its_digest_and_given_a_name(world: World) -> None:
+    digest = world.lock.base.partition("@")[2]
+    found = find_base(world.engine, world.lock.base)
+    assert found is not None
+    assert found.digest == digest
+    assert held_base(world.engine, world.lock.base, world.lock) == local_name(digest) == f"localhost/envgen-base:{digest[7:]}"
+    assert world.shelf.names[local_name(digest)] == digest
+    assert world.shelf.pulled == []
+
+
+@pytest.mark.parametrize(("reference", "cure"), [("", "envgen fetch small"), ("debian:13", "docker pull debian:13")])
+def test_a_base_that_is_not_there_is_said(world: World, tmp_path: Path, reference: str, cure: str) -> None:
+    other = world.elsewhere(tmp_path)
+    with pytest.raises(BuildError, match=r"not in the engine's store, and no registry may be asked") as caught:
+        held_base(other.engine, reference or world.lock.base, world.lock)
+    assert cure in caught.value.hint
+
+
+def test_bases_come_through_the_mirror_and_stay_what_they_are(world: World, tmp_path: Path) -> None:
+    digest = world.lock.base.partition("@")[2]
+    other = world.elsewhere(tmp_path)
+    work = replace(other.work, settings=replace(other.work.settings, registries={"docker.io": "mirror.example"}))
+    mirrored = f"mirror.example/library/{world.lock.base}"
+    other.shelf.registry[mirrored] = digest
+    (state,) = fetch_bases(work, [world.lock, world.lock], other.engine)
+    assert (state.status, other.shelf.pulled) == (FETCHED, [(mirrored, "linux/amd64")])
+    assert other.shelf.names[local_name(digest)] == digest
+    (again,) = fetch_bases(work, [world.lock], other.engine)
+    assert (again.status, len(other.shelf.pulled)) == (THERE, 1)
+    check_fetched([state, again])
+
+
+def test_another_platform_of_the_same_base_is_fetched_too(world: World) -> None:
+    digest = world.lock.base.partition("@")[2]
+    world.shelf.registry[world.lock.base] = digest
+    states = fetch_bases(world.work, [world.lock, replace(world.lock, platform="linux/arm64")], world.engine)
+    assert [state.status for state in states] == [THERE, FETCHED]
+    assert world.shelf.pulled == [(world.lock.base, "linux/arm64")]
+
+
+def test_a_base_that_can_not_be_had_does_not_stop_the_others(world: World, tmp_path: Path) -> None:
+    other = world.elsewhere(tmp_path)
+    gone = replace(world.lock, base=f"gone:1@sha256:{'0' * 64}")
+    other.shelf.registry[world.lock.base] = world.lock.base.partition("@")[2]
+    states = fetch_bases(other.work, [gone, world.lock], other.engine)
+    assert [state.status for state in states] == [NOT_FETCHED, FETCHED]
+    with pytest.raises(
+        EngineError, match=r"(?s)NOT fetched, so that a build without a network would fail\ngone:1@.*no such host"
+    ) as caught:
+        check_fetched(states)
+    assert caught.value.hint == "check the network; without bases: --no-base"
+    assert cast(Ears, other.work.reporter).heard[0].startswith(f"base: NOT fetched: {gone.base} for linux/amd64: can't be pulled")
+
+
+def test_everything_gets_to_another_machine(world: World, tmp_path: Path) -> None:
+    archive, other = tmp_path / "a.tar", world.elsewhere(tmp_path / "there")
+    exported = export_store(world.work, [world.lock], archive, world.engine)
+    assert (exported.left_out, exported.size) == ((), archive.stat().st_size)
+    assert exported.sha256 == hashlib.sha256(archive.read_bytes()).hexdigest()
+    items = import_store(other.work, archive, other.engine)
+    assert {item.status for item in items} == {TAKEN}
+    assert store_of(other.work) == store_of(world.work) == sorted(wheel.file for wheel in world.lock.fetched)
+    check_held(other.work.store, [world.lock])
+    assert other.shelf.names == {local_name(world.lock.base.partition("@")[2]): world.lock.base.partition("@")[2]}
+    assert {item.status for item in import_store(other.work, archive, other.engine)} == {KEPT}
+    check_taken(items)
+
+
+def test_the_same_content_gives_the_same_archive(world: World, tmp_path: Path) -> None:
+    first, second, other = tmp_path / "1.tar", tmp_path / "2.tar", world.elsewhere(tmp_path / "there")
+    export_store(world.work, [world.lock], first, world.engine)
+    import_store(other.work, first, other.engine)
+    export_store(other.work, [world.lock, world.lock], second, other.engine)
+    assert first.read_bytes() == second.read_bytes()
+    assert b"mirror.example" not in first.read_bytes()
+
+
+def test_a_base_that_an_engine_has_not_is_left_out_and_said(world: World, tmp_path: Path) -> None:
+    engine = world.elsewhere(tmp_path).engine
+    exported = export_store(world.work, [world.lock], tmp_path / "a.tar", engine)
+    assert [(found.base, found.reason) for found in exported.left_out] == [(world.lock.base, "not in the engine's store")]
+    assert f"base: LEFT OUT: {world.lock.base}: not in the engine's store; envgen fetch small" in cast(Ears, world.work.reporter).heard
+    wanted = [world.lock, replace(world.lock, platform="linux/arm64")]
+    world.shelf.images.blobs.clear()
+    exported = export_store(world.work, wanted, tmp_path / "a.tar", world.engine)
+    assert len(exported.left_out) == 1
+
+
+def test_a_base_without_the_platform_of_a_lock_is_left_out(world: World, tmp_path: Path) -> None:
+    images = world.shelf.images
+    index = images.several(amd64=images.image("amd64"))
+    lock = replace(world.lock, base=f"python:3@{index}")
+    world.shelf.names["python:3"] = index
+    assert export_store(world.work, [lock], tmp_path / "a.tar", world.engine).left_out == ()
+    exported = export_store(world.work, [lock, replace(lock, platform="linux/arm64")], tmp_path / "a.tar", world.engine)
+    assert "found 0 images that fit" in exported.left_out[0].reason
+
+
+def test_without_an_engine_there_are_no_bases(world: World, tmp_path: Path) -> None:
+    archive, other = tmp_path / "a.tar", world.elsewhere(tmp_path / "there")
+    assert [found.reason for found in export_store(world.work, [world.lock], archive, None).left_out] == ["--no-base"]
+    export_store(world.work, [world.lock], archive, world.engine)
+    items = import_store(other.work, archive, None)
+    assert [item.status for item in items if item.kind == "base"] == [LEFT_OUT]
+    check_taken(items)
+    check_held(other.work.store, [world.lock])
+
+
+def test_an_engine_that_takes_no_base_is_said_after_the_wheels(world: World, tmp_path: Path) -> None:
+    archive, other = tmp_path / "a.tar", world.elsewhere(tmp_path / "there")
+    export_store(world.work, [world.lock], archive, world.engine)
+    other.shelf.refuses = "no engine answers"
+    items = import_store(other.work, archive, other.engine)
+    check_held(other.work.store, [world.lock])
+    with pytest.raises(EngineError, match=r"(?s)NOT taken.*no engine answers") as caught:
+        check_taken(items)
+    assert "--no-base" in caught.value.hint
+
+
+def test_an_archive_gives_no_image_a_name_of_its_own_choice(world: World, tmp_path: Path) -> None:
+    """A base that somebody else saved may bring images that call themselves anything."""
+    images, digest = world.shelf.images, world.lock.base.partition("@")[2]
+    evil = images.image("evil")
+    world.shelf.names["envgen/cpu-base:py311-linux-amd64"] = evil
+    other = world.elsewhere(tmp_path / "there")
+    hostile = images.write(tmp_path / "hostile.tar", {"python:3.11": digest, "envgen/cpu-base:py311-linux-amd64": evil})
+    archive, content = tmp_path / "a.tar", hostile.read_bytes()
+    with archive.open("wb") as stream:
+        write_archive(stream, {base_entry(world.lock.base, hashlib.sha256(content).hexdigest(), len(content)): hostile})
+    import_store(other.work, archive, other.engine)
+    assert other.shelf.names == {local_name(digest): digest}
+
+
+def test_a_base_under_another_digest_is_refused(world: World, tmp_path: Path) -> None:
+    images, archive, other = world.shelf.images, tmp_path / "a.tar", world.elsewhere(tmp_path / "there")
+    saved = images.write(tmp_path / "saved.tar", {"x": images.image("another")})
+    entry = base_entry(f"python:3@sha256:{'0' * 64}", hashlib.sha256(saved.read_bytes()).hexdigest(), saved.stat().st_size)
+    with archive.open("wb") as stream:
+        write_archive(stream, {entry: saved})
+    with pytest.raises(VerificationError, match=r"has no blobs/sha256/0000"):
+        import_store(other.work, archive, other.engine)
+    assert other.shelf.names == {}
+
+
+def test_a_wheel_that_is_missing_writes_nothing(world: World, tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"missing, 5 of 5 wheels"):
+        export_store(world.elsewhere(tmp_path / "there").work, [world.lock], tmp_path / "a.tar", None)
+    assert not list(tmp_path.glob("*.tar"))
+
+
+@pytest.mark.parametrize("damage", [b"", b"x" * 900], ids=["shorter", "another"])
+def test_a_damaged_wheel_writes_nothing_and_leaves_what_was_there(world: World, tmp_path: Path, damage: bytes) -> None:
+    wheel = world.lock.fetched[0]
+    world.work.store.path(wheel.sha256, wheel.file).write_bytes(damage)
+    (tmp_path / "a.tar").write_bytes(b"an older archive")
+    with pytest.raises(VerificationError, match=r"damaged; nothing was written"):
+        export_store(world.work, [world.lock], tmp_path / "a.tar", None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar", "here"]
+    assert (tmp_path / "a.tar").read_bytes() == b"an older archive"
+
+
+@pytest.mark.parametrize(("code", "kind"), [(errno.ENOSPC, DiskFullError), (errno.EDQUOT, DiskFullError), (errno.EROFS, UsageError)])
+def test_a_disk_that_takes_no_more_has_nothing_of_it(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, kind: type[EnvgenError]
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    archive, other = tmp_path / "a.tar", world.elsewhere(tmp_path / "there")
+    export_store(world.work, [world.lock], archive, None)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(kind) as caught:
+        export_store(world.work, [world.lock], tmp_path / "b.tar", None)
+    assert caught.value.hint
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["a.tar"]
+    with pytest.raises(DiskFullError):
+        import_store(other.work, archive, None)
+    assert store_of(other.work) == []
+
+
+def test_a_huge_archive_is_refused_before_anything_is_taken(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive, other = tmp_path / "a.tar", world.elsewhere(tmp_path / "there")
+    export_store(world.work, [world.lock], archive, None)
+    monkeypatch.setattr("envgen.wheels.free_space", lambda folder: (folder, 1000))
+    with pytest.raises(DiskFullError, match=r"for the wheels of the archive"):
+        import_store(other.work, archive, None)
+    with pytest.raises(DiskFullError, match=r"for the archive"):
+        export_store(world.work, [world.lock], tmp_path / "b.tar", None)
+    assert store_of(other.work) == []
+    assert not list(tmp_path.glob("*b.tar*"))
+
+
+def test_what_was_taken_before_a_fault_is_whole(world: World, tmp_path: Path) -> None:
+    archive, other = tmp_path / "a.tar", world.elsewhere(tmp_path / "there")
+    export_store(world.work, [world.lock], archive, None)
+    with StoreArchive(archive) as found, tarfile.open(archive) as tar:
+        last = max(found.entries, key=lambda entry: entry.path)
+        place = tar.getmember(last.path).offset_data
+    content = bytearray(archive.read_bytes())
+    content[place] ^= 1
+    archive.write_bytes(content)
+    with pytest.raises(VerificationError, match=rf"{last.path} has sha256 .*, expected {last.sha256}"):
+        import_store(other.work, archive, None)
+    assert store_of(other.work) == sorted(wheel.file for wheel in world.lock.fetched if wheel.sha256 != last.sha256)
+
+
+def test_a_wheel_that_is_here_stays_as_it_is_and_is_read_all_the_same(world: World) -> None:
+    wheel = world.lock.fetched[0]
+    path = world.work.store.path(wheel.sha256, wheel.file)
+    before = path.stat().st_ino
+    assert not world.work.store.take(wheel.file, wheel.sha256, [content_of(wheel.name)])
+    with pytest.raises(VerificationError, match=rf"expected {wheel.sha256}"):
+        world.work.store.take(wheel.file, wheel.sha256, [b"another"])
+    assert path.stat().st_ino == before
+
+
+def test_an_interruption_leaves_nothing(world: World, tmp_path: Path) -> None:
+    def interrupted() -> Iterable[bytes]:
+        yield b"some of it"
+        raise KeyboardInterrupt
+
+    other = world.elsewhere(tmp_path / "there")
+    with pytest.raises(KeyboardInterrupt):
+        other.work.store.take("x-1.0-py3-none-any.whl", "0" * 64, interrupted())
+    assert store_of(other.work) == []
+
+
+def test_without_a_network_nobody_is_asked(world: World, tmp_path: Path) -> None:
+    client = world.work.offline().client({})
+    with pytest.raises(UsageError, match=r"^--offline: \S+ would have to be asked$") as caught:
+        client.files("default", "demo")
+    assert "envgen fetch" in caught.value.hint
+    assert not world.work.settings.offline
+
+
+def test_a_template_that_can_not_be_told_where_the_base_is_is_refused(world: World, tmp_path: Path) -> None:
+    folder = world.work.catalog.project / "templates"
+    folder.mkdir()
+    (folder / "Dockerfile.j2").write_text("ARG BASE={{ lock.base }}\nFROM ${BASE}\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"has no ARG BASE_FROM, .*: localhost/envgen-base:"):
+        build(world.work.offline(), world.lock, world.engine, BuildOptions())
