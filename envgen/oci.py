@@ -9,7 +9,7 @@ import hashlib
 import json
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -23,6 +23,9 @@ LARGEST_DOCUMENT = 4_000_000
 
 CHUNK = 1 << 20
 """Bytes read at a time."""
+
+UNREADABLE = (tarfile.TarError, OSError, EOFError, zlib.error, ZstdError)
+"""What reading a blob that is cut off or damaged ends in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +72,14 @@ class Archive:
     def image(self, digest: str = "", platform: str = "") -> ImageDocuments:
         """The image in here: the one with this manifest digest, or the one for this platform, or the only one.
 
-        Raises VerificationError when there is none, or more than one.
+        Raises VerificationError when there is none, or more than one, or its documents are not what they should be.
         """
+        try:
+            return self._image(digest, platform)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise self._wrong(f"its index, manifest or configuration is malformed: {error}") from error
+
+    def _image(self, digest: str, platform: str) -> ImageDocuments:
         found = dict(self._manifests(self._document("index.json"), digest))
         fitting = [name for name, where in found.items() if not platform or where in ("", platform)]
         if len(fitting) != 1:
@@ -127,7 +136,7 @@ class Archive:
             for layer, diff_id in zip(described, unpacked, strict=True)
         )
 
-    def files(self, layer: Layer) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
+    def files(self, layer: Layer) -> Iterator[tuple[tarfile.TarInfo, "Content | None"]]:
         """The entries of a layer in their order, each with the stream of its content if it is a file.
 
         A stream can be read until the next entry is asked for. The layer's digests are checked after the last one.
@@ -140,12 +149,16 @@ class Archive:
                 content = _Hashed(_unpack(packed, layer.media_type), digests[1])
                 with tarfile.open(fileobj=content, mode="r|", bufsize=CHUNK) as tar:  # type: ignore[call-overload]  # read is all it needs
                     for member in tar:
-                        yield member, tar.extractfile(member) if member.isreg() else None
+                        stream = tar.extractfile(member) if member.isreg() else None
+                        yield member, Content(stream, lambda error: self._unreadable(layer, error)) if stream else None
                 for stream in (content, packed):
                     while stream.read(CHUNK):
                         pass
-        except (tarfile.TarError, OSError, EOFError, zlib.error, ZstdError) as error:
-            raise self._wrong(f"its layer {layer.digest[:19]} can't be read: {error}") from error
+                # Not every reader of tar files ends where this one does: what it did not see could be there for another.
+                if content.written > tar.offset:
+                    raise tarfile.ReadError(f"there is something behind its end, at byte {content.written}")
+        except UNREADABLE as error:
+            raise self._unreadable(layer, error) from error
         for found, expected in zip(digests, (layer.digest, layer.diff_id), strict=True):
             if f"sha256:{found.hexdigest()}" != expected:
                 raise self._wrong(f"its layer {layer.digest[:19]} has sha256 {found.hexdigest()}, expected {expected}")
@@ -168,8 +181,7 @@ class Archive:
             hint = "is it an OCI archive? docker save writes one from containerd's store"
             raise self._wrong(f"has no {name}, or a far too large one", hint=hint)
         content = stream.read()
-        folder, _, expected = name.rpartition("/")
-        if folder == "blobs/sha256" and hashlib.sha256(content).hexdigest() != expected:
+        if name.startswith("blobs/") and name != f"blobs/sha256/{hashlib.sha256(content).hexdigest()}":
             raise self._wrong(f"{name} has sha256 {hashlib.sha256(content).hexdigest()}")
         try:
             found = json.loads(content)
@@ -178,6 +190,9 @@ class Archive:
         if not isinstance(found, dict):
             raise self._wrong(f"{name} is not a JSON object")
         return found
+
+    def _unreadable(self, layer: Layer, error: Exception) -> VerificationError:
+        return self._wrong(f"its layer {layer.digest[:19]} can't be read: {error}")
 
     def _wrong(self, problem: str, hint: str = "") -> VerificationError:
         return VerificationError(str(self._path), problem, hint=hint)
@@ -188,15 +203,34 @@ def _path_of(digest: str) -> str:
     return f"blobs/{digest.replace(':', '/', 1)}"
 
 
+class Content:
+    """The content of one file in a layer; what goes wrong while it is read is raised as `wrong` says it."""
+
+    def __init__(self, stream: IO[bytes], wrong: Callable[[Exception], VerificationError]) -> None:
+        self._stream, self._wrong = stream, wrong
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes, or all that is left. Raises VerificationError."""
+        try:
+            return self._stream.read(size)
+        except UNREADABLE as error:
+            raise self._wrong(error) from error
+
+
 class _Hashed:
     """A stream that can only be read forwards, and hashes what goes through it."""
 
     def __init__(self, stream: Any, digest: Any) -> None:  # what `read` has, and a hash object: neither has a public type
-        self._stream, self._digest = stream, digest
+        self._stream, self._digest, self._position = stream, digest, 0
+        self.written = 0
+        """Bytes up to the last one so far that is not zero."""
 
     def read(self, size: int = -1) -> bytes:
         content: bytes = self._stream.read(size)
         self._digest.update(content)
+        if stripped := content.rstrip(b"\0"):
+            self.written = self._position + len(stripped)
+        self._position += len(content)
         return content
 
 

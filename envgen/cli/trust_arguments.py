@@ -33,8 +33,9 @@ Verdict "findings" and "not checked" both exit with 8.
 AUDIT = """\
 compare an image with its lock, file by file, without running anything in it
 
-Needs no network. Every file must come from a locked wheel, from the base, or from the recipe; byte code is compiled again.
-Exit code 8 for a difference.
+Needs no network. Every file must come from a locked wheel, from the base, or from the recipe; byte code is compiled again, by the
+Python of the base. Exit code 0 only when everything was compared and nothing found; 8 for a difference, and also when
+something could not be compared, such as byte code without an engine that has the base: the report says what, and why.
 """
 
 FETCH = """\
@@ -113,8 +114,10 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
 def add_audit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("profile", metavar="PROFILE")
     parser.add_argument("--target", default="", metavar="TARGET", help="the target (default: the first with a base)")
-    parser.add_argument("--image", default="", metavar="NAME", help="the image (default: envgen/PROFILE:TARGET)")
-    parser.add_argument("--json", action="store_true", help="the findings as JSON")
+    parser.add_argument(
+        "--image", default="", metavar="NAME", help="the image, or the path of an OCI archive (default: envgen/PROFILE:TARGET)"
+    )
+    parser.add_argument("--json", action="store_true", help="the report as JSON, with every finding")
 
 
 def add_diff(parser: argparse.ArgumentParser) -> None:

@@ -42,6 +42,13 @@ class ExpectedTree:
     directories: tuple[str, ...]
     distributions: Mapping[str, str]
 
+    @property
+    def byte_code(self) -> Mapping[str, str]:
+        """The sources that the build compiles, each with the byte code that it has if it can be compiled; relative paths."""
+        suffix, inside = _byte_code_suffix(self.python), f"{self.site_packages}/"
+        sources = (PurePosixPath(path) for path in self.files if path.startswith(inside) and path.endswith(".py"))
+        return {str(path): str(path.parent / "__pycache__" / f"{path.stem}{suffix}") for path in sources}
+
     def to_json(self) -> dict[str, object]:
         """Return the form that the probe reads, made of what JSON has."""
         return {
@@ -95,7 +102,7 @@ def _either(candidates: Sequence[InstalledFile]) -> ExpectedFile:
 
 def _without_compiled_again(files: Mapping[str, ExpectedFile], layout: Layout) -> dict[str, ExpectedFile]:
     """Leave out byte code that a wheel ships for its own sources: the build writes it anew, the probe checks it."""
-    suffix = f".cpython-{layout.python.replace('.', '')}.pyc"
+    suffix = _byte_code_suffix(layout.python)
 
     def is_compiled_again(path: str) -> bool:
         file = PurePosixPath(path)
@@ -103,3 +110,8 @@ def _without_compiled_again(files: Mapping[str, ExpectedFile], layout: Layout) -
         return file.name.endswith(suffix) and file.parent.name == "__pycache__" and str(source) in files
 
     return {path: file for path, file in files.items() if not is_compiled_again(path)}
+
+
+def _byte_code_suffix(python: str) -> str:
+    """What the name of byte code for a Python version ends with; not that of the Python that runs this."""
+    return f".cpython-{''.join(python.split('.')[:2])}.pyc"

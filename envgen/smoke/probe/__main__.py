@@ -17,6 +17,7 @@ import harness
 PHASES = {
     "static-files": "files",
     "static-imports": "imports",
+    "byte-code": "recompile",
     "cpu": "cpu",
     "quant": "quantized",
     "gpu": "cuda",

@@ -83,7 +83,13 @@ def _file_problem(task: tuple[str, tuple[str, ...], bool | None]) -> str | None:
 
 def byte_code(job: harness.Job) -> str:
     """Every source has the byte code that this Python makes of it, with an unchecked hash."""
-    image = tree.of(job)
+    findings, summary = examine_byte_code(tree.of(job))
+    tree.report(findings)
+    return summary
+
+
+def examine_byte_code(image: tree.Tree) -> tuple[list[str], str]:
+    """Return what is wrong with byte code, and what was compared."""
     pairs = [
         (f"{image.prefix}/{source}", f"{image.prefix}/{target}")
         for source, target in image.sources.items()
@@ -91,12 +97,12 @@ def byte_code(job: harness.Job) -> str:
     ]
     found = workers.run(bytecode.examine, pairs)
     uncompilable = [text for text in found if text.startswith(bytecode.UNCOMPILABLE)]
-    tree.report([text for text in found if not text.startswith(bytecode.UNCOMPILABLE)])
     names = [text.removeprefix(f"{bytecode.UNCOMPILABLE}{image.prefix}/{image.site_packages}/") for text in uncompilable]
     note = f"; {len(names)} can't be compiled and have none: {', '.join(names[:3])}" if names else ""
     missing = len(image.sources) - len(pairs)
     note += f"; {missing} sources are missing" if missing else ""
-    return f"{len(pairs) - len(names)} sources compiled again, all equal{note}"
+    findings = [text for text in found if not text.startswith(bytecode.UNCOMPILABLE)]
+    return findings, f"{len(pairs) - len(names)} sources compiled again, all equal{note}"
 
 
 def foreign_files(job: harness.Job) -> str:

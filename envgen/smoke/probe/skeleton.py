@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 CONFIGURATION = "pyvenv.cfg"
@@ -26,8 +27,10 @@ def problems(prefix: str, version: str) -> list[str]:
     configuration = Path(prefix) / CONFIGURATION
     if not configuration.is_file() or configuration.is_symlink():
         return [f"{CONFIGURATION}: missing, or no file"]
-    values = _read(configuration)
-    found = _configuration_problems(values, prefix, version)
+    values = parse(configuration.read_text(encoding="utf-8"))
+    found = configuration_problems(values, version)
+    if _is_inside(values.get("home", ""), prefix):
+        found.append(f"{CONFIGURATION}: home = {values['home']} (expected a folder outside of {prefix})")
     for link, target in links(version).items():
         path = Path(prefix) / link
         if not path.is_symlink():
@@ -39,18 +42,19 @@ def problems(prefix: str, version: str) -> list[str]:
     return found
 
 
-def _read(path: Path) -> dict[str, str]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    pairs = (line.partition("=") for line in lines if line.strip())
+def parse(text: str) -> dict[str, str]:
+    """Return the pairs in a pyvenv.cfg."""
+    pairs = (line.partition("=") for line in text.splitlines() if line.strip())
     return {key.strip().lower(): value.strip() for key, _, value in pairs}
 
 
-def _configuration_problems(values: dict[str, str], prefix: str, version: str) -> list[str]:
+def configuration_problems(values: Mapping[str, str], version: str) -> list[str]:
+    """Return what is wrong with the pairs in pyvenv.cfg, as far as it can be told without the file system."""
     wanted = {"include-system-site-packages": "false", "version": version}
     found = [f"{CONFIGURATION}: {key} = {values.get(key)} (expected {value})" for key, value in wanted.items() if values.get(key) != value]
     home = values.get("home", "")
-    if not Path(home).is_absolute() or _is_inside(home, prefix):
-        found.append(f"{CONFIGURATION}: home = {home} (expected an absolute folder outside of {prefix})")
+    if not Path(home).is_absolute():
+        found.append(f"{CONFIGURATION}: home = {home} (expected an absolute folder)")
     unknown = sorted(set(values) - {"home", *wanted} - _OPTIONAL)
     return found + [f"{CONFIGURATION}: unexpected {key}" for key in unknown]
 

@@ -1,0 +1,66 @@
+"""What an audit found: its parts, each compared or not, and every difference by layer and path."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+PASSED, FAILED, NOT_COMPARED = "passed", "failed", "not compared"
+CONFIGURATION, BASE, LAYERS, SKELETON, FILES, BYTE_CODE = "configuration", "base", "layers", "skeleton", "files", "byte code"
+"""The parts of an audit, in the order in which a report has them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One difference: the part of the audit it belongs to, the layer and the path in it (each empty for none), and what is wrong."""
+
+    part: str
+    layer: str = ""
+    path: str = ""
+    problem: str
+
+    def __str__(self) -> str:
+        return ": ".join(shown(text) for text in (self.layer and f"layer {self.layer}", self.path, self.problem) if text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What became of one part: `detail` says what was compared, or why it was not."""
+
+    name: str
+    status: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditReport:
+    """The report of one image. `base` is the image that it says it was built on, `overridden` whether that is not the locked one."""
+
+    profile: str
+    target: str
+    image: str
+    digest: str
+    base: str
+    overridden: bool
+    parts: tuple[Part, ...]
+    findings: tuple[Finding, ...]
+
+    def verdict(self) -> str:
+        """One word: what was not compared is never a pass."""
+        if self.findings:
+            return "FAILED"
+        return "INCOMPLETE" if any(part.status == NOT_COMPARED for part in self.parts) else "passed"
+
+    def headline(self) -> str:
+        """The first line of every report: what was not compared comes before what was found."""
+        words = [f"NOT COMPARED: {part.name}" for part in self.parts if part.status == NOT_COMPARED]
+        words += ["not the locked base"] if self.overridden else []
+        words.append(f"{len(self.findings)} finding{'' if len(self.findings) == 1 else 's'}" if self.findings else "nothing found")
+        return "; ".join(words)
+
+    def as_json(self) -> Mapping[str, object]:
+        """All of it, with every finding."""
+        return {"headline": self.headline(), "verdict": self.verdict(), **asdict(self)}
+
+
+def shown(text: str) -> str:
+    """`text`, which may come out of a foreign archive, so that it can do nothing to a terminal."""
+    return text if text.isprintable() else ascii(text)[1:-1]

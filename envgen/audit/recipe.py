@@ -1,0 +1,119 @@
+"""The last stage of a lock's Dockerfile, read back: the layers that it puts on its base, and what it says of the image.
+
+Only what the template of envgen has in it is understood. A project's own template may have more; then no audit could tell
+what an image should be, and the recipe is refused.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from envgen.errors import UsageError
+
+LAST_LAYER = "workdir"
+"""The layer that WORKDIR makes, which has nothing in it."""
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""What BuildKit takes for PATH where a base has none."""
+
+_COPY = re.compile(r"--link --from=(?:layer-)?(?P<stage>[\w.-]+) /out/ /")
+_WORD = r"""(?:"(?:[^"\\]|\\.)*"|\\["\\$ ]|[^\s"'\\])+"""
+_WORDS = re.compile(rf"\s*{_WORD}(?:\s+{_WORD})*\s*")
+_PIECE = re.compile(r"""\\(?P<escaped>["\\$ ])|\$\{(?P<name>\w+)\}|\$(?P<bare>[A-Za-z_]\w*)|(?P<quote>")|(?P<unknown>\$)""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """The names of the layers on top of the base, in order, and the configuration that the image has on top of the base's."""
+
+    layers: tuple[str, ...]
+    environment: Mapping[str, str]
+    labels: Mapping[str, str]
+    user: str
+    workdir: str
+    command: tuple[str, ...]
+
+
+def read_recipe(dockerfile: str, arguments: Mapping[str, str], environment: Mapping[str, str]) -> Recipe:
+    """The recipe in the last stage of `dockerfile`, with these build arguments, on a base with this environment.
+
+    Raises UsageError for an instruction that is not understood.
+    """
+    variables = {"PATH": DEFAULT_PATH, **environment, **arguments}
+    layers: list[str] = []
+    env: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    single: dict[str, str] = {}
+    for line in _last_stage(dockerfile):
+        instruction, _, rest = line.partition(" ")
+        if instruction == "COPY" and (match := _COPY.fullmatch(rest)):
+            layers.append(match["stage"])
+        elif instruction == "ENV":
+            env |= _pairs(rest, variables, line)
+            variables |= env
+        elif instruction == "LABEL":
+            labels |= _pairs(rest, variables, line)
+        elif instruction in ("USER", "WORKDIR", "CMD"):
+            single[instruction] = rest
+        elif instruction != "ARG":
+            raise _not_understood(line)
+    return Recipe(
+        layers=(*layers, *([LAST_LAYER] if "WORKDIR" in single else [])),
+        environment=env,
+        labels=labels,
+        user=single.get("USER", ""),
+        workdir=single.get("WORKDIR", ""),
+        command=_command(single.get("CMD", "[]"), f"CMD {single.get('CMD')}"),
+    )
+
+
+def _last_stage(dockerfile: str) -> Iterator[str]:
+    """Its instructions, one a line; the FROM is left out."""
+    _, _, stage = dockerfile.rpartition("\nFROM ")
+    for line in stage.splitlines()[1:]:
+        if line.strip() and not line.startswith("#"):
+            yield line
+
+
+def _pairs(text: str, variables: Mapping[str, str], line: str) -> dict[str, str]:
+    """The pairs NAME=VALUE of an instruction, with quotes taken off and variables put in as BuildKit does."""
+    pairs = {}
+    for word in _words(text, variables, line):
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise _not_understood(line)
+        pairs[name] = value
+    return pairs
+
+
+def _words(text: str, variables: Mapping[str, str], line: str) -> Iterator[str]:
+    """The words of an instruction without their quotes. Raises UsageError for quoting that no template of ours has."""
+
+    def plain(piece: re.Match[str]) -> str:
+        if piece["unknown"]:
+            raise _not_understood(line)
+        name = piece["name"] or piece["bare"]
+        return variables.get(name, "") if name else piece["escaped"] or ""
+
+    if not _WORDS.fullmatch(text):
+        raise _not_understood(line)
+    for word in re.findall(_WORD, text):
+        yield _PIECE.sub(plain, word)
+
+
+def _command(text: str, line: str) -> tuple[str, ...]:
+    """The words of a CMD, in the form that no shell reads."""
+    try:
+        words = json.loads(text)
+    except ValueError as error:
+        raise _not_understood(line) from error
+    if not isinstance(words, list):
+        raise _not_understood(line)
+    return tuple(map(str, words))
+
+
+def _not_understood(line: str) -> UsageError:
+    known = "COPY --link --from=STAGE /out/ /, ENV, ARG, LABEL, USER, WORKDIR and CMD"
+    problem = f"its last stage has {line!r}, and an audit can't tell what an image has of that: expected {known}"
+    return UsageError("templates/Dockerfile.j2", problem, hint="move it into another stage, and copy that stage's /out/")

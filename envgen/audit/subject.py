@@ -1,0 +1,113 @@
+"""The image that is audited, and the base it should stand on: each as an archive of which nothing is run."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from envgen.audit.configuration import labels_of
+from envgen.building import base_python, default_tag
+from envgen.engine import Engine, Image
+from envgen.errors import EngineError, EnvgenError, UsageError, VerificationError
+from envgen.lock import Lock, digest_of, dump_lock
+from envgen.oci import Archive, ImageDocuments
+from envgen.wheels import check_space
+
+OVERRIDE, GENERAL, PYTHON = "envgen.base.override", "org.opencontainers.image.base.name", "envgen.python"
+"""The labels that say which base an image was built on, and the full version of its Python."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """An image with its open archive; `name` is as it was asked for."""
+
+    name: str
+    archive: Archive
+    documents: ImageDocuments
+
+
+@contextmanager
+def opened(lock: Lock, engine: Engine, name: str) -> Iterator[Subject]:
+    """The image called `name` (empty: by the default tag), or in the archive at that path.
+
+    Raises UsageError when there is none, VerificationError when it can't be read or is of another lock, EngineError, DiskFullError.
+    """
+    if name and Path(name).is_file():
+        with Archive(Path(name)) as archive:
+            yield _of_this_lock(Subject(name=name, archive=archive, documents=archive.image(platform=lock.platform)), lock)
+        return
+    image = engine.image(name or default_tag(lock))
+    if image is None:
+        hint = f"run: envgen build {lock.profile}; or give the path of an OCI archive"
+        raise UsageError(name or default_tag(lock), "there is no such image", hint=hint)
+    with saved(engine, image) as archive:
+        documents = archive.image(digest=image.digest, platform=lock.platform)
+        yield _of_this_lock(Subject(name=image.name, archive=archive, documents=documents), lock)
+
+
+def _of_this_lock(subject: Subject, lock: Lock) -> Subject:
+    """`subject`, if it says that it was made from `lock`: of another one nearly every file would be a finding."""
+    found, expected = labels_of(subject.documents.config).get("envgen.lock", "none"), digest_of(dump_lock(lock))
+    if found != expected:
+        problem = f"label envgen.lock: found an image built from lock {found[:19]}, expected {expected[:19]}"
+        raise VerificationError(subject.name, problem, hint=f"run: envgen build {lock.profile}")
+    return subject
+
+
+@contextmanager
+def saved(engine: Engine, image: Image) -> Iterator[Archive]:
+    """The archive of an image in the engine's store, in a temporary file."""
+    with tempfile.TemporaryDirectory(prefix="envgen-audit-") as folder:
+        path = Path(folder) / "image.tar"
+        check_space(path.parent, image.size, f"the archive of {image.name}", "make room, or set TMPDIR to a folder on a larger disk")
+        engine.save(image, path)
+        with Archive(path) as archive:
+            yield archive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """The base that an image says it was built on, and the full version of its Python.
+
+    Where it is not at hand `documents` is None, where its Python could not be asked `unasked` says why; the version is then what
+    the lock or the image says.
+    """
+
+    reference: str
+    python: str
+    documents: ImageDocuments | None = None
+    missing: str = ""
+    unasked: str = ""
+
+
+def find_ground(documents: ImageDocuments, lock: Lock, engine: Engine) -> Ground:
+    """The base of the image with these `documents`, as far as the engine has it."""
+    labels = labels_of(documents.config)
+    # A plain `docker build` may have been given another base too: then only the general label says so.
+    reference = labels.get(OVERRIDE) or labels.get(GENERAL) or lock.base
+    said = lock.python if reference == lock.base else labels.get(PYTHON, lock.python)
+    try:
+        base = _find_base(engine, reference, lock.platform)
+    except EnvgenError as error:
+        return Ground(reference=reference, python=said, missing=error.problem, unasked=error.problem)
+    try:
+        return Ground(reference=reference, python=base_python(engine, base.digest, lock), documents=base)
+    except EnvgenError as error:
+        return Ground(reference=reference, python=said, documents=base, unasked=f"it {error.problem}")
+
+
+def _find_base(engine: Engine, reference: str, platform: str) -> ImageDocuments:
+    """The base `reference` as the engine's store has it; its digest is that of its manifest.
+
+    Raises EngineError when it is not there, or no engine answers, and VerificationError when its archive can't be read.
+    """
+    pinned = reference.partition("@")[2]
+    # The store may have it under the name of a mirror, or under none.
+    image = engine.image(reference) or (engine.image(pinned) if pinned else None)
+    if image is None:
+        raise EngineError(reference, f"it is not in the engine's store (try: docker pull {reference})")
+    if pinned and image.digest != pinned:
+        raise EngineError(reference, f"the engine's store has {image.digest} under this name")
+    with saved(engine, image) as archive:
+        return archive.image(digest=image.digest, platform=platform)

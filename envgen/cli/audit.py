@@ -1,0 +1,47 @@
+"""`envgen audit`: an image against its lock, and every difference by name."""
+
+import argparse
+import json
+
+from envgen import images, pipeline
+from envgen.audit.auditing import audit
+from envgen.audit.finding import FAILED, NOT_COMPARED, PASSED, AuditReport
+from envgen.engine.docker import DockerEngine
+from envgen.errors import VerificationError
+from envgen.workspace import Workspace
+
+MARKS = {PASSED: "ok", FAILED: "FAILED", NOT_COMPARED: "NOT COMPARED"}
+
+SHOWN = 50
+"""Findings that are printed; JSON has all."""
+
+
+def command(options: argparse.Namespace, work: Workspace) -> int:
+    """Prints the report; 0 only if everything was compared and nothing found."""
+    profile = work.catalog.profile(options.profile)
+    lock = pipeline.checked_lock(work, profile, images.image_target(profile, options.target))
+    report = audit(work, lock, DockerEngine(work.settings), options.image)
+    if options.json:
+        print(json.dumps(report.as_json(), indent=2))
+    else:
+        _show(report)
+    return 0 if report.verdict() == "passed" else VerificationError.exit_code
+
+
+def _show(found: AuditReport) -> None:
+    """The first line says what was not compared."""
+    print(f"audit {found.profile} {found.target}: {found.headline()}")
+    print(f"image {found.image} {found.digest}")
+    print(f"base  {found.base}{' (NOT the locked base)' if found.overridden else ''}")
+    print()
+    width = max(len(part.name) for part in found.parts)
+    for part in found.parts:
+        print(f"  {part.name:<{width}}  {MARKS[part.status]:<12}  {part.detail}")
+    if found.findings:
+        print()
+    for finding in found.findings[:SHOWN]:
+        print(f"  {finding.part}: {finding}")
+    if len(found.findings) > SHOWN:
+        print(f"  … and {len(found.findings) - SHOWN} more: --json has all")
+    print()
+    print(f"audit {found.profile}: {found.verdict()} ({found.headline()})")
