@@ -29,8 +29,12 @@ def settings_of(config: Json) -> dict[str, Any]:
 
 def environment_of(config: Json) -> dict[str, str]:
     """The variables that a configuration sets."""
-    pairs = (str(pair).partition("=") for pair in settings_of(config).get("Env") or ())
-    return {name: value for name, _, value in pairs}
+    return {name: value for name, _, value in _variables(config)}
+
+
+def _variables(config: Json) -> list[tuple[str, str, str]]:
+    found = settings_of(config).get("Env")
+    return [str(pair).partition("=") for pair in found] if isinstance(found, list) else []
 
 
 def labels_of(config: Json) -> dict[str, str]:
@@ -51,7 +55,7 @@ def compare_configuration(config: Json, base: Json, recipe: Recipe, platform: st
     found, below = settings_of(config), settings_of(base)
     yield from _pairs("label", labels_of(config), {**labels_of(base), **recipe.labels})
     yield from _pairs("variable", environment_of(config), {**environment_of(base), **recipe.environment})
-    if len(found.get("Env") or ()) != len(environment_of(config)):
+    if len(_variables(config)) != len(environment_of(config)):
         yield _finding("its environment has a variable twice")
     told = {"User": recipe.user, "WorkingDir": recipe.workdir, "Cmd": list(recipe.command)}
     # BuildKit leaves a base's OnBuild out of what is built on it.

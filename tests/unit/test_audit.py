@@ -1,0 +1,443 @@
+"""envgen.audit: an image made by hand passes, and each of many changes of it is found by layer and path."""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from archives import Made, folder, item, link
+from samples import NASTY, sample_lock, wheel
+
+from envgen.audit.auditing import audit
+from envgen.audit.finding import AuditReport
+from envgen.catalog import Catalog
+from envgen.engine import Engine, Image, Line, RunOrder, RunResult
+from envgen.errors import DiskFullError, EngineError, UsageError, VerificationError
+from envgen.lock import Demand, Lock, Package, digest_of, dump_lock
+from envgen.reporter import Reporter
+from envgen.settings import read_settings
+from envgen.smoke.uv_record import Row, render, row_of
+from envgen.workspace import Workspace
+
+SITE = "lib/python3.11/site-packages"
+ROOT = f"opt/venv/{SITE}"
+STAND_IN = "stand-in:1"
+PASSWD, GROUP = b"root:x:0:0:root:/root:/bin/bash\n", b"root:x:0:\n"
+SCRIPT = b"#!python\nprint()\n"
+CONFIGURATION = """\
+home = /usr/bin
+include-system-site-packages = false
+version = 3.11.16
+executable = /usr/bin/python3.11
+command = /usr/bin/python3.11 -m venv --without-pip /opt/venv
+"""
+
+Members = Mapping[str, bytes]
+DEMO: Members = {"demo/__init__.py": b"x = 1\n", "demo/data.bin": b"data", "demo-1.0.data/scripts/run": SCRIPT}
+MODEL: Members = {"model/__init__.py": b"y = 1\n"}
+
+
+class Quiet:
+    """A reporter that says nothing."""
+
+    def step(self, text: str) -> None:
+        pass
+
+    def detail(self, text: str) -> None:
+        pass
+
+
+@dataclass
+class Store:
+    """An engine's store with archives by name; a container of the base says what the test wants, and nothing else can be run."""
+
+    archives: dict[str, tuple[str, Path]] = field(default_factory=dict)
+    byte_code: tuple[str, str] = ("passed", "2 sources compiled again, all equal")
+    python: str = "3.11.16"
+    ran: list[RunOrder] = field(default_factory=list)
+
+    def image(self, name: str) -> Image | None:
+        digest, path = self.archives.get(name, ("", Path()))
+        return Image(name=name, digest=digest, size=path.stat().st_size, labels={}) if digest else None
+
+    def save(self, image: Image, path: Path) -> None:
+        path.write_bytes(self.archives[image.name][1].read_bytes())
+
+    def run(self, order: RunOrder, on_line: Line) -> RunResult:
+        self.ran.append(order)
+        assert order.network == "none"
+        if "byte-code" not in order.command:
+            on_line(self.python)
+            return RunResult(code=0, out_of_memory=False, stderr="")
+        status, detail = self.byte_code
+        result = {"status": status, "seconds": 1.0, "peak_memory": 1, "detail": detail, "error": ""}
+        for event in ({"plan": ["byte-code"]}, {"start": "byte-code"}, {"check": "byte-code", **result}, {"end": "byte-code"}):
+            on_line(json.dumps(event))
+        return RunResult(code=0, out_of_memory=False, stderr="")
+
+
+class NoEngine(Store):
+    """No engine answers."""
+
+    def image(self, name: str) -> Image | None:
+        del name
+        raise EngineError("docker", "no engine answers at the default socket")
+
+
+def installed(name: str, members: Members) -> dict[str, bytes]:
+    """What uv makes of a wheel, by path below the prefix."""
+    info = f"{name}-1.0.dist-info"
+    files: dict[str, bytes] = {}
+    rows = [Row(path=f"{info}/RECORD", digest="", size=None)]
+    for member, content in {**members, f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n".encode()}.items():
+        script = ".data/scripts/" in member
+        target = f"bin/{member.rpartition('/')[2]}" if script else f"{SITE}/{member}"
+        files[target] = content.replace(b"#!python\n", b"#!/opt/venv/bin/python\n") if script else content
+        rows.append(row_of(f"../../../{target}" if script else member, files[target]))
+    return {**files, f"{SITE}/{info}/RECORD": render(rows)}
+
+
+def put_wheel(store: Path, name: str, members: Members) -> tuple[str, int]:
+    """Puts a wheel into the store; its sha256 and size."""
+    buffer = io.BytesIO()
+    info = f"{name}-1.0.dist-info"
+    named = {**members, f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n".encode()}
+    rows = [*(row_of(member, content) for member, content in named.items()), Row(path=f"{info}/RECORD", digest="", size=None)]
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for member, content in {**named, f"{info}/RECORD": render(rows)}.items():
+            archive.writestr(member, content)
+    sha256 = hashlib.sha256(buffer.getvalue()).hexdigest()
+    (store / sha256).mkdir(parents=True)
+    (store / sha256 / f"{name}-1.0-py3-none-any.whl").write_bytes(buffer.getvalue())
+    return sha256, len(buffer.getvalue())
+
+
+def skeleton() -> list[Any]:
+    folders = ("etc", "opt", "opt/venv", "opt/venv/bin", "opt/venv/lib", "opt/venv/lib/python3.11", ROOT)
+    return [
+        *map(folder, folders),
+        item("etc/passwd", PASSWD + b"envgen:x:10001:10001::/tmp:/bin/sh\n"),
+        item("etc/group", GROUP + b"envgen:x:10001:\n"),
+        link("opt/venv/bin/python", "python3.11"),
+        link("opt/venv/bin/python3", "python3.11"),
+        link("opt/venv/bin/python3.11", "/usr/bin/python3.11"),
+        link("opt/venv/lib64", "lib"),
+        item("opt/venv/pyvenv.cfg", CONFIGURATION.encode()),
+    ]
+
+
+def group(files: Mapping[str, bytes], *packages: str) -> list[Any]:
+    """The layer of a group whose wheels bring `files`, with byte code for their packages."""
+    compiled = [f"{SITE}/{package}/__pycache__/__init__.cpython-311.pyc" for package in packages]
+    entries = {f"opt/venv/{path}": content for path, content in {**files, **dict.fromkeys(compiled, b"compiled")}.items()}
+    parents = {parent for path in entries for parent in ["/".join(path.split("/")[:count]) for count in range(1, path.count("/") + 1)]}
+    items = [item(path, content, mode=0o755 if "/bin/" in path else 0o644) for path, content in entries.items()]
+    return [*map(folder, sorted(parents)), *items]
+
+
+@dataclass
+class Scene:
+    """A lock with its wheels in a store, an image made of it, and the engine that has its base."""
+
+    work: Workspace
+    lock: Lock
+    image: Made
+    engine: Store
+    folder: Path
+
+    def audit(self, engine: Store | None = None) -> AuditReport:
+        self.image.write(self.folder / "image.tar")
+        return audit(self.work, self.lock, cast(Engine, engine or self.engine), str(self.folder / "image.tar"))
+
+
+def image_config(lock: Lock, base: str = "") -> dict[str, Any]:
+    """The configuration that the recipe makes on the base of `scene`; `base` overrides the locked one."""
+    labels = {
+        "org.opencontainers.image.base.name": base or lock.base,
+        "envgen.python": "3.11.16",
+        "org.opencontainers.image.title": "small",
+        "org.opencontainers.image.description": "A small profile",
+        "envgen.profile": "small",
+        "envgen.target": "py311-linux-amd64",
+        "envgen.as-of": "2026-09-22T00:00:00Z",
+        "envgen.lock": digest_of(dump_lock(lock)),
+        **({"envgen.base.override": base} if base else {}),
+    }
+    env = ["PATH=/opt/venv/bin:/usr/bin", "LANG=C.UTF-8", "HOME=/tmp", "PYTHONDONTWRITEBYTECODE=1", "PYTHONNOUSERSITE=1", f"NASTY={NASTY}"]
+    settings = {"User": "10001:10001", "Env": env, "Cmd": ["python"], "WorkingDir": "/tmp", "Labels": labels, "ArgsEscaped": True}
+    return {"os": "linux", "architecture": "amd64", "config": settings, "created": "1980-01-01T00:00:00Z", "history": []}
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    below = [folder("etc"), item("etc/passwd", PASSWD), item("etc/group", GROUP), item("usr/bin/python3.11", b"ELF", mode=0o755)]
+    config = {"os": "linux", "architecture": "amd64", "config": {"Env": ["PATH=/usr/bin", "LANG=C.UTF-8"], "Cmd": ["python3"]}}
+    digest = Made([below], config).write(tmp_path / "base.tar")
+    packages = []
+    for name, members, layer in (("demo", DEMO, "own"), ("model", MODEL, "models")):
+        sha256, size = put_wheel(tmp_path / "cache" / "wheels", name, members)
+        demands = (Demand(name="small", requirement="*"),)
+        packages.append(Package(wheel=wheel(name, sha256=sha256, size=size), layer=layer, demands=demands))
+    lock = sample_lock(packages=tuple(packages), base=f"python:3.11@{digest}", env=(("NASTY", NASTY),))
+    settings = read_settings({"ENVGEN_CACHE": str(tmp_path / "cache")}, tmp_path)
+    work = Workspace(catalog=Catalog(project=tmp_path), settings=settings, reporter=cast(Reporter, Quiet()))
+    layers = [below, skeleton(), group(installed("model", MODEL), "model"), group(installed("demo", DEMO), "demo"), []]
+    engine = Store(archives=dict.fromkeys((lock.base, STAND_IN), (digest, tmp_path / "base.tar")))
+    return Scene(work=work, lock=lock, image=Made(layers, image_config(lock)), engine=engine, folder=tmp_path)
+
+
+def said(report: AuditReport) -> list[str]:
+    return [f"{finding.part}: {finding}" for finding in report.findings]
+
+
+def statuses(report: AuditReport) -> dict[str, str]:
+    return {part.name: part.status for part in report.parts}
+
+
+def test_an_image_as_its_lock_says_passes(scene: Scene) -> None:
+    report = scene.audit()
+    assert (said(report), report.verdict(), report.overridden) == ([], "passed", False)
+    assert report.headline() == "nothing found"
+    assert set(statuses(report).values()) == {"passed"}
+
+
+def test_byte_code_is_compiled_by_the_base_and_by_nothing_else(scene: Scene) -> None:
+    seen: dict[str, bytes] = {}
+
+    class Looking(Store):
+        def run(self, order: RunOrder, on_line: Line) -> RunResult:
+            for source, target, _ in order.mounts:
+                if target == "/opt/venv":
+                    seen.update({str(path.relative_to(source)): path.read_bytes() for path in source.rglob("*.py*") if path.is_file()})
+            return super().run(order, on_line)
+
+    engine = Looking(archives=scene.engine.archives)
+    assert scene.audit(engine).verdict() == "passed"
+    assert {order.image for order in engine.ran} == {scene.lock.base.partition("@")[2]}
+    assert engine.ran[-1].command == ("python3.11", "-I", "-S", "/envgen/probe", "byte-code")
+    assert not any(writable for order in engine.ran for *_, writable in order.mounts)
+    assert seen[f"{SITE}/demo/__init__.py"] == b"x = 1\n"
+    assert seen[f"{SITE}/demo/__pycache__/__init__.cpython-311.pyc"] == b"compiled"
+    assert len(seen) == 4
+
+
+def test_another_base_is_said(scene: Scene) -> None:
+    scene.image.config = image_config(scene.lock, STAND_IN)
+    report = scene.audit()
+    assert (report.verdict(), report.overridden, report.base) == ("passed", True, STAND_IN)
+    assert report.headline() == "not the locked base; nothing found"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of the image, and what has to be said of it."""
+
+    make: Callable[[Made], object]
+    said: str
+
+
+def entry(path: str, **fields: Any) -> Callable[[Made], object]:
+    """Changes fields of an entry."""
+
+    def make(image: Made) -> None:
+        info = image.entry(path)
+        for name, value in fields.items():
+            setattr(info, name, value)
+
+    return make
+
+
+def setting(key: str, value: Any) -> Callable[[Made], object]:
+    return lambda image: image.config["config"].update({key: value})
+
+
+def variable(text: str) -> Callable[[Made], object]:
+    return lambda image: image.config["config"]["Env"].append(text)
+
+
+def label(name: str, value: str) -> Callable[[Made], object]:
+    return lambda image: image.config["config"]["Labels"].update({name: value})
+
+
+def added(position: int, *items: Any) -> Callable[[Made], object]:
+    return lambda image: image.layers[position].extend(items)
+
+
+def on_top(*items: Any) -> Callable[[Made], object]:
+    return lambda image: image.layers.append(list(items))
+
+
+def configured(old: str, new: str) -> Callable[[Made], object]:
+    return lambda image: image.replace("opt/venv/pyvenv.cfg", CONFIGURATION.replace(old, new).encode())
+
+
+INIT, PYC = f"{ROOT}/demo/__init__.py", f"{ROOT}/demo/__pycache__/__init__.cpython-311.pyc"
+FOREIGN = "which no wheel of the group own brings"
+EXTRA = "in a layer that the recipe does not make"
+OWNER = "and owner 0:0"
+
+CHANGES = {
+    "content": Change(lambda image: image.replace(INIT, b"x = 2\n"), f"files: layer 4 (own): {INIT}: sha256 "),
+    "mode": Change(entry("opt/venv/bin/run", mode=0o4755), "files: layer 4 (own): opt/venv/bin/run: mode 4755 (expected 755)"),
+    "not executable": Change(entry("opt/venv/bin/run", mode=0o644), "opt/venv/bin/run: mode 644 (expected 755)"),
+    "mode of a folder": Change(entry(f"{ROOT}/demo", mode=0o777), f"{ROOT}/demo: mode 777 (expected 755)"),
+    "mode of byte code": Change(entry(PYC, mode=0o666), f"{PYC}: mode 666 (expected 644)"),
+    "owner": Change(entry(INIT, uid=10001), f"{INIT}: owner 10001:0 (expected 0:0)"),
+    "time": Change(entry(INIT, mtime=1), f"{INIT}: modification time 1 (expected 315532800)"),
+    "fraction of a time": Change(entry(INIT, mtime=315532800.5), f"{INIT}: modification time 315532800.5 (expected 315532800)"),
+    "capability": Change(entry(INIT, pax_headers={"SCHILY.xattr.security.capability": "x"}), "extended headers SCHILY.xattr.security.cap"),
+    "missing": Change(lambda image: image.remove(INIT), f"files: layer 4 (own): {INIT}: missing"),
+    "missing folder": Change(lambda image: image.remove(f"{ROOT}/demo"), f"files: layer 4 (own): {ROOT}/demo: missing"),
+    "twice": Change(added(3, item(INIT, b"x = 1\n")), f"files: layer 4 (own): {INIT}: is there twice"),
+    "path file": Change(added(3, item(f"{ROOT}/a.pth", b"import os")), f"{ROOT}/a.pth: a file of mode 644 {OWNER}, {FOREIGN}"),
+    "of another group": Change(added(3, item(f"{ROOT}/model/__init__.py", b"y = 1\n")), f"{ROOT}/model/__init__.py: a file of mode"),
+    "outside": Change(added(3, item("etc/cron", b"")), f"files: layer 4 (own): etc/cron: a file of mode 644 {OWNER}, {FOREIGN}"),
+    "climbing": Change(added(3, item("opt/venv/../../etc/x", b"")), "opt/venv/../../etc/x: a file of mode"),
+    "absolute": Change(added(3, item(f"/{ROOT}/demo/data.bin", b"data")), f"/{ROOT}/demo/data.bin: a file of mode"),
+    "whiteout": Change(added(3, item("usr/bin/.wh.python3.11")), "usr/bin/.wh.python3.11: a whiteout, which removes"),
+    "device": Change(added(3, item("opt/venv/null", type=b"3")), f"opt/venv/null: a special file of mode 644 {OWNER}, {FOREIGN}"),
+    "hard link": Change(added(3, item("opt/venv/x", type=b"1", linkname="etc/shadow")), "opt/venv/x: a hard link to etc/shadow of mode"),
+    "link for a file": Change(entry(INIT, type=b"2", linkname="/etc/passwd", size=0), f"{INIT}: a symbolic link to /etc/passwd of mode"),
+    "terminal": Change(added(3, item("opt/venv/\x1b[2J\n", b"")), "opt/venv/\\x1b[2J\\n: a file of mode"),
+    "no utf-8": Change(added(3, item("opt/venv/\udcff", b"")), "opt/venv/\\udcff: a file of mode"),
+    "layer on top": Change(on_top(folder("usr"), item("usr/bin/python3.11", b"sh")), "layers: layer 6 (sha256:"),
+    "setuid on top": Change(on_top(item("usr/bin/su", mode=0o4755)), f"usr/bin/su: a file of mode 4755 {OWNER}, {EXTRA}"),
+    "removed on top": Change(on_top(item(f"{ROOT}/demo/.wh.data.bin")), f"a whiteout, which removes what other layers have, {EXTRA}"),
+    "empty layer on top": Change(on_top(), "a layer that the recipe does not make, with nothing in it"),
+    "layer missing": Change(lambda image: image.layers.pop(), "layers: layer workdir: missing"),
+    "workdir": Change(added(4, item("tmp/x", b"")), f"layers: layer 5 (workdir): tmp/x: a file of mode 644 {OWNER}, in a layer that has"),
+    "base": Change(added(0, item("usr/lib/evil.so", b"")), "base: layer 1: is sha256:"),
+    "base in the environment": Change(added(0, item(f"{ROOT}/x.py", b"")), f"layer 1 (skeleton): {ROOT}/x.py: a file of mode"),
+    "user": Change(setting("User", ""), "configuration: User is '' (expected '10001:10001')"),
+    "entry point": Change(setting("Entrypoint", ["/bin/sh"]), "configuration: Entrypoint is ['/bin/sh'] (expected None)"),
+    "command": Change(setting("Cmd", ["sh"]), "configuration: Cmd is ['sh'] (expected ['python'])"),
+    "workdir setting": Change(setting("WorkingDir", "/"), "configuration: WorkingDir is '/' (expected '/tmp')"),
+    "volume": Change(setting("Volumes", {"/x": {}}), "configuration: Volumes is {'/x': {}} (expected None)"),
+    "preload": Change(variable("LD_PRELOAD=/x.so"), "configuration: variable LD_PRELOAD=/x.so, which neither the recipe nor the base has"),
+    "variable twice": Change(variable("HOME=/tmp"), "configuration: its environment has a variable twice"),
+    "variable": Change(setting("Env", ["PATH=/x:/opt/venv/bin:/usr/bin"]), "variable PATH is /x:/opt/venv/bin:/usr/bin (expected /opt/"),
+    "variables of no sort": Change(setting("Env", 5), "configuration: variable HOME is missing (expected /tmp)"),
+    "label": Change(label("envgen.as-of", "2020"), "configuration: label envgen.as-of is 2020 (expected 2026-09-22T00:00:00Z)"),
+    "label of another Python": Change(label("envgen.python", "3.11.2"), "label envgen.python is 3.11.2 (expected 3.11.16)"),
+    "label more": Change(label("x", "y"), "configuration: label x=y, which neither the recipe nor the base has"),
+    "architecture": Change(lambda image: image.config.update(variant="v9"), "configuration: variant is 'v9' (expected None)"),
+    "key": Change(lambda image: image.config.update(x=1), "configuration: unexpected x"),
+    "user line": Change(lambda image: image.layers[1].append(item("etc/shadow")), "skeleton: layer 2 (skeleton): etc/shadow: a file"),
+    "interpreter": Change(entry("opt/venv/bin/python3", linkname="/bin/sh"), "bin/python3: leads to /bin/sh (expected /usr/bin/python"),
+    "lib64": Change(entry("opt/venv/lib64", linkname="/lib"), "opt/venv/lib64: leads to /lib (expected lib)"),
+    "home": Change(configured("= /usr/bin\n", "= /opt\n"), "pyvenv.cfg: home = /opt (expected a folder of the base with an executable pyt"),
+    "system packages": Change(configured("false", "true"), "pyvenv.cfg: include-system-site-packages = true (expected false)"),
+    "version": Change(configured("3.11.16", "3.11.2"), "pyvenv.cfg: version = 3.11.2 (expected 3.11.16)"),
+    "executable": Change(configured("executable = /usr", "executable = /tmp"), "executable = /tmp/bin/python3.11 (expected /usr/bin"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_is_found_and_named(scene: Scene, change: str) -> None:
+    CHANGES[change].make(scene.image)
+    report = scene.audit()
+    assert report.verdict() == "FAILED"
+    assert any(CHANGES[change].said in line for line in said(report)), said(report)
+    assert all(line.isprintable() for line in said(report))
+
+
+def test_a_user_more_is_found(scene: Scene) -> None:
+    scene.image.layers[1] = [pair for pair in skeleton() if pair[0].name != "etc/passwd"]
+    scene.image.layers[1].append(item("etc/passwd", PASSWD + b"evil:x:0:0::/:/bin/sh\nenvgen:x:10001:10001::/tmp:/bin/sh\n"))
+    assert [line.partition(" sha256")[0] for line in said(scene.audit())] == ["skeleton: layer 2 (skeleton): etc/passwd:"]
+
+
+def test_wrong_byte_code_is_named(scene: Scene) -> None:
+    path = f"/opt/venv/{SITE}/demo/__pycache__/__init__.cpython-311.pyc"
+    scene.engine.byte_code = ("failed", f"{path}: not what this Python makes of its source\n{path}: killed")
+    report = scene.audit()
+    assert said(report) == [f"byte code: {PYC}: not what this Python makes of its source", f"byte code: {PYC}: killed"]
+    assert report.verdict() == "FAILED"
+
+
+@pytest.mark.parametrize(("engine", "reason"), [(NoEngine(), "no engine answers"), (Store(), "it is not in the engine's store")])
+def test_without_the_base_it_is_no_pass(scene: Scene, engine: Store, reason: str) -> None:
+    report = scene.audit(engine)
+    assert (said(report), report.verdict()) == ([], "INCOMPLETE")
+    compared = {"layers": "passed", "skeleton": "passed", "files": "passed"}
+    assert statuses(report) == {**dict.fromkeys(("configuration", "base", "byte code"), "not compared"), **compared}
+    assert report.headline().startswith("NOT COMPARED: configuration; NOT COMPARED: base; NOT COMPARED: byte code; ")
+    assert all(reason in part.detail for part in report.parts if part.status == "not compared")
+    scene.image.replace(INIT, b"x = 2\n")
+    assert scene.audit(engine).verdict() == "FAILED"
+
+
+def test_an_image_that_names_itself_as_its_base_is_not_run(scene: Scene) -> None:
+    scene.image.config = image_config(scene.lock, "itself:1")
+    digest = scene.image.write(scene.folder / "itself.tar")
+    scene.engine.archives["itself:1"] = (digest, scene.folder / "itself.tar")
+    report = scene.audit()
+    assert "base: the image has no layer on top of the base itself:1" in said(report)
+    assert not [order for order in scene.engine.ran if "byte-code" in order.command]
+    assert statuses(report)["byte code"] == "not compared"
+
+
+def test_a_base_under_the_locked_name_that_is_another_one_is_not_taken(scene: Scene) -> None:
+    digest = Made([[item("etc/passwd")]], {}).write(scene.folder / "other.tar")
+    scene.engine.archives[scene.lock.base] = (digest, scene.folder / "other.tar")
+    report = scene.audit()
+    assert report.verdict() == "INCOMPLETE"
+    assert f"the engine's store has {digest} under this name" in report.parts[1].detail
+
+
+def test_another_python_in_the_locked_base_is_a_finding(scene: Scene) -> None:
+    scene.engine.python = "3.11.2"
+    assert "base: the base has Python 3.11.2 (expected 3.11.16)" in said(scene.audit())
+
+
+def test_an_image_of_another_lock_is_refused(scene: Scene) -> None:
+    scene.image.config["config"]["Labels"]["envgen.lock"] = f"sha256:{'0' * 64}"
+    with pytest.raises(
+        VerificationError, match=r"label envgen\.lock: found an image built from lock sha256:000000000000, expected sha256:"
+    ):
+        scene.audit()
+
+
+def test_an_image_without_labels_is_refused(scene: Scene) -> None:
+    scene.image.config["config"] = None
+    with pytest.raises(VerificationError, match="found an image built from lock none"):
+        scene.audit()
+
+
+def test_an_image_that_is_not_there_is_an_error(scene: Scene) -> None:
+    with pytest.raises(UsageError, match=r"envgen/small:py311-linux-amd64: there is no such image"):
+        audit(scene.work, scene.lock, cast(Engine, scene.engine), "")
+
+
+def test_wheels_that_are_missing_are_to_be_fetched(scene: Scene) -> None:
+    path = scene.work.store.path(scene.lock.wheels[0].sha256, scene.lock.wheels[0].file)
+    path.unlink()
+    with pytest.raises(VerificationError, match=r"1 of 2 wheels are not in the wheel store, such as demo-1\.0") as raised:
+        scene.audit()
+    assert raised.value.hint == "run: envgen fetch small"
+
+
+def test_a_damaged_wheel_is_no_measure(scene: Scene) -> None:
+    path = scene.work.store.path(scene.lock.wheels[0].sha256, scene.lock.wheels[0].file)
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(VerificationError, match="damaged, and taken out of the store"):
+        scene.audit()
+
+
+def test_a_full_disk_is_said(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_as_ever = Path.open
+
+    def full(self: Path, mode: str = "r", **options: Any) -> Any:
+        if mode == "wb" and self.suffix == ".py":
+            raise OSError(28, "No space left on device")
+        return open_as_ever(self, mode, **options)
+
+    scene.image.write(scene.folder / "image.tar")
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(DiskFullError, match="No space left on device"):
+        audit(scene.work, scene.lock, cast(Engine, NoEngine()), str(scene.folder / "image.tar"))
