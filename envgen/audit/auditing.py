@@ -76,7 +76,7 @@ def audit(work: Workspace, lock: Lock, engine: Engine, name: str) -> AuditReport
         image=subject.name,
         digest=subject.documents.digest,
         base=ground.reference,
-        overridden=ground.reference != lock.base,
+        overridden=not ground.locked,
         parts=tuple(part for part, _ in outcomes),
         findings=tuple(finding for _, findings in outcomes for finding in findings),
     )
@@ -106,7 +106,7 @@ def _recipe(work: Workspace, lock: Lock, subject: Subject, ground: Ground) -> Re
         problem = f"its last stage makes the layers {', '.join(recipe.layers)} (expected {', '.join(expected)})"
         raise UsageError("templates/Dockerfile.j2", problem, hint="an audit can't tell what is in others")
     # A build on another base than the locked one adds this label; a plain `docker build` need not.
-    has_label = OVERRIDE in labels_of(subject.documents.config) and ground.reference != lock.base
+    has_label = OVERRIDE in labels_of(subject.documents.config) and not ground.locked
     return replace(recipe, labels={**recipe.labels, **({OVERRIDE: ground.reference} if has_label else {})})
 
 
@@ -123,7 +123,9 @@ def _outcome(name: str, findings: Sequence[Finding], detail: str) -> Outcome:
 def _unless(reason: str, outcome: Outcome) -> Outcome:
     """`outcome`, which is no pass if there is a reason why not all could be compared."""
     part, findings = outcome
-    return (part if findings or not reason else replace(part, status=NOT_COMPARED, detail=reason)), findings
+    if reason and findings:
+        return replace(part, detail=f"{part.detail}; {NOT_COMPARED}: {reason}"), findings
+    return (replace(part, status=NOT_COMPARED, detail=reason) if reason else part), findings
 
 
 def _configuration(scene: Scene) -> Outcome:
@@ -138,7 +140,7 @@ def _configuration(scene: Scene) -> Outcome:
 def _base(scene: Scene, stack: Stack) -> Outcome:
     ground = scene.ground
     findings = list(compare_base(scene.subject.documents, stack, ground.documents, ground.reference))
-    if ground.reference == scene.lock.base and ground.python != scene.lock.python:
+    if ground.locked and ground.python != scene.lock.python:
         problem = f"the base has Python {ground.python} (expected {scene.lock.python})"
         findings.append(Finding(part=parts.BASE, problem=problem))
     count = len(stack.base)

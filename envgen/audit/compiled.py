@@ -7,13 +7,14 @@ has them: byte code says where its source is.
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from envgen.audit.entries import written
 from envgen.audit.finding import BYTE_CODE, Finding
 from envgen.audit.rules import ROOT
 from envgen.engine import RunOrder
 from envgen.render import PREFIX, UID
 from envgen.smoke.expected import ExpectedTree
 from envgen.smoke.report import PASSED
-from envgen.smoke.runner import PROBE, Bench, run_phase
+from envgen.smoke.runner import CHECK_LIMIT, PROBE, Bench, run_phase
 
 PHASE = "byte-code"
 
@@ -25,8 +26,9 @@ def places(tree: ExpectedTree, folder: Path) -> dict[str, Path]:
     """
     paths = [path for pair in tree.byte_code.items() for path in pair if ".." not in PurePosixPath(path).parts]
     found = {f"{ROOT}/{path}": folder / path for path in paths}
-    for parent in {place.parent for place in found.values()}:
-        parent.mkdir(parents=True, exist_ok=True)
+    with written(folder):
+        for parent in {place.parent for place in found.values()}:
+            parent.mkdir(parents=True, exist_ok=True)
     return found
 
 
@@ -43,6 +45,7 @@ def compare_byte_code(tree: ExpectedTree, folder: Path, base: str, bench: Bench)
         environment={},
         # The base's own user may be root, who without capabilities can't read what belongs to somebody else either.
         user=f"{UID}:{UID}",
+        quiet=CHECK_LIMIT,
     )
     job = {"expected": tree.to_json(), "prefix": PREFIX}
     result = run_phase(PHASE, BYTE_CODE, order, job, bench)[0]

@@ -3,7 +3,7 @@
 import hashlib
 import tarfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,19 +79,24 @@ def read_entries(archive: Archive, layer: Layer, unpack: Mapping[str, Path]) -> 
 def _read(stream: Content, path: str, copy: Path | None) -> tuple[str, bytes]:
     """The sha256 of a file, and its content if it is one that is kept; `copy` is where it is to be written as well."""
     digest, content = hashlib.sha256(), b""
-    with ExitStack() as stack:
-        try:
-            written = stack.enter_context(copy.open("wb")) if copy else None
-            while chunk := stream.read(CHUNK):
-                digest.update(chunk)
-                if path in KEPT and len(content) < LARGEST_KEPT:
-                    content += chunk
-                if written:
-                    written.write(chunk)
-        except OSError as error:
-            hint = "make room, or set TMPDIR to a folder on a larger disk"
-            raise DiskFullError(str(copy), f"can't be written: {error.strerror or error}", hint=hint) from error
+    with written(copy) if copy else nullcontext(), copy.open("wb") if copy else nullcontext() as target:
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+            if path in KEPT and len(content) < LARGEST_KEPT:
+                content += chunk
+            if target:
+                target.write(chunk)
     return digest.hexdigest(), content
+
+
+@contextmanager
+def written(path: Path) -> Iterator[None]:
+    """Whatever goes wrong with the disk while the block writes to `path` is raised as a DiskFullError."""
+    try:
+        yield
+    except OSError as error:
+        hint = "make room, or set TMPDIR to a folder on a larger disk"
+        raise DiskFullError(str(path), f"can't be written: {error.strerror or error}", hint=hint) from error
 
 
 def _surprises(member: tarfile.TarInfo) -> tuple[str, ...]:

@@ -1,12 +1,14 @@
 """The image that is audited, and the base it should stand on: each as an archive of which nothing is run."""
 
+import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envgen.audit.configuration import labels_of
+from envgen.audit.finding import shown
 from envgen.building import base_python, default_tag
 from envgen.engine import Engine, Image
 from envgen.errors import EngineError, EnvgenError, UsageError, VerificationError
@@ -33,7 +35,7 @@ def opened(lock: Lock, engine: Engine, name: str) -> Iterator[Subject]:
 
     Raises UsageError when there is none, VerificationError when it can't be read or is of another lock, EngineError, DiskFullError.
     """
-    if name and Path(name).is_file():
+    if name and _is_file(name):
         with Archive(Path(name)) as archive:
             yield _of_this_lock(Subject(name=name, archive=archive, documents=archive.image(platform=lock.platform)), lock)
         return
@@ -46,11 +48,17 @@ def opened(lock: Lock, engine: Engine, name: str) -> Iterator[Subject]:
         yield _of_this_lock(Subject(name=image.name, archive=archive, documents=documents), lock)
 
 
+def _is_file(name: str) -> bool:
+    with suppress(OSError):  # a name that is too long for one is no file
+        return Path(name).is_file()
+    return False
+
+
 def _of_this_lock(subject: Subject, lock: Lock) -> Subject:
     """`subject`, if it says that it was made from `lock`: of another one nearly every file would be a finding."""
     found, expected = labels_of(subject.documents.config).get("envgen.lock", "none"), digest_of(dump_lock(lock))
     if found != expected:
-        problem = f"label envgen.lock: found an image built from lock {found[:19]}, expected {expected[:19]}"
+        problem = f"label envgen.lock: found an image built from lock {shown(found[:19])}, expected {expected[:19]}"
         raise VerificationError(subject.name, problem, hint=f"run: envgen build {lock.profile}")
     return subject
 
@@ -70,11 +78,12 @@ def saved(engine: Engine, image: Image) -> Iterator[Archive]:
 class Ground:
     """The base that an image says it was built on, and the full version of its Python.
 
-    Where it is not at hand `documents` is None, where its Python could not be asked `unasked` says why; the version is then what
-    the lock or the image says.
+    `locked` says whether it is the locked one. Where it is not at hand `documents` is None and `missing` says why; where its Python
+    could not be asked `unasked` does, and the version is what the image says.
     """
 
     reference: str
+    locked: bool
     python: str
     documents: ImageDocuments | None = None
     missing: str = ""
@@ -86,15 +95,26 @@ def find_ground(documents: ImageDocuments, lock: Lock, engine: Engine) -> Ground
     labels = labels_of(documents.config)
     # A plain `docker build` may have been given another base too: then only the general label says so.
     reference = labels.get(OVERRIDE) or labels.get(GENERAL) or lock.base
-    said = lock.python if reference == lock.base else labels.get(PYTHON, lock.python)
+    ground = Ground(reference=reference, locked=_pinned(reference) == _pinned(lock.base), python=_stated_python(labels, lock))
     try:
         base = _find_base(engine, reference, lock.platform)
     except EnvgenError as error:
-        return Ground(reference=reference, python=said, missing=error.problem, unasked=error.problem)
+        return replace(ground, missing=error.problem, unasked=error.problem)
     try:
-        return Ground(reference=reference, python=base_python(engine, base.digest, lock), documents=base)
+        return replace(ground, documents=base, python=base_python(engine, base.digest, lock))
     except EnvgenError as error:
-        return Ground(reference=reference, python=said, documents=base, unasked=f"it {error.problem}")
+        return replace(ground, documents=base, unasked=f"it {error.problem}")
+
+
+def _pinned(reference: str) -> str:
+    """What of a reference says which image it is: its digest, or all of it where it has none."""
+    return reference.partition("@")[2] or reference
+
+
+def _stated_python(labels: Mapping[str, str], lock: Lock) -> str:
+    """The full version that an image says its Python has, if it can be that of the lock; else that of the lock."""
+    stated = labels.get(PYTHON, "")
+    return stated if re.fullmatch(rf"{re.escape(lock.python_minor)}\.\d+\w*", stated) else lock.python
 
 
 def _find_base(engine: Engine, reference: str, platform: str) -> ImageDocuments:
@@ -106,7 +126,7 @@ def _find_base(engine: Engine, reference: str, platform: str) -> ImageDocuments:
     # The store may have it under the name of a mirror, or under none.
     image = engine.image(reference) or (engine.image(pinned) if pinned else None)
     if image is None:
-        raise EngineError(reference, f"it is not in the engine's store (try: docker pull {reference})")
+        raise EngineError(reference, "the engine's store does not have it: pull it first")
     if pinned and image.digest != pinned:
         raise EngineError(reference, f"the engine's store has {image.digest} under this name")
     with saved(engine, image) as archive:

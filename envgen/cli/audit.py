@@ -5,7 +5,7 @@ import json
 
 from envgen import images, pipeline
 from envgen.audit.auditing import audit
-from envgen.audit.finding import FAILED, NOT_COMPARED, PASSED, AuditReport
+from envgen.audit.finding import FAILED, NOT_COMPARED, PASSED, AuditReport, shown
 from envgen.engine.docker import DockerEngine
 from envgen.errors import VerificationError
 from envgen.workspace import Workspace
@@ -32,11 +32,11 @@ def _show(found: AuditReport) -> None:
     """The first line says what was not compared."""
     print(f"audit {found.profile} {found.target}: {found.headline()}")
     print(f"image {found.image} {found.digest}")
-    print(f"base  {found.base}{' (NOT the locked base)' if found.overridden else ''}")
+    print(f"base  {shown(found.base)}{' (NOT the locked base)' if found.overridden else ''}")
     print()
     width = max(len(part.name) for part in found.parts)
     for part in found.parts:
-        print(f"  {part.name:<{width}}  {MARKS[part.status]:<12}  {part.detail}")
+        print(f"  {part.name:<{width}}  {MARKS[part.status]:<12}  {shown(part.detail)}")
     if found.findings:
         print()
     for finding in found.findings[:SHOWN]:

@@ -14,7 +14,9 @@ from archives import Made, folder, item, link
 from samples import NASTY, sample_lock, wheel
 
 from envgen.audit.auditing import audit
+from envgen.audit.entries import FILE, LINK, Entry
 from envgen.audit.finding import AuditReport
+from envgen.audit.skeleton import merged, resolve
 from envgen.catalog import Catalog
 from envgen.engine import Engine, Image, Line, RunOrder, RunResult
 from envgen.errors import DiskFullError, EngineError, UsageError, VerificationError
@@ -360,7 +362,7 @@ def test_wrong_byte_code_is_named(scene: Scene) -> None:
     assert report.verdict() == "FAILED"
 
 
-@pytest.mark.parametrize(("engine", "reason"), [(NoEngine(), "no engine answers"), (Store(), "it is not in the engine's store")])
+@pytest.mark.parametrize(("engine", "reason"), [(NoEngine(), "no engine answers"), (Store(), "the engine's store does not have it")])
 def test_without_the_base_it_is_no_pass(scene: Scene, engine: Store, reason: str) -> None:
     report = scene.audit(engine)
     assert (said(report), report.verdict()) == ([], "INCOMPLETE")
@@ -441,3 +443,43 @@ def test_a_full_disk_is_said(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(Path, "open", full)
     with pytest.raises(DiskFullError, match="No space left on device"):
         audit(scene.work, scene.lock, cast(Engine, NoEngine()), str(scene.folder / "image.tar"))
+
+
+def test_the_locked_base_by_another_name_is_the_locked_one(scene: Scene) -> None:
+    mirrored = f"mirror.example/python:3.11@{scene.lock.base.partition('@')[2]}"
+    scene.image.config = image_config(scene.lock, mirrored)
+    del scene.image.config["config"]["Labels"]["envgen.base.override"]
+    scene.engine.archives = {scene.lock.base.partition("@")[2]: scene.engine.archives[scene.lock.base]}
+    report = scene.audit()
+    assert (report.verdict(), report.overridden) == ("passed", False)
+
+
+@pytest.mark.parametrize("python", ["../../x", "3.12.1", "", "3.11.2/../x"])
+def test_a_label_can_make_no_path(scene: Scene, python: str) -> None:
+    scene.image.config = image_config(scene.lock, "elsewhere:1")
+    scene.image.config["config"]["Labels"]["envgen.python"] = python
+    report = scene.audit()
+    assert f"configuration: label envgen.python is {python} (expected 3.11.16)" in said(report)
+    assert statuses(report)["files"] == "passed"
+
+
+def test_a_name_that_is_too_long_for_a_file_is_asked_of_the_engine(scene: Scene) -> None:
+    with pytest.raises(UsageError, match="there is no such image"):
+        audit(scene.work, scene.lock, cast(Engine, scene.engine), "x" * 5000)
+
+
+def test_what_a_layer_removes_is_gone_from_the_base() -> None:
+    lower = [entry_of(*pair) for pair in (("a/b", ""), ("a/c", ""), ("d", ""), ("e/f", ""))]
+    upper = [entry_of("a/.wh.b", ""), entry_of(".wh.d", ""), entry_of("e/.wh..wh..opq", ""), entry_of("e/g", "")]
+    assert set(merged([lower, upper])) == {"a/c", "e/g"}
+
+
+def test_links_are_followed_and_circles_end() -> None:
+    tree = {path: entry_of(path, target) for path, target in {"bin": "usr/bin", "usr/bin/x": "../y", "a": "/b", "b": "a"}.items()}
+    assert resolve("/bin/x", tree) == "usr/y"
+    assert resolve("a/c", tree) in ("a/c", "b/c")
+
+
+def entry_of(path: str, target: str) -> Entry:
+    kind = LINK if target else FILE
+    return Entry(path=path, kind=kind, mode=0o644, owner=(0, 0), mtime=0, target=target, sha256="", content=b"", surprises=())
