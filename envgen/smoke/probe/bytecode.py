@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import io
 import marshal
 import struct
 import warnings
 from pathlib import Path
 from types import CodeType
-from typing import Any
+
+from marshalled import Reader
 
 UNCOMPILABLE = "can't be compiled: "
 _UNCHECKED_HASH = 0b01
@@ -57,27 +57,12 @@ def _header_problem(found: bytes, wanted: bytes) -> str | None:
 
 def _code_problem(found: bytes, code: CodeType) -> str | None:
     """Compare code whose bytes differ: equal code may be written with other references between its parts."""
-    stream = io.BytesIO(found)
-    stream.seek(_HEADER)
+    reader = Reader(found, _HEADER)
     try:
-        loaded = marshal.load(stream)  # noqa: S302 - it builds code and runs none; see workers for what it may do
-    except Exception as error:
+        equal = reader.value() == Reader(marshal.dumps(code), 0).value()
+    except (ValueError, RecursionError) as error:
         return f"unreadable ({error})"
-    if _canonical(loaded) != _canonical(code):
+    if not equal:
         return "not what this Python makes of its source"
-    extra = len(found) - stream.tell()
+    extra = len(found) - reader.position
     return f"{extra} bytes behind its end" if extra else None
-
-
-def _canonical(value: Any) -> object:
-    """Return a form that is equal for what is equal in everything that runs, types and signs of zeros included."""
-    if isinstance(value, CodeType):
-        # Version 2 of the format has neither references nor interned strings. All but the constants is in these bytes.
-        return "code", marshal.dumps(value.replace(co_consts=()), 2), _canonical(value.co_consts)
-    if isinstance(value, tuple):
-        return "tuple", tuple(map(_canonical, value))
-    if isinstance(value, frozenset):
-        return "frozenset", sorted(map(_canonical, value), key=repr)
-    if isinstance(value, slice):
-        return "slice", _canonical((value.start, value.stop, value.step))
-    return type(value).__name__, marshal.dumps(value, 2)

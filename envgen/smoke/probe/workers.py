@@ -1,7 +1,7 @@
 """Spreads a check of many files over all CPUs.
 
 By fork and pipe, not by multiprocessing: that needs semaphores, which need a /dev/shm, and its pool waits for ever when
-one of its processes is killed. Broken byte code can do that to the process that reads it.
+one of its processes is killed, as the kernel does it for lack of memory.
 """
 
 from __future__ import annotations
