@@ -13,7 +13,7 @@ from envgen.audit.finding import FAILED, NOT_COMPARED, PASSED, AuditReport, Find
 from envgen.audit.recipe import LAST_LAYER, Recipe, read_recipe
 from envgen.audit.rules import compare, group_rules
 from envgen.audit.skeleton import compare_skeleton, merged
-from envgen.audit.stack import Stack, compare_base, compare_layers, make_stack, same_base
+from envgen.audit.stack import Stack, compare_base, compare_layers, make_stack
 from envgen.audit.subject import OVERRIDE, Ground, Subject, find_ground, opened
 from envgen.engine import Engine
 from envgen.errors import EnvgenError, UsageError, VerificationError
@@ -37,11 +37,9 @@ class Scene:
 
     @property
     def everything(self) -> ExpectedTree:
-        """What all wheels bring."""
+        """The files that all wheels bring, and their byte code."""
         files = {path: file for tree in self.trees.values() for path, file in tree.files.items()}
-        distributions = {name: version for tree in self.trees.values() for name, version in tree.distributions.items()}
-        first = next(iter(self.trees.values()))
-        return replace(first, files=files, distributions=distributions, python=self.ground.python)
+        return replace(expected_tree((), python=self.ground.python), files=files)
 
 
 def audit(work: Workspace, lock: Lock, engine: Engine, name: str) -> AuditReport:
@@ -173,15 +171,12 @@ def _files(scene: Scene, stack: Stack) -> Outcome:
 
 
 def _byte_code(scene: Scene, folder: Path, bench: Bench) -> Outcome:
-    """Never compiled on a base that the image does not really stand on: that could be the very image under audit."""
     ground, name = scene.ground, parts.BYTE_CODE
-    reason = ground.unasked
-    if ground.documents and not same_base(scene.subject.documents, ground.documents):
-        reason = "the image does not stand on its base"
-    if ground.documents is None or reason:
-        return _unless(f"because {reason}", _outcome(name, (), ""))
+    if ground.documents is None or ground.unasked:
+        return _unless(f"because {ground.unasked}", _outcome(name, (), ""))
+    sources = len(scene.everything.byte_code)
+    bench.reporter.step(f"byte code: compiling {sources} sources again with the base's Python {ground.python}")
     try:
-        bench.reporter.step(f"byte code: compiling {len(scene.everything.byte_code)} sources again with the base's Python {ground.python}")
         findings, told = compare_byte_code(scene.everything, folder, ground.documents.digest, bench)
     except EnvgenError as error:
         return _unless(f"because {error.problem}", _outcome(name, (), ""))

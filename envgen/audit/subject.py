@@ -9,6 +9,7 @@ from pathlib import Path
 
 from envgen.audit.configuration import labels_of
 from envgen.audit.finding import shown
+from envgen.audit.stack import same_base
 from envgen.building import base_python, default_tag
 from envgen.engine import Engine, Image
 from envgen.errors import EngineError, EnvgenError, UsageError, VerificationError
@@ -100,6 +101,9 @@ def find_ground(documents: ImageDocuments, lock: Lock, engine: Engine) -> Ground
         base = _find_base(engine, reference, lock.platform)
     except EnvgenError as error:
         return replace(ground, missing=error.problem, unasked=error.problem)
+    if not same_base(documents, base):
+        # It is not run then: it could be the very image under audit.
+        return replace(ground, documents=base, unasked="the image does not stand on its base")
     try:
         return replace(ground, documents=base, python=base_python(engine, base.digest, lock))
     except EnvgenError as error:
@@ -114,7 +118,7 @@ def _pinned(reference: str) -> str:
 def _stated_python(labels: Mapping[str, str], lock: Lock) -> str:
     """The full version that an image says its Python has, if it can be that of the lock; else that of the lock."""
     stated = labels.get(PYTHON, "")
-    return stated if re.fullmatch(rf"{re.escape(lock.python_minor)}\.\d+\w*", stated) else lock.python
+    return stated if re.fullmatch(rf"{re.escape(lock.python_minor)}\.\d+\w*", stated, re.ASCII) else lock.python
 
 
 def _find_base(engine: Engine, reference: str, platform: str) -> ImageDocuments:
