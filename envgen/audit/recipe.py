@@ -40,7 +40,7 @@ def read_recipe(dockerfile: str, arguments: Mapping[str, str], environment: Mapp
 
     Raises UsageError for an instruction that is not understood.
     """
-    variables = {"PATH": DEFAULT_PATH, **environment, **arguments}
+    variables = {"PATH": DEFAULT_PATH, **arguments, **environment}  # ENV goes before ARG, whichever comes first
     layers: list[str] = []
     env: dict[str, str] = {}
     labels: dict[str, str] = {}

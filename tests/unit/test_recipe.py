@@ -48,6 +48,7 @@ def test_a_variable_may_stand_on_an_earlier_one_and_on_those_of_the_base() -> No
     assert recipe.environment["C"] == "1/base"
     assert dict(recipe.labels) == {"x": "1/base"}
     assert read("ENV A=${PATH}").environment["A"] == DEFAULT_PATH
+    assert dict(read("LABEL x=${BASE}", BASE="of the base's own environment").labels) == {"x": "of the base's own environment"}
 
 
 @pytest.mark.parametrize(
