@@ -178,6 +178,7 @@ def image_config(lock: Lock, base: str = "") -> dict[str, Any]:
 @pytest.fixture
 def scene(tmp_path: Path) -> Scene:
     below = [folder("etc"), item("etc/passwd", PASSWD), item("etc/group", GROUP), item("usr/bin/python3.11", b"ELF", mode=0o755)]
+    below.append(item("usr/lib/python3.11", b"no program"))
     config = {"os": "linux", "architecture": "amd64", "config": {"Env": ["PATH=/usr/bin", "LANG=C.UTF-8"], "Cmd": ["python3"]}}
     digest = Made([below], config).write(tmp_path / "base.tar")
     packages = []
@@ -278,6 +279,10 @@ def configured(old: str, new: str) -> Callable[[Made], object]:
     return lambda image: image.replace("opt/venv/pyvenv.cfg", CONFIGURATION.replace(old, new).encode())
 
 
+def both(*changes: Callable[[Made], object]) -> Callable[[Made], object]:
+    return lambda image: [change(image) for change in changes]
+
+
 INIT, PYC = f"{ROOT}/demo/__init__.py", f"{ROOT}/demo/__pycache__/__init__.cpython-311.pyc"
 FOREIGN = "which no wheel of the group own brings"
 EXTRA = "in a layer that the recipe does not make"
@@ -333,6 +338,15 @@ CHANGES = {
     "interpreter": Change(entry("opt/venv/bin/python3", linkname="/bin/sh"), "bin/python3: leads to /bin/sh (expected /usr/bin/python"),
     "lib64": Change(entry("opt/venv/lib64", linkname="/lib"), "opt/venv/lib64: leads to /lib (expected lib)"),
     "home": Change(configured("= /usr/bin\n", "= /opt\n"), "pyvenv.cfg: home = /opt (expected a folder of the base with an executable pyt"),
+    "no program": Change(configured("= /usr/bin\n", "= /usr/lib\n"), "pyvenv.cfg: home = /usr/lib (expected a folder of the base with"),
+    "home of its own": Change(
+        both(configured("= /usr/bin\n", "= /opt/venv/x\n"), added(1, item("opt/venv/x/python3.11", mode=0o755))),
+        "pyvenv.cfg: home = /opt/venv/x (expected a folder of the base with",
+    ),
+    "name that readers read differently": Change(
+        both(lambda image: image.remove(INIT), added(3, item("././@LongLink", f"{INIT}\0".encode(), type=b"L"), item("x", b"x = 1\n"))),
+        f"files: layer 4 (own): {INIT}: extended headers 1536 bytes of headers (expected 512)",
+    ),
     "system packages": Change(configured("false", "true"), "pyvenv.cfg: include-system-site-packages = true (expected false)"),
     "version": Change(configured("3.11.16", "3.11.2"), "pyvenv.cfg: version = 3.11.2 (expected 3.11.16)"),
     "executable": Change(configured("executable = /usr", "executable = /tmp"), "executable = /tmp/bin/python3.11 (expected /usr/bin"),
