@@ -105,7 +105,7 @@ def find_ground(documents: ImageDocuments, lock: Lock, engine: Engine) -> Ground
         # It is not run then: it could be the very image under audit.
         return replace(ground, documents=base, unasked="the image does not stand on its base")
     try:
-        return replace(ground, documents=base, python=base_python(engine, base.digest, lock))
+        return replace(ground, documents=base, python=base_python(engine, reference, base.digest, lock))
     except EnvgenError as error:
         return replace(ground, documents=base, unasked=f"it {error.problem}")
 
