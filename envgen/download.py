@@ -1,7 +1,8 @@
-"""Fetching one file of an index, with its digest; a body that is cut off, or stalls, is asked for again."""
+"""Fetching one file, of an index or of anybody, with its digest; a body that is cut off, or stalls, is asked for again."""
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from envgen.errors import IndexUnavailableError, ResolutionError, VerificationError
@@ -15,6 +16,16 @@ Advance = Callable[[int], None]
 """Told of each number of bytes that has arrived."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """What is to arrive: a file's name, its size in bytes if that is known, who sends it, and our patience with them in seconds."""
+
+    name: str
+    size: int | None
+    origin: str
+    patience: float
+
+
 def receive(file: IndexFile, index: str, client: IndexClient, stream: BinaryIO, advance: Advance) -> str:
     """Writes `file` to `stream` and gives its sha256 (hex); a body that is cut off is asked for again, a few times.
 
@@ -22,28 +33,42 @@ def receive(file: IndexFile, index: str, client: IndexClient, stream: BinaryIO, 
     """
     from requests import RequestException
 
+    body = Body(name=file.filename, size=file.size, origin=f"index {index}", patience=client.patience)
+    try:
+        return arrive(body, lambda: _chunks(file, index, client), stream, advance)
+    except RequestException as error:
+        found = unavailable(file.url, error)
+        raise IndexUnavailableError(f"{found.where}: {file.filename}", found.problem, hint=found.hint) from error
+
+
+def arrive(body: Body, ask: Callable[[], Iterator[bytes]], stream: BinaryIO, advance: Advance) -> str:
+    """Writes what `ask` gives, each time anew, to `stream`, and gives its sha256 (hex).
+
+    Raises VerificationError as soon as there is more of it than its size says, RequestException when the last try fails.
+    """
+    from requests import RequestException
+
     from envgen.transport import Tries
 
-    tries = Tries(client.patience, TRIES)
+    tries = Tries(body.patience, TRIES)
     while True:
         digest, received = hashlib.sha256(), 0
         stream.seek(0)
         stream.truncate()
         try:
-            for chunk in _chunks(file, index, client):
+            for chunk in ask():
                 digest.update(chunk)
                 stream.write(chunk)
                 received += len(chunk)
                 advance(len(chunk))
-                if file.size is not None and received > file.size:
-                    problem = f"index {index} sends more than the {file.size} bytes that it has"
-                    raise VerificationError(file.filename, problem, hint="is its address, or its mirror, the right one?")
+                if body.size is not None and received > body.size:
+                    problem = f"{body.origin} sends more than the {body.size} bytes that it has"
+                    raise VerificationError(body.name, problem, hint="is its address, or its mirror, the right one?")
             return digest.hexdigest()
         except RequestException as error:
             advance(-received)
             if not tries.again(error):
-                found = unavailable(file.url, error)
-                raise IndexUnavailableError(f"{found.where}: {file.filename}", found.problem, hint=found.hint) from error
+                raise
 
 
 def _chunks(file: IndexFile, index: str, client: IndexClient) -> Iterator[bytes]:

@@ -66,6 +66,14 @@ class FileGoneError(ResolutionError):
     """An index lists a file that it does not have."""
 
 
+class HubUnavailableError(ResolutionError):
+    """The hub of models is down, or answers with something that is no answer of a hub."""
+
+
+class HubRefusedError(ResolutionError):
+    """The hub has no such model, revision or file, or does not show it to whoever asks."""
+
+
 class StaleLockError(EnvgenError):
     """A lock is missing, unreadable, edited by hand, or not what its profile would give."""
 

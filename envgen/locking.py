@@ -9,11 +9,13 @@ from packaging.version import Version
 
 from envgen.constraints import Bound
 from envgen.cuda import index_name, torch_of
-from envgen.errors import IndexRefusedError, ProfileError, ResolutionError
+from envgen.errors import HubUnavailableError, IndexRefusedError, ProfileError, ResolutionError
 from envgen.evidence import bounds_of, check_bounds, check_cuda, demands_of, inherited
+from envgen.hub import Hub
 from envgen.index import IndexClient
 from envgen.layers import check_sizes, groups_for, layer_of
-from envgen.lock import Lock, LockedIndex, Package, input_digest
+from envgen.lock import Lock, LockedIndex, LockedModel, Package, Wheel, input_digest
+from envgen.model_name import COMMIT, HubName, Repository, parse_model_name
 from envgen.profile import Index, Profile
 from envgen.resolve import Query, Resolver
 from envgen.select import choose_wheel, choose_wheels, versions_of
@@ -23,11 +25,12 @@ from envgen.wheels import WheelStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """What a resolution draws on: a resolver, the indexes, and the wheel store."""
+    """What a resolution draws on: a resolver, the indexes, the wheel store, and the hub of models."""
 
     resolver: Resolver
     client: IndexClient
     store: WheelStore
+    hub: Hub
 
 
 def query_for(profile: Profile, bounds: Sequence[Bound], target: Target) -> Query:
@@ -67,6 +70,7 @@ def make_lock(profile: Profile, bounds: Sequence[Bound], target: Target, sources
     """
     query = query_for(profile, bounds, target)
     _check_offered(profile, target, sources.client)
+    model = _lock_model(profile, query, sources) if profile.base(target) else None
     # Chosen by version, not resolved: the exact uv that the profile names.
     name, _, version = profile.installer.partition("==") if profile.base(target) else ("", "", "")
     asked = [*(canonicalize_name(Requirement(text).name) for text in profile.requirements), *filter(None, [name])]
@@ -92,7 +96,34 @@ def make_lock(profile: Profile, bounds: Sequence[Bound], target: Target, sources
     )
     if profile.base(target):
         check_sizes(((package.layer, package.wheel.size) for package in packages), f"profiles/{profile.name}.toml: {target.slug}")
-    return replace(outline(profile, bounds, target), installer=installer, packages=packages)
+    return replace(outline(profile, bounds, target), installer=installer, packages=packages, model=model)
+
+
+def _lock_model(profile: Profile, query: Query, sources: Sources) -> LockedModel | None:
+    """The profile's model with its hashes, None where it has none. Raises ResolutionError or its kin, or ProfileError."""
+    name = parse_model_name(profile.model)
+    if name is None:
+        return None
+    source: Wheel | Repository
+    if isinstance(name, HubName):
+        _check_commit(profile, name, sources.hub)
+        source = sources.hub.repository(name)
+    else:
+        source = choose_wheel(query, (name.name, name.version), sources.client, sources.store)
+    return LockedModel(source=source, prompt=profile.prompt, expect=profile.expect)
+
+
+def _check_commit(profile: Profile, name: HubName, hub: Hub) -> None:
+    """Raises ProfileError for a revision that may move: the lock would depend on when it was made."""
+    if COMMIT.fullmatch(name.revision):
+        return
+    try:
+        hint = f'as of now that is: model = "{replace(name, revision=hub.commit(name))}"'
+    except HubUnavailableError:
+        hint = "its page on the hub says it, under Files and versions"
+    where = f"{dict(profile.origins).get('smoke.model', f'profiles/{profile.name}.toml')}: smoke.model"
+    problem = f"found the revision {name.revision!r}, which may move, expected a commit of 40 hexadecimal digits"
+    raise ProfileError(where, problem, hint=hint)
 
 
 def _check_offered(profile: Profile, target: Target, client: IndexClient) -> None:

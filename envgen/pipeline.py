@@ -54,7 +54,7 @@ def write_locks(work: Workspace, profile: Profile, targets: Sequence[Target], ma
         return lock_folder.files_of(made, work.catalog)
 
     client = work.client({index.name: index.url for index in profile.indexes})
-    sources = locking.Sources(resolver=make_resolver(work.settings, client), client=client, store=work.store)
+    sources = locking.Sources(resolver=make_resolver(work.settings, client), client=client, store=work.store, hub=work.hub())
     for target in targets:
         sources.resolver.check(target)
     made = together(lock, targets, at_once=len(targets))

@@ -50,7 +50,8 @@ class Profile:
 
     `own` are the requirements that this profile's own file adds to what it extends; `cuda` is a version such as `13.0`, and
     `driver` the oldest branch of the driver that runs it, both empty for a profile without; `origins` maps each value's
-    path, e.g. `index.pytorch-cpu`, to the file that set it.
+    path, e.g. `index.pytorch-cpu`, to the file that set it. `model` names what images are tested with, empty for the embedded one,
+    with what it is asked and must answer.
     """
 
     name: str
@@ -69,6 +70,9 @@ class Profile:
     moved: tuple[tuple[str, dt.date], ...] = ()
     env: tuple[tuple[str, str], ...] = ()
     tiers: tuple[str, ...] = ("static",)
+    model: str = ""
+    prompt: str = ""
+    expect: str = ""
     origins: tuple[tuple[str, str], ...] = ()
 
     def targets(self) -> tuple[Target, ...]:

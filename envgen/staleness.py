@@ -24,7 +24,7 @@ def differences(catalog: Catalog, profile: Profile, bounds: Sequence[Bound], tar
     lock, folder = lock_folder.read_lock(catalog, profile, target)
     expected = locking.outline(profile, bounds, target)
     facts = [f"{fact.name}: the lock has {fact.before}, the profile {fact.after}" for fact in changed_facts(lock, expected)]
-    found = [*facts, *_changed_demands(lock, profile, target)]
+    found = [*facts, *_changed_demands(lock, profile, target), *_changed_model(lock, profile)]
     for package in lock.packages:
         if package.bounds != bounds_of(package.wheel.name, bounds):
             found.append(f"{package.wheel.name}: the documented bounds on it have changed")
@@ -52,6 +52,18 @@ def _changed_demands(lock: Lock, profile: Profile, target: Target) -> Iterator[s
     for package in lock.packages:
         if package.wheel.name not in asked and {demand.name for demand in package.demands} == {lock.profile}:
             yield f"{package.wheel.name}: in the lock, but the profile does not ask for it"
+
+
+def _changed_model(lock: Lock, profile: Profile) -> Iterator[str]:
+    """The model of an image, what it is asked, and what it must answer; a target that is lock only has none."""
+    if not lock.base:
+        return
+    model = lock.model
+    locked = (model.name, model.prompt, model.expect) if model else ("", "", "")
+    wanted = (profile.model, profile.prompt, profile.expect)
+    for what, found, expected in zip(("model", "prompt", "expect"), locked, wanted, strict=True):
+        if found != expected:
+            yield f"smoke.{what}: the lock has {found or 'none'}, the profile {expected or 'none'}"
 
 
 def _changed_file(path: Path, expected: bytes, label: str) -> Iterator[str]:

@@ -44,6 +44,10 @@ class WheelStore:
         """Where the wheel is, or would be."""
         return self._root / sha256 / file
 
+    def files(self, sha256: str) -> tuple[Path, ...]:
+        """The wheels with this hash, by whatever name: mostly one, or none."""
+        return tuple(sorted((self._root / sha256).glob("*.whl"))) if sha256 else ()
+
     def missing(self, wheels: Sequence[Wheel]) -> tuple[Wheel, ...]:
         """Those of `wheels` that would have to be fetched."""
         return tuple(wheel for wheel in wheels if not self.path(wheel.sha256, wheel.file).is_file())
@@ -81,7 +85,7 @@ class WheelStore:
                     return self.path(sha256, file.filename), sha256
                 return self._arrive(file, index, sha256, client, advance)
         except OSError as error:
-            raise _disk_error(error, self._root) from error
+            raise disk_error(error, self._root) from error
 
     def _arrive(self, file: IndexFile, index: str, sha256: str, client: IndexClient, advance: Advance) -> tuple[Path, str]:
         with self._arriving(sha256 or file.filename) as arriving:
@@ -156,14 +160,17 @@ class WheelStore:
         Raises VerificationError, also for a wheel that is not here.
         """
         for wheel in wheels:
-            path = self.path(wheel.sha256, wheel.file)
-            if not path.is_file():
-                raise VerificationError(str(path), "missing in the wheel store", hint="run: envgen build PROFILE")
-            found = sha256_of(path)
-            if found != wheel.sha256:
-                path.unlink()
-                problem = f"found sha256 {found}, expected {wheel.sha256}: damaged, and taken out of the store"
-                raise VerificationError(str(path), problem, hint="run the command again to fetch it anew")
+            self.check(self.path(wheel.sha256, wheel.file), wheel.sha256)
+
+    def check(self, path: Path, sha256: str) -> None:
+        """As `verify`, for the wheel at a path in the store."""
+        if not path.is_file():
+            raise VerificationError(str(path), "missing in the wheel store", hint="run: envgen build PROFILE")
+        found = sha256_of(path)
+        if found != sha256:
+            path.unlink()
+            problem = f"found sha256 {found}, expected {sha256}: damaged, and taken out of the store"
+            raise VerificationError(str(path), problem, hint="run the command again to fetch it anew")
 
     @contextmanager
     def lend(self, groups: dict[str, Sequence[Wheel]]) -> Iterator[dict[str, Path]]:
@@ -181,7 +188,7 @@ class WheelStore:
                     for wheel in wheels:
                         os.link(self.path(wheel.sha256, wheel.file), folders[group] / wheel.file)
                 except OSError as error:
-                    raise _disk_error(error, self._root) from error
+                    raise disk_error(error, self._root) from error
             yield folders
 
     @contextmanager
@@ -198,7 +205,7 @@ class WheelStore:
                 alive.acquire()
                 view.mkdir()
         except OSError as error:
-            raise _disk_error(error, self._root) from error
+            raise disk_error(error, self._root) from error
         try:
             yield view
         finally:
@@ -249,7 +256,7 @@ class WheelStore:
                 finally:
                     part.unlink(missing_ok=True)
         except OSError as error:
-            raise _disk_error(error, self._root) from error
+            raise disk_error(error, self._root) from error
 
 
 def _remove_view(view: Path, alive: "FileLock") -> None:
@@ -296,7 +303,8 @@ def _read_metadata(wheel: Path) -> bytes:
         raise VerificationError(str(wheel), "not a wheel: no METADATA in it") from error
 
 
-def _disk_error(error: OSError, root: Path) -> Exception:
+def disk_error(error: OSError, root: Path, store: str = "the wheel store") -> DiskFullError:
+    """What to raise when `store`, in the folder `root`, could not be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError(str(root), "the disk is full; what was being written is removed", hint=CACHE_ROOM)
-    return DiskFullError(str(root), f"the wheel store can't be written: {error.strerror or error}", hint="set ENVGEN_CACHE")
+    return DiskFullError(str(root), f"{store} can't be written: {error.strerror or error}", hint="set ENVGEN_CACHE")

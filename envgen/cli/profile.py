@@ -17,7 +17,7 @@ def command(options: argparse.Namespace, work: Workspace) -> int:
     found = overview(work, work.catalog.profile(options.profile), options.target)
     estimate = None
     if options.model:
-        estimate = memory.estimate(kept_model(options.model, work.settings.cache, work.catalog.model_wheels()))
+        estimate = memory.estimate(kept_model(options.model, work.models, work.catalog.model_wheels()))
     if options.json:
         body: dict[str, object] = {**asdict(found), "memory": None}
         if estimate:

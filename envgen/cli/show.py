@@ -135,7 +135,8 @@ def report(found: SmokeReport) -> None:
     """The smoke table; its first line says what did not run."""
     print(f"smoke {found.profile} {found.target}: {found.headline()}")
     print(f"image {found.image} {found.digest}")
-    print(f"base  {found.base}, Python {found.python}{' (NOT the locked base)' if found.overridden else ''}; model {found.model}")
+    model = f"{found.model} ({found.model_digest})" if found.model_digest else found.model
+    print(f"base  {found.base}, Python {found.python}{' (NOT the locked base)' if found.overridden else ''}; model {model}")
     print()
     width = max((len(result.name) for result in found.results), default=0)
     for result in found.results:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envgen.errors import SmokeError, UsageError
+from envgen.model_name import EMBEDDED as EMBEDDED_NAME
+from envgen.model_name import WheelName
 from envgen.schema import Faults, Table
 
 EMBEDDED = Path(__file__).parent / "models" / "embedded"
@@ -18,10 +20,14 @@ URL = re.compile(r"https?://", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A model folder, what reports call it, and what it is known to answer."""
+    """A model folder, what reports call it, and what it is known to answer.
+
+    `digest` is that of the wheel it is from, or the one over its files; empty for the embedded one, and for a folder.
+    """
 
     name: str
     folder: Path
+    digest: str = ""
     recorded: Mapping[str, object] | None = None
     prompt: str = ""
     expect: str = ""
@@ -36,6 +42,10 @@ class ModelWheel:
     sha256: str
     prompt: str = ""
     expect: str = ""
+
+    @property
+    def source(self) -> WheelName:
+        return WheelName(name=self.name, version=self.version, sha256=self.sha256)
 
 
 def read_model_wheels(data: Mapping[str, object], label: str) -> tuple[ModelWheel, ...]:
@@ -56,7 +66,7 @@ def read_model_wheels(data: Mapping[str, object], label: str) -> tuple[ModelWhee
 
 
 def embedded_model() -> Model:
-    return Model(name="embedded", folder=EMBEDDED, recorded=json.loads((EMBEDDED / "recorded.json").read_text(encoding="utf-8")))
+    return Model(name=EMBEDDED_NAME, folder=EMBEDDED, recorded=json.loads((EMBEDDED / "recorded.json").read_text(encoding="utf-8")))
 
 
 def folder_model(text: str, prompt: str, expect: str) -> Model:

@@ -27,7 +27,10 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmokeReport:
-    """The report of one image. `base` is the image it was built on, `overridden` whether that is not the locked one."""
+    """The report of one image. `base` is the image it was built on, `overridden` whether that is not the locked one.
+
+    `model_digest` is that of the wheel that the model is from, or the one over its files from the hub, else empty.
+    """
 
     profile: str
     target: str
@@ -39,6 +42,7 @@ class SmokeReport:
     model: str
     tiers: tuple[str, ...]
     results: tuple[CheckResult, ...]
+    model_digest: str = ""
 
     def count(self, status: str) -> int:
         return sum(result.status == status for result in self.results)

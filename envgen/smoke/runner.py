@@ -89,6 +89,7 @@ def smoke(subject: Subject, model: Model, bench: Bench, store: WheelStore, diagn
         overridden=subject.base != subject.lock.base,
         python=subject.python,
         model=model.name,
+        model_digest=model.digest,
         tiers=subject.lock.tiers,
         results=tuple(_diagnosed(result, subject.lock.profile, diagnoses) for result in results),
     )

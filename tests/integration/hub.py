@@ -10,13 +10,20 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
+
+PAGE = 3
+"""Entries of a page; the real hub has a thousand."""
 
 TOKEN = "hf_this-is-the-token-of-the-tests"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Repository:
-    """A model at one commit; `revisions` are the names that the commit has. A gated one shows its list of files, and no file."""
+    """A model at one commit; `revisions` are the names that the commit has. A gated one shows its list of files, and no file.
+
+    Weights are in LFS: the list has their sha256, and they come from another host.
+    """
 
     folder: Path
     commit: str
@@ -26,11 +33,28 @@ class Repository:
     def files(self) -> dict[str, Path]:
         return {path.name: path for path in sorted(self.folder.iterdir())}
 
+    def entries(self) -> list[dict[str, object]]:
+        """The list of files, with a folder in it."""
+        found: list[dict[str, object]] = [{"type": "directory", "oid": "0" * 40, "size": 0, "path": "onnx"}]
+        for name, path in self.files().items():
+            content = path.read_bytes()
+            entry: dict[str, object] = {"type": "file", "oid": hashlib.sha1(content).hexdigest(), "size": len(content), "path": name}
+            if in_lfs(name):
+                entry["lfs"] = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134}
+            found.append(entry)
+        return found
+
+
+def in_lfs(name: str) -> bool:
+    return name.endswith(".safetensors")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
     method: str
+    host: str
     path: str
+    query: str
     authorization: str
 
 
@@ -47,59 +71,57 @@ def refusal(status: int, code: str, message: str) -> Reply:
 
 
 class Hub(ThreadingHTTPServer):
-    """The hub. Every repository wants the token."""
+    """The hub. Every repository wants the token; `changed` are contents that are served in place of a file's own."""
 
     daemon_threads = True
 
     def __init__(self, repositories: Mapping[str, Repository]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
-        self.repositories = repositories
+        self.other_host = f"localhost:{self.server_port}"
+        self.repositories = dict(repositories)
+        self.changed: dict[str, bytes] = {}
         self.requests: list[Request] = []
 
     def reply(self, request: Request) -> Reply:
+        parts = request.path.removeprefix("/api/models").strip("/").split("/")
+        if request.host == self.other_host:
+            return self.blob("/".join(parts[1:3]), parts[-1])
         if request.authorization != f"Bearer {TOKEN}":
             return refusal(401, "RepoNotFound", "Repository not found")
-        parts = request.path.removeprefix("/api/models").strip("/").split("/")
         name, rest = "/".join(parts[:2]), parts[2:]
         repository = self.repositories.get(name)
         if repository is None:
             return refusal(404, "RepoNotFound", "Repository not found")
-        if request.path.startswith("/api/models/"):
-            return self.about(name, repository, rest)
-        return self.file(name, repository, rest)
+        if not request.path.startswith("/api/models/"):
+            return self.file(name, repository, rest)
+        if unquote("/".join(rest[1:])) not in (repository.commit, *repository.revisions):
+            return refusal(404, "RevisionNotFound", "Invalid rev id")
+        return self.page(repository, request) if rest[0] == "tree" else _json({"id": name, "sha": repository.commit})
 
-    def about(self, name: str, repository: Repository, rest: list[str]) -> Reply:
-        """/api/models/ORG/NAME/revision/REVISION tells the commit and its files, …/tree/REVISION the files with their sizes."""
-        kind, *parts = rest or ["revision", "main"]
-        revision = "/".join(parts)
-        if revision not in (repository.commit, *repository.revisions):
-            return refusal(404, "RevisionNotFound", f"Invalid rev id: {revision}")
-        files = repository.files()
-        answer: object = {
-            "id": name,
-            "sha": repository.commit,
-            "private": True,
-            "gated": "auto" if repository.gated else False,
-            "siblings": [{"rfilename": file} for file in files],
-        }
-        if kind == "tree":
-            answer = [
-                {"type": "file", "path": file, "size": path.stat().st_size, "oid": hashlib.sha1(path.read_bytes()).hexdigest()}
-                for file, path in files.items()
-            ]
-        return Reply(status=200, headers={"Content-Type": "application/json"}, body=json.dumps(answer).encode())
+    def page(self, repository: Repository, request: Request) -> Reply:
+        """/api/models/ORG/NAME/tree/REVISION: the files, page by page; a mirror hands on the hub's own links."""
+        first = int(request.query.partition("=")[2] or 0)
+        entries = repository.entries()
+        link = f'<https://huggingface.co{request.path}?cursor={first + PAGE}>; rel="next"'
+        return _json(entries[first : first + PAGE], {"Link": link} if first + PAGE < len(entries) else {})
 
     def file(self, name: str, repository: Repository, rest: list[str]) -> Reply:
         """/ORG/NAME/resolve/COMMIT/FILE: one file."""
         if repository.gated:
             return refusal(403, "GatedRepo", f"Access to model {name} is restricted and you are not in the authorized list.")
-        path = repository.files().get(rest[-1])
-        if rest[:2] != ["resolve", repository.commit] or path is None:
+        if rest[:2] != ["resolve", repository.commit] or rest[-1] not in repository.files():
             return refusal(404, "EntryNotFound", "Entry not found")
-        body = path.read_bytes()
-        etag = f'"{hashlib.sha256(body).hexdigest()}"'
-        return Reply(status=200, headers={"X-Repo-Commit": repository.commit, "ETag": etag}, body=body)
+        if in_lfs(rest[-1]):
+            return Reply(status=302, headers={"Location": f"http://{self.other_host}/blob/{name}/{rest[-1]}"})
+        return self.blob(name, rest[-1])
+
+    def blob(self, name: str, file: str) -> Reply:
+        return Reply(status=200, body=self.changed.get(file) or self.repositories[name].files()[file].read_bytes())
+
+
+def _json(content: object, headers: Mapping[str, str] | None = None) -> Reply:
+    return Reply(status=200, headers={"Content-Type": "application/json", **(headers or {})}, body=json.dumps(content).encode())
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -107,7 +129,9 @@ class _Handler(BaseHTTPRequestHandler):
     server: Hub
 
     def do_GET(self) -> None:
-        request = Request(method=self.command, path=self.path.partition("?")[0], authorization=self.headers.get("Authorization", ""))
+        path, _, query = self.path.partition("?")
+        headers = {"host": self.headers.get("Host", ""), "authorization": self.headers.get("Authorization", "")}
+        request = Request(method=self.command, path=path, query=query, **headers)
         self.server.requests.append(request)
         reply = self.server.reply(request)
         with suppress(ConnectionError):
@@ -115,11 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
             for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
                 self.send_header(name, value)
             self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(reply.body)
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
+            self.wfile.write(reply.body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the name that the base class gives it)
         """The tests' output is for the tests."""

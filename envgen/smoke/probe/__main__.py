@@ -22,7 +22,6 @@ PHASES = {
     "quant": "quantized",
     "gpu": "cuda",
     "convert": "convert",
-    "fetch-hub": "fetch",
 }
 USAGE = f"usage: python -I probe {{{','.join(PHASES)}}} [JOB]"
 

@@ -1,0 +1,215 @@
+"""The hub of models: the commit of a revision, the files at a commit with their sha256, and the files themselves."""
+
+import hashlib
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import quote, urlsplit
+
+from envgen.download import Advance, Body, arrive
+from envgen.errors import HubRefusedError, HubUnavailableError, UsageError, VerificationError
+from envgen.index import unavailable
+from envgen.model_name import COMMIT, SHA256, HubFile, HubName, Repository, needed
+from envgen.settings import Settings
+from envgen.smoke.diagnosis import Diagnosis, diagnose
+from envgen.threads import together
+
+if TYPE_CHECKING:
+    import requests  # slow to import, and most commands ask no hub
+
+CONNECTIONS = 4
+
+PLAIN = 20 << 20
+"""Bytes that a file may have whose sha256 the hub does not know, so that it is fetched to be hashed; the hub's own limit is half of it."""
+
+PAGES = 50
+"""Pages that a list of files may have; each has a thousand."""
+
+_TOKEN = re.compile(r"[!-~]*")
+
+
+class Hub:
+    """Asks the hub of one run; safe to use from several threads."""
+
+    def __init__(self, settings: Settings, diagnoses: Sequence[Diagnosis] = ()) -> None:
+        """`diagnoses` give the cure where they know a refusal."""
+        self._settings = settings
+        self._diagnoses = diagnoses
+        self._making, self._listing = threading.Lock(), threading.Lock()
+        self._made: requests.Session | None = None
+        self._listed: dict[HubName, Repository] = {}
+
+    @property
+    def where(self) -> str:
+        """What messages call it."""
+        return f"hub {urlsplit(self._settings.hub).netloc}"
+
+    def commit(self, name: HubName) -> str:
+        """The commit that a revision stands for now.
+
+        Raises HubRefusedError, or HubUnavailableError when there is no usable answer after a few tries.
+        """
+        url = f"/api/models/{name.repo}/revision/{quote(name.revision, safe='')}"
+        answer = _json(self._get(url, name), self.where)
+        commit = answer.get("sha") if isinstance(answer, dict) else None
+        if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
+            raise HubUnavailableError(self.where, f"found no commit in its answer for {name}, expected 40 hexadecimal digits")
+        return commit
+
+    def repository(self, name: HubName) -> Repository:
+        """The files that loading takes of a model at a commit, which is the revision of `name`.
+
+        Raises as `commit` does, and HubRefusedError for a repository without a model in it.
+        """
+        with self._listing:  # several targets ask the same at the same time
+            if name not in self._listed:
+                self._listed[name] = self._repository(name)
+            return self._listed[name]
+
+    def _repository(self, name: HubName) -> Repository:
+        listed = {str(entry.get("path")): entry for entry in self._entries(name) if entry.get("type") == "file"}
+        wanted = needed(tuple(listed))
+        if not wanted or "config.json" not in wanted:
+            missing = "config.json" if wanted else "safetensors, and no .bin either,"
+            problem = f"{name} has no {missing} at its top: no model that transformers loads"
+            raise HubRefusedError(self.where, problem, hint="take another model, or another revision of it")
+        files = together(lambda path: self._hub_file(path, listed[path], name), wanted, at_once=CONNECTIONS)
+        return Repository(repo=name.repo, commit=name.revision, files=tuple(files))
+
+    def receive(self, repository: Repository, file: HubFile, stream: BinaryIO, advance: Advance) -> None:
+        """Writes `file` to `stream`.
+
+        Raises VerificationError unless it has its sha256, HubRefusedError, or HubUnavailableError.
+        """
+        import requests
+
+        name = HubName(repo=repository.repo, revision=repository.commit)
+        body = Body(name=f"{name}: {file.name}", size=file.size, origin=self.where, patience=self._settings.patience)
+        try:
+            found = arrive(body, lambda: self._chunks(file.name, name), stream, advance)
+        except requests.RequestException as error:
+            raise self._unavailable(error) from error
+        if found != file.sha256:
+            problem = f"found sha256 {found}, expected {file.sha256}"
+            hint = f"the {self.where} serves another file than the one that was locked: do not use it, and ask the model's owner"
+            raise VerificationError(body.name, problem, hint=hint)
+
+    def _entries(self, name: HubName) -> Iterator[Mapping[str, object]]:
+        """The entries at the top of a repository, page by page."""
+        tree = f"/api/models/{name.repo}/tree/{name.revision}"
+        path = tree
+        for _ in range(PAGES):
+            response = self._get(path, name)
+            entries = _json(response, self.where)
+            if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+                raise HubUnavailableError(self.where, f"found no list of files in its answer for {name}")
+            yield from entries
+            following = response.links.get("next", {}).get("url")
+            if not following:
+                return
+            # Only where it goes on: a mirror hands on the address of the hub itself, which is not to have our token.
+            path = f"{tree}?{urlsplit(following).query}"
+        raise HubUnavailableError(self.where, f"the list of files of {name} does not end")
+
+    def _hub_file(self, path: str, entry: Mapping[str, object], name: HubName) -> HubFile:
+        """An entry with its sha256: that of LFS, else that of the file."""
+        lfs = entry.get("lfs")
+        size, sha256 = entry.get("size"), lfs.get("oid") if isinstance(lfs, dict) else ""
+        if not isinstance(size, int) or not isinstance(sha256, str) or (lfs and not SHA256.fullmatch(sha256)):
+            raise HubUnavailableError(self.where, f"lists {path} of {name} without a size, or with a sha256 that is none")
+        if not sha256:
+            if size > PLAIN:
+                raise HubRefusedError(self.where, f"{path} of {name} has {size} bytes and no sha256, expected at most {PLAIN}")
+            content = self._get(_address(name, path), name).content
+            if len(content) != size:
+                raise HubUnavailableError(self.where, f"{path} of {name}: found {len(content)} bytes, expected {size}")
+            sha256 = hashlib.sha256(content).hexdigest()
+        return HubFile(name=path, sha256=sha256, size=size)
+
+    def _chunks(self, path: str, name: HubName) -> Iterator[bytes]:
+        from envgen.transport import chunks
+
+        with self._get(_address(name, path), name, stream=True) as response:
+            yield from chunks(response, self._settings.patience)
+
+    def _get(self, path: str, name: HubName, *, stream: bool = False) -> "requests.Response":
+        """A good answer. Raises HubRefusedError for any other, HubUnavailableError where there is none."""
+        import requests
+
+        from envgen.transport import ask
+
+        url = f"{self._settings.hub}{path}"
+        try:
+            response = ask(self._session(), url, patience=self._settings.patience, stream=stream, auth=self._auth)
+        except requests.RequestException as error:
+            raise self._unavailable(error) from error
+        if response.status_code != 200:
+            response.close()
+            raise self._refusal(response, name)
+        return response
+
+    def _session(self) -> "requests.Session":
+        """Made when first needed. Raises UsageError for an address or a token that can be none."""
+        from envgen.transport import make_session
+
+        with self._making:
+            if self._made is None:
+                _check(self._settings)
+                self._made = make_session(self._settings, CONNECTIONS)
+            return self._made
+
+    def _auth(self, request: "requests.PreparedRequest") -> "requests.PreparedRequest":
+        """Adds the token. requests takes it away again where the hub sends us on to another host."""
+        if self._settings.token:
+            request.headers["Authorization"] = f"Bearer {self._settings.token}"
+        return request
+
+    def _unavailable(self, error: Exception) -> HubUnavailableError:
+        found = unavailable(self._settings.hub, error)
+        return HubUnavailableError(self.where, found.problem, hint=found.hint)
+
+    def _refusal(self, response: "requests.Response", name: HubName) -> HubRefusedError | HubUnavailableError:
+        """What an answer other than 200 means; the hub says it in a header."""
+        code, status = response.headers.get("X-Error-Code", ""), response.status_code
+        token = "HF_TOKEN may not read it" if self._settings.token else "HF_TOKEN is not set"
+        if status == 401 and "invalid" in response.headers.get("X-Error-Message", "").lower():
+            return HubRefusedError(self.where, "does not take HF_TOKEN: it is wrong, or has expired", hint="make a new one, a read token")
+        if code == "RevisionNotFound":
+            return HubRefusedError(self.where, f"{name.repo} has no revision {name.revision!r}")
+        if code == "EntryNotFound":
+            return HubRefusedError(self.where, f"{name} lacks a file that its own list has")
+        if code == "GatedRepo":
+            return self._cured(f"{name.repo} is a gated repository, and {token}")
+        if code == "RepoNotFound" or status in (401, 403, 404):
+            return self._cured(f"the hub shows no model {name.repo}: the name is wrong, or it is private and {token}")
+        return HubUnavailableError(self.where, f"found status {status}, expected 200", hint="try again later")
+
+    def _cured(self, problem: str) -> HubRefusedError:
+        found = diagnose(problem, self._diagnoses)
+        hint = f"{found.cause}: {found.cure}" if found else "set HF_TOKEN to a read token of somebody who may see it"
+        return HubRefusedError(self.where, problem, hint=hint)
+
+
+def _check(settings: Settings) -> None:
+    parts = urlsplit(settings.hub)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError("HF_ENDPOINT", f"found {settings.hub!r}, expected an http(s) URL", hint="as in https://hub.example")
+    if "@" in parts.netloc:
+        raise UsageError("HF_ENDPOINT", "has credentials in it", hint="take them out, and set HF_TOKEN")
+    if not _TOKEN.fullmatch(settings.token):
+        raise UsageError("HF_TOKEN", "has characters that no token has", hint="set it again, without quotes and spaces")
+
+
+def _address(name: HubName, path: str) -> str:
+    return f"/{name.repo}/resolve/{name.revision}/{quote(path)}"
+
+
+def _json(response: "requests.Response", where: str) -> object:
+    """Raises HubUnavailableError for what is no JSON, such as a page that asks for a login."""
+    try:
+        found: object = response.json()
+    except ValueError as error:
+        kind = response.headers.get("content-type", "none").partition(";")[0]
+        raise HubUnavailableError(where, f"found content of type {kind!r}, expected JSON", hint="is HF_ENDPOINT the right one?") from error
+    return found

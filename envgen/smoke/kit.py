@@ -1,0 +1,28 @@
+"""What getting a model takes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from envgen.hub import Hub
+from envgen.index import IndexClient
+from envgen.lock import Lock
+from envgen.models import ModelStore
+from envgen.smoke.diagnosis import Diagnosis
+from envgen.smoke.model import ModelWheel
+from envgen.smoke.runner import Bench
+from envgen.wheels import WheelStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kit:
+    """An image to run in with its lock, and where things come from and are kept."""
+
+    image: str
+    lock: Lock
+    bench: Bench
+    client: IndexClient
+    store: WheelStore
+    hub: Hub
+    models: ModelStore
+    known: tuple[ModelWheel, ...]
+    diagnoses: Sequence[Diagnosis]
