@@ -147,7 +147,7 @@ def listing_path(folder: Path) -> Path:
 def kept_listing(folder: Path) -> dict[str, str] | None:
     """The sha256 (hex) of each file of a folder as it came; None where it is not here with its list, so that it has to come again."""
     try:
-        return read_listing(listing_path(folder).read_bytes()) if folder.is_dir() else None
+        return read_listing(listing_path(folder).read_bytes()) or None if folder.is_dir() else None
     except (OSError, ValueError):
         return None
 

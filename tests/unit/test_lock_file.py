@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from samples import ROOT, sample_lock, wheel
+from samples import COMMIT, HUB_MODEL, ROOT, sample_lock, wheel
 
 from envgen.errors import StaleLockError
-from envgen.lock import Lock, digest_of, dump_lock
+from envgen.lock import Lock, LockedModel, digest_of, dump_lock
 from envgen.lock_file import parse_lock
 
+WHEEL_MODEL = LockedModel(source=wheel("demo-model", "0.1.2", index="pytorch-cpu"), expect="Paris")
 LABEL = "locks/small/py311-linux-amd64/envgen.lock"
 COMMITTED = sorted((ROOT / "locks").glob("*/*/envgen.lock"))
 ALPHABET = "aZ09\"'\\#=[]{}.,:-+ \n\r\t\x00\x7fé\u2028TZ"
@@ -36,7 +37,15 @@ def forged(old: str, new: str) -> StaleLockError:
     return refused(resealed(text.replace(old, new, 1)))
 
 
-@pytest.mark.parametrize("lock", [sample_lock(), sample_lock(base="", installer=None, tiers=(), indexes=(), packages=(), env=())])
+@pytest.mark.parametrize(
+    "lock",
+    [
+        sample_lock(),
+        sample_lock(model=HUB_MODEL),
+        sample_lock(model=WHEEL_MODEL),
+        sample_lock(base="", installer=None, tiers=(), indexes=(), packages=(), env=()),
+    ],
+)
 def test_a_lock_round_trips(lock: Lock) -> None:
     assert parse_lock(dump_lock(lock), LABEL) == lock
 
@@ -134,6 +143,44 @@ def test_the_cure_names_the_profile_even_when_nothing_can_be_read() -> None:
 )
 def test_a_forged_digest_does_not_help(old: str, new: str, problem: str) -> None:
     assert problem in str(forged(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('repo = "tests/small"', 'repo = "../small"', "model.repo: found '../small', expected ORG/NAME"),
+        ('repo = "tests/small"', 'repo = "tests/sm--all"', "model.repo: found 'tests/sm--all', expected ORG/NAME"),
+        ('repo = "tests/small"', 'repo = "tests/small/x"', "model.repo: found 'tests/small/x', expected ORG/NAME"),
+        (f'commit = "{COMMIT}"', 'commit = "main"', "model.commit: found 'main', expected 40 hexadecimal digits"),
+        (f'commit = "{COMMIT}"', f'commit = "{COMMIT.upper()}"', "expected 40 hexadecimal digits"),
+        ('"config.json"', '"../config.json"', "model.files[0].name: found '../config.json', expected the name of a file without a folder"),
+        ('"config.json"', '".config.json"', "model.files[0].name: found '.config.json'"),
+        ('"config.json"', '"a/config.json"', "model.files[0].name: found 'a/config.json'"),
+        ('"config.json"', '"config.json\\n"', "model.files[0].name: found 'config.json\\n'"),
+        ('"config.json"', '"model.safetensors"', "model.files: found none, or not each once and in order"),
+        ('"config.json"', '"z.json"', "model.files: found none, or not each once and in order"),
+        (f'sha256 = "{"c" * 64}"', f'sha256 = "{"c" * 63}"', "model.files[0].sha256: found 'ccc"),
+        (f'sha256 = "{"c" * 64}"', "sha256 = 3", "model.files[0].sha256: found an integer (3), expected a string"),
+        ("size = 600", "size = -1", "model.files[0].size: found -1, expected a number of bytes"),
+        ("size = 600", "size = true", "model.files[0].size: found a boolean (true), expected an integer"),
+        ("size = 600", 'size = 600, url = "x"', "model.files[0].url: unknown key"),
+        ('expect = "é"', "expect = 3", "model.expect: found an integer (3), expected a string"),
+        ("[model]\n", '[model]\nname = "x"\n', "model.name: unknown key"),
+    ],
+)
+def test_a_forged_model_is_refused(old: str, new: str, problem: str) -> None:
+    text = dump_lock(sample_lock(model=HUB_MODEL)).decode()
+    assert old in text
+    assert problem in str(refused(resealed(text.replace(old, new, 1))))
+
+
+def test_a_model_wants_a_base_to_be_tested_on_and_files_of_its_own() -> None:
+    none = sample_lock(base="", installer=None, model=HUB_MODEL)
+    assert "model: found a model, but no base that an image is built on" in str(refused(dump_lock(none)))
+    empty = replace(HUB_MODEL, source=replace(HUB_MODEL.source, files=()))
+    assert "model.files: found none" in str(refused(dump_lock(sample_lock(model=empty))))
+    elsewhere = LockedModel(source=wheel("demo-model", index="nowhere"))
+    assert "demo-model comes from the index 'nowhere', which is not in the lock" in str(refused(dump_lock(sample_lock(model=elsewhere))))
 
 
 def test_a_base_wants_an_installer() -> None:

@@ -12,14 +12,39 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from samples import INDEX, LINUX, PROFILE, ROOT, WINDOWS, Server, client_for, make_wheel, profile_of
+from samples import (
+    BASE,
+    COMMIT,
+    INDEX,
+    LINUX,
+    PROFILE,
+    ROOT,
+    WINDOWS,
+    Server,
+    client_for,
+    hub_for,
+    make_wheel,
+    profile_of,
+    serve_model,
+)
 
 from envgen.catalog import Catalog
 from envgen.constraints import Bound
-from envgen.errors import DiskFullError, EnvgenError, IndexRefusedError, ProfileError, ResolutionError, StaleLockError, UsageError
-from envgen.lock import dump_lock
+from envgen.errors import (
+    DiskFullError,
+    EnvgenError,
+    HubRefusedError,
+    IndexRefusedError,
+    ProfileError,
+    ResolutionError,
+    StaleLockError,
+    UsageError,
+)
+from envgen.lock import LockedModel, digest_of, dump_lock
+from envgen.lock_file import parse_lock
 from envgen.lock_folder import read_lock, write_files
 from envgen.locking import Sources, make_lock, outline, query_for
+from envgen.model_name import HubFile, Repository
 from envgen.pages import IndexFile
 from envgen.profile import Index
 from envgen.resolve import Query, Resolution
@@ -57,6 +82,7 @@ SAME = {
     "another kind of quotes": changed('"A small profile"', "'A small profile'"),
     "a slash at the end of a URL": changed("whl/cpu", "whl/cpu/"),
     "line ends": PROFILE.replace("\n", "\r\n"),
+    "the embedded model named": changed("[smoke]", '[smoke]\nmodel = "embedded"'),
     "a platform that is another target's": changed('"windows/amd64"]\nins', '"macos/arm64"]\nins'),
 }
 OTHER = {
@@ -78,6 +104,8 @@ OTHER = {
     "env": changed("/models", "/other"),
     "tiers": changed('["static", "cpu"]', '["static"]'),
     "a package's own date": PROFILE + "\n[package.demo]\nas_of = 2026-10-01\n",
+    "a model": changed("[smoke]", f'[smoke]\nmodel = "hub:tests/small@{COMMIT}"'),
+    "what a model is asked": changed("[smoke]", f'[smoke]\nmodel = "hub:tests/small@{COMMIT}"\nprompt = "x"'),
     "order of layers": changed('models = ["demo-*"]', 'b = ["b"]\nmodels = ["demo-*"]'),
 }
 
@@ -173,7 +201,9 @@ def sources(folder: Path, *versions: tuple[str, str], reverse: bool = False) -> 
         server.page(f"{index}/{name}/", json.dumps({"files": files[::-1] if reverse else files}))
         server.page(f"{index}/{file}", content, "application/zip")
     client = client_for(server, folder, **{"pytorch-cpu": "https://torch.example/whl/cpu"})
-    return Sources(resolver=Answer(*(versions or VERSIONS)), client=client, store=WheelStore(folder / "wheels"))
+    hub = hub_for(server, folder)
+    serve_model(server, {"config.json": b"{}", "model.safetensors": b"weights", "README.md": b"x"})
+    return Sources(resolver=Answer(*(versions or VERSIONS)), client=client, store=WheelStore(folder / "wheels"), hub=hub)
 
 
 def test_a_lock_is_made_with_all_its_reasons(tmp_path: Path) -> None:
@@ -367,9 +397,55 @@ class Offer:
 def test_a_cuda_that_no_index_offers_is_said_before_anything_is_resolved(client: Offer, has: str, tmp_path: Path) -> None:
     index = Index(name="pytorch-cu127", url="https://torch.example/whl/cu127", packages=("torch",), upload_times=False)
     profile = replace(profile_of(), cuda="12.7", indexes=(index,))
-    asked = Sources(resolver=cast(Any, None), client=cast(Any, client), store=WheelStore(tmp_path))
+    asked = Sources(resolver=cast(Any, None), client=cast(Any, client), store=WheelStore(tmp_path), hub=cast(Any, None))
     with pytest.raises(ResolutionError) as caught:
         make_lock(profile, (), LINUX, asked)
     assert str(caught.value) == (
         "py311-linux-amd64: cuda: no index has torch 2.13.0 built for CUDA 12.7: https://torch.example/pytorch-cu127 has " + has
     )
+
+
+def with_model(model: str) -> str:
+    return changed("[smoke]", f'[smoke]\nmodel = "{model}"\nprompt = "Who?"')
+
+
+def test_a_model_of_the_hub_is_locked_by_commit_and_by_each_file(tmp_path: Path) -> None:
+    made = make_lock(profile_of(with_model(f"hub:tests/small@{COMMIT}")), (BOUND,), LINUX, sources(tmp_path))
+    files = (
+        HubFile(name="config.json", sha256=sha256(b"{}"), size=2),
+        HubFile(name="model.safetensors", sha256=sha256(b"weights"), size=7),
+    )
+    assert made.model == LockedModel(source=Repository(repo="tests/small", commit=COMMIT, files=files), prompt="Who?")
+    assert parse_lock(dump_lock(made), "x") == made
+
+
+def test_a_model_in_a_wheel_is_locked_by_its_hash(tmp_path: Path) -> None:
+    made = make_lock(profile_of(with_model("wheel:Demo_Data==2.0")), (BOUND,), LINUX, sources(tmp_path))
+    assert made.model
+    assert made.model.source == made.packages[1].wheel
+    assert (made.model.name, made.model.digest) == ("wheel:demo-data==2.0", f"sha256:{made.packages[1].wheel.sha256}")
+    assert parse_lock(dump_lock(made), "x") == made
+
+
+def test_a_target_without_an_image_has_no_model(tmp_path: Path) -> None:
+    profile = profile_of(with_model("hub:tests/none@main").replace(f'base = "{BASE}"', ""))
+    assert make_lock(profile, (BOUND,), LINUX, sources(tmp_path)).model is None
+
+
+def test_a_revision_that_may_move_is_refused_with_the_commit_that_it_is(tmp_path: Path) -> None:
+    with pytest.raises(ProfileError) as caught:
+        make_lock(profile_of(with_model("hub:tests/small@main")), (BOUND,), LINUX, sources(tmp_path))
+    assert str(caught.value) == (
+        "profiles/small.toml: smoke.model: found the revision 'main', which may move, expected a commit of 40 hexadecimal digits"
+    )
+    assert caught.value.hint == f'as of now that is: model = "hub:tests/small@{COMMIT}"'
+
+
+def test_a_model_that_the_hub_does_not_show_is_refused(tmp_path: Path) -> None:
+    for revision in ("main", COMMIT):
+        with pytest.raises(HubRefusedError, match="the hub shows no model tests/none: the name is wrong, or it is private and HF_TOKEN is"):
+            make_lock(profile_of(with_model(f"hub:tests/none@{revision}")), (BOUND,), LINUX, sources(tmp_path))
+
+
+def sha256(content: bytes) -> str:
+    return digest_of(content).removeprefix("sha256:")

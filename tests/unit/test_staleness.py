@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from samples import BASE, LINUX, PROFILE, ROOT, profile_of, sample_lock
+from samples import BASE, COMMIT, HUB_MODEL, LINUX, PROFILE, ROOT, profile_of, sample_lock
 
 from envgen.catalog import Catalog
 from envgen.constraints import Bound
@@ -56,6 +56,7 @@ def test_a_good_lock_has_no_differences(catalog: Catalog) -> None:
         ('"demo>=1"', '"demo>=2"', "demo: the profile asks for 'demo>=2', the lock has 1.5"),
         ('"demo>=1"', '"demo>=1", "extra"', "extra: the profile asks for 'extra', the lock does not have it"),
         ('"demo>=1", ', "", "demo: in the lock, but the profile does not ask for it"),
+        ("[smoke]", '[smoke]\nmodel = "wheel:a==1"', "smoke.model: the lock has none, the profile wheel:a==1"),
         ("uv==0.12.17", "uv==0.12.18", "the profile or a constraint set has changed in a way that may lead to other versions"),
         ('"demo>=1"', '"demo[x]>=1"', "the profile or a constraint set has changed in a way that may lead to other versions"),
     ],
@@ -114,3 +115,18 @@ def test_a_dockerfile_without_a_base_is_told(catalog: Catalog) -> None:
     (folder / "Dockerfile").write_bytes(left)
     label = "locks/small/py311-linux-amd64/Dockerfile"
     assert f"{label}: is there, but no image is built for this target any more" in differences(catalog, profile, (), target)
+
+
+def test_a_locked_model_is_compared_with_the_profile_s(catalog: Catalog) -> None:
+    text = PROFILE.replace("[smoke]", f'[smoke]\nmodel = "hub:tests/small@{COMMIT}"\nexpect = "a"')
+    profile = profile_of(text)
+    lock = replace(good_lock(), inputs=outline(profile, (BOUND,), LINUX).inputs, model=replace(HUB_MODEL, prompt="", expect="a"))
+    write_files(catalog.lock_folder("small", LINUX), files_of(lock, catalog))
+    assert differences(catalog, profile, (BOUND,), LINUX) == ()
+    moved = profile_of(text.replace(COMMIT, "f" * 40).replace('"a"', '"b"'))
+    assert differences(catalog, moved, (BOUND,), LINUX) == (
+        f"smoke.model: the lock has hub:tests/small@{COMMIT}, the profile hub:tests/small@{'f' * 40}",
+        "smoke.expect: the lock has a, the profile b",
+    )
+    none = profile_of()
+    assert f"smoke.model: the lock has hub:tests/small@{COMMIT}, the profile none" in differences(catalog, none, (BOUND,), LINUX)
