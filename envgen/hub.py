@@ -105,18 +105,18 @@ class Hub:
             if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
                 raise HubUnavailableError(self.where, f"found no list of files in its answer for {name}")
             yield from entries
-            following = response.links.get("next", {}).get("url")
+            following = response.links.get("next", {}).get("url", "")
             if not following:
                 return
             # Only where it goes on: a mirror hands on the address of the hub itself, which is not to have our token.
-            path = f"{tree}?{urlsplit(following).query}"
+            path = f"{tree}?{following.partition('?')[2]}"
         raise HubUnavailableError(self.where, f"the list of files of {name} does not end")
 
     def _hub_file(self, path: str, entry: Mapping[str, object], name: HubName) -> HubFile:
         """An entry with its sha256: that of LFS, else that of the file."""
         lfs = entry.get("lfs")
         size, sha256 = entry.get("size"), lfs.get("oid") if isinstance(lfs, dict) else ""
-        if not isinstance(size, int) or not isinstance(sha256, str) or (lfs and not SHA256.fullmatch(sha256)):
+        if not isinstance(size, int) or size < 0 or not isinstance(sha256, str) or (lfs and not SHA256.fullmatch(sha256)):
             raise HubUnavailableError(self.where, f"lists {path} of {name} without a size, or with a sha256 that is none")
         if not sha256:
             if size > PLAIN:
@@ -173,7 +173,7 @@ class Hub:
         """What an answer other than 200 means; the hub says it in a header."""
         code, status = response.headers.get("X-Error-Code", ""), response.status_code
         token = "HF_TOKEN may not read it" if self._settings.token else "HF_TOKEN is not set"
-        if status == 401 and "invalid" in response.headers.get("X-Error-Message", "").lower():
+        if status == 401 and "invalid credentials" in response.headers.get("X-Error-Message", "").lower():
             return HubRefusedError(self.where, "does not take HF_TOKEN: it is wrong, or has expired", hint="make a new one, a read token")
         if code == "RevisionNotFound":
             return HubRefusedError(self.where, f"{name.repo} has no revision {name.revision!r}")
@@ -209,7 +209,7 @@ def _json(response: "requests.Response", where: str) -> object:
     """Raises HubUnavailableError for what is no JSON, such as a page that asks for a login."""
     try:
         found: object = response.json()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         kind = response.headers.get("content-type", "none").partition(";")[0]
         raise HubUnavailableError(where, f"found content of type {kind!r}, expected JSON", hint="is HF_ENDPOINT the right one?") from error
     return found

@@ -80,11 +80,6 @@ class LockedModel:
             return f"wheel:{self.source.name}=={self.source.version}"
         return self.source.name
 
-    @property
-    def digest(self) -> str:
-        """That of the wheel, or the one over the files from the hub."""
-        return f"sha256:{self.source.sha256}" if isinstance(self.source, Wheel) else self.source.digest
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:

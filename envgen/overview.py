@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from envgen import lock_folder, pipeline
 from envgen.errors import StaleLockError, UsageError
 from envgen.lock import Lock
+from envgen.model_name import EMBEDDED
 from envgen.profile import Profile
 from envgen.target import Target
 from envgen.workspace import Workspace
@@ -44,6 +45,7 @@ class Overview:
     driver: str
     indexes: tuple[tuple[str, str, tuple[str, ...]], ...]
     tiers: tuple[str, ...]
+    model: str
     env: tuple[tuple[str, str], ...]
     targets: tuple[TargetState, ...]
     target: str
@@ -67,6 +69,7 @@ def overview(work: Workspace, profile: Profile, slug: str) -> Overview:
         driver=profile.driver,
         indexes=tuple((index.name, index.url, index.packages) for index in profile.indexes_for(chosen)),
         tiers=profile.tiers,
+        model=profile.model or EMBEDDED,
         env=profile.env,
         targets=tuple(_state(profile, target, found) for target, found in locks.items()),
         target=chosen.slug,

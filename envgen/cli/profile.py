@@ -42,6 +42,7 @@ def _lines(found: Overview) -> Iterator[str]:
     for name, url, packages in found.indexes:
         yield f"index     {name}: {', '.join(packages)} from {url} alone"
     yield f"tiers     {', '.join(found.tiers)}"
+    yield f"model     {found.model}"
     for name, value in found.env:
         yield f"env       {name}={value}"
     yield "\ntargets"

@@ -84,6 +84,7 @@ def test_a_file_is_received_verified(hub: Hub, server: Server) -> None:
 REFUSALS: list[tuple[int, Mapping[str, str], str, str]] = [
     (404, {"X-Error-Code": "RevisionNotFound"}, "tests/small has no revision 'main'", ""),
     (401, {"X-Error-Code": "RepoNotFound"}, "the hub shows no model tests/small: the name is wrong, or it is private and", "set HF_TOKEN"),
+    (401, {"X-Error-Message": "Invalid username or password."}, "the hub shows no model tests/small", "set HF_TOKEN"),
     (404, {}, "the hub shows no model tests/small", "set HF_TOKEN"),
     (403, {"X-Error-Code": "GatedRepo"}, "tests/small is a gated repository, and HF_TOKEN may not read it", "export HF_TOKEN="),
     (401, {"X-Error-Message": "Invalid credentials in Authorization header"}, "does not take HF_TOKEN: it is wrong", "a read token"),
@@ -106,6 +107,7 @@ def test_a_refusal_is_said_with_its_cure(
     ("url", "body", "problem"),
     [
         (REVISION, "<html>log in</html>", "found content of type 'text/html', expected JSON"),
+        (REVISION, "[" * 100_000, "found content of type 'application/json', expected JSON"),
         (REVISION, "[]", "found no commit in its answer for hub:tests/small@main"),
         (REVISION, '{"sha": "main"}', "found no commit in its answer for hub:tests/small@main"),
         (REVISION, '{"sha": 3}', "found no commit in its answer for hub:tests/small@main"),
@@ -119,6 +121,7 @@ def test_a_refusal_is_said_with_its_cure(
             json.dumps([{"type": "file", "path": path, "size": 1, "lfs": {"oid": "../x"}} for path in ("config.json", "a.bin")]),
             "or with a sha256 that is none",
         ),
+        (TREE, json.dumps([{"type": "file", "path": path, "size": -1} for path in ("config.json", "a.bin")]), "without a size, or"),
         (TREE, json.dumps([{"type": "file", "path": path, "size": 1 << 40} for path in ("config.json", "a.bin")]), "expected at most"),
         (TREE, json.dumps([{"type": "file", "path": path, "size": 3} for path in ("config.json", "a.bin")]), "found 2 bytes, expected 3"),
     ],

@@ -18,7 +18,7 @@ def test_a_name_of_the_hub_has_any_revision() -> None:
 def test_safetensors_are_taken_and_nothing_beside_them() -> None:
     names = [
         "tokenizer.json", "config.json", "model.safetensors", "pytorch_model.bin", "model.onnx", "tf_model.h5", "model.pth", "merges.txt",
-        "README.md", "onnx/config.json", "../config.json", ".hidden.json", "merges.txt", "chat_template.jinja", "spiece.model", "x.tiktoken",
+        "README.md", "onnx/config.json", "../config.json", ".hidden.json", "chat_template.jinja", "spiece.model", "x.tiktoken",
         "model.gguf", ".gitattributes", "modeling_x.py", "a\nb.json", "é.json",
     ]  # fmt: skip
     assert needed(names) == (
