@@ -96,8 +96,9 @@ class ModelStore:
         """Puts it where the next fetch looks: what is not damaged need not come again."""
         try:
             with _held(folder):
-                _remove(_partial(folder))
-                folder.rename(_partial(folder))
+                if folder.is_dir():  # unless another process was quicker
+                    _remove(_partial(folder))
+                    folder.rename(_partial(folder))
         except OSError as error:
             raise disk_error(error, self.root, "the store of models") from error
 
