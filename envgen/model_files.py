@@ -12,7 +12,7 @@ from envgen.workspace import Workspace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptFile:
-    """One file: where it is, or would be, with its sha256 (hex) and size in bytes."""
+    """One file: where it is, or would be, with its sha256 (hex) and size in bytes (0 where that is not known before it comes)."""
 
     path: Path
     sha256: str
@@ -63,7 +63,10 @@ def _converter(work: Workspace, wheel: Path) -> Sequence[KeptFile]:
         return ()
     name = converter_of(work.catalog.model_wheels())
     path = kept_wheel(name, work.store)
-    return [KeptFile(path=path, sha256=name.sha256, size=path.stat().st_size)] if path else []
+    if path is None:
+        file = f"{name.name}-{name.version}-py3-none-any.whl"
+        return [KeptFile(path=work.store.path(name.sha256, file), sha256=name.sha256, size=0)]
+    return [KeptFile(path=path, sha256=name.sha256, size=path.stat().st_size)]
 
 
 def _needs_converter(wheel: Path) -> bool:

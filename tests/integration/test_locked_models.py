@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import tiny
-from built import TARGET, OneTier, results
+from built import TARGET, Base, results
 from command import Done, envgen
 from conftest import remove_images
 from hub import COMMIT, TOKEN, Hub, serve_small
@@ -228,23 +228,23 @@ def test_a_killed_fetch_is_taken_up_where_it_was(fresh: tuple[Site, list[str]], 
 
 
 @pytest.fixture(scope="module")
-def capital(one_tier: OneTier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path, str]]:
-    """A profile that extends cpu-base and names SmolLM2, locked and built: its project, cache, and image."""
-    project, cache = tmp_path_factory.mktemp("capital"), tmp_path_factory.mktemp("capital-cache")
-    (cache / "wheels").symlink_to(one_tier.cache / "wheels")
+def capital(cache: Path, base: Base, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path, str]]:
+    """A profile that extends cpu-base and names SmolLM2, locked and built: its project, a cache without models, and its image."""
+    project, own_cache = tmp_path_factory.mktemp("capital"), tmp_path_factory.mktemp("capital-cache")
+    (cache / "wheels").mkdir(parents=True, exist_ok=True)
+    (own_cache / "wheels").symlink_to(cache / "wheels")
     (project / "profiles").mkdir()
     text = f'extends = "cpu-base"\ndescription = "cpu-base that knows a capital"\n\n[smoke]\ntiers = ["cpu"]\nmodel = "{SMOLLM2}"\n'
     (project / "profiles" / "capital.toml").write_text(f'{text}prompt = "What is the capital of France?"\nexpect = "Paris"\n')
     tag = f"envgen-test/capital:{os.getpid()}"
-    env = {"ENVGEN_CACHE": str(cache)}
+    env = {"ENVGEN_CACHE": str(own_cache)}
     try:
         envgen("lock", "capital", "--target", TARGET, cwd=project, env=env).must_pass()
-        build = ("build", "capital", *tiny.base_arguments(), "--no-smoke", "--tag", tag)
-        envgen(*build, cwd=project, env=env).must_pass()
-        yield project, cache, tag
+        envgen("build", "capital", *base.arguments, "--no-smoke", "--tag", tag, cwd=project, env=env, timeout=900).must_pass()
+        yield project, own_cache, tag
     finally:
         remove_images(tag)
-        shutil.rmtree(cache)
+        shutil.rmtree(own_cache)  # models are large, and pytest keeps its folders
 
 
 def test_a_model_in_a_wheel_is_locked_by_its_hash_and_answers(capital: tuple[Path, Path, str]) -> None:
@@ -256,7 +256,7 @@ def test_a_model_in_a_wheel_is_locked_by_its_hash_and_answers(capital: tuple[Pat
     assert locked["size"] > 90_000_000
 
     def smoke(*arguments: str) -> Done:
-        return envgen("smoke", "capital", "--image", tag, *arguments, cwd=project, env={"ENVGEN_CACHE": str(cache)})
+        return envgen("smoke", "capital", "--image", tag, *arguments, cwd=project, env={"ENVGEN_CACHE": str(cache)}, timeout=900)
 
     report = json.loads(smoke("--json").must_pass().stdout)["smoke"]
     assert (report["model"], report["model_digest"]) == (SMOLLM2, f"sha256:{locked['sha256']}")
