@@ -203,6 +203,25 @@ def test_the_list_beside_a_model_does_not_stand_in_for_the_lock(fresh: tuple[Sit
     site.envgen(*command).must_fail(8, f"{file}: found sha256 ", f"expected {old}")
 
 
+def test_a_model_that_the_command_names_is_held_by_the_list_beside_it(fresh: tuple[Site, list[str]], hub: Hub) -> None:
+    site, command = fresh
+    first = json.loads(site.envgen(*command, "--json", "--model", "hub:tests/small@main").must_pass().stdout)["smoke"]
+    digest = "sha256:" + sha256(model_folder(site).with_name(f"{COMMIT}.sha256").read_bytes()).hexdigest()
+    assert (first["model"], first["model_digest"]) == (MODEL, digest)
+    # At a commit that is here, the hub is not asked.
+    said = site.envgen(*command, "--model", MODEL, HF_ENDPOINT=nowhere()).must_pass()
+    assert f"model: {MODEL}, {digest}" in said.stderr
+    file = model_folder(site) / "config.json"
+    file.write_bytes(file.read_bytes() + b" ")
+    site.envgen(*command, "--model", MODEL, HF_ENDPOINT=nowhere()).must_fail(8, f"{file}: found sha256 ", "changed since it came")
+    site.envgen(*command, "--model", MODEL).must_pass()
+    gone = site.envgen(*command, "--model", f"hub:tests/gated@{COMMIT}")
+    gone.must_fail(
+        7, "tests/gated is a gated repository, and HF_TOKEN may not read it", "the model's owner wants to know", "accept its terms"
+    )
+    site.envgen(*command, "--model", "hub:tests/small@v9").must_fail(7, "tests/small has no revision 'v9'")
+
+
 def test_two_at_once_fetch_it_once(fresh: tuple[Site, list[str]], hub: Hub) -> None:
     site, command = fresh
     env = os.environ | dict(site.env)
