@@ -74,7 +74,10 @@ def refusal(status: int, code: str, message: str) -> Reply:
 
 
 class Hub(ThreadingHTTPServer):
-    """The hub. Every repository wants the token; `changed` are contents that are served in place of a file's own."""
+    """The hub. Every repository wants the token.
+
+    `changed` are contents that are served in place of a file's own; of a file in `stalled` half is sent, and the rest never.
+    """
 
     daemon_threads = True
 
@@ -84,7 +87,17 @@ class Hub(ThreadingHTTPServer):
         self.other_host = f"localhost:{self.server_port}"
         self.repositories = dict(repositories)
         self.changed: dict[str, bytes] = {}
+        self.stalled: set[str] = set()
+        self.released = threading.Event()
         self.requests: list[Request] = []
+
+    def clear(self) -> None:
+        """Makes nothing wrong any more, and forgets what was asked for."""
+        self.changed.clear()
+        self.stalled.clear()
+        self.requests.clear()
+        self.released.set()
+        self.released = threading.Event()
 
     def reply(self, request: Request) -> Reply:
         parts = request.path.removeprefix("/api/models").strip("/").split("/")
@@ -142,7 +155,13 @@ class _Handler(BaseHTTPRequestHandler):
             for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(reply.body)
+            if reply.status == 200 and path.rpartition("/")[2] in self.server.stalled:
+                self.wfile.write(reply.body[: len(reply.body) // 2])
+                self.wfile.flush()
+                self.server.released.wait()
+                self.close_connection = True
+            else:
+                self.wfile.write(reply.body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the name that the base class gives it)
         """The tests' output is for the tests."""
@@ -168,5 +187,6 @@ def serve(repositories: Mapping[str, Repository]) -> Iterator[Hub]:
         try:
             yield hub
         finally:
+            hub.clear()
             hub.shutdown()
             thread.join()

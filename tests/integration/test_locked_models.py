@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import tiny
 from built import TARGET, Base, results
-from command import Done, envgen
+from command import Done, envgen, started
 from conftest import remove_images
 from hub import COMMIT, TOKEN, Hub, serve_small
 from loopback import free_port
@@ -33,8 +33,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
 
 @pytest.fixture(autouse=True)
 def _nothing_wrong(hub: Hub) -> None:
-    hub.changed.clear()
-    hub.requests.clear()
+    hub.clear()
 
 
 def name_model(project: Path, model: str, profile: str = "tiny") -> None:
@@ -151,6 +150,7 @@ def test_a_build_is_tested_with_the_locked_model(built: tuple[Site, str, Done], 
     report = json.loads(again.envgen(*command, "--json").must_pass().stdout)["smoke"]
     assert (report["model"], report["model_digest"]) == (MODEL, digest)
     assert files_asked(hub) == sorted(hub.repositories["tests/small"].files())
+    assert {request.authorization for request in hub.requests if request.host == hub.other_host} == {""}, "the token is for the hub alone"
     # It is here: the hub is not asked again, and may be down.
     again.envgen(*command, HF_ENDPOINT=nowhere()).must_pass()
     assert " model embedded" in again.envgen(*command, "--model", "embedded", HF_ENDPOINT=nowhere()).must_pass().stdout
@@ -173,7 +173,7 @@ def test_a_file_that_was_changed_on_the_hub_is_refused(fresh: tuple[Site, list[s
     done = site.envgen(*command)
     done.must_fail(8, f"{MODEL}: {name}: found sha256 {sha256(content).hexdigest()}, expected {expected}")
     assert not model_folder(site).exists()
-    hub.changed.clear()
+    hub.clear()
     site.envgen(*command).must_pass()
 
 
@@ -235,15 +235,21 @@ def test_two_at_once_fetch_it_once(fresh: tuple[Site, list[str]], hub: Hub) -> N
     assert files_asked(hub) == sorted(hub.repositories["tests/small"].files())
 
 
-def test_a_killed_fetch_is_taken_up_where_it_was(fresh: tuple[Site, list[str]], hub: Hub) -> None:
+def test_a_killed_fetch_is_taken_up_where_it_was(fresh: tuple[Site, list[str]], hub: Hub, tmp_path: Path) -> None:
     site, command = fresh
-    hub.changed["model.safetensors"] = b"wrong"
-    site.envgen(*command).must_fail(8, "model.safetensors: found sha256")
-    done = list((model_folder(site).parent / ".partial" / COMMIT).iterdir())
-    hub.changed.clear()
-    hub.requests.clear()
+    hub.stalled.add("model.safetensors")
+    arriving = model_folder(site).parent / ".partial" / COMMIT
+    names = set(hub.repositories["tests/small"].files())
+
+    def half_way() -> bool:
+        return arriving.is_dir() and {path.name for path in arriving.iterdir()} == names - hub.stalled | {"model.safetensors.part"}
+
+    with started(*command, cwd=site.project, env=site.env, output=tmp_path / "output") as running:
+        running.wait_for(half_way, "all but the weights are here")
+    assert not model_folder(site).exists()
+    hub.clear()
     site.envgen(*command).must_pass()
-    assert set(files_asked(hub)) == set(hub.repositories["tests/small"].files()) - {path.name for path in done}
+    assert files_asked(hub) == ["model.safetensors"]
 
 
 @pytest.fixture(scope="module")
