@@ -134,7 +134,13 @@ class Hub:
             yield from chunks(response, self._settings.patience)
 
     def _get(self, path: str, name: HubName, *, stream: bool = False) -> "requests.Response":
-        """A good answer. Raises HubRefusedError for any other, HubUnavailableError where there is none."""
+        """A good answer.
+
+        Raises HubRefusedError for any other, HubUnavailableError where there is none, and UsageError where no network may be used.
+        """
+        if self._settings.offline:
+            problem = f"the {self.where} would have to be asked for {name}"
+            raise UsageError("--offline", problem, hint="fetch it first: envgen smoke PROFILE, with the same --model")
         import requests
 
         from envgen.transport import ask

@@ -121,7 +121,7 @@ class WheelStore:
                 if not here:
                     self._keep(arriving, file, sha256)
         except OSError as error:
-            raise _disk_error(error, self._root) from error
+            raise disk_error(error, self._root) from error
         return not here
 
     @contextmanager

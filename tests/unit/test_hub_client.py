@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,12 @@ def test_an_address_or_a_token_that_can_be_none_is_refused(environ: Mapping[str,
     with pytest.raises(UsageError) as caught:
         hub.commit(NAME)
     assert str(caught.value) == problem
+
+
+def test_without_a_network_it_is_not_asked(tmp_path: Path) -> None:
+    hub = Hub(replace(read_settings({}, tmp_path), offline=True))
+    with pytest.raises(UsageError, match=r"^--offline: the hub huggingface.co would have to be asked for hub:tests/small@main$"):
+        hub.commit(NAME)
 
 
 def test_settings_do_not_show_the_token(tmp_path: Path) -> None:
