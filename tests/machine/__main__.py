@@ -3,6 +3,7 @@
     demo [ARGUMENTS…]   set up all that is missing, then run `envgen build cpu-base ARGUMENTS…`
     test [ARGUMENTS…]   the same set-up, then run `pytest ARGUMENTS…` (all tests when there are none)
     shell-env           set up, leave engine and index running, print the variables: eval "$(… shell-env)"
+    base-twice          make the stand-in for the base twice, in different surroundings: the digests must be the same
     stop                stop the engine and the index that this started
     clean               stop them and remove all that this keeps, the folder .machine
 
@@ -17,6 +18,7 @@ import sys
 if sys.version_info < (3, 11):  # noqa: UP036 - nothing has installed us yet, so nothing has checked it
     sys.exit(f"error: python3: found {sys.version.split()[0]}, expected 3.11 or newer\nhint:  use Debian 12 or newer")
 
+import fcntl
 import os
 import shlex
 import shutil
@@ -25,6 +27,7 @@ import subprocess
 from types import FrameType
 
 import apt
+import base
 import daemon
 import session
 from common import CHECKOUT, STATE, MachineError, remove_tree, say
@@ -76,6 +79,13 @@ def shell_env(arguments: list[str]) -> int:
     return 0
 
 
+def base_twice(arguments: list[str]) -> int:
+    """Prove that the stand-in for the base has one digest."""
+    with session.locked("set-up.lock", fcntl.LOCK_EX):
+        base.make_twice()
+    return 0
+
+
 def stop(arguments: list[str]) -> int:
     """Stop what runs."""
     session.KEEP.unlink(missing_ok=True)
@@ -92,7 +102,7 @@ def clean(arguments: list[str]) -> int:
     return 0
 
 
-COMMANDS = {"demo": demo, "test": test, "shell-env": shell_env, "stop": stop, "clean": clean}
+COMMANDS = {"demo": demo, "test": test, "shell-env": shell_env, "base-twice": base_twice, "stop": stop, "clean": clean}
 
 
 def on_signal(number: int, frame: FrameType | None) -> None:

@@ -7,13 +7,13 @@ import platform
 import shlex
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import apt
 import oci
-from common import CHECKOUT, STATE, attempt, need_root, remove_tree, run, say, substituted
+from common import CHECKOUT, STATE, MachineError, attempt, need_root, remove_tree, run, say, substituted
 from sources import sources_for
 
 PROFILE = CHECKOUT / "profiles" / "cpu-base.toml"
@@ -26,6 +26,8 @@ SETTINGS: dict[str, object] = {
     "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"],
     "Cmd": ["python3.11"],
 }
+# What makes a command believe that it runs on another machine.
+ELSEWHERE = ("unshare", "--uts", "env", "TZ=Pacific/Kiritimati", "sh", "-c", 'umask 077; hostname elsewhere; exec "$@"', "sh")
 # What a slim base does without, and what names this machine (its host name, name server and package mirror) or differs
 # by the version of mmdebstrap.
 UNWANTED = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*", "/usr/share/info/*")
@@ -68,15 +70,18 @@ def has_image(reference: str, env: Mapping[str, str]) -> bool:
     return attempt(["docker", "image", "inspect", reference], env=env) is not None
 
 
-def bootstrap(target: Path) -> None:
-    """Make a minimal Debian with Python as a tar file, from the machine's own mirror; its own CA stays outside."""
+def bootstrap(target: Path, *, prefix: Sequence[str] = ()) -> None:
+    """Make a minimal Debian with Python as a tar file, from the machine's own mirror; its own CA stays outside.
+
+    The words of `prefix` come before the command.
+    """
     need_root("making a Debian base image")
     apt.install(["mmdebstrap"])
     own, _ = apt.release()
     FOLDER.mkdir(parents=True, exist_ok=True)
     sources = FOLDER / f"{CODENAME}.sources"
     sources.write_text(sources_for(CODENAME, own=own), encoding="utf-8")
-    command: list[str | Path] = ["mmdebstrap", "--mode=root", "--variant=apt", "--format=tar", "--quiet"]
+    command: list[str | Path] = [*prefix, "mmdebstrap", "--mode=root", "--variant=apt", "--format=tar", "--quiet"]
     command += [f"--include={','.join(PACKAGES)}", '--aptopt=Acquire::Languages "none"']
     command += ['--aptopt=APT::Sandbox::User "root"']  # apt's own user can't read a checkout in somebody's home
     # A power cut during the bootstrap costs us nothing but a new one, so nothing waits for the disk.
@@ -92,18 +97,34 @@ def bootstrap(target: Path) -> None:
     remove_tree(temporary)
 
 
-def make_archive() -> Path:
-    """The base as an archive on disk, made once."""
-    archive = FOLDER / f"{CODENAME}.oci.tar"
-    if not archive.exists():
-        say(f"base: making a Debian {CODENAME} with Python 3.11 (about a minute)")
-        root = FOLDER / "root.tar"
-        bootstrap(root)
-        unfinished = archive.with_suffix(".part")
-        oci.write_image(root, unfinished, name=TAG, machine=platform.machine(), settings=SETTINGS)
-        root.unlink()
-        unfinished.replace(archive)
-    return archive
+def make_archive(archive: Path, *, prefix: Sequence[str] = ()) -> str:
+    """Make the base as an archive on disk; its digest."""
+    say(f"base: making a Debian {CODENAME} with Python 3.11 (about a minute)")
+    root = FOLDER / "root.tar"
+    bootstrap(root, prefix=prefix)
+    unfinished = archive.with_suffix(".part")
+    digest = oci.write_image(root, unfinished, name=TAG, machine=platform.machine(), settings=SETTINGS)
+    root.unlink()
+    unfinished.replace(archive)
+    return digest
+
+
+def make_twice() -> None:
+    """Make the base twice, the second time under another host name, umask and time zone; both must have one digest."""
+    archive = FOLDER / "again.oci.tar"
+    try:
+        first = make_archive(archive)
+        second = make_archive(archive, prefix=ELSEWHERE)
+    finally:
+        archive.unlink(missing_ok=True)
+    if first != second:
+        raise MachineError(f"base: made twice, found {first} and {second}", "did Debian's packages move in between? try again")
+    say(f"base: made twice, and twice it is {first}")
+
+
+def digest(env: Mapping[str, str]) -> str:
+    """The digest of the base in the engine: the same on every machine, as long as Debian's packages are."""
+    return run(["docker", "image", "inspect", "--format", "{{.Id}}", TAG], env=env).strip()
 
 
 def check(env: Mapping[str, str]) -> None:
@@ -124,9 +145,11 @@ def ensure(env: Mapping[str, str]) -> str | None:
         return None
     started = time.monotonic()
     if not has_image(TAG, env):
-        archive = make_archive()
+        archive = FOLDER / f"{CODENAME}.oci.tar"
+        if not archive.exists():
+            make_archive(archive)
         run(["docker", "load", "--quiet", "--input", archive], env=env)
         check(env)
-        say(f"base: {TAG} is ready ({time.monotonic() - started:.0f} s)")
+        say(f"base: {TAG} is {digest(env)} ({time.monotonic() - started:.0f} s)")
     substituted(locked or "the profile's base image", f"{TAG}, made of Debian packages", "no image registry answers")
     return TAG

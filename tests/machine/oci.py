@@ -58,8 +58,8 @@ def descriptor(kind: str, digest: str, size: int) -> dict[str, object]:
     return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": f"sha256:{digest}", "size": size}
 
 
-def write_image(root: Path, target: Path, *, name: str, machine: str, settings: dict[str, object]) -> None:
-    """Write an OCI archive that `docker load` takes, with one layer: the tar file `root`."""
+def write_image(root: Path, target: Path, *, name: str, machine: str, settings: dict[str, object]) -> str:
+    """Write an OCI archive that `docker load` takes, with one layer: the tar file `root`. The digest of the image."""
     packed = root.with_suffix(".gz")
     layer, inside = compress(root, packed)
     blobs: list[tuple[dict[str, object], bytes]] = []
@@ -88,6 +88,7 @@ def write_image(root: Path, target: Path, *, name: str, machine: str, settings: 
             put(archive, blob_path(about_blob), data)
         archive.add(packed, blob_path(layer))
     packed.unlink()
+    return str(manifest["digest"])
 
 
 def blob_path(about: dict[str, object]) -> str:
