@@ -1,7 +1,7 @@
 """An image from a lock: the build itself, on the locked base or on another one. Prints nothing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from packaging.requirements import Requirement
 
@@ -11,6 +11,7 @@ from envgen.errors import BuildError, EngineError, ResolutionError, UsageError
 from envgen.evidence import demands_of
 from envgen.lock import Lock, Wheel
 from envgen.pushing import GroupSize, group_sizes, own_blobs
+from envgen.records import Compared
 from envgen.render import EPOCH, INSTALLER_GROUP, groups_of, render_dockerfile
 from envgen.select import Chosen
 from envgen.settings import mirrored_base
@@ -25,12 +26,16 @@ the image, and with that into its digest."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOptions:
-    """`base` replaces the locked base, `tag` the default tag; `compression` is `zstd` or `gzip`; without `cache` every step runs."""
+    """`base` replaces the locked base, `tag` the default tag; `compression` is `zstd` or `gzip`; without `cache` every step runs.
+
+    `arguments` are build arguments that leave no trace in an image.
+    """
 
     base: str = ""
     tag: str = ""
     compression: str = "zstd"
     cache: bool = True
+    arguments: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +43,8 @@ class Built:
     """An image, the lock it was made from, and the Python and base it really has.
 
     `groups` are its layer groups, and what a push of each would send against the image that had the tag before: none where it was
-    not built just now. `replaced` is that image's digest, empty where there was none.
+    not built just now. `replaced` is that image's digest, empty where there was none. `recorded` says what its layers were when they
+    were recorded, once they are compared, and `built_with` what its digest depends on besides: engine, buildx, BuildKit, compression.
     """
 
     image: Image
@@ -47,6 +53,8 @@ class Built:
     base: str
     groups: tuple[GroupSize, ...] = ()
     replaced: str = ""
+    recorded: Compared | None = None
+    built_with: str = ""
 
 
 def default_tag(lock: Lock) -> str:
@@ -69,7 +77,7 @@ def build(work: Workspace, lock: Lock, engine: Engine, options: BuildOptions) ->
         order = BuildOrder(
             dockerfile=_dockerfile(work, lock, arguments),
             contexts={f"wheels-{group}": folder for group, folder in folders.items()},
-            arguments={"SOURCE_DATE_EPOCH": str(EPOCH), **arguments},
+            arguments={"SOURCE_DATE_EPOCH": str(EPOCH), **arguments, **options.arguments},
             labels=labels,
             tag=tag,
             platform=lock.platform,

@@ -1,6 +1,7 @@
 """The files of a lock in its folder: written whole, and read back."""
 
 import errno
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from envgen.errors import DiskFullError, StaleLockError, UsageError
 from envgen.lock import Lock, dump_lock
 from envgen.lock_file import parse_lock
 from envgen.profile import Profile
+from envgen.records import RECORD_FILE, Records, parse_records
 from envgen.render import render_dockerfile, render_requirements
 from envgen.target import Target
 from envgen.threads import uninterrupted
@@ -29,7 +31,27 @@ def write_files(folder: Path, files: dict[str, bytes]) -> bool:
     stay together. A Dockerfile that is not among them belonged to a base that the profile has no more, and is removed.
     Raises UsageError when the folder can't be written, DiskFullError when the disk is full.
     """
-    dropped = [] if DOCKERFILE in files else [folder / DOCKERFILE]
+    return _put(folder, files, [] if DOCKERFILE in files else [folder / DOCKERFILE])
+
+
+def write_records(folder: Path, content: bytes) -> bool:
+    """Writes the record of a lock's layers beside it, whole; says whether anything changed. Raises as `write_files` does."""
+    return _put(folder, {RECORD_FILE: content}, [])
+
+
+def read_records(catalog: Catalog, folder: Path, profile: str) -> Records:
+    """What is recorded of the layers of the lock in `folder`; nothing where there is no record. Raises StaleLockError."""
+    path = folder / RECORD_FILE
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise StaleLockError(catalog.label(path), f"can't be read: {error.strerror}") from error
+    return parse_records(data, catalog.label(path), profile)
+
+
+def _put(folder: Path, files: dict[str, bytes], dropped: Sequence[Path]) -> bool:
     same = all((folder / name).is_file() and (folder / name).read_bytes() == content for name, content in files.items())
     if same and not any(path.exists() for path in dropped):
         return False

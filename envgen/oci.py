@@ -40,16 +40,18 @@ class Layer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageDocuments:
-    """What an image says of itself: the digest of its manifest, its configuration, and its layers, the lowest first."""
+    """What an image says of itself: its manifest and the digest of it, its configuration, and its layers, the lowest first."""
 
     digest: str
+    manifest: Mapping[str, Any]
     config: Mapping[str, Any]
     layers: tuple[Layer, ...]
 
     @property
     def labels(self) -> Mapping[str, str]:
         """Its labels; none of them need be there."""
-        return dict(self.config.get("config", {}).get("Labels") or {})
+        config = self.config.get("config")
+        return dict((config.get("Labels") if isinstance(config, dict) else None) or {})
 
 
 class Archive:
@@ -87,7 +89,7 @@ class Archive:
             raise self._wrong(f"found {len(fitting)} images that fit, expected one; in it: {known}")
         manifest = self._blob_document(fitting[0])
         config = self._blob_document(str(manifest.get("config", {}).get("digest", "")))
-        return ImageDocuments(digest=fitting[0], config=config, layers=self._layers(manifest, config))
+        return ImageDocuments(digest=fitting[0], manifest=manifest, config=config, layers=self._layers(manifest, config))
 
     def reachable(self, digest: str) -> tuple[str, ...]:
         """The digests of all blobs of the image, or image index, `digest`: its own first, those of platforms that are not here left out.

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from envgen.engine import Blob
 from envgen.errors import BuildError
@@ -10,6 +11,7 @@ from envgen.lock import Lock
 from envgen.render import groups_of
 
 BASE, SKELETON = "base", "skeleton"
+LayerLike = TypeVar("LayerLike")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +27,11 @@ class GroupSize:
     push: int
 
 
-def own_blobs(lock: Lock, blobs: Sequence[Blob]) -> dict[str, Blob]:
+def own_blobs(lock: Lock, blobs: Sequence[LayerLike]) -> dict[str, LayerLike]:
     """The layers that `lock` adds to its base, by group and in order, out of all layers of the image; the skeleton comes first.
 
-    The Dockerfile has one COPY for each, and its WORKDIR makes one more layer, without a file.
+    They may be given as blobs, as diff IDs, or as anything else. The Dockerfile has one COPY for each, and its WORKDIR makes one more
+    layer, without a file.
     """
     names = [SKELETON, *groups_of(lock)]
     return dict(zip(names, blobs[-len(names) - 1 : -1], strict=True))

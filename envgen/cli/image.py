@@ -2,9 +2,9 @@
 
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
-from envgen import building, images, memory, model_files, pipeline
+from envgen import building, images, memory, model_files, pipeline, recording
 from envgen.building import Built
 from envgen.cli import show
 from envgen.doctor.finding import PROBLEM, Finding
@@ -30,10 +30,11 @@ def build(options: argparse.Namespace, work: Workspace) -> int:
     engine = DockerEngine(work.settings)
     info = engine.check()
     check_gpus(options, lock, info, _driver(work, lock))
-    work.reporter.step(f"engine: Docker {info.engine}, buildx {info.buildx}, BuildKit {info.buildkit}")
+    work.reporter.step(f"engine: {info.versions()}")
     work.reporter.step(show.estimate(images.estimate(work, lock)))
     images.check_platform(lock, info)
     images.check_disk(work, lock, info)
+    records = recording.read(work, lock)
     images.fetch(work, lock)
     if not (options.no_smoke or options.model):
         model_files.fetch(work, lock)
@@ -44,6 +45,10 @@ def build(options: argparse.Namespace, work: Workspace) -> int:
     work.reporter.step(f"digest: {built.image.digest}")
     for line in show.push(built):
         work.reporter.step(line)
+    built = recording.checked(work, built, records, info.versions())
+    built = replace(built, built_with=f"{info.versions()}, {options.compression}")
+    assert built.recorded
+    work.reporter.step(built.recorded.headline())
     if options.no_smoke:
         work.reporter.step("smoke: NOT RUN (--no-smoke)")
         if options.json:
@@ -118,6 +123,12 @@ def _test(options: argparse.Namespace, work: Workspace, engine: DockerEngine, bu
 
 
 def _image_json(built: Built) -> dict[str, object]:
-    """What was built: the image, and for a new one its layer groups with the bytes that a push would send."""
-    groups = [asdict(group) for group in built.groups]
-    return {"image": asdict(built.image), "layers": groups, "push": sum(group.push for group in built.groups), "replaced": built.replaced}
+    """What was built: the image, and for a new one its layer groups with the bytes that a push would send, and what is recorded of them."""
+    return {
+        "image": asdict(built.image),
+        "layers": [asdict(group) for group in built.groups],
+        "push": sum(group.push for group in built.groups),
+        "replaced": built.replaced,
+        "recorded": built.recorded and built.recorded.as_json(),
+        "built_with": built.built_with,
+    }

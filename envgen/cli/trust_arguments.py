@@ -100,7 +100,7 @@ def add_reproduce(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", default="", metavar="TARGET", help="the target (default: the first with a base)")
     parser.add_argument("--base", default="", metavar="REF", help="build on this image in place of the locked base")
     parser.add_argument("--compression", choices=("zstd", "gzip"), default="zstd", help="of the layers")
-    parser.add_argument("--against", default="", metavar="IMAGE", help="compare with this: a name, an archive's path, or a digest")
+    parser.add_argument("--against", default=None, metavar="IMAGE", help="compare with this: a name, an archive's path, or a digest")
     parser.add_argument("--record", action="store_true", help="record the layers' digests for the Python they were built with")
     parser.add_argument("--json", action="store_true", help="the report as JSON")
 

@@ -25,12 +25,17 @@ class EngineInfo:
     memory: int = 0
     gpus: str = ""
 
+    def versions(self) -> str:
+        """The versions in one line."""
+        return f"Docker {self.engine}, buildx {self.buildx}, BuildKit {self.buildkit}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
     """An image in the engine's store: its name, manifest digest, and size in bytes as the engine counts it.
 
-    `platform` is, of those it is there for, the one that suits the engine best.
+    `platform` is, of those it is there for, the one that suits the engine best; `diff_ids` are the digests of its layers as they are
+    unpacked, the lowest first.
     """
 
     name: str
@@ -38,6 +43,7 @@ class Image:
     size: int
     labels: Mapping[str, str]
     platform: str = ""
+    diff_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +127,11 @@ class Engine(Protocol):
         ...
 
     def image(self, name: str) -> Image | None:
-        """The image of that name, tag or digest in the store; None where there is none. Raises UsageError for what can be no name."""
+        """The image of that name, tag or digest in the store; None where there is none. Raises UsageError for what is no name."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Takes the name from an image, and removes the image if it has no other; nothing happens where there is none."""
         ...
 
     def layers(self, image: Image) -> tuple[Blob, ...]:

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,17 @@ class DockerEngine:
             size=int(found.attrs["Size"]),
             labels=dict(found.labels or {}),
             platform=f"{found.attrs.get('Os', '')}/{found.attrs.get('Architecture', '')}",
+            diff_ids=tuple((found.attrs.get("RootFS") or {}).get("Layers") or ()),
         )
+
+    def remove(self, name: str) -> None:
+        from docker.errors import APIError, NotFound
+
+        try:
+            with suppress(NotFound):
+                self._connect().images.remove(name, force=True)
+        except (APIError, OSError) as error:  # an engine that has gone away is an OSError
+            raise EngineError("docker", f"{name} can't be removed: {error}") from error
 
     def layers(self, image: Image) -> tuple[Blob, ...]:
         return read_layers(self._connect(), image.digest)

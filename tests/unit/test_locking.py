@@ -42,7 +42,7 @@ from envgen.errors import (
 )
 from envgen.lock import LockedModel, digest_of, dump_lock
 from envgen.lock_file import parse_lock
-from envgen.lock_folder import read_lock, write_files
+from envgen.lock_folder import read_lock, read_records, write_files, write_records
 from envgen.locking import Sources, make_lock, outline, query_for
 from envgen.model_name import HubFile, Repository
 from envgen.pages import IndexFile
@@ -254,6 +254,18 @@ def test_files_are_written_and_a_second_time_nothing_changes(tmp_path: Path) -> 
     times = [path.stat().st_mtime_ns for path in sorted(folder.iterdir())]
     assert not write_files(folder, FILES)
     assert [path.stat().st_mtime_ns for path in sorted(folder.iterdir())] == times
+
+
+def test_a_lock_and_the_record_of_its_layers_leave_each_other_alone(tmp_path: Path) -> None:
+    write_files(tmp_path, FILES)
+    assert read_records(Catalog(project=tmp_path), tmp_path, "small") == {}
+    assert write_records(tmp_path, b"record")
+    assert not write_records(tmp_path, b"record")
+    assert write_files(tmp_path, {"envgen.lock": b"another"})
+    assert contents(tmp_path)["layers.toml"] == b"record"
+    assert not (tmp_path / "Dockerfile").exists()
+    with pytest.raises(StaleLockError, match=r"^layers.toml: not a record that envgen wrote"):
+        read_records(Catalog(project=tmp_path), tmp_path, "small")
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -1,0 +1,126 @@
+"""`envgen reproduce`: is an image the same when it is built again, or as somebody else built it?"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from envgen import images, pipeline, recording, reproducing
+from envgen.building import BuildOptions
+from envgen.engine import EngineInfo
+from envgen.engine.docker import DockerEngine
+from envgen.errors import UsageError, VerificationError
+from envgen.layer_entries import Difference
+from envgen.lock import digest_of, dump_lock
+from envgen.records import Compared
+from envgen.reproducing import Plan, Reproduction
+from envgen.surroundings import NOT_VARIED, VARIED
+from envgen.workspace import Workspace
+
+SHOWN = 20
+"""Differences of one layer that the text shows; the JSON has all."""
+
+
+def command(options: argparse.Namespace, work: Workspace) -> int:
+    if options.against == "":
+        raise UsageError("--against", "names no image", hint="is a variable empty? without --against two builds are compared")
+    if options.record and options.against:
+        raise UsageError("--record", "takes two builds of our own", hint="leave --against out")
+    profile = work.catalog.profile(options.profile)
+    lock = pipeline.checked_lock(work, profile, images.image_target(profile, options.target))
+    if options.record:
+        recording.check_writable(work, lock)
+    records = recording.read(work, lock)
+    engine = DockerEngine(work.settings)
+    info = engine.check()
+    images.check_platform(lock, info)
+    images.check_disk(work, lock, info)
+    images.fetch(work, lock)
+    asked = BuildOptions(base=options.base, compression=options.compression)
+    plan = Plan(work=work, lock=lock, options=asked, make_engine=DockerEngine)
+    found = reproducing.build_against(plan, options.against) if options.against else reproducing.build_twice(plan)
+    if options.record and found.same:
+        path, records = recording.record(work, found.built, records, info.versions())
+        work.reporter.step(f"layers: recorded in {work.catalog.label(path)}")
+    elif options.record:
+        work.reporter.step("layers: NOT recorded: the two builds are not the same")
+    compared = recording.compared(work, found.built, records)
+    if options.json:
+        print(json.dumps(_as_json(found, compared, options, info), indent=2))
+    else:
+        print("\n".join(_text(found, compared, options, info)))
+    return 0 if found.same and not compared.wrong else VerificationError.exit_code
+
+
+def _as_json(found: Reproduction, compared: Compared, options: argparse.Namespace, info: EngineInfo) -> dict[str, object]:
+    return {
+        "profile": found.built.lock.profile,
+        "target": found.built.lock.target,
+        "same": found.same,
+        "digest": found.built.image.digest,
+        "other": {"name": found.other.name, "digest": found.other.digest},
+        "differences": [asdict(difference) for difference in found.differences],
+        "causes": list(found.causes),
+        "seconds": [round(seconds, 1) for seconds in found.seconds],
+        "depends_on": _depends_on(found, options, info),
+        "varied": list(() if options.against else VARIED),
+        "not_varied": list(() if options.against else NOT_VARIED),
+        "recorded": compared.as_json(),
+    }
+
+
+def _depends_on(found: Reproduction, options: argparse.Namespace, info: EngineInfo) -> dict[str, str]:
+    """All that the digest is a function of."""
+    return {
+        "lock": digest_of(dump_lock(found.built.lock)),
+        "base": found.built.base,
+        "python": found.built.python,
+        "compression": options.compression,
+        "engine": info.engine,
+        "buildx": info.buildx,
+        "buildkit": info.buildkit,
+    }
+
+
+def _text(found: Reproduction, compared: Compared, options: argparse.Namespace, info: EngineInfo) -> Iterator[str]:
+    lock = found.built.lock
+    yield f"reproduce {lock.profile} {lock.target}: {'the same' if found.same else 'NOT THE SAME'} as {_printable(found.other.name)}"
+    overridden = " (NOT the locked base)" if found.built.base != lock.base else ""
+    facts = {
+        "digest": found.built.image.digest,
+        **({} if found.same else {"the other": found.other.digest}),
+        **_depends_on(found, options, info),
+        "builds": " and ".join(f"{seconds:.0f} s" for seconds in found.seconds),
+        **({} if options.against else {"differed": ", ".join(VARIED), "not varied": ", ".join(NOT_VARIED)}),
+    }
+    for name, value in facts.items():
+        yield f"  {name:<12} {value}{overridden if name == 'base' else ''}"
+    if options.against and not found.same:
+        yield from (f"likely cause: {_printable(cause)}" for cause in found.causes)
+        yield "what a digest also depends on, and the other image does not say: the versions of the engine, buildx and BuildKit"
+    yield from _differences(found)
+    yield compared.headline()
+    yield from (f"  {line}" for line in recording.wrong_lines(compared, info.versions()))
+
+
+def _differences(found: Reproduction) -> Iterator[str]:
+    if not found.same and not found.differences:
+        yield "only the digests could be compared: the other image is not here"
+    layers = dict.fromkeys(difference.layer for difference in found.differences)
+    for layer in layers:
+        here = [difference for difference in found.differences if difference.layer == layer]
+        yield f"{_printable(layer)}:" if layer else "image:"
+        yield from (f"  {_line(difference)}" for difference in here[:SHOWN])
+        if len(here) > SHOWN:
+            yield f"  and {len(here) - SHOWN} more: --json has them all"
+
+
+def _line(difference: Difference) -> str:
+    path = f"{difference.path}: " if difference.path else ""
+    values = " / ".join(value or "nothing" for value in (difference.first, difference.second))
+    return _printable(f"{path}{difference.what}: {values}" if difference.first or difference.second else f"{path}{difference.what}")
+
+
+def _printable(text: str) -> str:
+    """`text` without what a terminal would obey: names in somebody else's archive may hold anything."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

@@ -1,0 +1,196 @@
+"""The diff IDs that a lock's layers are known to have, committed beside it in `layers.toml`, and what an image says to them.
+
+A layer is a function of its wheels, the full Python, the installer and its stage of the Dockerfile, and not of the base. So an entry
+is for a Python and a layer group, and holds as long as the digest over the rest, its inputs, stays. The skeleton has none: it
+copies /etc/passwd of the base.
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+
+from envgen.errors import ProfileError, ProfileErrors, StaleLockError
+from envgen.lock import Lock, digest_of
+from envgen.render import groups_of
+from envgen.schema import Faults, Table
+
+RECORD_FILE = "layers.toml"
+
+_STAGE = re.compile(r"(?m)^FROM (?:--\S+ +)*(?P<base>\S+)(?: +(?:AS|as) +(?P<name>\S+))?\s*$")
+_FROM = re.compile(r"\bfrom=([^\s,]+)")
+_VERSION = re.compile(r"3\.[0-9]{1,4}\.[0-9]{1,4}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What a layer was once: the digest of its inputs, and the digest of the layer as it is unpacked."""
+
+    inputs: str
+    diff_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """The layers that were built with one Python, by layer group, and the versions of engine, buildx and BuildKit that built them."""
+
+    built_with: str
+    layers: Mapping[str, Record]
+
+
+Records = Mapping[str, Recorded]
+"""What is recorded, by the full version of a Python."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """Which layer groups of an image have the diff ID that is recorded for its Python, and which could not be compared.
+
+    `wrong` are those that have another one, each with the recorded and the found diff ID; `built_with` says what built the recorded
+    ones.
+    """
+
+    python: str
+    built_with: str
+    same: tuple[str, ...]
+    wrong: tuple[tuple[str, str, str], ...]
+    not_compared: tuple[str, ...]
+
+    def headline(self) -> str:
+        """All of it in one line."""
+        if not self.same and not self.wrong:
+            return f"layers: not compared: no record for Python {self.python}"
+        known = len(self.same) + len(self.wrong)
+        total = known + len(self.not_compared)
+        line = f"layers: {len(self.same)} of {total} as recorded for Python {self.python}"
+        parts = [f"; {name}: not compared: no record of it as it is now" for name in self.not_compared]
+        return line + "".join([*(f"; {name}: NOT as recorded" for name, _, _ in self.wrong), *parts])
+
+    def as_json(self) -> dict[str, object]:
+        """All of it, with the headline."""
+        return {"headline": self.headline(), **asdict(self)}
+
+
+def inputs_of(lock: Lock, dockerfile: str) -> dict[str, str]:
+    """For each layer group the digest of what its layer depends on besides the full Python; none for one without its own stage.
+
+    That is the text of its stage and of those it takes something from. The wheels are named in it by their sha256, but for the
+    installer's.
+    """
+    assert lock.installer is not None
+    stages = _stages(dockerfile)
+    found = {}
+    for group in groups_of(lock):
+        if f"layer-{group}" in stages:
+            text = "\n".join([lock.installer.sha256, *_text_of(f"layer-{group}", stages)])
+            found[group] = digest_of(text.encode())
+    return found
+
+
+def _stages(dockerfile: str) -> dict[str, str]:
+    """The text of each stage that has a name, from its FROM to the next one."""
+    starts = list(_STAGE.finditer(dockerfile))
+    ends = [start.start() for start in starts[1:]] + [len(dockerfile)]
+    return {start["name"]: dockerfile[start.start() : end].rstrip() for start, end in zip(starts, ends, strict=True) if start["name"]}
+
+
+def _text_of(name: str, stages: Mapping[str, str]) -> Iterator[str]:
+    """The text of a stage, and of each that it is made from, but for the base and the stages that only fetch wheels."""
+    wanted, seen = [name], {"base"}
+    while wanted:
+        stage = wanted.pop()
+        if stage in seen or stage.startswith("wheels-") or stage not in stages:
+            continue
+        seen.add(stage)
+        yield stages[stage]
+        start = _STAGE.match(stages[stage])
+        wanted += [*_FROM.findall(stages[stage]), *([start["base"]] if start else [])]
+
+
+def compare(records: Records, python: str, inputs: Mapping[str, str], diff_ids: Mapping[str, str]) -> Compared:
+    """What `records` say to an image with the Python `python`; `inputs` and `diff_ids` go by layer group."""
+    here = records.get(python, Recorded(built_with="", layers={}))
+    known = {group: record for group, record in here.layers.items() if group in diff_ids and record.inputs == inputs.get(group)}
+    pairs = [(group, known[group].diff_id, diff_ids[group]) for group in diff_ids if group in known]
+    return Compared(
+        python=python,
+        built_with=here.built_with,
+        same=tuple(group for group, recorded, found in pairs if recorded == found),
+        wrong=tuple(entry for entry in pairs if entry[1] != entry[2]),
+        not_compared=tuple(group for group in diff_ids if group not in known),
+    )
+
+
+def merged(records: Records, python: str, new: Recorded, inputs: Mapping[str, str]) -> Records:
+    """`records` with `new` in place of what was there for its Python, and without what is of no use any more.
+
+    The `inputs` of a layer group are the same for every Python, so an entry of another one with other inputs is never compared again.
+    """
+    kept = {**records, python: new}
+    useful = {
+        version: {group: record for group, record in recorded.layers.items() if inputs.get(group) == record.inputs}
+        for version, recorded in kept.items()
+    }
+    return {version: replace(kept[version], layers=layers) for version, layers in useful.items() if layers}
+
+
+def dump_records(profile: str, records: Records) -> bytes:
+    """The bytes of `layers.toml`: one line for each layer, sorted."""
+    body = "\n".join(_body(records)) + "\n"
+    head = (
+        f"# Written by `envgen reproduce {profile} --record`: do not edit. `envgen build` compares each layer that it makes.\n"
+        "version = 1\n"
+        f'content = "{digest_of(body.encode())}"  # of everything below this line\n'
+    )
+    return (head + body).encode()
+
+
+def _body(records: Records) -> Iterator[str]:
+    for python in sorted(records, key=lambda version: [int(number) for number in version.split(".")]):
+        yield from ("", f'[python."{python}"]', f"built_with = {json.dumps(records[python].built_with)}")
+        for group, record in sorted(records[python].layers.items()):
+            yield f'{group} = {{ inputs = "{record.inputs}", diff_id = "{record.diff_id}" }}'
+
+
+def parse_records(data: bytes, label: str, profile: str) -> Records:
+    """The entries in `data`, the bytes of the file that messages call `label`.
+
+    Raises StaleLockError when it can't be read or was edited by hand: writing it again must give the same bytes.
+    """
+    hint = f"take it back from git, or remove it and run: envgen reproduce {profile} --record"
+    try:
+        records = _read(tomllib.loads(data.decode()), Faults(lambda _path: label))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ProfileError) as error:
+        faults = error.faults() if isinstance(error, ProfileErrors) else (error,)
+        found = str(faults[0]).removeprefix(f"{label}: ")
+        raise StaleLockError(label, f"not a record that envgen wrote: {found}", hint=hint) from error
+    if dump_records(profile, records) != data:
+        raise StaleLockError(label, "edited by hand: its content is not what its digest says", hint=hint)
+    return records
+
+
+def _read(data: Mapping[str, object], faults: Faults) -> Records:
+    table = Table(data, faults)
+    if table.require("version", int, 0) != 1:
+        table.fault("version", "expected 1: another envgen wrote this")
+    table.require("content", str, "")
+    pythons = table.table("python")
+    for version in pythons.names():
+        if not _VERSION.fullmatch(version):
+            pythons.fault(version, "expected the full version of a Python, as in 3.11.16")
+    found = {version: _recorded(inner) for version, inner in pythons.each()}
+    table.close()
+    faults.raise_any()
+    return found
+
+
+def _recorded(table: Table) -> Recorded:
+    names = [name for name in table.names() if name != "built_with"]
+    return Recorded(built_with=table.require("built_with", str, ""), layers={name: _record(table.table(name)) for name in names})
+
+
+def _record(table: Table) -> Record:
+    inputs, diff_id = table.require("inputs", str, ""), table.require("diff_id", str, "")
+    table.close()
+    return Record(inputs=inputs, diff_id=diff_id)

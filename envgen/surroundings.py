@@ -1,0 +1,67 @@
+"""What is around a build and must not show in the image: folders, time zone and umask, and what RUN steps see of the machine."""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from envgen.settings import Settings
+
+VARIED = (
+    "clock (the second build is later)", "folder of the wheels", "TMPDIR", "umask", "time zone of envgen and buildx", "name of the image",
+    "host name of RUN steps", "no_proxy of RUN steps",
+)  # fmt: skip
+"""What two builds differ in."""
+
+NOT_VARIED = (
+    "engine and its builder", "kernel", "processors", "times and modes of the wheel files", "user", "locale", "PYTHONHASHSEED",
+)  # fmt: skip
+"""What they have in common, of all that may be otherwise on another machine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What one build has around it; `hostname` and `no_proxy` are what its RUN steps see."""
+
+    name: str
+    umask: int
+    time_zone: str
+    hostname: str
+    no_proxy: str
+
+    @property
+    def arguments(self) -> Mapping[str, str]:
+        """Its build arguments. BuildKit takes both for itself: they are in no image and in no history."""
+        return {"BUILDKIT_SANDBOX_HOSTNAME": self.hostname, "no_proxy": self.no_proxy}
+
+
+FIRST = Surroundings(name="first", umask=0o022, time_zone="UTC", hostname="one", no_proxy="one.invalid")
+SECOND = Surroundings(name="the second", umask=0o077, time_zone="Pacific/Kiritimati", hostname="another-2", no_proxy="two.invalid,three")
+
+
+@contextmanager
+def inside(around: Surroundings, settings: Settings) -> Iterator[Settings]:
+    """Puts this process into surroundings, and the programs that are started with the settings it gives; there may be no other thread.
+
+    All of it is taken back at the end, and the folder for temporary files is removed.
+    """
+    zone, mask, folder = os.environ.get("TZ"), os.umask(0o077), tempfile.tempdir
+    try:
+        with tempfile.TemporaryDirectory(prefix=f"envgen {around.name} ") as work:
+            _settle(around.time_zone, around.umask, work)
+            yield replace(settings, system={**settings.system, "TZ": around.time_zone, "TMPDIR": work})
+    finally:
+        _settle(zone, mask, folder)
+
+
+def _settle(zone: str | None, mask: int, folder: str | None) -> None:
+    if zone is None:
+        os.environ.pop("TZ", None)
+    else:
+        os.environ["TZ"] = zone
+    if hasattr(time, "tzset"):  # Windows has none
+        time.tzset()
+    os.umask(mask)
+    tempfile.tempdir = folder

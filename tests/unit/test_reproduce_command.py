@@ -1,0 +1,84 @@
+"""envgen.cli.reproduce: what is said of images that differ."""
+
+from argparse import Namespace
+
+import pytest
+from samples import sample_lock
+
+from envgen.building import Built
+from envgen.cli import reproduce
+from envgen.cli.arguments import parse
+from envgen.engine import EngineInfo, Image
+from envgen.errors import UsageError
+from envgen.layer_entries import Difference
+from envgen.records import Compared
+from envgen.reproducing import Reproduction, Subject, layer_names
+
+INFO = EngineInfo(engine="26.1", buildx="0.13", buildkit="0.13.2", data_root="")
+LOCK = sample_lock()
+BUILT = Built(image=Image(name="a", digest="sha256:1", size=1, labels={}), lock=LOCK, python="3.11.16", base=LOCK.base)
+NOT_COMPARED = Compared(python="3.11.16", built_with="", same=(), wrong=(), not_compared=("own",))
+OPTIONS = parse(["reproduce", "small", "--against", "theirs"])
+
+
+def said(found: Reproduction, options: Namespace = OPTIONS, compared: Compared = NOT_COMPARED) -> list[str]:
+    return list(reproduce._text(found, compared, options, INFO))
+
+
+def against(*differences: Difference, digest: str = "sha256:2", causes: tuple[str, ...] = ()) -> Reproduction:
+    other = Subject(name="theirs", digest=digest)
+    return Reproduction(built=BUILT, other=other, seconds=(1.2,), differences=differences, causes=causes)
+
+
+def test_the_first_line_is_the_answer() -> None:
+    assert said(against(digest="sha256:1"))[0] == "reproduce small py311-linux-amd64: the same as theirs"
+    assert said(against())[0] == "reproduce small py311-linux-amd64: NOT THE SAME as theirs"
+    assert "only the digests could be compared: the other image is not here" in said(against())
+
+
+def test_differences_go_by_layer_and_many_are_cut_off() -> None:
+    many = [Difference(layer="torch", path=f"lib/{number}", what="mtime", first="1", second="2") for number in range(30)]
+    lines = said(against(*many, Difference(layer="", path="configuration", what="config.User", second="root"), causes=("a reason",)))
+    assert "likely cause: a reason" in lines
+    start = lines.index("torch:")
+    assert lines[start + 1 : start + 4] == ["  lib/0: mtime: 1 / 2", "  lib/1: mtime: 1 / 2", "  lib/2: mtime: 1 / 2"]
+    assert lines[start + 1 + reproduce.SHOWN :][:3] == [
+        "  and 10 more: --json has them all",
+        "image:",
+        "  configuration: config.User: nothing / root",
+    ]
+
+
+def test_names_in_somebody_else_s_archive_reach_no_terminal() -> None:
+    nasty = Difference(layer="torch", path="a\x1b[2Jb\nc\udcff", what="content", first="é", second="\r")
+    line = said(against(nasty))[-2]
+    assert line == "  a\\x1b[2Jb\\nc\\udcff: content: é / \\r"
+    line.encode()
+
+
+def test_a_wrong_record_names_what_built_it() -> None:
+    wrong = Compared(python="3.11.16", built_with="Docker 29", same=("own",), wrong=(("torch", "sha256:a", "sha256:b"),), not_compared=())
+    assert said(against(digest="sha256:1"), compared=wrong)[-3:] == [
+        "layers: 1 of 2 as recorded for Python 3.11.16; torch: NOT as recorded",
+        "  torch: recorded sha256:a, built sha256:b",
+        "  likely cause: recorded with Docker 29, built with Docker 26.1, buildx 0.13, BuildKit 0.13.2",
+    ]
+
+
+def test_what_two_builds_shared_is_said_of_two_builds_alone() -> None:
+    lines = said(against(digest="sha256:1"), parse(["reproduce", "small"]))
+    assert any(line.startswith("  not varied   engine and its builder, kernel") for line in lines)
+    assert not any("not varied" in line for line in said(against()))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(("--record", "--against", "x"), "--record: takes two builds of our own"), (("--against", ""), "--against: names no image")],
+)
+def test_what_does_not_go_together_is_said_at_once(words: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UsageError, match=f"^{message}"):
+        reproduce.command(parse(["reproduce", "small", *words]), None)  # type: ignore[arg-type]
+
+
+def test_layers_have_names() -> None:
+    assert layer_names(LOCK, 8) == ["base 1", "base 2", "skeleton", "models", "torch", "libraries", "own", "working folder"]
