@@ -128,7 +128,11 @@ def _find(plan: Plan, name: str, stack: ExitStack) -> Subject:
         raise UsageError(f"--against {name}", "is a folder, expected an archive, or the name or digest of an image", hint=hint)
     plan.work.reporter.step(f"pulling {reference}")
     stack.callback(_remove, plan, reference)
-    image = engine.pull(reference, plan.lock.platform)
+    try:
+        image = engine.pull(reference, plan.lock.platform)
+    except EngineError as error:
+        hint = "expected the path of an archive, or the name or digest of an image"
+        raise EngineError(f"--against {name}", str(error), hint=hint) from error
     return Subject(name=name, digest=image.digest, image=image)
 
 

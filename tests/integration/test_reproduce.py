@@ -156,7 +156,7 @@ def test_an_image_is_pulled_from_a_registry_and_removed_again(image: Site, regis
         assert (found["same"], found["other"]) == (True, {"name": name, "digest": digest})
         assert not docker("image", "ls", "--quiet", f"{registry.address}/company/tiny").strip()
     done = reproduce(image, "--against", "company/tiny:2", **registry.env)
-    done.must_fail(5, f"{registry.address}/company/tiny:2: can't be pulled", "not found")
+    done.must_fail(5, f"--against company/tiny:2: {registry.address}/company/tiny:2: its registry answers, and has no such tag")
 
 
 @pytest.mark.parametrize(
