@@ -2,6 +2,7 @@
 
     demo [ARGUMENTS…]   set up all that is missing, then run `envgen build cpu-base ARGUMENTS…`
     test [ARGUMENTS…]   the same set-up, then run `pytest ARGUMENTS…` (all tests when there are none)
+    reliability         the same set-up, then every campaign of tests/reliability in full: the figures are in its RESULTS.md
     shell-env           set up, leave engine and index running, print the variables: eval "$(… shell-env)"
     base-twice          make the stand-in for the base twice, in different surroundings: the digests must be the same
     stop                stop the engine and the index that this started
@@ -70,6 +71,12 @@ def test(arguments: list[str]) -> int:
         return follow(["pytest", *(arguments or ["tests"])], machine)
 
 
+def reliability(arguments: list[str]) -> int:
+    """Run all campaigns in full; each writes its figures when it is through."""
+    os.environ["ENVGEN_CAMPAIGN"] = "full"
+    return test(["tests/reliability", "--capture=no", *arguments])
+
+
 def shell_env(arguments: list[str]) -> int:
     """Set up, and print what a shell needs."""
     with session.use(keep=True) as machine:
@@ -102,7 +109,15 @@ def clean(arguments: list[str]) -> int:
     return 0
 
 
-COMMANDS = {"demo": demo, "test": test, "shell-env": shell_env, "base-twice": base_twice, "stop": stop, "clean": clean}
+COMMANDS = {
+    "demo": demo,
+    "test": test,
+    "reliability": reliability,
+    "shell-env": shell_env,
+    "base-twice": base_twice,
+    "stop": stop,
+    "clean": clean,
+}
 
 
 def on_signal(number: int, frame: FrameType | None) -> None:
