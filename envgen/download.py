@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from envgen.errors import IndexUnavailableError, ResolutionError, VerificationError
-from envgen.index import IndexClient, gone, unavailable
+from envgen.index import IndexClient, gone, size_of, unavailable
 from envgen.pages import IndexFile
 
 TRIES = 3
@@ -29,7 +29,7 @@ class Body:
 def receive(file: IndexFile, index: str, client: IndexClient, stream: BinaryIO, advance: Advance) -> str:
     """Writes `file` to `stream` and gives its sha256 (hex); a body that is cut off is asked for again, a few times.
 
-    Raises VerificationError as soon as there is more of it than `file.size` says.
+    Raises VerificationError as soon as there is more of it than the index, or its server, says.
     """
     from requests import RequestException
 
@@ -62,13 +62,17 @@ def arrive(body: Body, ask: Callable[[], Iterator[bytes]], stream: BinaryIO, adv
                 received += len(chunk)
                 advance(len(chunk))
                 if body.size is not None and received > body.size:
-                    problem = f"{body.origin} sends more than the {body.size} bytes that it has"
-                    raise VerificationError(body.name, problem, hint="is its address, or its mirror, the right one?")
+                    raise _too_long(body.name, body.origin, body.size)
             return digest.hexdigest()
         except RequestException as error:
             advance(-received)
             if not tries.again(error):
                 raise
+
+
+def _too_long(name: str, origin: str, size: int) -> VerificationError:
+    hint = "is its address, or its mirror, the right one?"
+    return VerificationError(name, f"{origin} sends more than the {size} bytes that it has", hint=hint)
 
 
 def _chunks(file: IndexFile, index: str, client: IndexClient) -> Iterator[bytes]:
@@ -85,9 +89,15 @@ def _chunks(file: IndexFile, index: str, client: IndexClient) -> Iterator[bytes]
         except OSError as error:
             raise ResolutionError(str(folder / file.filename), f"can't be read: {error.strerror or error}") from error
         return
-    with client.get(file.url, index, stream=True) as response:
+    # Unpacked, a small answer may be huge; and a wheel is packed already.
+    with client.get(file.url, index, headers={"Accept-Encoding": "identity"}, stream=True) as response:
         if response.status_code in (404, 410):
             raise gone(file, index)
         if response.status_code != 200:
             raise unavailable(file.url, OSError(f"status {response.status_code} for {file.filename}"))
-        yield from chunks(response, client.patience)
+        size, received = size_of(file, response), 0
+        for chunk in chunks(response, client.patience):
+            received += len(chunk)
+            if received > size:
+                raise _too_long(file.filename, f"index {index}", size)
+            yield chunk

@@ -109,9 +109,7 @@ class IndexClient:
             if response.status_code in (404, 410):
                 raise gone(file, index)
             _expect_ok(response, file.url)
-            if not response.headers.get("content-length", "").isdecimal():
-                raise IndexUnavailableError(file.url, "the server does not say how large the file is")
-            return int(response.headers["content-length"])
+            return size_of(file, response)
 
     def metadata(self, file: IndexFile, index: str) -> bytes | None:
         """The core metadata that the index keeps beside the wheel `file` (PEP 658), or None where it has none."""
@@ -180,12 +178,16 @@ def gone(file: IndexFile, index: str) -> FileGoneError:
     return FileGoneError(f"index {index}", f"lists {file.filename}, but does not have it", hint="lock again: envgen lock PROFILE")
 
 
+def host_of(url: str) -> str:
+    """The host and port of `url`, without credentials."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
 def unavailable(url: str, error: Exception) -> IndexUnavailableError:
     """What to raise when `url` gave no answer because of `error`."""
-    host = urlsplit(url).netloc.rpartition("@")[2]
     reason = _root_cause(error)
     return IndexUnavailableError(
-        f"{host}", f"no usable answer: {reason}", hint="check the network, the proxy (HTTPS_PROXY) and the CA (SSL_CERT_FILE)"
+        host_of(url), f"no usable answer: {reason}", hint="check the network, the proxy (HTTPS_PROXY) and the CA (SSL_CERT_FILE)"
     )
 
 
@@ -195,6 +197,16 @@ def _root_cause(error: BaseException) -> str:
     if isinstance(reason, BaseException):
         return _root_cause(reason)
     return str(reason or error).partition(" object at 0x")[2].partition(": ")[2] or str(reason or error)
+
+
+def size_of(file: IndexFile, response: "requests.Response") -> int:
+    """The size of `file` in bytes: as its index says, or else the server that sends it whole. Raises IndexUnavailableError."""
+    if file.size is not None:
+        return file.size
+    length = response.headers.get("content-length", "")
+    if not length.isdecimal():
+        raise IndexUnavailableError(file.url, "the server does not say how large the file is")
+    return int(length)
 
 
 def _expect_ok(response: "requests.Response", url: str) -> None:

@@ -1,8 +1,6 @@
 """The files of a lock in its folder: written whole, and read back."""
 
-import errno
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from envgen.catalog import DOCKERFILE, LOCK_FILE, REQUIREMENTS_FILE, Catalog
@@ -12,6 +10,7 @@ from envgen.lock_file import parse_lock
 from envgen.profile import Profile
 from envgen.records import RECORD_FILE, Records, parse_records
 from envgen.render import render_dockerfile, render_requirements
+from envgen.scratch import is_full, scratch, sweep
 from envgen.target import Target
 from envgen.threads import uninterrupted
 
@@ -52,46 +51,44 @@ def read_records(catalog: Catalog, folder: Path, profile: str) -> Records:
 
 
 def _put(folder: Path, files: dict[str, bytes], dropped: Sequence[Path]) -> bool:
+    sweep(folder)
     same = all((folder / name).is_file() and (folder / name).read_bytes() == content for name, content in files.items())
     if same and not any(path.exists() for path in dropped):
         return False
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        before = {name: (folder / name).read_bytes() if (folder / name).exists() else None for name in files}
-        with uninterrupted():
-            _replace_all(folder, files, before)
+        with uninterrupted(), scratch("lock", folder) as fresh:
+            _replace_all(folder, files, fresh)
             for path in dropped:
                 path.unlink(missing_ok=True)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_full(error):
             raise DiskFullError(str(folder), "the disk is full; nothing was changed", hint="make room there") from error
         problem = f"can't be written: {error.strerror or error}; nothing was changed"
         raise UsageError(str(error.filename or folder), problem, hint="make room there, or remove what is in the way") from error
     return True
 
 
-def _replace_all(folder: Path, files: dict[str, bytes], before: dict[str, bytes | None]) -> None:
-    """Puts `files` in place, or back what was there `before`. Raises OSError."""
+def _replace_all(folder: Path, files: dict[str, bytes], fresh: Path) -> None:
+    """Puts `files` in place by way of the folder `fresh`, or back what was there before. Raises OSError."""
+    for name, content in files.items():
+        _write(fresh / f"{name}.new", content)
+        # Now, since putting it back must need no room.
+        if (folder / name).exists():
+            _write(fresh / f"{name}.old", (folder / name).read_bytes())
     placed = []
     try:
-        for name, content in files.items():
-            _write(folder / f".{name}.new", content)
         for name in files:
-            (folder / f".{name}.new").replace(folder / name)
-            placed.append(name)
+            (fresh / f"{name}.new").replace(folder / name)
+            placed.append(folder / name)
     except OSError:
-        for name in placed:
-            content_before = before[name]
-            if content_before is None:
-                (folder / name).unlink(missing_ok=True)
+        for path in placed:
+            old = fresh / f"{path.name}.old"
+            if old.exists():
+                old.replace(path)
             else:
-                _write(folder / f".{name}.new", content_before)
-                (folder / f".{name}.new").replace(folder / name)
+                path.unlink()
         raise
-    finally:
-        for name in files:
-            with suppress(OSError):
-                (folder / f".{name}.new").unlink()
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -7,11 +7,12 @@ an archive says.
 import json
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from envgen.errors import DiskFullError, VerificationError
 from envgen.oci import Archive
+from envgen.scratch import scratch
 from envgen.tars import add_bytes, add_file, write_tar
 
 TEMPORARY_ROOM = "make room, or set TMPDIR to a folder on a larger disk"
@@ -22,12 +23,12 @@ MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
     """A folder for archives of images on their way. Raises DiskFullError."""
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="envgen-image-")
-    except OSError as error:
-        raise DiskFullError(tempfile.gettempdir(), f"can't be written: {error.strerror or error}", hint=TEMPORARY_ROOM) from error
-    with folder as name:
-        yield Path(name)
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(scratch("image"))
+        except OSError as error:
+            raise DiskFullError(tempfile.gettempdir(), f"can't be written: {error.strerror or error}", hint=TEMPORARY_ROOM) from error
+        yield folder
 
 
 def copy_image(source: Path, digest: str, name: str, target: Path) -> None:

@@ -86,6 +86,8 @@ def ask(session: requests.Session, url: str, *, patience: float, stream: bool, *
             if isinstance(error, TooManyRedirects | InvalidURL | TooLargeError) or not tries.again(error):
                 raise
             continue
+        except ValueError as error:  # an address to go on to that is none, which requests does not look at
+            raise InvalidURL(f"it leads on to what is no address: {error}") from error
         if response.status_code not in _LATER or not tries.again(asked=retry_after(response)):
             return response
         response.close()
@@ -107,7 +109,8 @@ def chunks(response: Response, patience: float) -> Iterator[bytes]:
                 if arrived < FLOOR * passed:
                     raise StalledError(f"only {arrived} bytes in {passed:.0f} s")
                 began, arrived = time.monotonic(), 0
-        yield bytes(piece)
+        if piece:
+            yield bytes(piece)
     except ReadTimeoutError as error:
         raise StalledError(f"nothing came for {patience:g} s") from error
     except HTTPError as error:
@@ -115,37 +118,29 @@ def chunks(response: Response, patience: float) -> Iterator[bytes]:
 
 
 def retry_after(response: Response) -> float:
-    """The seconds that a server asks us to wait, 0 where it does not."""
+    """The seconds that a server asks us to wait, 0 where it does not; a date counts from now."""
+    asked = response.headers.get("Retry-After")
     try:
-        return Retry().get_retry_after(response.raw) or 0.0
-    except InvalidHeader:
+        return Retry().parse_retry_after(asked) if asked else 0.0
+    except (InvalidHeader, ValueError):  # ValueError: a number of thousands of digits
         return 0.0
 
 
 def _read(response: Response, patience: float) -> None:
-    """Puts the whole body in place of what is still to come."""
+    """Puts the whole body, unpacked, in place of what is still to come."""
     body = bytearray()
     with response:
         for chunk in chunks(response, patience):
             body += chunk
             if len(body) > PAGE:
                 raise TooLargeError(f"the answer has more than {PAGE >> 20} MB")
-    response.raw = HTTPResponse(io.BytesIO(bytes(body)), headers=_plain(response), preload_content=False)
+    response.raw = HTTPResponse(io.BytesIO(body), preload_content=False)
 
 
-def _plain(response: Response) -> dict[str, str]:
-    return {name: value for name, value in response.headers.items() if name.lower() not in ("content-encoding", "content-length")}
-
-
-class _Session(requests.Session):
-    def get_redirect_target(self, resp: Response) -> str | None:
-        target = super().get_redirect_target(resp)
-        if target:
-            # It would be read to its end, however far that is.
-            resp.raw.close()
-            resp.raw.release_conn()
-            resp.raw = HTTPResponse(io.BytesIO(), headers=_plain(resp), preload_content=False)
-        return target
+def _drop_body(response: Response, **_options: object) -> None:
+    """requests would read the body of a redirect to its end, however far that is."""
+    if response.is_redirect:
+        response.close()
 
 
 class _Adapter(HTTPAdapter):
@@ -165,8 +160,9 @@ class _Adapter(HTTPAdapter):
 
 def make_session(settings: Settings, connections: int) -> requests.Session:
     """A session that so many threads may use at once. Raises UsageError for CA certificates that can't be read."""
-    session = _Session()
+    session = requests.Session()
     session.max_redirects = 10
+    session.hooks["response"].append(_drop_body)
     adapter = _Adapter(_context(settings), connections)
     for scheme in ("https://", "http://"):
         session.mount(scheme, adapter)

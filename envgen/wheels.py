@@ -6,32 +6,30 @@
 <cache>/wheels/.partial/                  what is on its way; nothing in here is ever taken for whole
 """
 
-import errno
 import hashlib
 import os
-import secrets
 import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from envgen.download import Advance, receive
 from envgen.errors import DiskFullError, ResolutionError, VerificationError
 from envgen.index import IndexClient
 from envgen.lock import Wheel
 from envgen.pages import IndexFile
+from envgen.scratch import is_full, scratch
 from envgen.threads import together
-
-if TYPE_CHECKING:
-    from filelock import FileLock  # slow to import, and not every command writes into the store
 
 SPARE = 16 << 20
 """Bytes that stay free beside what is asked for."""
 
 CACHE_ROOM = "make room, or set ENVGEN_CACHE to a folder on a larger disk"
+
+_ARRIVING = "wheel"
+"""What a wheel is called until it is whole: its own name is what somebody says."""
 
 
 class WheelStore:
@@ -78,17 +76,15 @@ class WheelStore:
         """
         if sha256 and self.path(sha256, file.filename).is_file():
             return self.path(sha256, file.filename), sha256
-        try:
-            # One process fetches a wheel, the others wait for it.
-            with self._held(sha256 or file.filename):
-                if sha256 and self.path(sha256, file.filename).is_file():
-                    return self.path(sha256, file.filename), sha256
-                return self._arrive(file, index, sha256, client, advance)
-        except OSError as error:
-            raise disk_error(error, self._root) from error
+        # One process fetches a wheel, the others wait for it.
+        with self._disk_errors(), self._held(sha256 or file.filename):
+            if sha256 and self.path(sha256, file.filename).is_file():
+                return self.path(sha256, file.filename), sha256
+            return self._arrive(file, index, sha256, client, advance)
 
     def _arrive(self, file: IndexFile, index: str, sha256: str, client: IndexClient, advance: Advance) -> tuple[Path, str]:
-        with self._arriving(sha256 or file.filename) as arriving:
+        with scratch("wheel", self._partial()) as folder:
+            arriving = folder / _ARRIVING
             with arriving.open("wb") as stream:
                 found = receive(file, index, client, stream, advance)
                 stream.flush()
@@ -106,46 +102,42 @@ class WheelStore:
         The content is read to its end either way. Raises VerificationError when it is another one, and DiskFullError.
         """
         digest = hashlib.sha256()
-        try:
-            with self._held(sha256), self._arriving(sha256) as arriving:
-                here = self.path(sha256, file).is_file()
-                with (Path(os.devnull) if here else arriving).open("wb") as stream:
-                    for piece in content:
-                        digest.update(piece)
-                        stream.write(piece)
-                    if not here:
-                        stream.flush()
-                        os.fsync(stream.fileno())
-                if digest.hexdigest() != sha256:
-                    raise VerificationError(file, f"found sha256 {digest.hexdigest()}, expected {sha256}")
+        with self._disk_errors(), self._held(sha256), scratch("wheel", self._partial()) as folder:
+            here = self.path(sha256, file).is_file()
+            with (Path(os.devnull) if here else folder / _ARRIVING).open("wb") as stream:
+                for piece in content:
+                    digest.update(piece)
+                    stream.write(piece)
                 if not here:
-                    self._keep(arriving, file, sha256)
-        except OSError as error:
-            raise disk_error(error, self._root) from error
+                    stream.flush()
+                    os.fsync(stream.fileno())
+            if digest.hexdigest() != sha256:
+                raise VerificationError(file, f"found sha256 {digest.hexdigest()}, expected {sha256}")
+            if not here:
+                self._keep(folder / _ARRIVING, file, sha256)
         return not here
-
-    @contextmanager
-    def _arriving(self, name: str) -> Iterator[Path]:
-        """Where a file is while it comes; `name` must be held. Nothing stays there."""
-        # One name for each wheel: what a process that was killed left behind is overwritten by the next.
-        arriving = self._partial / f"{name}.part"
-        try:
-            yield arriving
-        finally:
-            arriving.unlink(missing_ok=True)
 
     @contextmanager
     def _held(self, name: str) -> Iterator[None]:
         """Keeps all others from what has this name; the kernel lets go of it however we end. Raises OSError."""
         from filelock import FileLock
 
-        self._partial.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._partial / f"{name}.lock"):
+        with FileLock(self._partial() / f"{name}.lock"):
             yield
 
-    @property
     def _partial(self) -> Path:
-        return self._root / ".partial"
+        """The folder for what is on its way. Raises OSError."""
+        folder = self._root / ".partial"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @contextmanager
+    def _disk_errors(self) -> Iterator[None]:
+        """Makes a DiskFullError of each OSError."""
+        try:
+            yield
+        except OSError as error:
+            raise disk_error(error, self._root) from error
 
     def _keep(self, arrived: Path, filename: str, sha256: str) -> Path:
         path = self.path(sha256, filename)
@@ -178,40 +170,15 @@ class WheelStore:
 
         They are hard links, so that lending gigabytes costs nothing. Raises VerificationError.
         """
-        with self._view() as view:
-            folders = {}
-            for group, wheels in groups.items():
-                self.verify(wheels)
-                folders[group] = view / group
-                try:
-                    folders[group].mkdir()
+        with ExitStack() as stack:
+            with self._disk_errors():
+                view = stack.enter_context(scratch("view", self._partial()))
+                for group, wheels in groups.items():
+                    self.verify(wheels)
+                    (view / group).mkdir()
                     for wheel in wheels:
-                        os.link(self.path(wheel.sha256, wheel.file), folders[group] / wheel.file)
-                except OSError as error:
-                    raise disk_error(error, self._root) from error
-            yield folders
-
-    @contextmanager
-    def _view(self) -> Iterator[Path]:
-        """A folder of its own, gone when the context ends, or else when the next one is made: its lock says who still lives."""
-        from filelock import FileLock
-
-        view = self._partial / f"view-{secrets.token_hex(8)}"
-        alive = FileLock(f"{view}.lock")
-        try:
-            with self._held("views"):
-                for left in self._partial.glob("view-*.lock"):
-                    _remove_view(left.with_suffix(""), FileLock(left, blocking=False))
-                alive.acquire()
-                view.mkdir()
-        except OSError as error:
-            raise disk_error(error, self._root) from error
-        try:
-            yield view
-        finally:
-            alive.release()
-            with suppress(OSError), self._held("views"):
-                _remove_view(view, FileLock(f"{view}.lock", blocking=False))
+                        os.link(self.path(wheel.sha256, wheel.file), view / group / wheel.file)
+            yield {group: view / group for group in groups}
 
     def size(self, file: IndexFile, index: str, client: IndexClient) -> int:
         """The size in bytes of the wheel `file` (which has its sha256): as the index says, or its server when first asked."""
@@ -246,26 +213,10 @@ class WheelStore:
 
     def _keep_bytes(self, path: Path, content: bytes) -> None:
         """Writes a small file whole; `path` is in the folder of a wheel."""
-        part = self._partial / f"{path.parent.name}.{path.name}.part"
-        try:
-            with self._held(path.parent.name):
-                path.parent.mkdir(exist_ok=True)
-                try:
-                    part.write_bytes(content)
-                    part.replace(path)
-                finally:
-                    part.unlink(missing_ok=True)
-        except OSError as error:
-            raise disk_error(error, self._root) from error
-
-
-def _remove_view(view: Path, alive: "FileLock") -> None:
-    """Removes a view and its lock, unless somebody holds it. Raises OSError."""
-    from filelock import Timeout
-
-    with suppress(Timeout), alive:
-        shutil.rmtree(view, ignore_errors=True)
-        Path(alive.lock_file).unlink(missing_ok=True)
+        with self._disk_errors(), scratch("file", self._partial()) as folder:
+            (folder / path.name).write_bytes(content)
+            path.parent.mkdir(exist_ok=True)
+            (folder / path.name).replace(path)
 
 
 def sha256_of(path: Path) -> str:
@@ -305,6 +256,6 @@ def _read_metadata(wheel: Path) -> bytes:
 
 def disk_error(error: OSError, root: Path, store: str = "the wheel store") -> DiskFullError:
     """What to raise when `store`, in the folder `root`, could not be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full(error):
         return DiskFullError(str(root), "the disk is full; what was being written is removed", hint=CACHE_ROOM)
     return DiskFullError(str(root), f"{store} can't be written: {error.strerror or error}", hint="set ENVGEN_CACHE")

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from types import FrameType
 
 from envgen.cli.arguments import parse
-from envgen.errors import EnvgenError
+from envgen.errors import DiskFullError, EnvgenError
+from envgen.scratch import disk_full, is_full
 
 ENDED_BY = 128
 """The exit code after a signal is this and its number, as shells have it: 130 after Ctrl-C."""
@@ -31,6 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output, such as head, has enough; Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if not is_full(error):
+            raise
+        print_error(disk_full(error))
+        return DiskFullError.exit_code
 
 
 def _end_in_order() -> None:

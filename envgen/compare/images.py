@@ -1,10 +1,8 @@
 """Two images compared: their labels, the layers they share, and the packages in those they do not."""
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from envgen.catalog import LOCK_FILE, Catalog, shipped
 from envgen.compare.changes import KINDS, Change, PackageChange, Reason
@@ -19,6 +17,7 @@ from envgen.lock import Lock, digest_of
 from envgen.lock_file import parse_lock
 from envgen.oci import Archive
 from envgen.render import PREFIX
+from envgen.scratch import scratch
 
 LOCK_LABEL = "envgen.lock"
 BOTH, BEFORE, AFTER = "both", "before", "after"
@@ -122,9 +121,9 @@ def _open(side: ImageSide, engine: Callable[[], Engine], stack: ExitStack, step:
 
     def save() -> Archive:
         step(f"reading {side.label}")
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="envgen-diff-"))
-        engine().save(image, Path(folder) / "image.tar")
-        return stack.enter_context(Archive(Path(folder) / "image.tar"))
+        folder = stack.enter_context(scratch("diff"))
+        engine().save(image, folder / "image.tar")
+        return stack.enter_context(Archive(folder / "image.tar"))
 
     return _Opened(label=side.label, digest=image.digest, labels=image.labels, blobs=engine().layers(image), archive=save)
 

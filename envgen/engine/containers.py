@@ -10,6 +10,12 @@ from envgen.errors import EngineError
 
 TMPFS = {"/tmp": "rw,nosuid,nodev,mode=1777"}  # noqa: S108  (a path in the container)
 
+LABEL = "envgen.run"
+"""The label of our containers; no image of ours has it."""
+
+LEFT_AFTER = "1h"
+"""How old a container must be that has ended, to be taken for one whose envgen was killed: others read what theirs wrote at once."""
+
 GPU_CURE = """\
 install the NVIDIA Container Toolkit on the engine's host, then:
        nvidia-ctk runtime configure --runtime=docker && systemctl restart docker"""
@@ -19,6 +25,8 @@ def run_container(client: Any, order: RunOrder, on_line: Line) -> RunResult:  # 
     """Runs `order` and removes its container. Raises EngineError."""
     from docker.errors import APIError
 
+    with contextlib.suppress(APIError):  # another envgen is just doing the same
+        client.containers.prune(filters={"label": LABEL, "until": LEFT_AFTER})
     try:
         container = client.containers.create(order.image, list(order.command), **_options(order))
     except APIError as error:
@@ -85,6 +93,7 @@ def _options(order: RunOrder) -> dict[str, Any]:
         "tmpfs": dict(TMPFS),
         "environment": dict(order.environment),
         "init": True,
+        "labels": {LABEL: ""},
         "mounts": [Mount(target, str(source.absolute()), type="bind", read_only=not writable) for source, target, writable in order.mounts],
     }
     if order.gpus:

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import tempfile
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from envgen.engine.registry import digest_in, no_buildx, python_of, refusal
 from envgen.engine.transfer import load_image, pull_refused, save_image, tag_image
 from envgen.errors import BuildError, EngineError, UsageError
 from envgen.process import Finished, attached, run
+from envgen.scratch import scratch
 from envgen.settings import Settings
 
 MINIMUM_BUILDKIT = Version("0.13")
@@ -77,8 +77,7 @@ class DockerEngine:
         )
 
     def build(self, order: BuildOrder, on_line: Line) -> Image:
-        with tempfile.TemporaryDirectory(prefix="envgen-build-") as folder:
-            work = Path(folder)
+        with scratch("build") as work:
             (work / "context").mkdir()
             (work / "Dockerfile").write_bytes(order.dockerfile)
             finished = self._buildx(order, work, on_line)

@@ -5,7 +5,6 @@ import os
 import platform
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
@@ -17,6 +16,7 @@ from envgen.index import IndexClient
 from envgen.process import Finished, run
 from envgen.resolve import Query, Resolution, piptools_main
 from envgen.resolve.view import Sight, View, serve
+from envgen.scratch import scratch
 from envgen.settings import Settings
 from envgen.target import Target
 from envgen.wheels import WheelStore
@@ -51,8 +51,7 @@ class PipToolsResolver:
 
     def resolve(self, query: Query) -> Resolution:
         sight = Sight(query=query, client=self._client, store=self._store)
-        with tempfile.TemporaryDirectory(prefix="envgen-pip-tools-") as folder, serve(sight) as view:
-            work = Path(folder)
+        with scratch("pip-tools") as work, serve(sight) as view:
             (work / "requirements.in").write_text("\n".join(query.requirements), encoding="utf-8")
             (work / "constraints.txt").write_text("\n".join(query.constraints), encoding="utf-8")
             (work / "target.json").write_text(json.dumps(_about(query.target)), encoding="utf-8")

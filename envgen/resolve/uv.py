@@ -1,19 +1,20 @@
 """The default resolver: `uv pip compile`, without the machine's own uv configuration."""
 
 import json
+import math
 import re
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from envgen.errors import IndexUnavailableError, ResolutionError
-from envgen.index import IndexClient
+from envgen.errors import DiskFullError, IndexUnavailableError, ResolutionError
+from envgen.index import IndexClient, host_of
 from envgen.process import run
 from envgen.resolve import Query, Resolution
+from envgen.scratch import scratch
 from envgen.settings import Settings, mirror_of
 from envgen.target import Target
 
@@ -23,6 +24,14 @@ _UNREACHABLE = re.compile(
     r"|HTTP status (server|client) error|timed out",
     re.IGNORECASE,
 )
+
+_UNWRITABLE = re.compile(r"Failed to initialize cache|No space left on device|Disk quota exceeded|Read-only file system")
+
+_TRIES = 4
+"""How often uv asks for one thing, with growing pauses; it goes by no Retry-After."""
+
+_SLOWEST = 10
+"""How many times our patience a resolution may take. uv gives up an answer that stalls, but never one that drips, or has no end."""
 
 
 class UvResolver:
@@ -41,13 +50,17 @@ class UvResolver:
         """uv resolves for every target, wherever it runs."""
 
     def resolve(self, query: Query) -> Resolution:
-        with tempfile.TemporaryDirectory(prefix="envgen-uv-") as folder:
-            work = Path(folder)
+        with scratch("uv") as work:
             (work / "pyproject.toml").write_text("\n".join(self._project(query)), encoding="utf-8")
             (work / "constraints.txt").write_text("\n".join(query.constraints), encoding="utf-8")
-            finished = run(self._command(query), env=self._environment(query), cwd=work)
+            limit = _SLOWEST * self._client.patience
+            try:
+                finished = run(self._command(query), env=self._environment(query), cwd=work, limit=limit)
+            except TimeoutError as error:
+                raise self._too_slow(limit, query) from error
         if finished.code != 0:
-            raise _failure(finished.stderr, query)
+            unwritable = _UNWRITABLE.search(finished.stderr)
+            raise self._no_cache(finished.stderr) if unwritable else _failure(finished.stderr, query)
         pins: dict[str, str] = {canonicalize_name(name): version for name, version in _PIN.findall(finished.stdout)}
         _check_mapped(pins, query)
         return Resolution(versions=tuple(sorted(pins.items())))
@@ -87,6 +100,7 @@ class UvResolver:
 
     def _environment(self, query: Query) -> dict[str, str]:
         env = {**self._settings.environment(), "UV_CACHE_DIR": str(self._settings.cache / "uv"), "UV_PYTHON_DOWNLOADS": "never"}
+        env["UV_HTTP_TIMEOUT"], env["UV_HTTP_RETRIES"] = str(math.ceil(self._client.patience)), str(_TRIES - 1)
         env["MACOSX_DEPLOYMENT_TARGET"] = query.target.macos
         for name in ("default", *(index.name for index in query.indexes)):
             credentials = self._client.credentials(name)
@@ -94,6 +108,17 @@ class UvResolver:
                 variable = re.sub(r"[^A-Z0-9]", "_", name.upper())
                 env[f"UV_INDEX_{variable}_USERNAME"], env[f"UV_INDEX_{variable}_PASSWORD"] = credentials
         return env
+
+    def _too_slow(self, limit: float, query: Query) -> IndexUnavailableError:
+        hosts = {host_of(self._client.location(name)) for name in ("default", *(index.name for index in query.indexes))}
+        problem = f"no resolution after {limit:g} s: an index answers far too slowly, or without an end ({', '.join(sorted(hosts - {''}))})"
+        hint = f"try again later, or be more patient, as in ENVGEN_PATIENCE={math.ceil(self._client.patience * 5)}"
+        return IndexUnavailableError(f"uv, {query.target.slug}", problem, hint=hint)
+
+    def _no_cache(self, stderr: str) -> DiskFullError:
+        reason = stderr.strip().splitlines()[-1].strip().removeprefix("cause: ")
+        hint = "make room there, or set ENVGEN_CACHE to a folder on another disk"
+        return DiskFullError(str(self._settings.cache / "uv"), f"uv's cache can't be written: {reason}", hint=hint)
 
 
 def _check_mapped(pins: Mapping[str, str], query: Query) -> None:

@@ -1,7 +1,6 @@
 """Runs the probe's phases in an image and collects what they report."""
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from envgen.engine import Engine, Image, RunOrder, RunResult
 from envgen.lock import Lock
 from envgen.render import PREFIX
 from envgen.reporter import Reporter
+from envgen.scratch import scratch
 from envgen.smoke.diagnosis import Diagnosis, diagnose
 from envgen.smoke.expected import expected_tree
 from envgen.smoke.model import EMBEDDED, Model
@@ -141,8 +141,8 @@ def run_phase(phase: str, tier: str, order: RunOrder, job: Mapping[str, object],
         if "start" in event:
             bench.reporter.detail(f"{tier}: {event['start']}")
 
-    with tempfile.TemporaryDirectory(prefix="envgen-job-") as folder:
-        file = Path(folder) / "job.json"
+    with scratch("job") as folder:
+        file = folder / "job.json"
         file.write_text(json.dumps(job), encoding="utf-8")
         file.chmod(0o644)
         mounts = (*order.mounts, (file, "/envgen/job.json", False))

@@ -190,6 +190,17 @@ def test_credentials_go_to_their_own_server_and_nowhere_else(
     assert "Authorization" not in server.seen[-1].headers
 
 
+def test_credentials_do_not_go_along_to_where_a_server_leads(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    environ = {"ENVGEN_INDEX_OWN_USERNAME": "me", "ENVGEN_INDEX_OWN_PASSWORD": "secret"}
+    client = client_for(server, tmp_path, environ, own="https://own.example/simple")
+    for place in ("https://elsewhere.example/demo/", "https://own.example:444/simple/demo/", "http://own.example/simple/demo/"):
+        server.seen.clear()
+        server.answers["https://own.example/simple/demo/"] = (302, {"location": place}, b"")
+        client.get("https://own.example/simple/demo/", "own")
+        assert ["Authorization" in request.headers for request in server.seen] == [True, False]
+
+
 def test_a_folder_may_stand_in_for_an_index(server: Server, tmp_path: Path) -> None:
     wheels = tmp_path / "a folder"
     wheels.mkdir()

@@ -290,7 +290,7 @@ def test_a_rename_that_fails_puts_everything_back(tmp_path: Path, monkeypatch: p
     failed = []
 
     def fail_once(path: Path, target: Path) -> Path:
-        if path.name == f".{name}.new" and not failed:
+        if path.name == f"{name}.new" and not failed:
             failed.append(path)
             raise OSError(5, "Input/output error", str(path))
         return replace_file(path, target)
@@ -309,7 +309,7 @@ def test_a_disk_that_is_full_changes_nothing(tmp_path: Path, monkeypatch: pytest
     write_bytes = Path.write_bytes
 
     def full(path: Path, content: bytes) -> int:
-        if path.name == f".{name}.new":
+        if path.name == f"{name}.new":
             write_bytes(path, content[:1])
             raise OSError(28, "No space left on device", str(path))
         return write_bytes(path, content)
@@ -327,9 +327,13 @@ def test_a_place_that_can_not_be_made_is_said(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_run_left_is_no_hindrance(tmp_path: Path) -> None:
-    (tmp_path / ".envgen.lock.new").write_bytes(b"half")
-    write_files(tmp_path, FILES)
-    assert contents(tmp_path) == FILES
+    assert write_files(tmp_path, FILES)
+    left = tmp_path / "envgen-lock-0123abcd"
+    left.mkdir()
+    (left / "envgen.lock.new").write_bytes(b"half")
+    left.with_suffix(".alive").touch()
+    assert not write_files(tmp_path, FILES)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
 
 
 @pytest.mark.parametrize("others", [0, 3], ids=["alone", "beside other threads"])

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,24 @@ def test_what_is_longer_than_it_should_be_is_given_up(store: WheelStore, client:
     server.page(URL, CONTENT + b"x", "application/zip")
     with pytest.raises(VerificationError, match=f"sends more than the {len(CONTENT)} bytes"):
         store.add(FILE, "default", DIGEST, client)
+    assert left(tmp_path / "store") == []
+
+
+@pytest.mark.parametrize("length", [None, "", "-1", "many"])
+def test_a_wheel_of_which_nobody_says_how_long_it_is_is_not_begun(
+    store: WheelStore, client: IndexClient, server: Server, tmp_path: Path, length: str | None
+) -> None:
+    server.answers[URL] = (200, {"content-length": length} if length is not None else {}, CONTENT)
+    with pytest.raises(IndexUnavailableError, match="the server does not say how large the file is"):
+        store.add(replace(FILE, size=None), "default", "", client)
+    assert left(tmp_path / "store") == []
+
+
+def test_a_wheel_is_no_longer_than_its_server_says(store: WheelStore, client: IndexClient, server: Server, tmp_path: Path) -> None:
+    server.answers[URL] = (200, {"content-length": "5"}, CONTENT)
+    with pytest.raises(VerificationError, match="sends more than the 5 bytes that it has"):
+        store.add(replace(FILE, size=None), "default", "", client)
+    assert server.seen[-1].headers["Accept-Encoding"] == "identity"
     assert left(tmp_path / "store") == []
 
 

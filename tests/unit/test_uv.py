@@ -1,0 +1,75 @@
+"""envgen.resolve.uv: how long uv may take over it, and what its failures mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from samples import LINUX, Server, client_for, profile_of
+
+from envgen.errors import DiskFullError, EnvgenError, IndexUnavailableError, ResolutionError
+from envgen.locking import query_for
+from envgen.process import Finished
+from envgen.resolve.uv import UvResolver
+from envgen.settings import read_settings
+
+Run = Callable[..., Finished]
+
+
+def resolve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run, patience: str = "") -> None:
+    """Resolves the small profile with `run` in place of the program."""
+    monkeypatch.setattr("envgen.resolve.uv.run", run)
+    environ = {"ENVGEN_CACHE": str(tmp_path), "ENVGEN_PATIENCE": patience}
+    client = client_for(Server(), tmp_path, environ, **{"pytorch-cpu": "https://me:secret@torch.example/whl/cpu"})
+    UvResolver(read_settings(environ, tmp_path), client).resolve(query_for(profile_of(), (), LINUX))
+
+
+def fails(stderr: str) -> Run:
+    return lambda *_command, **_options: Finished(code=1, stdout="", stderr=stderr)
+
+
+@pytest.mark.parametrize(("patience", "timeout", "limit"), [("", "60", 600), ("2", "2", 20), ("0.5", "1", 5)])
+def test_uv_is_as_patient_as_we_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: str, timeout: str, limit: float) -> None:
+    seen: dict[str, object] = {}
+
+    def run(_command: object, **options: object) -> Finished:
+        seen.update(options)
+        return Finished(code=0, stdout="demo==1.5\ntorch==2.13.0\n", stderr="")
+
+    resolve(tmp_path, monkeypatch, run, patience)
+    assert isinstance(seen["env"], dict)
+    assert seen["env"]["UV_HTTP_TIMEOUT"] == timeout
+    assert seen["env"]["UV_HTTP_RETRIES"] == "3"
+    assert seen["limit"] == limit
+
+
+def test_a_resolution_without_an_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_command: object, **_options: object) -> Finished:
+        raise TimeoutError("no end after 600 s")
+
+    with pytest.raises(IndexUnavailableError, match=r"no resolution after 600 s: .*\(index.example, torch.example\)") as caught:
+        resolve(tmp_path, monkeypatch, run)
+    assert caught.value.hint == "try again later, or be more patient, as in ENVGEN_PATIENCE=300"
+
+
+@pytest.mark.parametrize(
+    ("stderr", "kind", "words"),
+    [
+        ("error: failed to write to file `x`: No space left on device (os error 28)\n", DiskFullError, "uv's cache can't be written"),
+        (
+            "error: Failed to initialize cache at `x`\n  cause: Read-only file system (os error 30)\n",
+            DiskFullError,
+            "Read-only file system",
+        ),
+        ("error: Failed to fetch: x\n  cause: operation timed out\n", IndexUnavailableError, "operation timed out"),
+        ("  × No solution found\n", ResolutionError, "No solution found"),
+    ],
+)
+def test_each_failure_has_its_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stderr: str, kind: type[EnvgenError], words: str
+) -> None:
+    with pytest.raises(EnvgenError, match=words) as caught:
+        resolve(tmp_path, monkeypatch, fails(stderr))
+    assert type(caught.value) is kind
+    assert caught.value.hint
