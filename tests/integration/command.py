@@ -74,6 +74,21 @@ class Running:
         """Ask envgen alone to end, as a service manager does."""
         os.kill(self._process.pid, signal.SIGTERM)
 
+    def kill(self, *, alone: bool) -> None:
+        """SIGKILL to envgen `alone`, as when memory runs out, or to all that it started too, as when a CI job ends."""
+        if alone:
+            os.kill(self._process.pid, signal.SIGKILL)
+        else:
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def ended_within(self, seconds: float) -> bool:
+        """Whether the command ends by itself in this time."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def end(self, timeout: float = PATIENCE) -> Done:
         code = self._process.wait(timeout)
         return Done(code=code, stdout="", stderr=self._output.read_text())

@@ -13,7 +13,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -71,13 +71,23 @@ def index_of(folder: Path, log: Path) -> Iterator[str]:
         yield root
 
 
+Deliver = Callable[["Handler", bytes], None]
+"""Sends a body its own way; one that takes its time ends when the faults are cleared."""
+
+
+def at_once(handler: Handler, body: bytes) -> None:
+    handler.wfile.write(body)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What the index said, or what is said in its place."""
+    """What the index said when it was asked for `path`, or what is said in its place."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    deliver: Deliver = at_once
+    path: str = ""
 
 
 Fault = Callable[[Answer], Answer]
@@ -88,28 +98,47 @@ Fault = Callable[[Answer], Answer]
 class Faults:
     """What the proxy does wrong; empty, it does nothing wrong.
 
-    A fault holds for the paths that end with its suffix, for so many requests. Half of a `stalled` answer is sent, the other
-    half never. `seen` counts the requests for each path.
+    A fault holds for the paths that end with its suffix, for so many requests. `seen` counts the requests for each path,
+    `authorized` those that came with credentials, `most` how many there were at the same time.
     """
 
     rules: list[tuple[str, Fault, int]] = field(default_factory=list)
-    stalled: list[str] = field(default_factory=list)
     seen: Counter[str] = field(default_factory=Counter)
+    authorized: Counter[str] = field(default_factory=Counter)
+    most: Counter[str] = field(default_factory=Counter)
+    _now: Counter[str] = field(default_factory=Counter)
+    _guard: threading.Lock = field(default_factory=threading.Lock)
     released: threading.Event = field(default_factory=threading.Event)
 
     def add(self, suffix: str, fault: Fault, *, times: int = 1_000_000) -> None:
         self.rules.append((suffix, fault, times))
 
     def stall(self, suffix: str) -> None:
-        self.stalled.append(suffix)
+        """Send half of the answer, and the other half never."""
+        self.add(suffix, delivered(half))
 
     def clear(self) -> None:
         """Make nothing wrong any more; what was stalled is let go."""
         self.rules.clear()
-        self.stalled.clear()
         self.seen.clear()
+        self.authorized.clear()
+        self.most.clear()
         self.released.set()
         self.released = threading.Event()
+
+    @contextmanager
+    def counted(self, path: str, *, authorized: bool) -> Iterator[None]:
+        """Counts a request that is answered as long as the context lasts."""
+        with self._guard:
+            self.seen[path] += 1
+            self.authorized[path] += authorized
+            self._now[path] += 1
+            self.most[path] = max(self.most[path], self._now[path])
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._now[path] -= 1
 
     def apply(self, path: str, answer: Answer) -> Answer:
         for position, (suffix, fault, left) in enumerate(self.rules):
@@ -117,9 +146,6 @@ class Faults:
                 self.rules[position] = (suffix, fault, left - 1)
                 return fault(answer)
         return answer
-
-    def stalls(self, path: str) -> bool:
-        return any(path.endswith(suffix) for suffix in self.stalled)
 
     def requests(self, suffix: str) -> int:
         """How many requests there were for paths that end so."""
@@ -133,7 +159,7 @@ class Proxy(ThreadingHTTPServer):
     block_on_close = False
 
     def __init__(self, upstream: str) -> None:
-        super().__init__((LOOPBACK, 0), _Handler)
+        super().__init__((LOOPBACK, 0), Handler)
         self.upstream = upstream.rpartition("//")[2]
         self.root = f"http://{LOOPBACK}:{self.server_port}"
         self.url = f"{self.root}/simple"
@@ -151,38 +177,32 @@ class Proxy(ThreadingHTTPServer):
         names = ("content-type", "content-range", "location", "etag")
         kept = tuple((name, value) for name, value in answer.getheaders() if name.lower() in names)
         length = answer.getheader("Content-Length") or "0"
-        return Answer(status=answer.status, headers=kept, body=body if method == "GET" else b"\0" * int(length))
+        return Answer(status=answer.status, headers=kept, body=body if method == "GET" else b"\0" * int(length), path=path)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Proxy
 
     def do_GET(self) -> None:
-        with suppress(ConnectionError):
-            self._respond()
+        path = self.path.partition("?")[0]
+        with suppress(ConnectionError), self.server.faults.counted(path, authorized="Authorization" in self.headers):
+            self._respond(path)
 
     do_HEAD = do_GET  # noqa: N815  # the base class wants these names
 
-    def _respond(self) -> None:
-        faults, path = self.server.faults, self.path.partition("?")[0]
-        faults.seen[path] += 1
-        answer = faults.apply(path, self.server.ask(self.command, self.path, dict(self.headers.items())))
+    def _respond(self, path: str) -> None:
+        answer = self.server.faults.apply(path, self.server.ask(self.command, self.path, dict(self.headers.items())))
         self.send_response(answer.status)
         names = {name.lower() for name, _ in answer.headers}
         for name, value in answer.headers:
             self.send_header(name, value)
-        if "content-length" not in names:
+        if not names & {"content-length", "connection"}:
             self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         if self.command == "HEAD":
             return
-        if faults.stalls(path):
-            self.wfile.write(answer.body[: len(answer.body) // 2])
-            self.wfile.flush()
-            faults.released.wait()
-        else:
-            self.wfile.write(answer.body)
+        answer.deliver(self, answer.body)
         # An answer that is shorter than it says must end, or the client would wait for the rest.
         self.close_connection = True
 
@@ -253,3 +273,16 @@ def flipped(answer: Answer) -> Answer:
     body = bytearray(answer.body)
     body[len(body) // 2] ^= 1
     return Answer(status=answer.status, headers=answer.headers, body=bytes(body))
+
+
+def delivered(deliver: Deliver) -> Fault:
+    """The index's own answer, sent in this way."""
+    return lambda answer: replace(answer, deliver=deliver)
+
+
+def half(handler: Handler, body: bytes) -> None:
+    """Half of it, and then nothing more."""
+    released = handler.server.faults.released
+    handler.wfile.write(body[: len(body) // 2])
+    handler.wfile.flush()
+    released.wait()

@@ -101,7 +101,7 @@ def test_while_the_image_is_built(image: Site, tag: str, stop: Stop, tmp_path: P
     with command(image, *build, "--no-cache", tmp_path=tmp_path) as running:
         running.wait_for(lambda: any("buildx build" in line for line in running.left_behind()), "buildx builds")
         stop(running)
-    assert not list(image.store.glob(".partial/view-*"))
+    assert not list(image.store.glob(".partial/envgen-*"))
     assert not docker("image", "ls", "--quiet", tag)
     image.envgen(*build).must_pass()
 
