@@ -1,6 +1,5 @@
 """An audit: every layer of an image read once, and held against its lock. Prints nothing."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from envgen.errors import EnvgenError, UsageError, VerificationError
 from envgen.lock import Lock
 from envgen.pushing import SKELETON
 from envgen.render import groups_of, render_dockerfile
+from envgen.scratch import scratch
 from envgen.smoke.expected import ExpectedTree, expected_tree
 from envgen.smoke.runner import Bench
 from envgen.workspace import Workspace
@@ -49,11 +49,11 @@ def audit(work: Workspace, lock: Lock, engine: Engine, name: str) -> AuditReport
     compare, or to compare with.
     """
     trees = _trees(work, lock)
-    with opened(lock, engine, name) as subject, tempfile.TemporaryDirectory(prefix="envgen-audit-") as folder:
+    with opened(lock, engine, name) as subject, scratch("audit") as folder:
         ground = find_ground(subject.documents, lock, engine)
         recipe = _recipe(work, lock, subject, ground)
         scene = Scene(subject=subject, ground=ground, lock=lock, recipe=recipe, trees=trees)
-        unpack = places(scene.everything, Path(folder))
+        unpack = places(scene.everything, folder)
         work.reporter.step(f"image: {subject.name} ({subject.documents.digest[:19]}), {len(subject.documents.layers)} layers")
         layers = []
         for layer in subject.documents.layers:
@@ -66,7 +66,7 @@ def audit(work: Workspace, lock: Lock, engine: Engine, name: str) -> AuditReport
             _outcome(parts.LAYERS, list(compare_layers(stack, recipe.layers)), f"{', '.join(recipe.layers)}, and no other"),
             _skeleton(scene, stack),
             _files(scene, stack),
-            _byte_code(scene, Path(folder), Bench(engine=engine, reporter=work.reporter)),
+            _byte_code(scene, folder, Bench(engine=engine, reporter=work.reporter)),
         ]
     return AuditReport(
         profile=lock.profile,

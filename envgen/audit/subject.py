@@ -1,7 +1,6 @@
 """The image that is audited, and the base it should stand on: each as an archive of which nothing is run."""
 
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from envgen.engine import Engine, Image
 from envgen.errors import EngineError, EnvgenError, UsageError, VerificationError
 from envgen.lock import Lock, digest_of, dump_lock
 from envgen.oci import Archive, ImageDocuments
+from envgen.scratch import scratch
 from envgen.wheels import check_space
 
 OVERRIDE, GENERAL, PYTHON = "envgen.base.override", "org.opencontainers.image.base.name", "envgen.python"
@@ -67,8 +67,8 @@ def _of_this_lock(subject: Subject, lock: Lock) -> Subject:
 @contextmanager
 def saved(engine: Engine, image: Image) -> Iterator[Archive]:
     """The archive of an image in the engine's store, in a temporary file."""
-    with tempfile.TemporaryDirectory(prefix="envgen-audit-") as folder:
-        path = Path(folder) / "image.tar"
+    with scratch("audit") as folder:
+        path = folder / "image.tar"
         check_space(path.parent, image.size, f"the archive of {image.name}", "make room, or set TMPDIR to a folder on a larger disk")
         engine.save(image, path)
         with Archive(path) as archive:
