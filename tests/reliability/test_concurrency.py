@@ -41,7 +41,7 @@ def test_fetches_and_builds(image: Site, index: Proxy, tmp_path: Path) -> None:
     write_profile(site.project, "other", requirements=[BETA, GAMMA], base=locked_base()[0], own_index=True)
     site.envgen("lock", "other").must_pass()
     locks = site.locks()
-    with campaign("concurrency: 8 of fetch, build and lock --check", sample=2, full=ROUNDS_IN_FULL) as running, removed_images() as prefix:
+    with campaign("concurrency: 8 of fetch, build and lock --check", sample=1, full=ROUNDS_IN_FULL) as running, removed_images() as prefix:
         builds = [("build", profile, "--no-smoke", "--tag", prefix + profile, *base_arguments()) for profile in ("tiny", "other")]
         fetches = [("fetch", "--no-base"), ("fetch", "tiny", "--no-base"), ("fetch", "other", "--no-base")]
         commands = [*builds, builds[0], *fetches, ("lock", "--check"), ("lock", "--check", "tiny")]
