@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from packaging.requirements import Requirement
 
@@ -67,24 +68,11 @@ def build(work: Workspace, lock: Lock, engine: Engine, options: BuildOptions) ->
 
     Raises BuildError, EngineError, VerificationError, and UsageError for a template that can't do what is asked.
     """
-    assert lock.installer is not None
-    python, arguments, labels = _base(work, lock, engine, options)
-    tag = options.tag or default_tag(lock)
-    before = engine.image(tag)
+    order, python = make_order(work, lock, engine, options)
+    before = engine.image(order.tag)
     there = {blob.digest for blob in engine.layers(before)} if before else set[str]()
-    groups: dict[str, Sequence[Wheel]] = {**groups_of(lock), INSTALLER_GROUP: (lock.installer,)}
-    with work.store.lend(groups) as folders:
-        order = BuildOrder(
-            dockerfile=_dockerfile(work, lock, arguments),
-            contexts={f"wheels-{group}": folder for group, folder in folders.items()},
-            arguments={"SOURCE_DATE_EPOCH": str(EPOCH), **arguments, **options.arguments},
-            labels=labels,
-            tag=tag,
-            platform=lock.platform,
-            compression=options.compression,
-            cache=options.cache,
-        )
-        image, blobs = _build(order, lock, engine, work)
+    with work.store.lend(handed_in(lock)) as folders:
+        image, blobs = _build(replace(order, contexts=contexts_of(folders)), lock, engine, work)
     return Built(
         image=image,
         lock=lock,
@@ -93,6 +81,33 @@ def build(work: Workspace, lock: Lock, engine: Engine, options: BuildOptions) ->
         groups=group_sizes(lock, blobs, there),
         replaced=before.digest if before else "",
     )
+
+
+def make_order(work: Workspace, lock: Lock, engine: Engine, options: BuildOptions) -> tuple[BuildOrder, str]:
+    """What is to be built, without the wheels, and the full version of the Python it is built on. Raises as `build` does."""
+    python, arguments, labels = _base(work, lock, engine, options)
+    order = BuildOrder(
+        dockerfile=_dockerfile(work, lock, arguments),
+        contexts={},
+        arguments={"SOURCE_DATE_EPOCH": str(EPOCH), **arguments, **options.arguments},
+        labels=labels,
+        tag=options.tag or default_tag(lock),
+        platform=lock.platform,
+        compression=options.compression,
+        cache=options.cache,
+    )
+    return order, python
+
+
+def handed_in(lock: Lock) -> dict[str, Sequence[Wheel]]:
+    """The wheels that a build is given, by layer group; the installer is a group of its own."""
+    assert lock.installer is not None
+    return {**groups_of(lock), INSTALLER_GROUP: (lock.installer,)}
+
+
+def contexts_of(folders: Mapping[str, Path]) -> dict[str, Path]:
+    """The build contexts that stand in for the stages which would fetch the wheels; `folders` are by layer group."""
+    return {f"wheels-{group}": folder for group, folder in folders.items()}
 
 
 def _base(work: Workspace, lock: Lock, engine: Engine, options: BuildOptions) -> tuple[str, Mapping[str, str], Mapping[str, str]]:

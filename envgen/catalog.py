@@ -19,6 +19,11 @@ from envgen.target import Target
 LOCK_FILE = "envgen.lock"
 REQUIREMENTS_FILE = "requirements.txt"
 DOCKERFILE = "Dockerfile"
+TEMPLATES = ("Dockerfile.j2", "requirements.txt.j2")
+"""Those of a lock's renderings."""
+
+TOOLKIT = "profiles/toolkits/cuda.toml"
+"""What is known of CUDA."""
 
 
 def shipped() -> Path:
@@ -39,6 +44,11 @@ class Catalog:
         folders = (self.project / "profiles", shipped() / "profiles")
         return tuple(sorted({path.stem for folder in folders if folder.is_dir() for path in folder.glob("*.toml")}))
 
+    def own_profiles(self) -> tuple[str, ...]:
+        """The names of the project's own profiles; of all of them where it has none. What commands take when none is named."""
+        own = tuple(sorted(path.stem for path in (self.project / "profiles").glob("*.toml")))
+        return own or self.profiles()
+
     def profile(self, name: str) -> Profile:
         """The profile `name` with everything it extends, checked against the documented Python floor.
 
@@ -57,11 +67,10 @@ class Catalog:
 
     def toolkit(self) -> Toolkit:
         """What is known of CUDA. Raises ProfileError or ProfileErrors."""
-        label = "profiles/toolkits/cuda.toml"
-        path = self._find(label)
+        path = self._find(TOOLKIT)
         if path is None:
-            raise UsageError(label, "missing: this envgen is not whole", hint="install it again")
-        return read_toolkit(load_toml(path, label), label)
+            raise UsageError(TOOLKIT, "missing: this envgen is not whole", hint="install it again")
+        return read_toolkit(load_toml(path, TOOLKIT), TOOLKIT)
 
     def _load_profile(self, name: str) -> tuple[dict[str, object], str]:
         path = self._find(f"profiles/{name}.toml")
@@ -100,6 +109,10 @@ class Catalog:
         if path is None:
             raise UsageError(f"templates/{name}", "missing: this envgen is not whole", hint="install it again")
         return path.read_text(encoding="utf-8")
+
+    def init_templates(self) -> dict[str, str]:
+        """The templates for the files of a new project, by name: those that come with envgen."""
+        return {path.name: path.read_text(encoding="utf-8") for path in sorted((shipped() / "templates" / "init").glob("*.j2"))}
 
     def lock_folder(self, profile: str, target: Target) -> Path:
         """Where the project's lock of `profile` for `target` is, or will be."""

@@ -51,6 +51,8 @@ def merge(into: dict[str, object], data: Mapping[str, object], label: str, path:
             into[key] = below
         elif value is False and isinstance(before, dict):
             del into[key]
+            for below_it in [path for path in origins if path.startswith(f"{here}.")]:
+                del origins[below_it]
         elif not path and key in _APPENDED and isinstance(before, list) and isinstance(value, list):
             into[key] = _added(before, value)
         else:

@@ -56,6 +56,16 @@ class Repository:
         """The content called `blob`, as from `files()`. Raises UsageError when git can't read it."""
         return self._checked("cat-file", "blob", blob)
 
+    def changed_since(self, revision: str) -> frozenset[str]:
+        """The files that are not as they were in `revision`, new ones included; paths as seen from our folder, with slashes.
+
+        Raises UsageError as `commit` does.
+        """
+        commit = self.commit(revision)
+        changed = self._checked("diff", "--name-only", "--no-renames", "--relative", "-z", commit, "--")
+        new = self._checked("ls-files", "--others", "--exclude-standard", "-z")
+        return frozenset(name.decode(errors="surrogateescape") for name in (changed + new).split(b"\0") if name)
+
     def _unknown(self, revision: str, stderr: str) -> UsageError:
         """Why there is no such revision, with what to do about it."""
         here = self._git("rev-parse", "--is-shallow-repository")

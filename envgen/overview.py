@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from envgen import lock_folder, pipeline
-from envgen.errors import StaleLockError, UsageError
+from envgen.errors import StaleLockError
 from envgen.lock import Lock
 from envgen.model_name import EMBEDDED
 from envgen.profile import Profile
@@ -36,7 +36,10 @@ class LayerGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """A profile; `layers` are those of the lock for `target`, and none where that is not locked or stale."""
+    """A profile; `layers` are those of the lock for `target`, and none where that is not locked or stale.
+
+    `origins` has the file that set each value, by the value's path in TOML, such as `env.HF_HOME`.
+    """
 
     profile: str
     description: str
@@ -50,6 +53,7 @@ class Overview:
     targets: tuple[TargetState, ...]
     target: str
     layers: tuple[LayerGroup, ...]
+    origins: tuple[tuple[str, str], ...]
 
 
 def overview(work: Workspace, profile: Profile, slug: str) -> Overview:
@@ -74,17 +78,19 @@ def overview(work: Workspace, profile: Profile, slug: str) -> Overview:
         targets=tuple(_state(profile, target, found) for target, found in locks.items()),
         target=chosen.slug,
         layers=_layers(lock) if isinstance(lock, Lock) else (),
+        origins=_origins(profile),
     )
 
 
+def _origins(profile: Profile) -> tuple[tuple[str, str], ...]:
+    """The file of each single value, and of each table that was taken away; what is extended is no value."""
+    paths = [path for path, _ in profile.origins]
+    tables = {path for path in paths if any(other.startswith(f"{path}.") for other in paths)}
+    return tuple((path, file) for path, file in profile.origins if path not in {*tables, "extends"})
+
+
 def _chosen(profile: Profile, slug: str) -> Target:
-    targets = profile.targets()
-    if slug:
-        found = next((target for target in targets if target.slug == slug), None)
-        if found is None:
-            known = ", ".join(target.slug for target in targets)
-            raise UsageError(f"--target {slug}", f"{profile.name} has no such target", hint=f"use one of {known}")
-        return found
+    targets = profile.find_targets(slug)
     return next((target for target in targets if profile.base(target)), targets[0])
 
 

@@ -93,11 +93,11 @@ def checked_lock(work: Workspace, profile: Profile, target: Target) -> Lock:
 
 
 def wanted_locks(work: Workspace, names: Sequence[str], slug: str) -> tuple[Lock, ...]:
-    """The locks of the profiles `names` (none: all there are) for the target `slug` (empty: all), each checked against its profile.
+    """The locks of the profiles `names` (none: the project's own) for the target `slug` (empty: all), each checked against its profile.
 
     Raises StaleLockError or StaleLockErrors, and UsageError for a name that there is not.
     """
-    profiles = [work.catalog.profile(name) for name in dict.fromkeys(names or work.catalog.profiles())]
+    profiles = [work.catalog.profile(name) for name in dict.fromkeys(names or work.catalog.own_profiles())]
     wanted = [(profile, target) for profile in profiles for target in profile.find_targets(slug)]
     check_locks(work, wanted)
     return tuple(lock_folder.read_lock(work.catalog, profile, target)[0] for profile, target in wanted)

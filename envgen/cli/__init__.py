@@ -1,9 +1,11 @@
 """The command line: arguments in, words and an exit code out. Everything that is printed is printed from here."""
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
+from textwrap import wrap
 from types import FrameType
 
 from envgen.cli.arguments import parse
@@ -56,6 +58,16 @@ def print_error(error: EnvgenError) -> None:
     """Each fault as `error: where: what`, and its cure as `hint: …`."""
     for fault in error.faults():
         first, *more = str(fault).splitlines() or [""]
-        print(f"error: {first}", *(f"       {line}" for line in more), sep="\n", file=sys.stderr)
+        lines = [f"error: {first}", *(f"       {line}" for line in more)]
         if fault.hint:
-            print(f"hint:  {fault.hint}", file=sys.stderr)
+            lines += f"hint:  {fault.hint}".splitlines()
+        print(*(fitted(line) for line in lines), sep="\n", file=sys.stderr)
+
+
+def fitted(line: str) -> str:
+    """`line` broken between words where it is too long for a terminal; anywhere else it stays one line, for whoever searches in it."""
+    if not sys.stderr.isatty():
+        return line
+    indent = " " * min(len(line) - len(line.lstrip()) or 7, 7)
+    width = max(shutil.get_terminal_size().columns, 40)
+    return "\n".join(wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)) or line

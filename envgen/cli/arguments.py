@@ -5,7 +5,9 @@ import sys
 from collections.abc import Sequence
 
 from envgen import __version__
+from envgen.cli.ci_arguments import INIT, MATRIX, add_completion, add_export, add_init, add_matrix
 from envgen.cli.more_arguments import add_doctor, add_run, add_show, divide, gpus, seconds, size
+from envgen.cli.parsers import add_parser
 from envgen.cli.trust_arguments import (
     AUDIT,
     DIFF,
@@ -22,9 +24,9 @@ from envgen.cli.trust_arguments import (
 )
 
 EPILOG = """\
-exit codes: 2 profile or command wrong, 3 no resolution, 4 lock stale, 5 no engine,
-            6 build failed, 7 smoke failed, 8 verification failed,
-            130 interrupted, 1 a bug in envgen
+exit codes: 2 profile or command wrong, 3 no resolution, 4 lock stale,
+            5 no engine, 6 build failed, 7 smoke failed,
+            8 verification failed, 130 interrupted, 1 a bug in envgen
 """
 
 RUN = """\
@@ -47,9 +49,20 @@ first problem: 5 for the engine, 6 for disk, 4 for a lock, 2 for anything else; 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options of one command; argparse itself ends the process with code 2 for a wrong one."""
+    parser = make_parser()
+    words, command = divide(sys.argv[1:] if arguments is None else arguments)
+    options, unknown = parser.parse_known_args(words)
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}" + ("; put -- before the command" if options.command == "run" else ""))
+    options.words = command
+    return options
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="envgen",
-        description="Reproducible containers and lockfiles for Hugging Face Transformers environments.",
+        description="Reproducible containers and lockfiles for Hugging Face Transformers.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -61,39 +74,25 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     _add_why(commands)
     _add_build(commands)
     _add_smoke(commands)
-    add_show(_command(commands, "show", "say what a profile is, and what a model takes", "envgen show cpu-base --model ./my-model"))
-    add_run(_command(commands, "run", RUN, "envgen run cpu-base -- python train.py"))
-    add_doctor(_command(commands, "doctor", DOCTOR, "envgen doctor cpu-base"))
-    add_fetch(_command(commands, "fetch", FETCH, "envgen fetch cpu-base"))
-    add_store(_command(commands, "store", STORE, "envgen store export wheels.tar cpu-base"))
-    add_diff(_command(commands, "diff", DIFF, "envgen diff main --format markdown"))
-    add_verify(_command(commands, "verify", VERIFY, "envgen verify cuda"))
-    add_audit(_command(commands, "audit", AUDIT, "envgen audit cuda"))
-    add_reproduce(_command(commands, "reproduce", REPRODUCE, "envgen reproduce cpu-base"))
-    words, command = divide(sys.argv[1:] if arguments is None else arguments)
-    options, unknown = parser.parse_known_args(words)
-    if unknown:
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}" + ("; put -- before the command" if options.command == "run" else ""))
-    options.words = command
-    return options
-
-
-def _command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str, example: str
-) -> argparse.ArgumentParser:
-    """The parser of one command; the first line of `text` stands in the list of commands, all of it in the command's own help."""
-    return commands.add_parser(
-        name,
-        help=text.partition("\n")[0],
-        description=text,
-        epilog=f"example: {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    add_show(add_parser(commands, "show", "say what a profile is, and what a model takes", "envgen show cpu-base --model ./my-model"))
+    add_run(add_parser(commands, "run", RUN, "envgen run cpu-base -- python train.py"))
+    add_doctor(add_parser(commands, "doctor", DOCTOR, "envgen doctor cpu-base"))
+    add_fetch(add_parser(commands, "fetch", FETCH, "envgen fetch cpu-base"))
+    add_store(add_parser(commands, "store", STORE, "envgen store export wheels.tar cpu-base"))
+    add_diff(add_parser(commands, "diff", DIFF, "envgen diff main --format markdown"))
+    add_verify(add_parser(commands, "verify", VERIFY, "envgen verify cuda"))
+    add_audit(add_parser(commands, "audit", AUDIT, "envgen audit cuda"))
+    add_reproduce(add_parser(commands, "reproduce", REPRODUCE, "envgen reproduce cpu-base"))
+    add_export(add_parser(commands, "export", "print a lock in another tool's form", "envgen export cpu-base > pylock.toml"))
+    add_matrix(add_parser(commands, "matrix", MATRIX, "envgen matrix --format github --changed-since origin/main"))
+    add_init(add_parser(commands, "init", INIT, "envgen init my-team --extends cuda --from requirements.txt"))
+    add_completion(add_parser(commands, "completion", "print what completes envgen's words in a shell", 'eval "$(envgen completion bash)"'))
+    return parser
 
 
 def _add_lock(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = _command(commands, "lock", "resolve profiles and write their locks", "envgen lock cpu-base")
-    parser.add_argument("profiles", nargs="*", metavar="PROFILE", help="the profiles (default: all)")
+    parser = add_parser(commands, "lock", "resolve profiles and write their locks", "envgen lock cpu-base")
+    parser.add_argument("profiles", nargs="*", metavar="PROFILE", help="the profiles (default: the project's own)")
     parser.add_argument("--target", default="", metavar="TARGET", help="one target only, such as py311-linux-amd64")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 4 when a lock is stale (offline)")
     parser.add_argument("--resolver", choices=("uv", "pip-tools"), default="uv", help="who resolves (default: uv)")
@@ -101,7 +100,7 @@ def _add_lock(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def _add_update(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = _command(
+    parser = add_parser(
         commands, "update", "move a profile on purpose: edits the profile, then locks", "envgen update cpu-base --as-of 2026-11-01"
     )
     parser.add_argument("profile", metavar="PROFILE")
@@ -112,7 +111,7 @@ def _add_update(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 
 def _add_why(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = _command(commands, "why", "say why a package is locked in its version", "envgen why cpu-base transformers")
+    parser = add_parser(commands, "why", "say why a package is locked in its version", "envgen why cpu-base transformers")
     parser.add_argument("profile", metavar="PROFILE")
     parser.add_argument("package", metavar="PACKAGE")
     parser.add_argument("--target", default="", metavar="TARGET", help="the target (default: the first)")
@@ -120,7 +119,7 @@ def _add_why(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 
 def _add_build(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = _command(commands, "build", "build a profile's image and smoke-test it", "envgen build cpu-base")
+    parser = add_parser(commands, "build", "build a profile's image and smoke-test it", "envgen build cpu-base")
     parser.add_argument("profile", metavar="PROFILE")
     parser.add_argument("--target", default="", metavar="TARGET", help="the target (default: the first with a base)")
     parser.add_argument("--base", default="", metavar="REF", help="build on this image in place of the locked base")
@@ -129,13 +128,14 @@ def _add_build(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--offline", action="store_true", help="use no network: all must be in the store (see envgen fetch)")
     parser.add_argument("--compression", choices=("zstd", "gzip"), default="zstd", help="of the layers; gzip is for old registries")
     parser.add_argument("--no-smoke", action="store_true", help="do not test the image")
+    parser.add_argument("--push", default="", metavar="NAME", help="push the image, once it is tested, to this repository: REGISTRY/NAME")
     _add_model(parser)
     _add_gpu(parser)
     parser.add_argument("--json", action="store_true", help="the result as JSON")
 
 
 def _add_smoke(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = _command(commands, "smoke", "test an image that was built", "envgen smoke cpu-base --model ./my-model")
+    parser = add_parser(commands, "smoke", "test an image that was built", "envgen smoke cpu-base --model ./my-model")
     parser.add_argument("profile", metavar="PROFILE")
     parser.add_argument("--target", default="", metavar="TARGET", help="the target (default: the first with a base)")
     parser.add_argument("--image", default="", metavar="NAME", help="the image (default: envgen/PROFILE:TARGET)")

@@ -52,6 +52,10 @@ def run(options: argparse.Namespace) -> int:
         "verify": _later("verify"),
         "audit": _later("audit"),
         "reproduce": _later("reproduce"),
+        "completion": _later("completion"),
+        "init": _later("init"),
+        "export": _later("export"),
+        "matrix": _later("matrix"),
     }
     with reporter:
         return commands[options.command](options, work)
@@ -63,7 +67,7 @@ def _later(module: str, name: str = "command") -> Command:
 
 
 def _lock(options: argparse.Namespace, work: Workspace) -> int:
-    profiles = [work.catalog.profile(name) for name in options.profiles or work.catalog.profiles()]
+    profiles = [work.catalog.profile(name) for name in options.profiles or work.catalog.own_profiles()]
     wanted = [(profile, profile.find_targets(options.target)) for profile in profiles]
     rows = []
     if options.check:

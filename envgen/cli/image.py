@@ -12,10 +12,11 @@ from envgen.doctor.gpu import driver
 from envgen.engine import EngineInfo
 from envgen.engine.containers import GPU_CURE
 from envgen.engine.docker import DockerEngine
-from envgen.errors import EngineError, SmokeError, UsageError
+from envgen.errors import EngineError, EnvgenError, SmokeError, UsageError
 from envgen.gpu import find_gpus
 from envgen.lock import Lock
 from envgen.needs import check_held
+from envgen.publishing import check_repository, publish
 from envgen.smoke import runner
 from envgen.smoke.sources import find_model, kept_model
 from envgen.workspace import Workspace
@@ -27,6 +28,8 @@ def build(options: argparse.Namespace, work: Workspace) -> int:
     lock = pipeline.checked_lock(work, profile, images.image_target(profile, options.target))
     if work.settings.offline:
         check_offline(options, work, lock)
+    if options.push:
+        check_push(options)
     engine = DockerEngine(work.settings)
     info = engine.check()
     check_gpus(options, lock, info, _driver(work, lock))
@@ -52,7 +55,7 @@ def build(options: argparse.Namespace, work: Workspace) -> int:
     if options.no_smoke:
         work.reporter.step("smoke: NOT RUN (--no-smoke)")
         if options.json:
-            print(json.dumps({**_image_json(built), "smoke": None}, indent=2))
+            print(json.dumps({**_image_json(built), "smoke": None, "published": None}, indent=2))
         return 0
     return _test(options, work, engine, built, info)
 
@@ -75,6 +78,17 @@ def check_offline(options: argparse.Namespace, work: Workspace, lock: Lock) -> N
     check_held(work.store, [lock])
     if options.model and not options.no_smoke:
         kept_model(options.model, work.models, work.catalog.model_wheels())
+
+
+def check_push(options: argparse.Namespace) -> None:
+    """Raises UsageError for a push that can't be, before anything is built."""
+    check_repository(options.push)
+    for name, problem in (
+        ("no_smoke", "nothing is pushed that was not tested"),
+        ("offline", "a registry can't be reached without a network"),
+    ):
+        if getattr(options, name):
+            raise UsageError(f"--push {options.push}", problem, hint=f"leave --{name.replace('_', '-')} out")
 
 
 def _driver(work: Workspace, lock: Lock) -> Finding | None:
@@ -113,12 +127,23 @@ def _test(options: argparse.Namespace, work: Workspace, engine: DockerEngine, bu
             work.reporter.step(line)
     subject = runner.Subject(image=built.image, lock=built.lock, python=built.python, base=built.base)
     report = runner.smoke(subject, model, bench, work.store, kit.diagnoses)
-    if options.json:
-        print(json.dumps({**_image_json(built), "smoke": report.as_json()}, indent=2))
-    else:
+    if not options.json:
         show.report(report)
-    if options.require_gpu and "gpu" in report.idle:
-        raise SmokeError("--require-gpu", "the gpu tier was not run", hint=f"see what is missing: envgen doctor {report.profile}")
+    error: EnvgenError | None = None
+    published = None
+    try:
+        if options.require_gpu and "gpu" in report.idle:
+            raise SmokeError("--require-gpu", "the gpu tier was not run", hint=f"see what is missing: envgen doctor {report.profile}")
+        if getattr(options, "push", ""):
+            published = publish(work, built, report, engine, options.push)
+    except EnvgenError as found:
+        error = found
+    if options.json:
+        print(json.dumps({**_image_json(built), "smoke": report.as_json(), "published": published and asdict(published)}, indent=2))
+    elif published:
+        show.published(published)
+    if error:
+        raise error
     return SmokeError.exit_code if report.failed else 0
 
 

@@ -71,7 +71,7 @@ def add_doctor(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    parser.usage = "envgen run [-h] [--target TARGET] [--image NAME] [--gpus GPUS] [--network NETWORK] PROFILE [-- COMMAND ...]"
+    parser.usage = "envgen run [OPTIONS] PROFILE [-- COMMAND ...]"
     parser.add_argument("profile", metavar="PROFILE")
     parser.add_argument("--target", default="", metavar="TARGET", help="the target (default: the first with a base)")
     parser.add_argument("--image", default="", metavar="NAME", help="the image (default: envgen/PROFILE:TARGET)")

@@ -4,6 +4,7 @@ import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from textwrap import wrap
 
 from envgen import memory
 from envgen.cli.show import size
@@ -51,6 +52,10 @@ def _lines(found: Overview) -> Iterator[str]:
     base = next(state.base for state in found.targets if state.target == found.target)
     if base:
         yield f"  base of {found.target}: {base}"
+    yield "\nset by"
+    for file in dict.fromkeys(file for _, file in found.origins):
+        paths = ", ".join(path for path, setter in found.origins if setter == file)
+        yield from wrap(paths, 80, initial_indent=f"  {file:<28} ", subsequent_indent=" " * 31, break_on_hyphens=False)
     if found.layers:
         yield f"\nlayers of {found.target}"
         for group in found.layers:

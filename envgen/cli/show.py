@@ -13,6 +13,7 @@ from envgen.smoke.report import FAILED, NOT_RUN, PASSED, SmokeReport
 if TYPE_CHECKING:  # both bring what `envgen lock --check` does not need
     from envgen.building import Built
     from envgen.images import Estimate
+    from envgen.publishing import Published
     from envgen.why import Held
 
 MARKS = {PASSED: "ok", FAILED: "FAILED", NOT_RUN: "not run"}
@@ -148,6 +149,15 @@ def report(found: SmokeReport) -> None:
             print(" " * len(line) + text)
     print()
     print(f"smoke {found.profile}: {found.verdict()} ({found.headline()})")
+
+
+def published(found: "Published") -> None:
+    """What was pushed: each tag with its digest, and the platforms of the tag for all of them."""
+    for tag in found.tags:
+        sent = f"{len(tag.sent)} layer{'' if len(tag.sent) == 1 else 's'} sent" if tag.sent else "no layer had to be sent"
+        print(f"pushed {tag.reference}: {tag.digest} ({sent})")
+    absent = f"; NOT in it, since no image of their lock is there: {', '.join(found.absent)}" if found.absent else ""
+    print(f"pushed {found.index}: {', '.join(found.platforms)}{absent}")
 
 
 def why(package: Package, held: "Sequence[Held] | None", reason: str) -> None:

@@ -2,6 +2,8 @@
 
 import argparse
 
+from envgen.cli.parsers import add_parser
+
 REPRODUCE = """\
 build an image twice without any cache, and compare every blob
 
@@ -27,6 +29,7 @@ an index or a registry, the mirror is what is asked: a pull-through cache answer
          "findings": [entry], "not_checked": [entry], "not_published": [entry], "information": [entry]}
 entry:  {"kind": "wheel" | "base" | "model" | "vulnerabilities", "name": text, "status": text, "detail": text,
          "cure": text, "locks": ["PROFILE/TARGET"]}
+
 Verdict "findings" and "not checked" both exit with 8.
 """
 
@@ -82,8 +85,9 @@ A and B are each the first of these that fits:
   a folder    of a target, of a profile, of all locks, or a project
   a revision  of the project's git repository, such as main or HEAD~1
   an image    in the engine's store
-What is both a path and a revision is refused: write ./NAME or git:NAME. Without B: the locks as they are now; without
-both: HEAD against these. One lock, or one profile's folder, is compared with the same part of the other side; two single
+
+What is both a path and a revision is refused: write ./NAME or git:NAME. Without B it is the locks as they are now; without
+both, HEAD against these. One lock, or one profile's folder, is compared with the same part of the other side; two single
 locks are compared whatever they are of.
 
 Locks give a reason for each package that moved, or say that they have none; sizes are those of wheels. Images give
@@ -106,7 +110,7 @@ def add_reproduce(parser: argparse.ArgumentParser) -> None:
 
 
 def add_verify(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("profiles", nargs="*", metavar="PROFILE", help="the profiles (default: all)")
+    parser.add_argument("profiles", nargs="*", metavar="PROFILE", help="the profiles (default: the project's own)")
     parser.add_argument("--target", default="", metavar="TARGET", help="one target only")
     parser.add_argument("--json", action="store_true", help="the findings as JSON")
 
@@ -136,23 +140,16 @@ def add_fetch(parser: argparse.ArgumentParser) -> None:
 
 def add_store(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    export = _add_action(actions, "export", EXPORT, "envgen store export wheels.tar cpu-base --target py311-linux-amd64")
+    export = add_parser(actions, "export", EXPORT, "envgen store export wheels.tar cpu-base --target py311-linux-amd64")
     export.add_argument("archive", metavar="FILE", help="the archive to write, as in wheels.tar")
     _add_locks(export)
-    bring = _add_action(actions, "import", IMPORT, "envgen store import wheels.tar")
+    bring = add_parser(actions, "import", IMPORT, "envgen store import wheels.tar")
     bring.add_argument("archive", metavar="FILE", help="the archive to read")
     for action, help_text in ((export, "write no base into it"), (bring, "take no base out of it")):
         action.add_argument("--no-base", action="store_true", help=help_text)
         action.add_argument("--json", action="store_true", help="the result as JSON")
 
 
-def _add_action(
-    actions: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str, example: str
-) -> argparse.ArgumentParser:
-    first, epilog = text.partition("\n")[0], f"example: {example}"
-    return actions.add_parser(name, help=first, description=text, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter)
-
-
 def _add_locks(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("profiles", nargs="*", metavar="PROFILE", help="the profiles (default: all)")
+    parser.add_argument("profiles", nargs="*", metavar="PROFILE", help="the profiles (default: the project's own)")
     parser.add_argument("--target", default="", metavar="TARGET", help="one target only (default: all)")

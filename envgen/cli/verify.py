@@ -19,7 +19,7 @@ SHOWN = 5
 
 def command(options: argparse.Namespace, work: Workspace) -> int:
     """Prints the report; the exit code."""
-    profiles = [work.catalog.profile(name) for name in dict.fromkeys(options.profiles or work.catalog.profiles())]
+    profiles = [work.catalog.profile(name) for name in dict.fromkeys(options.profiles or work.catalog.own_profiles())]
     locks = [read_lock(work.catalog, profile, target)[0] for profile in profiles for target in profile.find_targets(options.target)]
     work.reporter.step(f"asking about {len(locks)} lock{'' if len(locks) == 1 else 's'}")
     found = verify(work, locks, DockerEngine(work.settings), dt.datetime.now(tz=dt.UTC).date())

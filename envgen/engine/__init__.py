@@ -1,6 +1,6 @@
 """Engines: what builds and runs images. The adapter is `docker`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -61,6 +61,15 @@ class Base:
 
     pinned: str
     python: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """What a push left in a registry: the digest that `reference` has there, and the layers (short ids) that had to be sent."""
+
+    reference: str
+    digest: str
+    sent: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +172,14 @@ class Engine(Protocol):
 
     def digest(self, reference: str) -> str:
         """The digest of `reference`, which may have one itself, in its registry; nothing is pulled. Raises as `base` does."""
+        ...
+
+    def push(self, image: Image, reference: str, on_line: Line) -> Pushed:
+        """Sends what the registry of `reference` (NAME:TAG) has not of `image`. Raises EngineError, with what the registry says."""
+        ...
+
+    def join(self, reference: str, images: Sequence[str]) -> None:
+        """Makes `reference` in its registry an index of `images`, which are in the same repository. Raises EngineError."""
         ...
 
     def run(self, order: RunOrder, on_line: Line) -> RunResult:

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
-from envgen.engine import Base, Blob, BuildOrder, EngineInfo, Image, Line, RunOrder, RunResult
+from envgen.engine import Base, Blob, BuildOrder, EngineInfo, Image, Line, Pushed, RunOrder, RunResult
 from envgen.engine.attached import attached_command
 from envgen.engine.containers import run_container
 from envgen.engine.manifest import read_layers
+from envgen.engine.push import push_image
 from envgen.engine.registry import digest_in, no_buildx, python_of, refusal
 from envgen.engine.transfer import load_image, pull_refused, save_image, tag_image
 from envgen.errors import BuildError, EngineError, UsageError
@@ -100,7 +102,7 @@ class DockerEngine:
         command += [word for name, path in order.contexts.items() for word in ("--build-context", f"{name}={path}")]
         command += [word for name, value in order.arguments.items() for word in ("--build-arg", f"{name}={value}")]
         command += [word for name, value in order.labels.items() for word in ("--label", f"{name}={value}")]
-        command += ["--output", f"type=image,name={order.tag},{COMPRESSION[order.compression]}"]
+        command += ["--output", output_of(order)]
         if not order.cache:
             command.append("--no-cache")
         return self._call(*command, str(work / "context"), on_line=on_line)
@@ -175,6 +177,15 @@ class DockerEngine:
             raise refusal(reference, found.stderr)
         return found.stdout
 
+    def push(self, image: Image, reference: str, on_line: Line) -> Pushed:
+        return push_image(self._connect(), image.digest, reference, on_line)
+
+    def join(self, reference: str, images: Sequence[str]) -> None:
+        found = self._call("buildx", "imagetools", "create", "--builder", self._builder(), "--tag", reference, *images)
+        if found.code != 0:
+            reason = (found.stderr.strip().splitlines() or ["no output"])[-1].removeprefix("ERROR: ")
+            raise EngineError(reference, f"the index of all platforms can't be made: {reason}", hint="may you push to that repository?")
+
     def run(self, order: RunOrder, on_line: Line) -> RunResult:
         return run_container(self._connect(), order, on_line)
 
@@ -219,6 +230,11 @@ class DockerEngine:
         if not self._program:
             raise EngineError("docker", "no docker command on PATH", hint="install the Docker CLI with buildx (docker-cli, docker-buildx)")
         return self._program
+
+
+def output_of(order: BuildOrder) -> str:
+    """The value of buildx's --output for `order`: into the engine's store, or wherever else its builder keeps images."""
+    return f"type=image,name={order.tag},{COMPRESSION[order.compression]}"
 
 
 def _buildkit(inspected: str) -> str:

@@ -138,6 +138,15 @@ def remove_images(*names: str) -> None:
         docker("image", "rm", "--force", *there)
 
 
+@pytest.fixture
+def base_in_a_registry(base: Base, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Variables with which the base's tag is found on loopback, where it is the base that images are built on here."""
+    (tmp_path / "registry").mkdir()
+    with registry_in(tmp_path / "registry") as found:
+        found.push(f"FROM {base.image}\nENV PYTHON_VERSION={base.python()}\n", tmp_path / "registry" / "base")
+        yield found.env
+
+
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A real registry, in which tests push what they need before they ask for it."""

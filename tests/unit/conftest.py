@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from guard import LOOKUPS, PROCESS_FUNCTIONS, SOCKET_METHODS, refuse
 
+import envgen.process  # noqa: F401  (its annotations want subprocess as it is)
+
 
 @pytest.fixture(autouse=True)
 def _no_process_and_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:

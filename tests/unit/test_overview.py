@@ -49,6 +49,19 @@ def test_a_profile_with_cuda(project: Path, capsys: pytest.CaptureFixture[str]) 
     assert "\nlayers of py311-linux-amd64\n  cuda  " in out
 
 
+def test_who_set_what(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = printed(capsys, "--project", str(project), "show", "bnb-quant")
+    below = out.partition("\nset by\n")[2].partition("\n\n")[0]
+    assert below.count("profiles/") == 3
+    assert max(map(len, below.splitlines())) <= 80
+    origins = dict(json.loads(printed(capsys, "--project", str(project), "show", "bnb-quant", "--json"))["origins"])
+    assert origins["as_of"] == "profiles/cpu-base.toml"
+    assert origins["smoke.tiers"] == origins["requirements"] == "profiles/bnb-quant.toml"
+    assert origins["env.NVIDIA_VISIBLE_DEVICES"] == origins["cuda"] == "profiles/cuda.toml"
+    assert "extends" not in origins
+    assert "env" not in origins
+
+
 def test_the_layers_are_those_of_the_lock(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(printed(capsys, "--project", str(project), "show", "cpu-base", "--json", "--target", "py311-windows-amd64"))
     state = next(state for state in found["targets"] if state["target"] == "py311-windows-amd64")

@@ -1,0 +1,182 @@
+"""What a team has already, as a profile's requirements: requirements.txt, pyproject.toml, or a conda environment.yml."""
+
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from envgen.errors import UsageError
+from envgen.extends import entry_name
+
+CONDA_NAMES = {"pytorch": "torch", "pytorch-cpu": "torch", "pytorch-gpu": "torch", "py-opencv": "opencv-python"}
+"""Packages that conda calls otherwise than the Python indexes do."""
+
+CONDA_OWN = ("python", "pip", "cudatoolkit", "pytorch-cuda", "cuda", "cudnn", "nccl", "gcc", "gxx", "libgcc", "openblas", "mkl", "blas")
+"""What conda packages and a wheel brings by itself, or the base."""
+
+DIRECT = "a direct URL has no index that vouches for it; name an index for the package: [index.NAME]"
+
+_INCLUDE = re.compile(r"(?:-r|--requirement)[ =]*(.+)")
+_CREDENTIALS = re.compile(r"://[^/@\s]*@")
+_HASH = re.compile(r"\s--hash[ =]\S+")
+_CONDA = re.compile(r"(?:\S+::)?([A-Za-z0-9_.-]+)\s*(?:(==|>=|<=|!=|~=|=|<|>)\s*([^\s=]+))?(?:=\S*)?\s*(.*)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A line that could not be taken over, and why."""
+
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """Requirements in normal form, each package once, and what was left out."""
+
+    requirements: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+@dataclass(slots=True)
+class _Found:
+    """What reading has found so far; the last of several entries for a package holds."""
+
+    requirements: dict[str, str] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+    def add(self, text: str) -> None:
+        """Takes one requirement, or says why not."""
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement as error:
+            self.leave(text, f"not a requirement: {str(error).splitlines()[0]}")
+            return
+        if requirement.url:
+            self.leave(text, DIRECT)
+            return
+        requirement.name = canonicalize_name(requirement.name)
+        self.requirements[requirement.name] = str(requirement)
+
+    def leave(self, text: str, reason: str) -> None:
+        # It is to stand in a comment of a file that is committed: in one line, and without credentials.
+        plain = re.sub(r"[\x00-\x1f\x7f]+", " ", _CREDENTIALS.sub("://", text))
+        self.left_out.append(LeftOut(text=" ".join(plain.split()), reason=reason))
+
+
+def read_requirements(path: Path) -> Imported:
+    """What the file at `path` asks for, by its name: *.txt, pyproject.toml, or *.yml. Raises UsageError."""
+    reader = _READERS.get(path.suffix)
+    if reader is None:
+        raise UsageError(f"--from {path}", "not a file that is understood", hint="use requirements.txt, pyproject.toml or environment.yml")
+    found = _Found()
+    reader(path, found)
+    return Imported(requirements=tuple(found.requirements.values()), left_out=tuple(found.left_out))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--from {path}", f"can't be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _text(path: Path, found: _Found, above: tuple[Path, ...] = ()) -> None:
+    """A requirements file as pip reads it, with the files that it includes."""
+    if path.resolve() in above:
+        raise UsageError(f"--from {path}", "includes itself", hint="take one of its -r lines away")
+    for line in _lines(_read(path)):
+        if include := _INCLUDE.fullmatch(line):
+            _text(path.parent / include[1].strip(), found, (*above, path.resolve()))
+        else:
+            _line(line, found)
+
+
+def _line(line: str, found: _Found) -> None:
+    """A line that includes no other file."""
+    if line.startswith(("-c", "--constraint")):
+        found.leave(line, "put its bounds into profiles/constraints, each with its reason")
+    elif line.startswith(("-i", "--index-url", "--extra-index-url", "--find-links", "-f")):
+        found.leave(line, "an index is mapped to the packages that come from it: [index.NAME]")
+    elif line.startswith(("-e", "--editable", ".", "/")):
+        found.leave(line, "a folder is no wheel: build one, and name an index that has it")
+    elif line.startswith("-"):
+        found.leave(line, "an option of pip")
+    elif re.match(r"[\w+]+://", line):
+        found.leave(line, DIRECT)
+    else:
+        found.add(_HASH.sub("", line).strip())
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The lines that say something, with those that go on joined."""
+    for line in text.replace("\\\n", " ").splitlines():
+        stripped = re.sub(r"(^|\s)#.*$", "", line).strip()
+        if stripped:
+            yield stripped
+
+
+def _pyproject(path: Path, found: _Found) -> None:
+    try:
+        project = tomllib.loads(_read(path)).get("project", {})
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"--from {path}", f"not TOML: {error}") from error
+    dependencies = project.get("dependencies", []) if isinstance(project, dict) else None
+    if not isinstance(dependencies, list) or not all(isinstance(text, str) for text in dependencies):
+        raise UsageError(f"--from {path}", "project.dependencies is no array of strings", hint='as in dependencies = ["transformers"]')
+    for text in dependencies:
+        found.add(text)
+    for name in project.get("optional-dependencies", {}):
+        found.leave(f"optional-dependencies.{name}", "add what you want of it to requirements")
+
+
+def _conda(path: Path, found: _Found) -> None:
+    import yaml
+
+    try:
+        document: Any = yaml.safe_load(_read(path))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise UsageError(f"--from {path}", f"not YAML: {str(error).splitlines()[0]}") from error
+    entries = document.get("dependencies") if isinstance(document, dict) else None
+    if not isinstance(entries, list):
+        raise UsageError(f"--from {path}", "has no list of dependencies", hint="is it a conda environment?")
+    for entry in entries:
+        if isinstance(entry, dict):
+            for text in entry.get("pip") or []:
+                _line(str(text).strip(), found)
+        else:
+            _conda_package(str(entry), found)
+
+
+def _conda_package(text: str, found: _Found) -> None:
+    """One package of conda: its names and its `=`, which means "begins with", are not those of Python's indexes."""
+    match = _CONDA.fullmatch(text.strip())
+    if not match:
+        found.leave(text, "not a package of conda")
+        return
+    name, operator, version, more = match[1].lower(), match[2] or "", match[3] or "", match[4]
+    if name in CONDA_OWN or name.startswith(("_", "lib", "cuda-")):
+        found.leave(text, "comes with the base, or with the wheels")
+        return
+    bound = f"=={version.removesuffix('.*')}.*" if operator == "=" else f"{operator}{version}"
+    found.add(f"{CONDA_NAMES.get(name, name)}{bound}{more}".strip())
+
+
+_READERS: Mapping[str, Callable[[Path, _Found], None]] = {
+    ".txt": _text,
+    ".in": _text,
+    ".toml": _pyproject,
+    ".yml": _conda,
+    ".yaml": _conda,
+}
+
+
+def additions_to(imported: Imported, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The requirements that say more than `known` ones, those of the profile that is extended: a bare name of one of them says nothing."""
+    bare = {entry_name(text) for text in known}
+    return tuple(text for text in imported.requirements if text not in bare)

@@ -1,0 +1,46 @@
+"""`envgen completion`: what completes commands, options, profiles and files in a shell."""
+
+import argparse
+from collections.abc import Iterator
+
+from envgen.cli.arguments import make_parser
+from envgen.workspace import Workspace
+
+PREAMBLE = {
+    "bash": """\
+_envgen_profiles() {
+    local names="%s" file
+    for file in profiles/*.toml; do [ -e "$file" ] && names="$names $(basename "$file" .toml)"; done
+    compgen -W "$names" -- "$1" | sort -u
+}
+""",
+    "zsh": """\
+_envgen_profiles() { local -a names=(%s ${(f)"$(print -l profiles/*.toml(N:t:r))"}); compadd -a names }
+""",
+    "tcsh": "",
+}
+"""How a shell finds profiles when it is asked: those that come with envgen, and those of the folder it is in."""
+
+
+def command(options: argparse.Namespace, work: Workspace) -> int:
+    """Prints it; the exit code is 0."""
+    import shtab
+
+    parser = make_parser()
+    for action in _actions(parser):
+        if action.metavar == "PROFILE":
+            action.complete = {"bash": "_envgen_profiles", "zsh": "_envgen_profiles"}  # type: ignore[attr-defined]  # shtab looks for it
+        elif action.metavar in ("FILE", "DIR", "FOLDER", "MODEL"):
+            action.complete = shtab.FILE if action.metavar == "FILE" else shtab.DIRECTORY  # type: ignore[attr-defined]
+    preamble = {shell: text % " ".join(work.catalog.profiles()) if text else "" for shell, text in PREAMBLE.items()}
+    print(shtab.complete(parser, shell=options.shell, preamble=preamble))  # type: ignore[arg-type]  # it takes one for each shell
+    return 0
+
+
+def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Every argument of a parser and of the parsers below it."""
+    for action in parser._actions:
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from _actions(below)

@@ -1,0 +1,20 @@
+"""`envgen export`: a lock in another tool's form, on standard output."""
+
+import argparse
+import sys
+
+from envgen import pipeline, pylock
+from envgen.workspace import Workspace
+
+
+def command(options: argparse.Namespace, work: Workspace) -> int:
+    """Prints it whole, or nothing; the exit code is 0."""
+    profile = work.catalog.profile(options.profile)
+    target = profile.find_targets(options.target)[0]
+    lock = pipeline.checked_lock(work, profile, target)
+    if options.offline:
+        places = pylock.paths_of(lock, work.store)
+    else:
+        places = pylock.urls_of(lock, work.client({index.name: index.url for index in lock.indexes}))
+    sys.stdout.write(pylock.render_pylock(lock, target, places))
+    return 0

@@ -1,0 +1,93 @@
+"""`envgen matrix`: every profile on every target, for people, for GitHub Actions, and for docker buildx bake."""
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from envgen import building, images, pipeline
+from envgen.engine import BuildOrder
+from envgen.engine.bake import BakeTarget, bake_file
+from envgen.engine.docker import DockerEngine
+from envgen.errors import UsageError
+from envgen.git import Repository
+from envgen.handout import hand_out, index_arguments
+from envgen.lock import Lock
+from envgen.matrix import Cell, cells
+from envgen.publishing import check_repository
+from envgen.workspace import Workspace
+
+
+def command(options: argparse.Namespace, work: Workspace) -> int:
+    """Prints it; the exit code is 0, also where nothing is affected."""
+    _check(options)
+    profiles = [work.catalog.profile(name) for name in options.profiles or work.catalog.own_profiles()]
+    changed = None
+    if options.changed_since:
+        changed = Repository(work.settings, work.catalog.project).changed_since(options.changed_since)
+    found = [cell for cell in cells(work.catalog, profiles, changed) if cell.image or not options.images]
+    if options.format == "github":
+        print(json.dumps({"include": [asdict(cell) for cell in found]}))
+    elif options.format == "bake":
+        print(json.dumps(bake_file(list(_targets(options, work, [cell for cell in found if cell.image]))), indent=2))
+    elif options.format == "json":
+        print(json.dumps([asdict(cell) for cell in found], indent=2))
+    else:
+        _table(found)
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    for name in ("base", "wheels", "push", "cache"):
+        if getattr(options, name) and options.format != "bake":
+            raise UsageError(f"--{name}", "says how images are built, which this format has no place for", hint="add --format bake")
+    for repository in filter(None, (options.push, options.cache)):
+        check_repository(repository)
+
+
+def _table(found: Sequence[Cell]) -> None:
+    for cell in found:
+        state = "image" if cell.image else "lock only"
+        words = [f"{cell.profile:<12} {cell.target:<20}", f"{state:<10}", f"{'locked' if cell.lock else 'NOT LOCKED':<11}"]
+        print(*words, ", ".join(cell.tiers))
+    if not found:
+        print("nothing is affected")
+
+
+def _targets(options: argparse.Namespace, work: Workspace, found: Sequence[Cell]) -> Iterator[BakeTarget]:
+    """What bake builds for each cell. Raises UsageError, StaleLockError, BuildError."""
+    engine = DockerEngine(work.settings)
+    for cell in found:
+        name = f"{cell.profile}-{cell.target}"
+        profile = work.catalog.profile(cell.profile)
+        target = profile.find_targets(cell.target)[0]
+        lock = pipeline.checked_lock(work, profile, target)
+        if options.wheels or options.base:  # another base decides anew which of them are wanted
+            images.fetch(work, lock)
+        tag = f"{options.push}:{name}" if options.push else ""
+        order, _ = building.make_order(
+            work, lock, engine, building.BuildOptions(base=options.base, tag=tag, compression=options.compression)
+        )
+        folder = work.catalog.find_lock_folder(profile.name, target)
+        assert folder is not None
+        yield BakeTarget(
+            name=name,
+            folder=_from_project(work, folder),
+            order=_with_wheels(order, options.wheels, work, lock),
+            cache=f"{options.cache}:{name}" if options.cache else "",
+            push=bool(options.push),
+        )
+
+
+def _with_wheels(order: BuildOrder, wheels: str, work: Workspace, lock: Lock) -> BuildOrder:
+    """`order` with the wheels in folders below `wheels`, or for an empty one with the indexes that the builder asks."""
+    if not wheels:
+        return replace(order, arguments={**order.arguments, **index_arguments(lock, work.settings)})
+    return replace(order, contexts=building.contexts_of(hand_out(work.store, building.handed_in(lock), Path(wheels))))
+
+
+def _from_project(work: Workspace, folder: Path) -> Path:
+    """`folder` as it is called from the project's folder, where bake is run; one that came with envgen keeps its whole path."""
+    project = work.catalog.project
+    return folder.relative_to(project) if folder.is_relative_to(project) else folder

@@ -1,0 +1,89 @@
+"""Every profile on every target, as a table of cells: what a CI builds, and what of it a change affects."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from envgen import lock_folder
+from envgen.building import default_tag
+from envgen.catalog import TEMPLATES, TOOLKIT, Catalog
+from envgen.errors import StaleLockError
+from envgen.lock import digest_of, dump_lock
+from envgen.profile import Profile
+from envgen.target import Target
+
+RUNNERS = {
+    "linux/amd64": "ubuntu-24.04",
+    "linux/arm64": "ubuntu-24.04-arm",
+    "macos/arm64": "macos-15",
+    "windows/amd64": "windows-2025",
+}
+"""GitHub's own runner for each platform."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One profile on one target.
+
+    `image` says whether one is built for it, on `base`; `lock` is the digest of its lock, empty where there is none; `gpu` whether
+    its gpu tier needs a GPU that GitHub's runners have not.
+    """
+
+    profile: str
+    target: str
+    platform: str
+    python: str
+    runner: str
+    image: bool
+    base: str
+    tag: str
+    tiers: tuple[str, ...]
+    gpu: bool
+    lock: str
+
+
+def cells(catalog: Catalog, profiles: Sequence[Profile], changed: Collection[str] | None = None) -> Iterator[Cell]:
+    """The cells of `profiles`; with the files that `changed`, those alone that these files have a part in."""
+    for profile in profiles:
+        for target in profile.targets():
+            if changed is None or is_affected(catalog, profile, target, changed):
+                yield _cell(catalog, profile, target)
+
+
+def _cell(catalog: Catalog, profile: Profile, target: Target) -> Cell:
+    try:
+        lock, _ = lock_folder.read_lock(catalog, profile, target)
+    except StaleLockError:
+        lock = None
+    base = profile.base(target)
+    tiers = profile.tiers if base else ()
+    return Cell(
+        profile=profile.name,
+        target=target.slug,
+        platform=target.platform,
+        python=target.python_full,
+        runner=RUNNERS[target.platform],
+        image=bool(base),
+        base=base,
+        tag=default_tag(lock) if lock and base else "",
+        tiers=tiers,
+        gpu="gpu" in tiers,
+        lock=digest_of(dump_lock(lock)) if lock else "",
+    )
+
+
+def is_affected(catalog: Catalog, profile: Profile, target: Target, changed: Collection[str]) -> bool:
+    """Whether one of the `changed` files (relative to the project) has a part in the lock or the image of `profile` for `target`."""
+    folder = f"{catalog.lock_folder(profile.name, target).relative_to(catalog.project).as_posix()}/"
+    return any(name in _sources(profile) or name.startswith(folder) for name in changed)
+
+
+def _sources(profile: Profile) -> frozenset[str]:
+    """The files that `profile` is made of, with its constraint sets and the templates; relative to the project."""
+    return frozenset(
+        {
+            *(file for _, file in profile.origins),
+            *(f"profiles/constraints/{name}.toml" for name in profile.constraints),
+            *([TOOLKIT] if profile.cuda else []),
+            *(f"templates/{name}" for name in TEMPLATES),
+        }
+    )

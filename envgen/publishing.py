@@ -1,0 +1,88 @@
+"""Sending tested images to a registry: a tag for each target, one for each lock, and one for all platforms. Prints nothing."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from envgen import lock_folder
+from envgen.building import Built
+from envgen.engine import Engine, Pushed
+from envgen.errors import BaseGoneError, SmokeError, StaleLockError, UsageError, VerificationError
+from envgen.lock import Lock, digest_of, dump_lock
+from envgen.profile import Profile
+from envgen.smoke.report import SmokeReport
+from envgen.target import Target
+from envgen.workspace import Workspace
+
+_REPOSITORY = re.compile(r"[a-z0-9][a-z0-9.-]*(?::\d+)?(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What was pushed: the image under each of its tags, and the index of all platforms.
+
+    `platforms` are those in the index; `absent` are the targets that are not, since no image of their lock has been pushed.
+    """
+
+    tags: tuple[Pushed, ...]
+    index: str
+    platforms: tuple[str, ...]
+    absent: tuple[str, ...]
+
+
+def tags_of(lock: Lock) -> tuple[str, str]:
+    """The tag that names an image's lock for good, and the one that moves on to the next lock."""
+    moving = f"{lock.profile}-{lock.target}"
+    return f"{moving}-{digest_of(dump_lock(lock)).removeprefix('sha256:')[:12]}", moving
+
+
+def check_repository(repository: str) -> None:
+    """Raises UsageError for what is no repository of a registry."""
+    if not _REPOSITORY.fullmatch(repository):
+        problem = f"found {repository!r}, expected a repository without a tag"
+        raise UsageError("--push", problem, hint="as in --push registry.example.com/team/images")
+
+
+def publish(work: Workspace, built: Built, report: SmokeReport, engine: Engine, repository: str) -> Published:
+    """Pushes a tested image to `repository`, as REGISTRY/NAME.
+
+    Raises SmokeError for one that failed, EngineError when the registry does not take it, VerificationError when it
+    has something else afterwards.
+    """
+    if report.failed:
+        raise SmokeError(f"--push {repository}", "not pushed: the smoke test failed", hint="mend what failed, then build again")
+    pushed = []
+    for tag in tags_of(built.lock):
+        found = engine.push(built.image, f"{repository}:{tag}", work.reporter.detail)
+        if found.digest != built.image.digest:
+            problem = f"the registry has {found.digest} after the push, expected {built.image.digest}"
+            raise VerificationError(f"{repository}:{tag}", problem, hint="does somebody else push to this tag?")
+        pushed.append(found)
+    return _with_index(work, built.lock, engine, repository, pushed)
+
+
+def _with_index(work: Workspace, lock: Lock, engine: Engine, repository: str, pushed: Sequence[Pushed]) -> Published:
+    """Makes the tag for all platforms of one Python mean the images of their current locks, as far as these are in the registry."""
+    profile = work.catalog.profile(lock.profile)
+    present: dict[str, str] = {}
+    absent = []
+    for target in profile.targets():
+        if target.python != lock.python_minor or not profile.base(target):
+            continue
+        digest = _digest_of(work, profile, target, engine, repository)
+        if digest:
+            present[target.platform] = digest
+        else:
+            absent.append(target.slug)
+    index = f"{repository}:{lock.profile}-py{lock.python_minor.replace('.', '')}"
+    engine.join(index, [f"{repository}@{digest}" for digest in present.values()])
+    return Published(tags=tuple(pushed), index=index, platforms=tuple(present), absent=tuple(absent))
+
+
+def _digest_of(work: Workspace, profile: Profile, target: Target, engine: Engine, repository: str) -> str:
+    """The digest in the registry of the image of `target`'s lock; empty where there is none."""
+    try:
+        lock, _ = lock_folder.read_lock(work.catalog, profile, target)
+        return engine.digest(f"{repository}:{tags_of(lock)[0]}")
+    except (StaleLockError, BaseGoneError):
+        return ""

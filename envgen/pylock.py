@@ -1,0 +1,84 @@
+"""A lock in the standard's form, PEP 751: `pylock.toml`, made on demand for tools that read no other. Prints nothing."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.markers import Marker
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from envgen.errors import ResolutionError, VerificationError
+from envgen.index import CONNECTIONS, IndexClient
+from envgen.lock import Lock, Wheel
+from envgen.target import Target
+from envgen.threads import together
+from envgen.wheels import WheelStore
+
+if TYPE_CHECKING:
+    from packaging.pylock import PackageWheel
+
+MARKERS = ("sys_platform", "platform_machine", "implementation_name", "python_version")
+"""What of a target's environment must be as locked; another patch release of Python takes the same wheels nearly always."""
+
+
+def urls_of(lock: Lock, client: IndexClient) -> dict[str, str | Path]:
+    """Where each wheel of `lock` is to be had now, by file name: its URL in its index.
+
+    A lock names an index and no URL, since a mirror may stand in for it. Raises ResolutionError for a wheel that its index has no more.
+    """
+
+    def url(wheel: Wheel) -> str | Path:
+        for file in client.files(wheel.index, wheel.name):
+            if file.filename == wheel.file:
+                if file.sha256 not in ("", wheel.sha256):
+                    problem = f"the index {wheel.index} has sha256 {file.sha256}, the lock {wheel.sha256}"
+                    raise VerificationError(wheel.file, problem, hint="see what else differs: envgen verify")
+                return file.url.partition("#")[0]
+        where = f"index {wheel.index} ({client.location(wheel.index)})"
+        raise ResolutionError(where, f"{wheel.file} is not there any more", hint=f"lock again: envgen lock {lock.profile}")
+
+    wheels = lock.wheels
+    return dict(zip((wheel.file for wheel in wheels), together(url, wheels, at_once=CONNECTIONS), strict=True))
+
+
+def paths_of(lock: Lock, store: WheelStore) -> dict[str, str | Path]:
+    """Where each wheel of `lock` is in the store, by file name. Raises VerificationError for what is damaged or not there."""
+    store.verify(lock.wheels)
+    return {wheel.file: store.path(wheel.sha256, wheel.file) for wheel in lock.wheels}
+
+
+def render_pylock(lock: Lock, target: Target, places: Mapping[str, str | Path]) -> str:
+    """The text of `pylock.toml`; `places` has the URL or the path of each wheel by its file name.
+
+    Name it `pylock.toml`, or `pylock.NAME.toml`: tools take no other.
+    """
+    import tomlkit
+    from packaging.pylock import Package, Pylock
+
+    environment = target.markers()
+    document = Pylock(
+        lock_version=Version("1.0"),
+        environments=[Marker(" and ".join(f'{name} == "{environment[name]}"' for name in MARKERS))],
+        requires_python=SpecifierSet(f"=={target.python}.*"),
+        created_by="envgen",
+        packages=[
+            Package(
+                name=NormalizedName(wheel.name),
+                version=Version(wheel.version),
+                wheels=[_wheel(wheel, places[wheel.file])],
+            )
+            for wheel in lock.wheels
+        ],
+    )
+    document.validate()
+    head = f"# {lock.profile} for {lock.target}, as of {lock.as_of:%Y-%m-%dT%H:%M:%SZ}. Written by `envgen export {lock.profile}`.\n"
+    return head + tomlkit.dumps(document.to_dict())
+
+
+def _wheel(wheel: Wheel, place: str | Path) -> "PackageWheel":
+    from packaging.pylock import PackageWheel
+
+    where = {"path": place.as_posix()} if isinstance(place, Path) else {"url": place}
+    return PackageWheel(name=wheel.file, upload_time=wheel.uploaded, size=wheel.size, hashes={"sha256": wheel.sha256}, **where)

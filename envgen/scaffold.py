@@ -1,0 +1,103 @@
+"""The files of a new project: a profile, its constraint set, and what a repository has around them. Prints nothing."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from envgen import __version__
+from envgen.adoption import LeftOut
+from envgen.errors import UsageError
+from envgen.extends import PROFILE_NAME
+
+FILES = {
+    "README.md": "README.md.j2",
+    ".gitattributes": "gitattributes.j2",
+    ".pre-commit-config.yaml": "pre-commit-config.yaml.j2",
+    ".github/workflows/images.yml": "images.yml.j2",
+}
+"""The files that do not depend on the profile's name, and their templates; `project_files` adds those that do."""
+
+SCHEMAS = Path(__file__).parent / "schemas"
+"""What editors check profiles and constraint sets by; a copy is in the project, where they find it."""
+
+ACTIONS = {
+    "checkout": "actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2",
+    "setup_python": "actions/setup-python@0b93645e9fea7318ecaed2b359559ac225c90a2b # v5.3.0",
+    "upload_artifact": "actions/upload-artifact@b4b15b8c7c6ac21ea08fcf65892d2ee8f75cf882 # v4.4.3",
+}
+"""The actions of the workflow, each pinned by its commit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaffold:
+    """What a new project is for: its profile's name, the one that it extends, and what it asks for.
+
+    `title` heads its README; `as_of` is a date such as 2026-11-01, empty for that of the profile it extends; `left_out` is what could
+    not be taken over from the file `source`.
+    """
+
+    name: str
+    extends: str
+    title: str
+    as_of: str = ""
+    requirements: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    source: str = ""
+
+
+def project_files(scaffold: Scaffold, templates: Mapping[str, str]) -> dict[str, str]:
+    """The text of each file of the project by its path in it; `templates` has the text of each template by its name."""
+    places = {
+        f"profiles/{scaffold.name}.toml": "profile.toml.j2",
+        f"profiles/constraints/{scaffold.name}.toml": "constraints.toml.j2",
+        **FILES,
+    }
+    schemas = {f"profiles/.schema/{path.name}": path.read_text(encoding="utf-8") for path in sorted(SCHEMAS.glob("*.json"))}
+    return {**{place: _render(templates[template], scaffold) for place, template in places.items()}, **schemas}
+
+
+def _render(template: str, scaffold: Scaffold) -> str:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(  # noqa: S701  (nothing of it is HTML)
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    # A TOML basic string: JSON's escapes are a subset of TOML's, but for DEL.
+    environment.filters["toml"] = lambda text: json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    values = {key: getattr(scaffold, key) for key in ("name", "extends", "title", "as_of", "requirements", "left_out", "source")}
+    description = f"What {scaffold.title} runs"
+    return environment.from_string(template).render(**values, description=description, version=__version__, actions=ACTIONS)
+
+
+def write_project(folder: Path, files: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Writes those of `files` that are not there yet into `folder`; what was written, and what was left as it was.
+
+    Raises UsageError for a folder that can't be written.
+    """
+    written, kept = [], []
+    try:
+        for place, text in files.items():
+            path = folder / place
+            if path.exists() or path.is_symlink():
+                kept.append(place)
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("x", encoding="utf-8") as stream:
+                stream.write(text)
+            written.append(place)
+    except OSError as error:
+        where = str(error.filename or folder)
+        raise UsageError(where, f"can't be written: {error.strerror or error}", hint="name another folder") from error
+    return tuple(written), tuple(kept)
+
+
+def profile_name(folder: Path, given: str, known: Sequence[str]) -> str:
+    """The name of a new profile: the one that is `given`, else the folder's own. Raises UsageError for one that a profile can't have."""
+    name = given or re.sub(r"[^a-z0-9]+", "-", folder.absolute().name.lower()).strip("-")
+    if not PROFILE_NAME.fullmatch(name):
+        raise UsageError("--name", f"found {name!r}, which no profile can be called", hint="small letters, digits and -, as in --name team")
+    if name in known:
+        raise UsageError("--name", f"{name} is the name of a profile that comes with envgen", hint="choose another one: --name NAME")
+    return name

@@ -1,0 +1,124 @@
+"""What a team has already becomes requirements, and what can't is said."""
+
+from pathlib import Path
+
+import pytest
+
+from envgen.adoption import Imported, additions_to, read_requirements
+from envgen.errors import UsageError
+
+
+def read(folder: Path, text: str, name: str = "requirements.txt") -> Imported:
+    (folder / name).write_text(text, encoding="utf-8")
+    return read_requirements(folder / name)
+
+
+def left_out(found: Imported) -> dict[str, str]:
+    return {entry.text: entry.reason for entry in found.left_out}
+
+
+def test_requirements_with_comments_hashes_markers_and_lines_that_go_on(tmp_path: Path) -> None:
+    text = """\
+# ours
+Datasets >= 2.15   # data
+numpy==2.3.1 \\
+    --hash=sha256:aa \\
+    --hash=sha256:bb
+sentencepiece; python_version < "3.13"
+transformers[torch]
+"""
+    assert read(tmp_path, text).requirements == (
+        "datasets>=2.15",
+        "numpy==2.3.1",
+        'sentencepiece; python_version < "3.13"',
+        "transformers[torch]",
+    )
+
+
+def test_the_last_of_several_entries_holds(tmp_path: Path) -> None:
+    assert read(tmp_path, "peft\nPEFT==0.18\n").requirements == ("peft==0.18",)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("--extra-index-url https://x.example/simple", "an index is mapped"),
+        ("-i https://x.example/simple", "an index is mapped"),
+        ("-c bounds.txt", "profiles/constraints"),
+        ("-e .", "a folder is no wheel"),
+        ("./wheels/x.whl", "a folder is no wheel"),
+        ("git+https://x.example/y.git", "a direct URL"),
+        ("x @ https://x.example/x.whl", "a direct URL"),
+        ("--pre", "an option of pip"),
+        ("torch => 2", "not a requirement"),
+    ],
+)
+def test_what_is_not_taken_over(tmp_path: Path, line: str, reason: str) -> None:
+    found = read(tmp_path, f"peft\n{line}\n")
+    assert found.requirements == ("peft",)
+    assert reason in left_out(found)[line]
+
+
+def test_no_credentials_and_no_line_end_get_into_what_is_committed(tmp_path: Path) -> None:
+    found = read(tmp_path, "--extra-index-url https://user:secret@x.example/simple\x0b\x00[index]\n")
+    assert next(iter(left_out(found))).startswith("--extra-index-url https://x.example/simple")
+    assert "secret" not in str(found)
+    assert all(character >= " " for entry in found.left_out for character in entry.text)
+
+
+def test_files_that_include_others(tmp_path: Path) -> None:
+    (tmp_path / "base.txt").write_text("peft\n", encoding="utf-8")
+    assert read(tmp_path, "-r base.txt\ndatasets\n").requirements == ("peft", "datasets")
+    with pytest.raises(UsageError, match="includes itself"):
+        read(tmp_path, "--requirement=requirements.txt\n")
+    with pytest.raises(UsageError, match="can't be read"):
+        read(tmp_path, "-r missing.txt\n")
+
+
+def test_a_pyproject(tmp_path: Path) -> None:
+    text = '[project]\nname = "x"\ndependencies = ["datasets>=2"]\n[project.optional-dependencies]\ndev = ["pytest"]\n'
+    found = read(tmp_path, text, "pyproject.toml")
+    assert found.requirements == ("datasets>=2",)
+    assert list(left_out(found)) == ["optional-dependencies.dev"]
+
+
+@pytest.mark.parametrize("text", ["[project", "project = 3", "[project]\ndependencies = 'x'", "[project]\ndependencies = [3]"])
+def test_a_pyproject_that_is_none(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match="--from"):
+        read(tmp_path, text, "pyproject.toml")
+
+
+def test_a_conda_environment(tmp_path: Path) -> None:
+    text = """\
+name: x
+dependencies:
+  - python=3.11
+  - pytorch::pytorch=2.3
+  - numpy>=1.26,<3
+  - pandas==2.2.3=py311h
+  - scipy=1.14.*
+  - pytorch-cuda=12.1
+  - pip
+  - pip:
+      - transformers==5.1
+      - -e .
+"""
+    found = read(tmp_path, text, "environment.yml")
+    assert found.requirements == ("torch==2.3.*", "numpy<3,>=1.26", "pandas==2.2.3", "scipy==1.14.*", "transformers==5.1")
+    assert list(left_out(found)) == ["python=3.11", "pytorch-cuda=12.1", "pip", "-e ."]
+
+
+@pytest.mark.parametrize("text", ["a: [", "dependencies: 3", "- x", "", "dependencies: !!python/object/apply:os.getcwd []"])
+def test_an_environment_that_is_none(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match="--from"):
+        read(tmp_path, text, "environment.yml")
+
+
+def test_a_file_of_another_kind(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not a file that is understood"):
+        read(tmp_path, "", "Pipfile.lock")
+
+
+def test_a_bare_name_that_is_asked_for_already_says_nothing(tmp_path: Path) -> None:
+    found = read(tmp_path, "torch\ntransformers==5.15.0\npeft\n")
+    assert additions_to(found, ("transformers", "torch==2.13.0")) == ("transformers==5.15.0", "peft")

@@ -1,0 +1,136 @@
+"""The matrix: its cells, what of it a change affects, and the file for bake."""
+
+from pathlib import Path
+
+import pytest
+from samples import NASTY, PROFILE, sample_lock, wheel
+
+from envgen.catalog import Catalog
+from envgen.engine import BuildOrder
+from envgen.engine.bake import BakeTarget, bake_file, bake_name
+from envgen.errors import UsageError
+from envgen.handout import hand_out, index_arguments
+from envgen.matrix import Cell, cells
+from envgen.settings import read_settings
+from envgen.wheels import WheelStore
+
+CHILD = 'extends = "small"\ndescription = "A child"\nplatforms = ["linux/amd64"]\nconstraints = ["papers"]\n'
+PAPERS = 'description = "papers"\n'
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    (tmp_path / "profiles" / "constraints").mkdir(parents=True)
+    (tmp_path / "profiles" / "small.toml").write_text(PROFILE, encoding="utf-8")
+    (tmp_path / "profiles" / "child.toml").write_text(CHILD, encoding="utf-8")
+    (tmp_path / "profiles" / "constraints" / "papers.toml").write_text(PAPERS, encoding="utf-8")
+    return Catalog(project=tmp_path)
+
+
+def found(catalog: Catalog, *changed: str) -> list[str]:
+    profiles = [catalog.profile(name) for name in ("child", "small")]
+    return [f"{cell.profile} {cell.target}" for cell in cells(catalog, profiles, changed or None)]
+
+
+CHILD_CELLS = ["child py311-linux-amd64"]
+SMALL_CELLS = ["small py311-linux-amd64", "small py311-windows-amd64"]
+
+
+def test_every_profile_on_every_target(catalog: Catalog) -> None:
+    assert found(catalog) == CHILD_CELLS + SMALL_CELLS
+
+
+@pytest.mark.parametrize(
+    ("changed", "affected"),
+    [
+        ("profiles/small.toml", CHILD_CELLS + SMALL_CELLS),
+        ("profiles/child.toml", CHILD_CELLS),
+        ("profiles/constraints/papers.toml", CHILD_CELLS),
+        ("profiles/constraints/others.toml", []),
+        ("templates/Dockerfile.j2", CHILD_CELLS + SMALL_CELLS),
+        ("templates/other.j2", []),
+        ("profiles/toolkits/cuda.toml", []),
+        ("locks/small/py311-windows-amd64/envgen.lock", SMALL_CELLS[1:]),
+        ("locks/small/py311-windows-amd64x/envgen.lock", []),
+        ("README.md", []),
+    ],
+)
+def test_what_a_change_affects(catalog: Catalog, changed: str, affected: list[str]) -> None:
+    assert found(catalog, changed) == affected
+
+
+def test_a_change_of_nothing_affects_nothing(catalog: Catalog) -> None:
+    assert list(cells(catalog, [catalog.profile("small")], frozenset())) == []
+
+
+def test_what_a_cell_says(catalog: Catalog) -> None:
+    linux, windows = cells(catalog, [catalog.profile("small")])
+    assert isinstance(linux, Cell)
+    assert (linux.image, linux.tiers, linux.gpu, linux.runner) == (True, ("static", "cpu"), False, "ubuntu-24.04")
+    assert (windows.image, windows.tiers, windows.base, windows.runner) == (False, (), "", "windows-2025")
+    assert linux.lock == ""  # not locked yet
+
+
+def order(**fields: object) -> BuildOrder:
+    values: dict[str, object] = {
+        "dockerfile": b"",
+        "contexts": {"wheels-own": Path("wheels/own-1")},
+        "arguments": {"SOURCE_DATE_EPOCH": "1"},
+        "labels": {},
+        "tag": "registry.example/team:small",
+        "platform": "linux/amd64",
+        **fields,
+    }
+    return BuildOrder(**values)  # type: ignore[arg-type]  # test data
+
+
+def test_a_bake_file_has_the_parts_of_a_build() -> None:
+    plain = BakeTarget(name="team.x-py311", folder=Path("locks/small"), order=order(compression="gzip"))
+    pushed = BakeTarget(name="b", folder=Path("locks/b"), order=order(contexts={}), cache="registry.example/cache:b", push=True)
+    file = bake_file([plain, pushed])
+    assert file["group"] == {"default": {"targets": ["team_x-py311", "b"]}}
+    targets = file["target"]
+    assert isinstance(targets, dict)
+    first, second = targets["team_x-py311"], targets["b"]
+    assert (first["context"], first["contexts"]) == ("locks/small", {"wheels-own": "wheels/own-1"})
+    assert first["output"] == ["type=image,name=registry.example/team:small,compression=gzip,force-compression=true,oci-mediatypes=true"]
+    assert "cache-from" not in first
+    assert second["output"][0].endswith(",push=true")
+    assert second["cache-to"] == ["type=registry,ref=registry.example/cache:b,mode=max,compression=zstd"]
+
+
+def test_what_bake_would_read_as_a_template_is_escaped() -> None:
+    file = bake_file([BakeTarget(name="a", folder=Path("a"), order=order(labels={"nasty": NASTY, "if": "%{ if x }"}))])
+    labels = file["target"]["a"]["labels"]  # type: ignore[index]  # test data
+    assert labels["nasty"] == NASTY.replace("${", "$${")
+    assert labels["if"] == "%%{ if x }"
+
+
+def test_names_that_bake_does_not_take() -> None:
+    assert bake_name("team.1-py311-linux") == "team_1-py311-linux"
+
+
+def test_wheels_are_handed_out_once_for_all_profiles(tmp_path: Path) -> None:
+    store = WheelStore(tmp_path / "store")
+    content = b"a wheel"
+    import hashlib
+
+    sha256 = hashlib.sha256(content).hexdigest()
+    one = wheel("demo", sha256=sha256)
+    store.path(sha256, one.file).parent.mkdir(parents=True)
+    store.path(sha256, one.file).write_bytes(content)
+    first = hand_out(store, {"own": [one]}, tmp_path / "out")
+    (first["own"] / one.file).unlink()
+    (first["own"] / one.file).write_bytes(b"somebody else's")
+    again = hand_out(store, {"own": [one]}, tmp_path / "out")
+    assert again == first
+    assert (again["own"] / one.file).read_bytes() == content
+    assert [path.name for path in first["own"].iterdir()] == [one.file]
+
+
+def test_a_builder_is_told_of_mirrors_but_not_of_folders(tmp_path: Path) -> None:
+    lock = sample_lock()
+    mirrored = read_settings({"ENVGEN_INDEX_DEFAULT": "https://mirror.example/simple"}, tmp_path)
+    assert index_arguments(lock, mirrored) == {"INDEX_DEFAULT": "https://mirror.example/simple"}
+    with pytest.raises(UsageError, match="a builder can't reach"):
+        index_arguments(lock, read_settings({"ENVGEN_INDEX_PYTORCH_CPU": str(tmp_path)}, tmp_path))

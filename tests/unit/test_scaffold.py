@@ -1,0 +1,64 @@
+"""The files of a new project: envgen takes them, and nothing that was there is touched."""
+
+from pathlib import Path
+
+import pytest
+from samples import NASTY
+
+from envgen.adoption import LeftOut
+from envgen.catalog import Catalog
+from envgen.errors import UsageError
+from envgen.scaffold import Scaffold, profile_name, project_files, write_project
+
+
+def files(project: Path, **fields: object) -> dict[str, str]:
+    values = {"name": "team", "extends": "cpu-base", "title": "team", **fields}
+    return project_files(Scaffold(**values), Catalog(project=project).init_templates())  # type: ignore[arg-type]  # test data
+
+
+def test_the_profile_is_one_that_envgen_takes(tmp_path: Path) -> None:
+    left_out = (LeftOut(text="-e .", reason="a folder is no wheel"),)
+    asked = ("peft~=0.18", 'sentencepiece; python_version < "3.13"')
+    made = files(tmp_path, title=NASTY, as_of="2026-11-01", requirements=asked, left_out=left_out, source="r.txt")
+    assert write_project(tmp_path, made) == (tuple(made), ())
+    profile = Catalog(project=tmp_path).profile("team")
+    assert profile.description == f"What {NASTY} runs"
+    assert f"{profile.as_of}" == "2026-11-01"
+    assert set(asked) <= set(profile.requirements)
+    assert set(profile.own) == set(asked)
+    assert profile.constraints == ("transformers", "team")
+
+
+def test_without_anything_it_is_what_it_extends(tmp_path: Path) -> None:
+    write_project(tmp_path, files(tmp_path))
+    catalog = Catalog(project=tmp_path)
+    assert catalog.profile("team").requirements == catalog.profile("cpu-base").requirements
+    assert catalog.own_profiles() == ("team",)
+    assert "team" in catalog.profiles()
+
+
+def test_what_is_there_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("mine\n", encoding="utf-8")
+    (tmp_path / ".gitattributes").symlink_to("nowhere")
+    written, kept = write_project(tmp_path, files(tmp_path))
+    assert kept == ("README.md", ".gitattributes")
+    assert "profiles/team.toml" in written
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == "mine\n"
+    assert write_project(tmp_path, files(tmp_path))[0] == ()
+
+
+def test_a_folder_that_can_not_be_written(tmp_path: Path) -> None:
+    (tmp_path / "profiles").write_text("a file\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="can't be written"):
+        write_project(tmp_path, files(tmp_path))
+
+
+@pytest.mark.parametrize(("folder", "name"), [("My Team", "my-team"), ("x.y_z", "x-y-z"), ("ü-team", "team")])
+def test_the_name_is_that_of_the_folder(tmp_path: Path, folder: str, name: str) -> None:
+    assert profile_name(tmp_path / folder, "", ()) == name
+
+
+@pytest.mark.parametrize(("folder", "given"), [("---", ""), ("x", "../x"), ("x", "-x"), ("x", "X"), ("cuda", ""), ("x", "cuda")])
+def test_names_that_no_profile_can_have(tmp_path: Path, folder: str, given: str) -> None:
+    with pytest.raises(UsageError, match="--name"):
+        profile_name(tmp_path / folder, given, ("cpu-base", "cuda"))

@@ -1,0 +1,82 @@
+"""What the help of a command says of its JSON are the keys that there are."""
+
+import argparse
+import re
+from dataclasses import fields, is_dataclass
+
+import pytest
+
+from envgen.audit.finding import AuditReport, Part
+from envgen.audit.finding import Finding as AuditFinding
+from envgen.cli.arguments import make_parser
+from envgen.cli.shapes import SHAPES
+from envgen.doctor.finding import Finding
+from envgen.engine import Image, Pushed
+from envgen.layer_entries import Difference
+from envgen.lock import Demand, Evidence, Package, Wheel
+from envgen.memory import Estimate
+from envgen.overview import LayerGroup, Overview, TargetState
+from envgen.publishing import Published
+from envgen.pushing import GroupSize
+from envgen.records import Compared
+from envgen.smoke.report import CheckResult, SmokeReport
+from envgen.why import Held
+
+WORDS = {
+    "written",
+    "unchanged",
+    "up to date",
+    "locked",
+    "stale",
+    "not locked",
+    "passed",
+    "failed",
+    "incomplete",
+    "not run",
+    "FAILED",
+    "INCOMPLETE",
+}
+"""Values, which stand in quotes as keys do."""
+
+REPORT = {"headline", "verdict", "states", SmokeReport, CheckResult}
+IMAGE = {"image", "layers", "push", "replaced", "recorded", "headline", "built_with", "smoke", "published", Image, GroupSize, Compared}
+KEYS: dict[str, set[object]] = {
+    "lock": {"profile", "target", "status", "folder"},
+    "why": {Package, Wheel, Demand, Evidence, Held, "held_back", "not_asked"},
+    "build": IMAGE | REPORT | {Published, Pushed},
+    "smoke": IMAGE | REPORT,
+    "show": {Overview, TargetState, LayerGroup, Estimate, "memory", "model", "documented_fp16", "documented_8bit", "documented"},
+    "doctor": {"problems", "warnings", "findings", Finding, "cause", "cure", "documented", "why", "source"},
+    "audit": {"headline", "verdict", AuditReport, Part, AuditFinding},
+    "reproduce": {
+        Difference,
+        Compared,
+        "headline",
+        "name",
+        "profile",
+        "target",
+        "same",
+        "digest",
+        "other",
+        "differences",
+        "causes",
+        "seconds",
+    }
+    | {"depends_on", "lock", "base", "compression", "engine", "buildx", "buildkit", "varied", "not_varied", "recorded"},
+    "init": {"profile", "written", "kept", "left_out", "text", "reason"},
+}
+
+
+@pytest.mark.parametrize("command", SHAPES)
+def test_the_keys_are_those_of_what_is_printed(command: str) -> None:
+    wanted = set()
+    for part in KEYS[command]:
+        wanted |= {field.name for field in fields(part)} if isinstance(part, type) and is_dataclass(part) else {str(part)}
+    assert set(re.findall(r'"([^"]+)"', SHAPES[command])) - WORDS == wanted - WORDS
+
+
+def test_every_command_with_json_says_its_shape() -> None:
+    commands = next(action.choices for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction))
+    for name, parser in commands.items():
+        if any("--json" in action.option_strings for action in parser._actions):
+            assert "\n--json: " in parser.format_help(), name
