@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from packaging.requirements import Requirement
-
 from envgen.bases import held_base
 from envgen.engine import Blob, BuildOrder, Engine, Image, RunOrder
 from envgen.errors import BuildError, EngineError, ResolutionError, UsageError
@@ -13,7 +11,8 @@ from envgen.evidence import demands_of
 from envgen.lock import Lock, Wheel
 from envgen.pushing import GroupSize, group_sizes, own_blobs
 from envgen.records import Compared
-from envgen.render import EPOCH, INSTALLER_GROUP, groups_of, render_dockerfile
+from envgen.render import DOCKERFILE, EPOCH, INSTALLER_GROUP, groups_of, render_dockerfile
+from envgen.requirements import read_needs
 from envgen.select import Chosen
 from envgen.settings import mirrored_base
 from envgen.target import Target
@@ -132,10 +131,10 @@ def _source(work: Workspace, lock: Lock, engine: Engine, options: BuildOptions) 
 
 def _dockerfile(work: Workspace, lock: Lock, arguments: Mapping[str, str]) -> bytes:
     """The Dockerfile. Raises UsageError for a project's own template that can't be told where the base is taken from."""
-    text = render_dockerfile(lock, work.catalog.template("Dockerfile.j2"))
+    text = render_dockerfile(lock, work.catalog.template(DOCKERFILE))
     if BASE_FROM in arguments and f"ARG {BASE_FROM}" not in text:
         problem = f"has no ARG {BASE_FROM}, which says where the base is taken from: {arguments[BASE_FROM]}"
-        raise UsageError("templates/Dockerfile.j2", problem, hint="begin with that of envgen, or remove yours")
+        raise UsageError(f"templates/{DOCKERFILE}", problem, hint="begin with that of envgen, or remove yours")
     return text.encode()
 
 
@@ -177,16 +176,14 @@ def check_same_packages(lock: Lock, python: str, store: WheelStore) -> None:
         if demand.name == lock.profile
     ]
     target = Target(python_full=python, platform=lock.platform)
+    chosen = [_chosen(wheel, store) for wheel in lock.wheels]
     try:
-        demands_of(asked, lock.profile, [_chosen(wheel, store) for wheel in lock.wheels], target)
+        demands_of(asked, lock.profile, chosen, target)
     except ResolutionError as error:
         problem = f"Python {python} in place of {lock.python} would want other packages: {error}"
         raise BuildError("--base", problem, hint="take a base with the locked Python") from error
 
 
 def _chosen(wheel: Wheel, store: WheelStore) -> Chosen:
-    from packaging.metadata import parse_email
-
-    metadata, _ = parse_email(store.metadata_of(wheel))
-    requires = tuple(Requirement(text) for text in metadata.get("requires_dist", []))
-    return Chosen(wheel=wheel, requires=requires, requires_python=metadata.get("requires_python", ""))
+    needs = read_needs(store.metadata_of(wheel), wheel.file, wheel.index)
+    return Chosen(wheel=wheel, requires=needs.requires, requires_python=needs.requires_python)

@@ -104,11 +104,14 @@ class Catalog:
         return read_model_wheels(load_toml(path, label), label) if path else ()
 
     def template(self, name: str) -> str:
-        """The text of the template `name`, e.g. `Dockerfile.j2`."""
+        """The text of the template `name`, e.g. `Dockerfile.j2`. Raises ProfileError for one that can't be read."""
         path = self._find(f"templates/{name}")
         if path is None:
             raise UsageError(f"templates/{name}", "missing: this envgen is not whole", hint="install it again")
-        return path.read_text(encoding="utf-8")
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ProfileError(f"templates/{name}", f"can't be read: {error}") from error
 
     def init_templates(self) -> dict[str, str]:
         """The templates for the files of a new project, by name: those that come with envgen."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
+from envgen.requirements import PACKAGE_NAME
 from envgen.schema import Faults, Table
 
 ROLES = ("required", "core", "system", "optional", "quantization")
@@ -60,14 +61,19 @@ def _read_bound(name: str, table: Table) -> Bound:
     role = table.require("role", str, ROLES[0])
     try:
         SpecifierSet(requirement)
+        if not requirement.isprintable():
+            raise InvalidSpecifier(requirement)
     except InvalidSpecifier:
         table.fault("requirement", f"found {requirement!r}, expected version bounds", 'as in ">=2.2,<3"')
         requirement = ""
     if role not in ROLES:
         table.fault("role", f"found {role!r}, expected one of {', '.join(ROLES)}")
+    package = table.require("package", str, "")
+    if package and not PACKAGE_NAME.fullmatch(package):
+        table.fault("package", f"found {package!r}, expected a package's name")
     bound = Bound(
         set_name=name,
-        package=canonicalize_name(table.require("package", str, "")),
+        package=canonicalize_name(package),
         requirement=requirement,
         role=role,
         document=table.require("document", str, ""),

@@ -1,9 +1,9 @@
 """Why each package is in a lock: a second look at a resolution that takes no resolver's word for it."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from packaging.requirements import Requirement
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
@@ -12,6 +12,7 @@ from envgen.cuda import runtime_of
 from envgen.errors import ResolutionError
 from envgen.lock import Demand, Evidence
 from envgen.profile import Profile
+from envgen.requirements import applies
 from envgen.select import Chosen
 from envgen.target import Target
 
@@ -28,7 +29,7 @@ def demands_of(requirements: Sequence[str], requirer: str, chosen: Sequence[Chos
     expanded: set[tuple[str, str]] = set()
     while queue:
         asker, requirement, extra = queue.pop()
-        if requirement.marker and not requirement.marker.evaluate({**target.markers(), "extra": extra}):
+        if not _is_meant(requirement, {**target.markers(), "extra": extra}, f"{target.slug}: {asker}"):
             continue
         name = canonicalize_name(requirement.name)
         entry = by_name.get(name)
@@ -46,6 +47,13 @@ def demands_of(requirements: Sequence[str], requirer: str, chosen: Sequence[Chos
     if unneeded:
         raise ResolutionError(target.slug, f"resolved, but nobody asks for them: {', '.join(unneeded)}")
     return {name: tuple(sorted(demands, key=lambda demand: (demand.name, demand.requirement))) for name, demands in found.items()}
+
+
+def _is_meant(requirement: Requirement, environment: Mapping[str, str], where: str) -> bool:
+    try:
+        return applies(requirement, environment)
+    except InvalidRequirement as error:
+        raise ResolutionError(where, f"asks for what can't be understood: {error}") from error
 
 
 def _canonical(requirement: Requirement) -> str:
@@ -68,7 +76,7 @@ def check_bounds(chosen: Sequence[Chosen], bounds: Sequence[Bound], target: Targ
     """Raises ResolutionError for a version that a documented bound, or a wheel's own Python bound, does not admit."""
     for entry in chosen:
         wheel = entry.wheel
-        if not _admits(entry.requires_python, target):
+        if not admits(entry.requires_python, target):
             problem = f"{wheel.version} wants Python {entry.requires_python}, the target has {target.python_full}"
             raise ResolutionError(f"{target.slug}: {wheel.name}", problem)
         for bound in bounds:
@@ -87,7 +95,8 @@ def check_cuda(profile: Profile, chosen: Sequence[Chosen], target: Target) -> No
         raise ResolutionError(f"{target.slug}: cuda", problem, hint=hint)
 
 
-def _admits(requires_python: str, target: Target) -> bool:
+def admits(requires_python: str, target: Target) -> bool:
+    """Whether a wheel's own bound on Python holds for `target`; one that can't be read holds for all."""
     try:
         return SpecifierSet(requires_python).contains(target.python_full, prereleases=True)
     except InvalidSpecifier:

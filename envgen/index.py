@@ -1,6 +1,7 @@
 """Asking indexes: the files of a package, their sizes and metadata, from a server or a folder."""
 
 import hashlib
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 CONNECTIONS = 8
+_NUMBER = re.compile(r"[0-9]{1,14}")
+"""A number of bytes or seconds as a server may say it."""
 
 
 class IndexClient:
@@ -90,7 +93,8 @@ class IndexClient:
         if kind.endswith("json"):
             return json_files(response.content, url)
         if kind in ("text/html", "application/vnd.pypi.simple.v1+html"):
-            return iter(html_page(response.text, url))
+            # In UTF-8, whatever the server calls it: a page is ASCII, and some codecs do more than decode.
+            return iter(html_page(response.content.decode(errors="replace"), url))
         raise IndexUnavailableError(url, f"found content of type {kind or 'none'!r}, expected an index page")
 
     def size(self, file: IndexFile, index: str) -> int:
@@ -103,7 +107,7 @@ class IndexClient:
         # The first byte says the whole size, and where files come through a proxy it is far quicker than HEAD.
         with self.get(file.url, index, headers={"Range": "bytes=0-0", "Accept-Encoding": "identity"}, stream=True) as response:
             total = response.headers.get("content-range", "").rpartition("/")[2]
-            if response.status_code == 206 and total.isdecimal():
+            if response.status_code == 206 and _NUMBER.fullmatch(total):
                 response.content  # noqa: B018  (read to its end, so that the connection can be used again)
                 return int(total)
             if response.status_code in (404, 410):
@@ -217,7 +221,7 @@ def _expect_ok(response: "requests.Response", url: str) -> None:
         )  # fmt: skip
     if response.status_code != 200:
         asked = response.headers.get("Retry-After", "")
-        when = f", and to be left alone for {asked} s" if asked.isdecimal() else ""
+        when = f", and to be left alone for {asked} s" if _NUMBER.fullmatch(asked) else ""
         raise IndexUnavailableError(url, f"found status {response.status_code}{when}, expected 200", hint="try again later")
 
 

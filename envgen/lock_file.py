@@ -1,7 +1,6 @@
 """Reading `envgen.lock`: every field is checked, and a lock that was edited by hand is not believed."""
 
 import datetime as dt
-import tomllib
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
@@ -9,7 +8,9 @@ from packaging.version import InvalidVersion, Version
 from envgen.errors import ProfileError, ProfileErrors, StaleLockError
 from envgen.lock import NOT_PUBLISHED, WHEEL_FILE, Demand, Evidence, Lock, LockedIndex, LockedModel, Package, Wheel, dump_lock
 from envgen.model_name import COMMIT, FILE_NAME, SHA256, HubFile, Repository, is_repo
-from envgen.schema import Faults, Table
+from envgen.schema import Faults, Table, parse_toml
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def parse_lock(data: bytes, label: str) -> Lock:
@@ -18,9 +19,9 @@ def parse_lock(data: bytes, label: str) -> Lock:
     Raises StaleLockError when it can't be read or was edited by hand: writing it again must give the same bytes.
     """
     try:
-        lock = _read(tomllib.loads(data.decode()), Faults(lambda _path: label))
+        lock = _read(parse_toml(data), Faults(lambda _path: label))
         written = dump_lock(lock)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OverflowError, ProfileError) as error:
+    except (ValueError, OverflowError, ProfileError) as error:
         faults = error.faults() if isinstance(error, ProfileErrors) else (error,)
         found = str(faults[0]).removeprefix(f"{label}: ")
         hint = f"write it anew: envgen lock {_profile(label)}"
@@ -48,7 +49,7 @@ def _read(data: dict[str, object], faults: Faults) -> Lock:
         description=table.require("description", str, ""),
         target=table.require("target", str, ""),
         platform=table.require("platform", str, ""),
-        as_of=table.require("as_of", dt.datetime, dt.datetime.min),
+        as_of=_instant(table, "as_of"),
         python=table.require("python", str, ""),
         base=table.require("base", str, ""),
         tiers=table.strings("tiers"),
@@ -108,7 +109,7 @@ def _wheel(table: Table, *, close: bool = True) -> Wheel:
         version=version,
         file=file,
         sha256=sha256,
-        size=table.require("size", int, 0),
+        size=_size(table),
         index=table.require("index", str, ""),
         uploaded=_uploaded(table),
     )
@@ -146,19 +147,32 @@ def _repository(table: Table) -> Repository:
 
 
 def _hub_file(table: Table) -> HubFile:
-    file = HubFile(name=table.require("name", str, ""), sha256=_sha256(table), size=table.require("size", int, 0))
+    file = HubFile(name=table.require("name", str, ""), sha256=_sha256(table), size=_size(table))
     if not FILE_NAME.fullmatch(file.name):
         table.fault("name", f"found {file.name!r}, expected the name of a file without a folder")
-    if file.size < 0:
-        table.fault("size", f"found {file.size}, expected a number of bytes")
     table.close()
     return file
+
+
+def _size(table: Table) -> int:
+    size = table.require("size", int, 0)
+    if size < 0:
+        table.fault("size", f"found {size}, expected a number of bytes")
+    return size
 
 
 def _uploaded(table: Table) -> dt.datetime | None:
     if table.is_text("uploaded", NOT_PUBLISHED):
         return None
-    return table.require("uploaded", dt.datetime, dt.datetime.min)
+    return _instant(table, "uploaded")
+
+
+def _instant(table: Table, key: str) -> dt.datetime:
+    found = table.require(key, dt.datetime, _EPOCH)
+    if found.tzinfo is None:
+        table.fault(key, f"found {found.isoformat()}, expected an instant in UTC")
+        return _EPOCH
+    return found
 
 
 def _package(table: Table) -> Package:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from envgen import render
 from envgen.catalog import DOCKERFILE, LOCK_FILE, REQUIREMENTS_FILE, Catalog
 from envgen.errors import DiskFullError, StaleLockError, UsageError
 from envgen.lock import Lock, dump_lock
 from envgen.lock_file import parse_lock
 from envgen.profile import Profile
 from envgen.records import RECORD_FILE, Records, parse_records
-from envgen.render import render_dockerfile, render_requirements
 from envgen.scratch import is_full, scratch, sweep
 from envgen.target import Target
 from envgen.threads import uninterrupted
@@ -17,9 +17,9 @@ from envgen.threads import uninterrupted
 
 def files_of(lock: Lock, catalog: Catalog) -> dict[str, bytes]:
     """The lock and its renderings, by file name."""
-    files = {REQUIREMENTS_FILE: render_requirements(lock, catalog.template("requirements.txt.j2")).encode()}
+    files = {REQUIREMENTS_FILE: render.render_requirements(lock, catalog.template(render.REQUIREMENTS)).encode()}
     if lock.base:
-        files[DOCKERFILE] = render_dockerfile(lock, catalog.template("Dockerfile.j2")).encode()
+        files[DOCKERFILE] = render.render_dockerfile(lock, catalog.template(render.DOCKERFILE)).encode()
     return {**files, LOCK_FILE: dump_lock(lock)}
 
 
@@ -102,4 +102,13 @@ def read_lock(catalog: Catalog, profile: Profile, target: Target) -> tuple[Lock,
     if folder is None:
         label = catalog.label(catalog.lock_folder(profile.name, target) / LOCK_FILE)
         raise StaleLockError(label, "there is no lock", hint=f"run: envgen lock {profile.name}")
-    return parse_lock((folder / LOCK_FILE).read_bytes(), catalog.label(folder / LOCK_FILE)), folder
+    label = catalog.label(folder / LOCK_FILE)
+    return parse_lock(read_file(folder / LOCK_FILE, label), label), folder
+
+
+def read_file(path: Path, label: str) -> bytes:
+    """The bytes of a lock or of a rendering of it, which messages call `label`. Raises StaleLockError when it can't be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StaleLockError(label, f"can't be read: {error.strerror or error}") from error

@@ -16,10 +16,13 @@ from envgen.errors import IndexUnavailableError
 
 _ANCHOR = re.compile(r"""<a\s((?:[^<>"']++|"[^"]*+"|'[^']*+')*+)>""", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""([\w-]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+)))?""")
-_BASE = re.compile(r"""<base\s[^>]*?href\s*=\s*["']([^"']+)["']""", re.IGNORECASE)
+_BASE = re.compile(r"""<base\s[^<>]*?href\s*=\s*["']([^"']+)["']""", re.IGNORECASE)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _FILE_NAME = re.compile(r"\.(whl|zip|tar\.(gz|bz2|xz|Z)|tgz|egg|exe|msi|rpm|deb)$")
 _UNSEEN = re.compile(r"<(title|script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+
+LARGEST = 1 << 48
+"""Bytes that a file may have to be believed: a size is added up, and compared with what a disk has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +48,7 @@ def json_files(content: bytes, url: str) -> Iterator[IndexFile]:
     try:
         entries = json.loads(content)["files"]
         return iter([_json_file(entry, url) for entry in entries])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise IndexUnavailableError(url, f"found JSON that is no index page: {error}") from error
 
 
@@ -55,7 +58,7 @@ def _json_file(entry: Mapping[str, object], url: str) -> IndexFile:
         filename=str(entry["filename"]),
         url=urljoin(url, str(entry["url"])),
         sha256=_sha256(str(hashes.get("sha256", ""))) if isinstance(hashes, dict) else "",
-        size=size if isinstance(size, int) else None,
+        size=size if type(size) is int and 0 <= size < LARGEST else None,
         uploaded=_instant(uploaded) if isinstance(uploaded, str) else None,
         yanked=bool(yanked),
         yanked_because=yanked if isinstance(yanked, str) else "",
@@ -81,7 +84,7 @@ def html_page(text: str, url: str) -> list[IndexFile]:
 def html_files(text: str, url: str) -> Iterator[IndexFile]:
     """The files of a PEP 503 page; a full HTML parser takes seconds for the page of a package with many releases.
 
-    Raises ValueError for an upload time that is none.
+    Raises ValueError for an upload time or a URL that is none.
     """
     base = _BASE.search(text)
     url = urljoin(url, unescape(base[1])) if base else url
@@ -90,8 +93,8 @@ def html_files(text: str, url: str) -> Iterator[IndexFile]:
         if "href" not in values:
             continue
         target, _, fragment = values["href"].partition("#")
-        # Joining takes longer than all the rest, and most pages have whole URLs.
-        if not target.startswith(("https://", "http://")):
+        # Joining takes longer than all the rest, and most pages have whole URLs; brackets are where those can be wrong.
+        if not target.startswith(("https://", "http://")) or "[" in target or "]" in target:
             target = urljoin(url, target)
         uploaded = values.get("data-upload-time")
         yield IndexFile(
@@ -112,5 +115,9 @@ def _sha256(text: str) -> str:
 
 
 def _instant(text: str) -> dt.datetime:
+    """The instant in UTC. Raises ValueError for a text that is none."""
     moment = dt.datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    try:
+        return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text} is before the first year, or after the last") from error

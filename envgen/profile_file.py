@@ -2,27 +2,31 @@
 
 import datetime as dt
 import re
+import unicodedata
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import InvalidRequirement
 from packaging.utils import canonicalize_name
 
 from envgen.extends import PROFILE_NAME, Loader, additions, entry_name, merge, read_chain
 from envgen.model_name import EMBEDDED, WheelName, parse_model_name
 from envgen.profile import TIERS, Index, Layer, Profile, Python
+from envgen.requirements import PACKAGE_NAME, applies, read_requirement
 from envgen.schema import Faults, Table
-from envgen.target import PLATFORMS
+from envgen.target import PLATFORMS, Target
 
-_FULL_VERSION = re.compile(r"3\.\d+\.\d+")
-_BASE = re.compile(r"[a-z0-9][\w./:-]*@sha256:[0-9a-f]{64}")
+_FULL_VERSION = re.compile(r"3\.[0-9]{1,2}\.[0-9]{1,3}")
+_BASE = re.compile(r"[a-z0-9][A-Za-z0-9_./:-]*@sha256:[0-9a-f]{64}")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PYTHON_VERSION = re.compile(r"3\.\d+")
-_PACKAGE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_PYTHON_VERSION = re.compile(r"3\.[0-9]{1,2}")
 _URL = re.compile(r"https?://[A-Za-z0-9._~:@\[\]-]+(?:/[A-Za-z0-9._~%+=:,@-]*)*")
 """What stands unquoted in a Dockerfile and in requirements.txt, so that nothing in it may mean anything there."""
 
 _MODEL_HINT = f'"{EMBEDDED}" is the one that comes with envgen; a folder can be tested with: envgen smoke PROFILE --model FOLDER'
+
+_ANY_TARGET = Target(python_full="3.11.0", platform=PLATFORMS[0])
+"""For markers: whether one can be evaluated at all is the same for every target."""
 
 
 def load_profile(name: str, load: Loader) -> Profile:
@@ -84,7 +88,8 @@ def _requirements(table: Table) -> tuple[str, ...]:
     for text in table.strings("requirements"):
         # No position: with `extends` it would be one in a list that stands in no file.
         try:
-            requirement = Requirement(text)
+            requirement = read_requirement(text)
+            applies(requirement, _ANY_TARGET.markers())
         except InvalidRequirement as error:
             table.fault("requirements", f"found {text!r}, expected a requirement: {str(error).splitlines()[0]}", 'as in "torch>=2.2,<3"')
             continue
@@ -125,14 +130,14 @@ def _pythons(table: Table) -> tuple[Python, ...]:
 
 def _installer(table: Table) -> str:
     text = table.require("installer", str, "")
-    if text and not re.fullmatch(r"uv==\d+(\.\d+)+", text):
+    if text and not re.fullmatch(r"uv==[0-9]+(\.[0-9]+)+", text):
         table.fault("installer", f"found {text!r}, expected an exact version of uv", 'as in installer = "uv==0.12.17"')
     return text
 
 
 def _cuda(table: Table) -> str:
     text = table.get("cuda", str, "")
-    if text and not re.fullmatch(r"\d+\.\d+", text):
+    if text and not re.fullmatch(r"[0-9]+\.[0-9]+", text):
         table.fault("cuda", f"found {text!r}, expected a version of CUDA", 'as in cuda = "13.0"')
     return text
 
@@ -144,7 +149,10 @@ def _indexes(table: Table) -> tuple[Index, ...]:
         url = inner.require("url", str, "")
         if not PROFILE_NAME.fullmatch(name) or name == "default":
             indexes.fault(name, "not a name an index can have", "use small letters, digits and -, not 'default'")
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:  # brackets that hold no address
+            parts = urlsplit("")
         if url and parts.scheme not in ("https", "http"):
             inner.fault("url", f"found {url!r}, expected an http(s) URL", f"a folder goes into ENVGEN_INDEX_{_env_form(name)}")
         elif "@" in parts.netloc:
@@ -170,7 +178,7 @@ def _packages(table: Table) -> tuple[str, ...]:
     if not names:
         table.fault("packages", "missing or empty: a package comes from an index only when it is named here", 'as in packages = ["torch"]')
     for name in names:
-        if not _PACKAGE.fullmatch(name):
+        if not PACKAGE_NAME.fullmatch(name):
             table.fault("packages", f"found {name!r}, expected a package's name")
     return tuple(canonicalize_name(name) for name in names)
 
@@ -223,7 +231,10 @@ def _model(smoke: Table) -> dict[str, str]:
 def _moved(table: Table) -> tuple[tuple[str, dt.date], ...]:
     """The packages that are read as of a date of their own: `[package.NAME] as_of = DATE`."""
     found = []
-    for name, inner in table.table("package").each():
+    packages = table.table("package")
+    for name, inner in packages.each():
+        if not PACKAGE_NAME.fullmatch(name):
+            packages.fault(name, "not a name a package can have", "as in [package.transformers]")
         found.append((canonicalize_name(name), inner.require("as_of", dt.date, dt.date.min)))
         inner.close()
     return tuple(sorted(found))
@@ -242,7 +253,7 @@ def _env(table: Table) -> tuple[tuple[str, str], ...]:
 
 def _one_line(table: Table, key: str, value: str) -> str:
     """`value`, which must fit into one line of a Dockerfile."""
-    found = next((char for char in value if ord(char) < 32), None)
+    found = next((char for char in value if unicodedata.category(char) in ("Cc", "Zl", "Zp")), None)
     if found is not None:
         table.fault(key, f"the control character {found!r}, which a Dockerfile can't hold", "write it in one line, without tabs")
     return value

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from envgen.errors import ProfileError
 from envgen.lock import Lock, Wheel, digest_of, dump_lock
 
 if TYPE_CHECKING:
     from jinja2 import Template
+
+REQUIREMENTS, DOCKERFILE = "requirements.txt.j2", "Dockerfile.j2"
+"""The templates by their names in the folder templates/."""
 
 EPOCH = 315532800
 """1980-01-01, in every mtime of every layer: one constant, so that a layer is its content and nothing else."""
@@ -55,7 +59,7 @@ def render_requirements(lock: Lock, template: str) -> str:
     used = {wheel.index: wheel.name for wheel in lock.wheels}
     links = [f"{index.url}/{package}/" for index in lock.indexes for package in index.packages if lock_has(lock, index.name, package)]
     assert set(used) <= {"default", *(index.name for index in lock.indexes)}
-    return _render(template, lock=lock, links=links, lines=[requirement_line(wheel) for wheel in lock.wheels])
+    return _render(REQUIREMENTS, template, lock=lock, links=links, lines=[requirement_line(wheel) for wheel in lock.wheels])
 
 
 def lock_has(lock: Lock, index: str, package: str) -> bool:
@@ -75,6 +79,7 @@ def render_dockerfile(lock: Lock, template: str) -> str:
     arguments = {index.name: argument_of(index.name) for index in lock.indexes}
     groups = [_group(name, wheels, arguments) for name, wheels in groups_of(lock).items()]
     return _render(
+        DOCKERFILE,
         template,
         lock=lock,
         labels=labels_of(lock),
@@ -114,19 +119,25 @@ def labels_of(lock: Lock) -> dict[str, str]:
     }
 
 
-def _render(template: str, **values: object) -> str:
-    return _compiled(template).render(**values)
+def _render(name: str, template: str, **values: object) -> str:
+    """What the template of this name gives. Raises ProfileError for one that gives nothing: a project may have its own."""
+    try:
+        return _compiled(template).render(**values)
+    except Exception as error:  # a template may do anything, as dividing by zero
+        reason = f"{type(error).__name__}: {error}"
+        hint = "correct it, or remove it: envgen has its own"
+        raise ProfileError(f"templates/{name}", f"can't be rendered: {reason}", hint=hint) from error
 
 
 @cache
 def _compiled(template: str) -> "Template":
     """`template` for all locks of a run: compiling takes longer than rendering."""
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+    # In a sandbox: a project's template is text to fill in, not a program that `envgen lock --check` runs on this machine.
     # Not HTML: what could break out of a Dockerfile goes through the filter `quoted`.
-    environment = Environment(  # noqa: S701
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
+    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     environment.filters["quoted"] = _quoted
     return environment.from_string(template)
 

@@ -4,7 +4,7 @@ import datetime as dt
 import difflib
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,17 +26,42 @@ _NAMES = {
 _HINTS = {dt.date: "as in 2026-09-22: no quotes and no time of day", bool: "true or false, without quotes"}
 
 
+DEPTH = 16
+"""Tables and arrays within each other: a file of ours has five, and what goes through them must come to an end."""
+
+
 def load_toml(path: Path, label: str) -> dict[str, object]:
     """The TOML file at `path`; `label` is what messages call it.
 
     Raises ProfileError when it can't be read or parsed.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return parse_toml(path.read_bytes())
+    except ValueError as error:
         raise ProfileError(label, f"not TOML: {error}") from error
     except OSError as error:
         raise ProfileError(label, f"can't be read: {error.strerror}") from error
+
+
+def parse_toml(data: bytes) -> dict[str, object]:
+    """The TOML in `data`. Raises ValueError, also for integers of more than 64 bits and tables nested without an end."""
+    try:
+        found = tomllib.loads(data.decode())
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    level: list[object] = [found]
+    for _ in range(DEPTH):
+        level = [inner for value in level for inner in _inside(value)]
+        if any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in level):
+            raise ValueError("an integer of more than 64 bits")
+    if level:
+        raise ValueError("nested too deeply")
+    return found
+
+
+def _inside(value: object) -> Iterable[object]:
+    """What a table or an array holds; nothing for any other value."""
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def suggestion(word: str, known: Mapping[str, object] | tuple[str, ...]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
@@ -14,6 +14,7 @@ from envgen.errors import ProfileError, ResolutionError
 from envgen.index import CONNECTIONS, IndexClient
 from envgen.lock import WHEEL_FILE, Wheel
 from envgen.pages import IndexFile
+from envgen.requirements import read_needs
 from envgen.resolve import Query, Resolution
 from envgen.threads import together
 from envgen.wheels import WheelStore
@@ -48,15 +49,9 @@ def choose_wheel(query: Query, pin: tuple[str, str], client: IndexClient, store:
 
 
 def _choose(pin: tuple[str, str], ranks: Mapping[Tag, int], query: Query, client: IndexClient, store: WheelStore) -> Chosen:
-    from packaging.metadata import parse_email
-
     wheel, file = _pick(pin, ranks, query, client, store)
-    metadata, _ = parse_email(store.metadata(file, wheel.index, client))
-    try:
-        requires = tuple(Requirement(text) for text in metadata.get("requires_dist", []))
-    except InvalidRequirement as error:
-        raise ResolutionError(f"index {wheel.index}", f"{file.filename} has unreadable requirements: {error}") from error
-    return Chosen(wheel=wheel, requires=requires, requires_python=metadata.get("requires_python", ""))
+    needs = read_needs(store.metadata(file, wheel.index, client), file.filename, wheel.index)
+    return Chosen(wheel=wheel, requires=needs.requires, requires_python=needs.requires_python)
 
 
 def _pick(pin: tuple[str, str], ranks: Mapping[Tag, int], query: Query, client: IndexClient, store: WheelStore) -> tuple[Wheel, IndexFile]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from platformdirs import user_cache_path
 
@@ -70,7 +71,7 @@ class Settings:
 def read_settings(environ: Mapping[str, str], project: Path) -> Settings:
     """The settings for the project folder `project`; the environment wins over its `envgen.toml`.
 
-    Raises ProfileError when `envgen.toml` is wrong, UsageError when half of a pair of credentials is missing.
+    Raises ProfileError when `envgen.toml` is wrong, UsageError when half of a pair of credentials is missing, or a mirror is no URL.
     """
     file = project / "envgen.toml"
     mirrors, registries, network = _read_file(file) if file.is_file() else ({}, {}, {})
@@ -86,11 +87,15 @@ def read_settings(environ: Mapping[str, str], project: Path) -> Settings:
         variable = f"ENVGEN_INDEX_{half.upper().replace('-', '_')}"
         raise UsageError(f"{variable}_{present}", "set without its other half", hint=f"set {variable}_{missing} too")
     network.update({name: value for name, value in environ.items() if _NETWORK_VARIABLES.fullmatch(name)})
+    inside = {name: _take_credentials(mirrors, name) for name in tuple(mirrors)}
     cache = environ.get("ENVGEN_CACHE")
     return Settings(
         cache=Path(cache) if cache else user_cache_path("envgen", appauthor=False),
         mirrors=mirrors,
-        credentials={name: (users[name], passwords[name]) for name in users},
+        credentials={
+            **{name: pair for name, pair in inside.items() if pair},
+            **{name: (users[name], passwords[name]) for name in users},
+        },
         registries={**registries, **_registry_mirrors(environ.get("ENVGEN_REGISTRY_MIRROR", ""))},
         network=network,
         system={name: environ[name] for name in _SYSTEM_VARIABLES if name in environ},
@@ -98,6 +103,23 @@ def read_settings(environ: Mapping[str, str], project: Path) -> Settings:
         hub=(environ.get("HF_ENDPOINT") or HUB).rstrip("/"),
         token=environ.get("HF_TOKEN", "").strip(),
     )
+
+
+def _take_credentials(mirrors: dict[str, str], index: str) -> tuple[str, str] | None:
+    """User and password from the URL of a mirror, taken out of it: a URL is said in messages, and given to others."""
+    try:
+        parts = urlsplit(mirrors[index] if "://" in mirrors[index] else "")
+    except ValueError as error:
+        variable = f"ENVGEN_INDEX_{index.upper().replace('-', '_')}"
+        raise UsageError(
+            variable, f"the mirror of the index {index} is no URL: {error}", hint="as in https://mirror.example/simple"
+        ) from error
+    if "@" not in parts.netloc:
+        return None
+    both, _, host = parts.netloc.rpartition("@")
+    mirrors[index] = parts._replace(netloc=host).geturl()
+    user, _, password = both.partition(":")
+    return unquote(user), unquote(password)
 
 
 def _patience(text: str) -> float:
@@ -121,10 +143,22 @@ def _read_file(path: Path) -> tuple[dict[str, str], dict[str, str], dict[str, st
     registries = {name: registry.get(name, str, "").rstrip("/") for name in registry.names()}
     proxy, certificates = network.get("proxy", str, ""), network.get("ca", str, "")
     network.close()
+    for inner in (mirror, registry, network):
+        _check_texts(inner)
     table.close()
     faults.raise_any()
     variables = {"HTTPS_PROXY": proxy, "HTTP_PROXY": proxy, "SSL_CERT_FILE": certificates, "REQUESTS_CA_BUNDLE": certificates}
     return mirrors, registries, {name: value for name, value in variables.items() if value}
+
+
+def _check_texts(table: Table) -> None:
+    """What becomes a variable, a path or part of a URL must be text, and no secret."""
+    for name in table.names():
+        text = table.get(name, str, "")
+        if not text.isprintable():
+            table.fault(name, "found a control character, expected plain text")
+        if "@" in text.partition("://")[2].partition("/")[0]:
+            table.fault(name, "credentials in a committed file", "take the entry out, and set the variable that stands for it")
 
 
 def mirror_of(settings: Settings, index: str) -> str:

@@ -70,7 +70,7 @@ def _changed_file(path: Path, expected: bytes, label: str) -> Iterator[str]:
     if not path.is_file():
         yield f"{label}: missing"
         return
-    found = path.read_bytes()
+    found = lock_folder.read_file(path, label)
     if found != expected:
         lines = difflib.unified_diff(
             found.decode(errors="replace").splitlines(), expected.decode().splitlines(), label, "what the lock gives", n=0, lineterm=""

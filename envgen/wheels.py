@@ -9,11 +9,11 @@
 import hashlib
 import os
 import shutil
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 from envgen.download import Advance, receive
 from envgen.errors import DiskFullError, ResolutionError, VerificationError
@@ -22,6 +22,7 @@ from envgen.lock import Wheel
 from envgen.pages import IndexFile
 from envgen.scratch import is_full, scratch
 from envgen.threads import together
+from envgen.zips import open_zip, read_member
 
 SPARE = 16 << 20
 """Bytes that stay free beside what is asked for."""
@@ -246,12 +247,12 @@ def in_words(count: int) -> str:
 
 def _read_metadata(wheel: Path) -> bytes:
     try:
-        with zipfile.ZipFile(wheel) as archive:
+        with open_zip(wheel) as archive:
             # Only the one at the top: a vendored wheel may lie deeper.
-            name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA") and name.count("/") == 1)
-            return archive.read(name)
-    except (zipfile.BadZipFile, StopIteration) as error:
-        raise VerificationError(str(wheel), "not a wheel: no METADATA in it") from error
+            name = next((name for name in archive.namelist() if name.endswith(".dist-info/METADATA") and name.count("/") == 1), "")
+            return read_member(archive, name)
+    except BadZipFile as error:
+        raise VerificationError(str(wheel), f"not a wheel: no METADATA in it that can be read: {error}") from error
 
 
 def disk_error(error: OSError, root: Path, store: str = "the wheel store") -> DiskFullError:

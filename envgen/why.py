@@ -3,15 +3,18 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from packaging.requirements import Requirement
+from packaging.requirements import InvalidRequirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
 from envgen.constraints import Bound
+from envgen.errors import ResolutionError
+from envgen.evidence import admits
 from envgen.index import IndexClient
 from envgen.lock import Lock, Package
 from envgen.pages import IndexFile
+from envgen.requirements import applies, read_needs
 from envgen.resolve import Query
 from envgen.select import best_wheel
 from envgen.wheels import WheelStore
@@ -91,16 +94,17 @@ def _reasons(package: Package, version: Version, files: Sequence[IndexFile], sce
 
 def _own_wishes(file: IndexFile, package: Package, scene: Scene) -> Iterator[str]:
     """What the wheel `file` itself wants that can't be had."""
-    from packaging.metadata import parse_email
-
     target = scene.query.target
-    metadata, _ = parse_email(scene.store.metadata(file, package.wheel.index, scene.client))
-    wanted = metadata.get("requires_python", "")
-    if wanted and not SpecifierSet(wanted).contains(target.python_full):
-        yield f"it wants Python {wanted}, the target has {target.python_full}"
-    for requirement in (Requirement(text) for text in metadata.get("requires_dist", [])):
-        if requirement.marker and not requirement.marker.evaluate(target.markers()):
-            continue
+    metadata = scene.store.metadata(file, package.wheel.index, scene.client)
+    try:
+        needs = read_needs(metadata, file.filename, package.wheel.index)
+        wanted = [requirement for requirement in needs.requires if applies(requirement, target.markers())]
+    except (ResolutionError, InvalidRequirement):
+        yield "its requirements can't be read"
+        return
+    if not admits(needs.requires_python, target):
+        yield f"it wants Python {needs.requires_python}, the target has {target.python_full}"
+    for requirement in wanted:
         name = canonicalize_name(requirement.name)
         for bound in scene.bounds:
             if bound.package == name and (requirement.specifier & SpecifierSet(bound.requirement)).is_unsatisfiable():

@@ -1,5 +1,6 @@
 """The command line: arguments in, words and an exit code out. Everything that is printed is printed from here."""
 
+import io
 import os
 import shutil
 import signal
@@ -18,6 +19,9 @@ ENDED_BY = 128
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; the exit code is 0, that of an error's class, or 1 with a traceback for a bug in envgen."""
+    # What a terminal can't show is shown as \x…, also where its encoding has no such letter.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         _end_in_order()
         options = parse(arguments)
@@ -57,11 +61,18 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
 def print_error(error: EnvgenError) -> None:
     """Each fault as `error: where: what`, and its cure as `hint: …`."""
     for fault in error.faults():
-        first, *more = str(fault).splitlines() or [""]
+        first, *more = _printable(str(fault)).split("\n")
         lines = [f"error: {first}", *(f"       {line}" for line in more)]
         if fault.hint:
-            lines += f"hint:  {fault.hint}".splitlines()
+            first, *more = _printable(fault.hint).split("\n")
+            lines += [f"hint:  {first}", *(f"       {line.lstrip()}" for line in more)]
         print(*(fitted(line) for line in lines), sep="\n", file=sys.stderr)
+
+
+def _printable(text: str) -> str:
+    """`text` in which all that would steer a terminal is written as Python writes it: messages quote what others wrote."""
+    lines = text.rstrip("\n").expandtabs().split("\n")
+    return "\n".join("".join(char if char.isprintable() else repr(char)[1:-1] for char in line) for line in lines)
 
 
 def fitted(line: str) -> str:

@@ -16,6 +16,7 @@ from shutil import copyfileobj
 from urllib.parse import quote, unquote
 
 from envgen.index import IndexClient
+from envgen.lock import WHEEL_FILE
 from envgen.pages import IndexFile
 from envgen.resolve import Query
 from envgen.wheels import WheelStore
@@ -35,7 +36,7 @@ class Sight:
     def files(self, package: str) -> tuple[IndexFile, ...]:
         """The wheels of `package` that were there at its cut-off. Raises IndexUnavailableError."""
         files = self.client.files(self.query.index_of(package), package)
-        return tuple(file for file in files if file.filename.endswith(".whl") and self._was_there(file, package))
+        return tuple(file for file in files if WHEEL_FILE.fullmatch(file.filename) and self._was_there(file, package))
 
     def _was_there(self, file: IndexFile, package: str) -> bool:
         if not self.query.publishes_times(package):

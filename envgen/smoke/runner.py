@@ -137,6 +137,8 @@ def run_phase(phase: str, tier: str, order: RunOrder, job: Mapping[str, object],
             event = json.loads(line)
         except ValueError:
             return  # half a line of a probe that was killed; `collect` sees what is missing
+        if not isinstance(event, dict):
+            return  # what a package printed when it was imported
         events.append(event)
         if "start" in event:
             bench.reporter.detail(f"{tier}: {event['start']}")

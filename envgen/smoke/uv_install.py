@@ -10,6 +10,7 @@ members that RECORD gives no sha256 for are read and hashed.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import re
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from envgen.errors import SmokeError
 from envgen.smoke.uv_record import Row, complete, render, row_of
 from envgen.smoke.uv_scripts import Layout, launchers, with_shebang
+from envgen.zips import open_zip, read_member
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +69,10 @@ def install(path: Path, layout: Layout) -> InstalledWheel:
     """Return what uv makes of the wheel at `path`; raise SmokeError for a file that is no wheel."""
     try:
         name, version, _, _ = parse_wheel_filename(path.name)
-        with ZipFile(path) as archive:
+        with open_zip(path) as archive:
             wheel = _open(archive, name, layout)
             return InstalledWheel(name=name, version=str(version), files=_files(wheel, layout), directories=_directories(wheel, layout))
-    except (InvalidWheelFilename, BadZipFile, UnicodeDecodeError) as error:
+    except (InvalidWheelFilename, BadZipFile, csv.Error) as error:
         raise SmokeError(path.name, f"not a wheel: {error}") from error
 
 
@@ -86,8 +88,8 @@ def _open(archive: ZipFile, name: str, layout: Layout) -> _Wheel:
         archive=archive,
         name=name,
         dist_info=dist_info,
-        rows=complete(archive.read(records[0]).decode(), sizes, dist_info),
-        launchers=launchers(archive.read(entry_points).decode() if entry_points in sizes else "", layout),
+        rows=complete(read_member(archive, records[0]).decode(), sizes, dist_info),
+        launchers=launchers(read_member(archive, entry_points).decode() if entry_points in sizes else "", layout),
     )
 
 
@@ -112,9 +114,9 @@ def _members(wheel: _Wheel, layout: Layout) -> tuple[list[InstalledFile], list[R
             continue
         row = wheel.rows.get(info.filename)
         script = info.filename.startswith(f"{wheel.data}scripts/")
-        content = with_shebang(wheel.archive.read(info), layout) if script else None
+        content = with_shebang(read_member(wheel.archive, info.filename), layout) if script else None
         recorded = row.sha256 if row is not None and content is None else None
-        sha256 = recorded or _sha256(wheel.archive.read(info) if content is None else content)
+        sha256 = recorded or _sha256(read_member(wheel.archive, info.filename) if content is None else content)
         executable = script or bool(info.external_attr >> 16 & 0o111)
         files.append(InstalledFile(path=target, sha256=sha256, executable=executable))
         if row is not None and info.filename.startswith(wheel.data):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from envgen.errors import SmokeError
 
-_ENTRY_POINT = re.compile(r"(?P<module>[\w\-.]+)\s*:\s*(?P<function>[\w\-.]+)(?:\s*\[\s*(?:[^,]+,?\s*)+\])?\s*")
+_ENTRY_POINT = re.compile(r"(?P<module>[\w\-.]+)\s*:\s*(?P<function>[\w\-.]+)(?:\s*\[\s*[^,\s\]][^\]]*\])?\s*")
 _LAUNCHER = """\
 {shebang}
 # -*- coding: utf-8 -*-

@@ -133,7 +133,7 @@ def test_the_cure_names_the_profile_even_when_nothing_can_be_read() -> None:
         ("uploaded = 2026-08-01T12:30:15Z", "uploaded = true", "uploaded: found a boolean (true), expected an instant"),
         ("uploaded = 2026-08-01T12:30:15Z", 'uploaded = "never"', "uploaded: found a string ('never'), expected an instant"),
         ("as_of = 2026-09-22T00:00:00Z", "as_of = 0001-01-01T00:00:00+23:00", "not a lock that envgen wrote"),
-        ("as_of = 2026-09-22T00:00:00Z", "as_of = 2026-09-22T00:00:00", "edited by hand"),
+        ("as_of = 2026-09-22T00:00:00Z", "as_of = 2026-09-22T00:00:00", "expected an instant in UTC"),
         ("as_of = 2026-09-22T00:00:00Z", "as_of = 2026-09-22", "as_of: found a date, expected an instant"),
         ("size = 1002", 'size = "big"', "size: found a string ('big'), expected an integer"),
         ("size = 1002", "size = 1_002", "edited by hand"),

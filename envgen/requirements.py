@@ -1,0 +1,57 @@
+"""Requirements as others wrote them: in a profile, or in the metadata of a wheel, where anything may stand."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from envgen.errors import ResolutionError
+
+PACKAGE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+"""A package's name before it is normalised: it becomes a word of a resolver's input and of its command line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What the core metadata of a wheel asks for; `requires_python` is empty where it does not say."""
+
+    requires: tuple[Requirement, ...]
+    requires_python: str
+
+
+def read_requirement(text: str) -> Requirement:
+    """The requirement in `text`. Raises InvalidRequirement, also for one that is nested without an end."""
+    try:
+        return Requirement(text)
+    except RecursionError as error:
+        raise InvalidRequirement("its marker is nested too deeply") from error
+
+
+def applies(requirement: Requirement, environment: Mapping[str, str]) -> bool:
+    """Whether the marker of `requirement` holds in `environment`.
+
+    Raises InvalidRequirement for a marker that can't be evaluated, such as one that compares a word with a version.
+    """
+    from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
+
+    try:
+        return requirement.marker is None or requirement.marker.evaluate(dict(environment))
+    except (UndefinedComparison, UndefinedEnvironmentName, RecursionError) as error:
+        raise InvalidRequirement(f"the marker of '{requirement}' can't be evaluated") from error
+
+
+def read_needs(metadata: bytes, file: str, index: str) -> Needs:
+    """What the wheel `file` of `index` asks for by its METADATA. Raises ResolutionError for what can't be read."""
+    from packaging.metadata import parse_email
+
+    try:
+        raw, _ = parse_email(metadata)
+        requires = tuple(read_requirement(text) for text in raw.get("requires_dist", []))
+    except (InvalidRequirement, RecursionError) as error:
+        raise ResolutionError(f"index {index}", f"{file} has unreadable requirements: {_first_line(error)}") from error
+    return Needs(requires=requires, requires_python=raw.get("requires_python", ""))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
