@@ -110,10 +110,8 @@ def _take_credentials(mirrors: dict[str, str], index: str) -> tuple[str, str] | 
     try:
         parts = urlsplit(mirrors[index] if "://" in mirrors[index] else "")
     except ValueError as error:
-        variable = f"ENVGEN_INDEX_{index.upper().replace('-', '_')}"
-        raise UsageError(
-            variable, f"the mirror of the index {index} is no URL: {error}", hint="as in https://mirror.example/simple"
-        ) from error
+        where = f"ENVGEN_INDEX_{index.upper().replace('-', '_')}"
+        raise UsageError(where, f"found what is no URL: {error}", hint="as in https://mirror.example/simple") from error
     if "@" not in parts.netloc:
         return None
     both, _, host = parts.netloc.rpartition("@")

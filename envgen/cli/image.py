@@ -9,7 +9,7 @@ from envgen.building import Built
 from envgen.cli import show
 from envgen.doctor.finding import PROBLEM, Finding
 from envgen.doctor.gpu import driver
-from envgen.engine import EngineInfo
+from envgen.engine import REFERENCE, EngineInfo
 from envgen.engine.containers import GPU_CURE
 from envgen.engine.docker import DockerEngine
 from envgen.errors import EngineError, EnvgenError, SmokeError, UsageError
@@ -23,6 +23,9 @@ from envgen.workspace import Workspace
 
 
 def build(options: argparse.Namespace, work: Workspace) -> int:
+    for option, reference in (("--tag", options.tag), ("--base", options.base)):
+        if reference and not REFERENCE.fullmatch(reference):
+            raise UsageError(option, f"found {reference!r}, expected an image's name", hint="as in registry.example/team/image:1.0")
     work = work.offline() if options.offline else work
     profile = work.catalog.profile(options.profile)
     lock = pipeline.checked_lock(work, profile, images.image_target(profile, options.target))

@@ -1,9 +1,13 @@
 """Engines: what builds and runs images. The adapter is `docker`."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+REFERENCE = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._:/@-]*")
+"""What the name, tag or digest of an image may be made of: it becomes a word of a command and part of a URL."""
 
 Line = Callable[[str], None]
 """Told of each line that a program writes."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
-from envgen.engine import Base, Blob, BuildOrder, EngineInfo, Image, Line, Pushed, RunOrder, RunResult
+from envgen.engine import REFERENCE, Base, Blob, BuildOrder, EngineInfo, Image, Line, Pushed, RunOrder, RunResult
 from envgen.engine.attached import attached_command
 from envgen.engine.containers import run_container
 from envgen.engine.manifest import read_layers
@@ -111,6 +111,8 @@ class DockerEngine:
         from docker.errors import APIError, NotFound
 
         client = self._connect()
+        if not REFERENCE.fullmatch(name):
+            return None
         try:
             found = client.images.get(name)
         except NotFound:
