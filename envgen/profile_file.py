@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+import shlex
 import unicodedata
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -121,7 +122,8 @@ def _pythons(table: Table) -> tuple[Python, ...]:
             inner.fault("full", f"found {full!r}, expected a full version of Python {version}", f'as in full = "{version}.1"')
         base = inner.get("base", str, "")
         if base and not _BASE.fullmatch(base):
-            hint = f"a tag alone moves: add the digest that this prints: docker buildx imagetools inspect {base.partition('@')[0]}"
+            name = shlex.quote(base.partition("@")[0])
+            hint = f"a tag alone moves: add the digest that this prints: docker buildx imagetools inspect {name}"
             inner.fault("base", f"found {base!r}, expected NAME:TAG@sha256:DIGEST", hint)
         found.append(Python(version=version, full=full, base=base))
         inner.close()

@@ -1,7 +1,7 @@
 """The wheel store: content-addressed, verified on the way in and on the way out, shared by all profiles and processes.
 
 <cache>/wheels/<sha256>/<file name>       a whole, verified wheel
-<cache>/wheels/<sha256>/METADATA          its core metadata, read from it once
+<cache>/wheels/<sha256>/METADATA          its core metadata, read from it once, under its own digest
 <cache>/wheels/<sha256>/SIZE              its size in bytes, where the index does not say and its server was asked
 <cache>/wheels/.partial/                  what is on its way; nothing in here is ever taken for whole
 """
@@ -21,6 +21,7 @@ from envgen.index import IndexClient
 from envgen.lock import Wheel
 from envgen.pages import IndexFile
 from envgen.scratch import is_full, scratch
+from envgen.sealed import seal, unsealed
 from envgen.threads import together
 from envgen.zips import open_zip, read_member
 
@@ -186,7 +187,7 @@ class WheelStore:
         if file.size is not None:
             return file.size
         kept = self._root / file.sha256 / "SIZE"
-        if kept.is_file() and (text := kept.read_bytes()).isdigit():
+        if text := unsealed(kept):
             return int(text)
         found = client.size(file, index)
         self._keep_bytes(kept, b"%d" % found)
@@ -195,8 +196,8 @@ class WheelStore:
     def metadata(self, file: IndexFile, index: str, client: IndexClient) -> bytes:
         """The core metadata of the wheel `file` (which has its sha256): from the store, the index, or the wheel itself."""
         kept = self._root / file.sha256 / "METADATA"
-        if kept.is_file():
-            return kept.read_bytes()
+        if (content := unsealed(kept)) is not None:
+            return content
         wheel = self.path(file.sha256, file.filename)
         content = None if wheel.is_file() else client.metadata(file, index)
         if content is None:
@@ -215,7 +216,7 @@ class WheelStore:
     def _keep_bytes(self, path: Path, content: bytes) -> None:
         """Writes a small file whole; `path` is in the folder of a wheel."""
         with self._disk_errors(), scratch("file", self._partial()) as folder:
-            (folder / path.name).write_bytes(content)
+            (folder / path.name).write_bytes(seal(content))
             path.parent.mkdir(exist_ok=True)
             (folder / path.name).replace(path)
 

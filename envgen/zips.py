@@ -11,14 +11,14 @@ from zipfile import BadZipFile, LargeZipFile, ZipFile
 LARGEST = 1 << 30
 """Bytes of a member that is read into memory: of most wheels no more than metadata and scripts, whose largest is uv itself."""
 
-_DAMAGED = (EOFError, ValueError, OverflowError, KeyError, struct.error, zlib.error, LZMAError)
+_DAMAGED = (OSError, EOFError, ValueError, OverflowError, KeyError, struct.error, zlib.error, LZMAError)
 _WRONG = (*_DAMAGED, NotImplementedError, RuntimeError, LargeZipFile)
 """What zipfile raises for an archive it can't read: an end too early, a name that is no text, an unknown compression, a password."""
 
 
 @contextmanager
 def open_zip(path: Path) -> Iterator[ZipFile]:
-    """The archive at `path`. Raises BadZipFile for one that can't be read, also while the context lasts, and OSError."""
+    """The archive at `path`. Raises BadZipFile for one that can't be read, also while the context lasts."""
     try:
         with ZipFile(path) as archive:
             yield archive
