@@ -16,10 +16,11 @@ Path = tuple[Any, Any]
 TEXTS = (
     "", " ", "\n", "\r\n", "\t", "\0", "\x1b[31m", "\x7f", "\x85", "\u2028", "\u202e", "\ufeff", "é", "𝕏", "²", "١",
     "../../etc/passwd", "/etc/passwd", "..", ".", "-", "--help", "-rf", "'", '"', "\\", "`id`", "$(id)", "${PATH}", "{{ 7 * 7 }}",
-    "{% raw %}", "{#", "EOF", "LINES", "# x", "a\nb", "x; y", "x=y", "x,y", "nan", "0", "-1", "1e999", "999999999999999999999999",
+    "{% raw %}", "{#", "EOF", "LINES", "# x", "a\nb", "x; y", "x=y", "x,y", "nan", "0", "-1", "1e999", "9" * 30, "true", "default",
     ">=1,<0", "===x", "~=1", "!=*", ">=1.0.*", "1!0", "torch", "torch==2.13.0", "torch ; python_version ~= 'x'", "torch[a,b]>=1",
-    "torch @ https://x.example/y.whl", "http://[", "https://u:p@x.example/", "file:///x", "a" * 300, "(" * 300, "sha256:" + "0" * 64,
-    "torch; 'a' ~= 'b'", "torch; extras == 'a'", "torch; os_name > python_version", "0" * 64, "py311-linux-amd64", "linux/amd64", "3.11", "3.11.16", "default", "installer", "2026-09-22", "true",
+    "torch; 'a' ~= 'b'", "torch; extras == 'a'", "torch; os_name > python_version", "torch @ https://x.example/y.whl", "(" * 300,
+    "http://[", "https://u:p@x.example/", "file:///x", "a" * 300, "sha256:" + "0" * 64, "0" * 64, "py311-linux-amd64", "linux/amd64",
+    "3.11", "3.11.16", "installer", "2026-09-22",
 )  # fmt: skip
 """Words that mean something to somebody: a shell, a template, a terminal, a path, a resolver."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from changes import forged
 from command_line import envgen, refused
 from figures import SEED, Campaign, campaign
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -22,7 +22,7 @@ from envgen import locking
 from envgen.catalog import Catalog
 from envgen.errors import EnvgenError
 from envgen.evidence import demands_of
-from envgen.lock import digest_of, dump_lock
+from envgen.lock import dump_lock
 from envgen.lock_folder import files_of
 from envgen.requirements import read_needs
 from envgen.select import Chosen, best_wheel, versions_of
@@ -87,8 +87,7 @@ def refusal(function: Callable[[], object]) -> bool:
     """Whether `function` refuses what it was given with an error of envgen's own; anything else is raised."""
     try:
         function()
-    except EnvgenError as error:
-        assert error.exit_code > 1
+    except EnvgenError:
         return True
     return False
 
@@ -141,12 +140,6 @@ def test_settings(project: Path) -> None:
 
     with campaign("bad input: envgen.toml", sample=100, full=1000) as running:
         check_all(running, files_like(SETTINGS, toml), refuses)
-
-
-def forged(lock: bytes) -> bytes:
-    """`lock` with the digest that its content has now."""
-    head, separator, body = lock.partition(b"of everything below this line\n")
-    return re.sub(rb"sha256:[0-9a-f]{64}", digest_of(body).encode(), head, count=1) + separator + body
 
 
 def lock_with_another_value(lock: str) -> st.SearchStrategy[bytes]:
