@@ -91,6 +91,8 @@ def _requirements(table: Table) -> tuple[str, ...]:
         try:
             requirement = read_requirement(text)
             applies(requirement, _ANY_TARGET.markers())
+            if not str(requirement).isprintable():  # resolvers know more ends of a line than one
+                raise InvalidRequirement("its marker has a control character, or the end of a line, in it")
         except InvalidRequirement as error:
             table.fault("requirements", f"found {text!r}, expected a requirement: {str(error).splitlines()[0]}", 'as in "torch>=2.2,<3"')
             continue

@@ -66,17 +66,17 @@ class UvResolver:
         return Resolution(versions=tuple(sorted(pins.items())))
 
     def _project(self, query: Query) -> Iterator[str]:
-        """A project file: the one way to tell uv that a package comes from one index alone. JSON strings are TOML."""
+        """A project file: the one way to tell uv that a package comes from one index alone."""
         yield "[project]\nname = 'envgen-query'\nversion = '0'"
-        yield f"dependencies = {json.dumps(query.requirements)}"
+        yield f"dependencies = {_toml(query.requirements)}"
         yield "[tool.uv.sources]"
         for index in query.indexes:
             for package in index.packages:
-                yield f"{package} = {{ index = {json.dumps(index.name)} }}"
+                yield f"{package} = {{ index = {_toml(index.name)} }}"
         for index in query.indexes:
             folder = self._client.folder(index.name)
             location = folder.absolute().as_uri() if folder else self._client.location(index.name)
-            yield f"[[tool.uv.index]]\nname = {json.dumps(index.name)}\nurl = {json.dumps(location)}\nexplicit = true"
+            yield f"[[tool.uv.index]]\nname = {_toml(index.name)}\nurl = {_toml(location)}\nexplicit = true"
             if folder:
                 yield "format = 'flat'"
 
@@ -130,6 +130,11 @@ def _check_mapped(pins: Mapping[str, str], query: Query) -> None:
                 f"uv, {query.target.slug}", f"{package} is mapped to the index {index.name}, but uv took it from the default one",
                 hint=f"name {package} in the profile's requirements: uv follows the mapping only of packages named there",
             )  # fmt: skip
+
+
+def _toml(value: object) -> str:
+    """Texts as TOML: those of JSON are, unless they are made of ASCII alone, with letters in two halves."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _instant(moment: object) -> str:

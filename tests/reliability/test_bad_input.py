@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 import pytest
 from changes import forged
 from command_line import envgen, refused
+from documents import CONSTRAINTS, PROFILES, SETTINGS
 from figures import SEED, Campaign, campaign
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from mutation import damaged, files_like, mutated, texts, toml
-from samples import BASE, INDEX, LINUX, PROFILE, Server, client_for, sample_lock, wheel
+from samples import INDEX, LINUX, PROFILE, Server, client_for, sample_lock, wheel
 from wrong_wheels import wheels
 
 from envgen import locking
@@ -33,24 +34,6 @@ Case = TypeVar("Case")
 DEADLINE = 20_000
 """Milliseconds that one case may take, on a machine that has other things to do: more is as bad as a traceback."""
 
-PAPER = {"requirement": ">=1", "package": "demo", "document": "paper.txt", "section": "Table 1", "role": "core", "note": "none"}
-CONSTRAINTS: dict[str, Any] = {"description": "papers", "bound": [PAPER, {**PAPER, "package": "torch", "requirement": ">=2.2,<3"}]}
-SETTINGS: dict[str, Any] = {
-    "mirror": {"pytorch-cpu": "https://mirror.example/whl", "default": "wheels"},
-    "registry": {"docker.io": "127.0.0.1:5000"},
-    "network": {"proxy": "http://proxy.example:3128", "ca": "/etc/ssl/certs/ca.pem"},
-}
-PROFILES: tuple[dict[str, Any], ...] = (
-    tomllib.loads(PROFILE),
-    {
-        "extends": "cuda",
-        "requirements": ["demo[extra]>=1; python_version >= '3.10'"],
-        "cuda": "12.8",
-        "package": {"demo": {"as_of": tomllib.loads(PROFILE)["as_of"]}},
-        "python": {"3.12": {"full": "3.12.4", "base": BASE}},
-        "index": {"pytorch-cpu": False, "own": {"url": INDEX, "packages": ["demo"], "upload_times": True}},
-    },
-)
 FILE = {
     "filename": "demo-1.0-py3-none-any.whl",
     "url": "https://files.example/demo-1.0-py3-none-any.whl",
