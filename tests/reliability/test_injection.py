@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -11,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny
+from built import docker, inspect
 from command_line import envgen, refused
 from documents import CONSTRAINTS, PROFILES, SETTINGS
 from figures import campaign
+from loopback import Proxy
 from mutation import places, toml
 from packaging.requirements import Requirement
 from samples import sample_lock
@@ -157,3 +161,70 @@ def test_every_text_field_with_every_payload(
                 running.failed(f"{file}: {words}: {error}")
         assert [path.name for path in tmp_path.iterdir()] == ["project"], "something was written elsewhere"
         assert not list(tmp_path.rglob(MARK))
+
+
+NAMES = ("it's", '"q"', "$(touch x)", "`id`", "${HOME}", SUM, "{% if %}", "a,b=c;d", "a\nb", "é 🎉", "-x", "#", "%41", "..a")
+"""What a folder may be called; all of it at once is one name."""
+
+
+def in_image(payload: str) -> bool:
+    """Whether a value of the environment may hold it."""
+    return not re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", payload)
+
+
+def test_accepted_payloads_arrive_as_they_are(image_site: tiny.Site, index: Proxy, tmp_path: Path) -> None:
+    """In the real engine, from a project, a cache and a folder for temporary files whose names are payloads themselves."""
+    place = tmp_path / " ".join(NAMES)
+    (place / "tmp").mkdir(parents=True)
+    site = image_site.copy(place)
+    accepted = [payload for payload in PAYLOADS if in_image(payload)]
+    values = {f"P{number}": payload for number, payload in enumerate(accepted)}
+    described = " | ".join(accepted)
+    path = site.project / "profiles" / "tiny.toml"
+    document = tomllib.loads(path.read_text())
+    path.write_text(toml({**document, "description": described, "env": values}))
+    tag = "envgen-tests/payloads"
+    with campaign("injection: accepted payloads in an image", sample=len(accepted), full=len(accepted)) as running:
+        try:
+            site.envgen("lock", "tiny", TMPDIR=str(place / "tmp")).must_pass()
+            site.envgen("build", "tiny", "--no-smoke", "--tag", tag, *tiny.base_arguments(), TMPDIR=str(place / "tmp")).must_pass()
+            site.envgen("smoke", "tiny", "--image", tag, TMPDIR=str(place / "tmp")).must_pass()
+            config = inspect(tag)["Config"]
+            program = "import json, os; print(json.dumps(dict(os.environ)))"
+            seen = json.loads(docker("run", "--rm", "--network=none", tag, "python", "-c", program))
+        finally:
+            docker("image", "rm", "--force", tag)
+        assert config["Labels"]["org.opencontainers.image.description"] == described
+        for name, payload in values.items():
+            if f"{name}={payload}" in config["Env"] and seen[name] == payload:
+                running.harmless()
+            else:
+                running.failed(f"{name}: {payload!r} arrives as {seen.get(name)!r}")
+    assert not list(tmp_path.rglob(MARK))
+    assert sorted(entry.name for entry in place.iterdir()) == ["cache", "project", "tmp"]
+    assert not list((place / "tmp").iterdir()), "something was left behind"
+
+
+@pytest.mark.parametrize("option", ["--tag", "--base"])
+def test_no_payload_is_the_name_of_an_image(option: str, tmp_path: Path) -> None:
+    """They would become attributes of an output, or part of the engine's URL."""
+    names = [payload for payload in PAYLOADS if not re.fullmatch(r"[A-Z]+|-.*", payload)]
+    with campaign(f"injection: {option}", sample=len(names), full=len(names)) as running:
+        for payload in names:
+            done = envgen("build", "cpu-base", f"{option}={payload}", project=tmp_path)
+            if refused(done) and done.code == 2:
+                running.detected()
+            else:
+                running.failed(f"{option}={payload!r}: {done}")
+
+
+def test_no_payload_is_a_model(tmp_path: Path) -> None:
+    with campaign("injection: model names", sample=len(PAYLOADS) * 3, full=len(PAYLOADS) * 3) as running:
+        for prefix in ("", "hub:", "wheel:"):
+            for payload in PAYLOADS:
+                done = envgen("show", "cpu-base", f"--model={prefix}{payload}", project=tmp_path, ENVGEN_CACHE=str(tmp_path))
+                if refused(done):
+                    running.detected()
+                else:
+                    running.failed(f"--model={prefix}{payload!r}: {done}")
+        assert not list(tmp_path.iterdir())
