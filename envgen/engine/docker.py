@@ -86,6 +86,9 @@ class DockerEngine:
             if finished.code != 0 and finished.stderr.rstrip().endswith(": already exists"):
                 # Another build named its image the same at the same moment; what was built is in the cache.
                 finished = self._buildx(replace(order, cache=True), work, on_line)
+            elif finished.code != 0 and finished.stderr.rstrip().endswith("failed to solve: not found"):
+                # The builder remembers a layer that went with an image somebody removed.
+                finished = self._buildx(replace(order, cache=False), work, on_line)
             if finished.code != 0:
                 raise _build_error(finished.stderr)
             metadata = json.loads((work / "metadata.json").read_text(encoding="utf-8"))
