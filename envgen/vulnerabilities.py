@@ -37,7 +37,7 @@ def known_vulnerabilities(client: IndexClient, index: str, package: str, version
         if "vulnerabilities" not in answer:
             return None
         return tuple(_distinct(answer["vulnerabilities"]))
-    except (ValueError, KeyError, TypeError, AttributeError, InvalidVersion) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InvalidVersion) as error:
         raise IndexUnavailableError(where, f"found no data of a release: {error}") from error
 
 
