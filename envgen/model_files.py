@@ -1,13 +1,14 @@
 """The files of a lock's model: which, where they are kept, and how they come here. Prints nothing."""
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 from envgen.lock import Lock, Wheel
 from envgen.smoke.model_wheel import converter_of, find_wheel, gguf_files, kept_wheel, plain_model
 from envgen.workspace import Workspace
+from envgen.zips import open_zip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +73,8 @@ def _converter(work: Workspace, wheel: Path) -> Sequence[KeptFile]:
 def _needs_converter(wheel: Path) -> bool:
     """Whether transformers can't load what is in `wheel` as it is; False where the wheel is not here."""
     try:
-        with zipfile.ZipFile(wheel) as archive:
+        with open_zip(wheel) as archive:
             names = archive.namelist()
-    except (OSError, zipfile.BadZipFile):
+    except BadZipFile:
         return False
     return plain_model(names) is None and bool(gguf_files(names))

@@ -11,7 +11,7 @@ from zipfile import BadZipFile, LargeZipFile, ZipFile
 LARGEST = 1 << 30
 """Bytes of a member that is read into memory: of most wheels no more than metadata and scripts, whose largest is uv itself."""
 
-_DAMAGED = (OSError, EOFError, ValueError, OverflowError, KeyError, struct.error, zlib.error, LZMAError)
+_DAMAGED = (EOFError, ValueError, OverflowError, KeyError, struct.error, zlib.error, LZMAError)
 _WRONG = (*_DAMAGED, NotImplementedError, RuntimeError, LargeZipFile)
 """What zipfile raises for an archive it can't read: an end too early, a name that is no text, an unknown compression, a password."""
 
@@ -20,9 +20,13 @@ _WRONG = (*_DAMAGED, NotImplementedError, RuntimeError, LargeZipFile)
 def open_zip(path: Path) -> Iterator[ZipFile]:
     """The archive at `path`. Raises BadZipFile for one that can't be read, also while the context lasts."""
     try:
-        with ZipFile(path) as archive:
+        archive = ZipFile(path)
+    except (*_WRONG, OSError) as error:
+        raise BadZipFile(str(error) or type(error).__name__) from error
+    try:
+        with archive:
             yield archive
-    except _WRONG as error:
+    except _WRONG as error:  # no OSError: it may be the disk that something is unpacked to
         raise BadZipFile(str(error) or type(error).__name__) from error
 
 
@@ -34,5 +38,5 @@ def read_member(archive: ZipFile, name: str) -> bytes:
             raise BadZipFile(f"{name} has {info.file_size} bytes")
         # zipfile stops at the size that the directory gives.
         return archive.read(info)
-    except _WRONG as error:
+    except (*_WRONG, OSError) as error:
         raise BadZipFile(str(error) or type(error).__name__) from error

@@ -7,10 +7,10 @@
 
 import hashlib
 import shutil
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
@@ -29,6 +29,7 @@ from envgen.smoke.report import PASSED
 from envgen.smoke.runner import OFFLINE, PROBE, run_phase
 from envgen.target import Target
 from envgen.wheels import WheelStore, sha256_of
+from envgen.zips import open_zip
 
 CONVERTER = "gguf"
 
@@ -106,11 +107,11 @@ def _verified(name: WheelName, kit: Kit) -> Path:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+def _opened(path: Path) -> Iterator[ZipFile]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive:
             yield archive
-    except zipfile.BadZipFile as error:
+    except BadZipFile as error:
         raise VerificationError(str(path), f"not a wheel: {error}") from error
 
 
@@ -125,7 +126,7 @@ def _unpacked(name: WheelName, path: Path, kit: Kit) -> Path:
     return final
 
 
-def _digest(archive: zipfile.ZipFile, entry: str) -> str:
+def _digest(archive: ZipFile, entry: str) -> str:
     digest = hashlib.sha256()
     with archive.open(entry) as stream:
         while chunk := stream.read(1 << 20):
