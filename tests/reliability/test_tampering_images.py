@@ -23,7 +23,7 @@ from registry import TAG as TAG_OF_BASE
 
 from envgen.lock import digest_of
 
-TAG = "envgen-tests/tampered"
+TAG = f"envgen-tests/tampered-{os.getpid()}"
 
 # Runs in the build of the changed image, as root; times and sizes stay as they were.
 CHANGE = """
@@ -86,13 +86,14 @@ def code_in(image: str, path: str) -> tuple[bytes, object]:
 
 
 def is_found(site: tiny.Site, image: str, path: str) -> bool:
-    """Whether the static tier names the changed file, or the byte code that is not that of its source any more."""
+    """Whether the audit names the changed file, and so does the static tier, or the byte code that is not that of its source any more."""
+    audited = site.envgen("audit", "tiny", "--image", image)
     done = site.envgen("smoke", "tiny", "--json", "--image", image)
-    if done.code != 7:
+    if (audited.code, done.code) != (8, 7):
         return False
     report = json.loads(done.stdout)["smoke"]
     details = " ".join(result["detail"] for result in results(report).values() if result["status"] == "failed")
-    return path.rpartition("/")[2].partition(".")[0] in details
+    return path.removeprefix("/") in audited.stdout and path.rpartition("/")[2].partition(".")[0] in details
 
 
 def unseen_base(registry: Registry, folder: Path) -> str:
