@@ -7,14 +7,13 @@ copies /etc/passwd of the base.
 
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from envgen.errors import ProfileError, ProfileErrors, StaleLockError
 from envgen.lock import Lock, digest_of
 from envgen.render import groups_of
-from envgen.schema import Faults, Table
+from envgen.schema import Faults, Table, parse_toml
 
 RECORD_FILE = "layers.toml"
 
@@ -160,8 +159,8 @@ def parse_records(data: bytes, label: str, profile: str) -> Records:
     """
     hint = f"take it back from git, or remove it and run: envgen reproduce {profile} --record"
     try:
-        records = _read(tomllib.loads(data.decode()), Faults(lambda _path: label))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ProfileError) as error:
+        records = _read(parse_toml(data), Faults(lambda _path: label))
+    except (ValueError, ProfileError) as error:
         faults = error.faults() if isinstance(error, ProfileErrors) else (error,)
         found = str(faults[0]).removeprefix(f"{label}: ")
         raise StaleLockError(label, f"not a record that envgen wrote: {found}", hint=hint) from error

@@ -25,6 +25,7 @@ from envgen.lock import dump_lock
 from envgen.lock_file import parse_lock
 from envgen.lock_folder import files_of
 from envgen.pages import html_page, json_files
+from envgen.records import parse_records
 from envgen.render import render_requirements
 from envgen.requirements import applies, read_needs, read_requirement
 from envgen.schema import parse_toml
@@ -51,6 +52,8 @@ def test_toml_without_an_end_is_none(text: str, tmp_path: Path) -> None:
         Catalog(project=tmp_path).profile("bad")
     with pytest.raises(StaleLockError, match=r"not a lock that envgen wrote"):
         parse_lock(data, "locks/x/y/envgen.lock")
+    with pytest.raises(StaleLockError, match=r"not a record that envgen wrote"):
+        parse_records(data, "locks/x/y/layers.toml", "x")
 
 
 def test_the_largest_integer_is_one() -> None:
