@@ -120,7 +120,7 @@ def _pythons(table: Table) -> tuple[Python, ...]:
             pythons.fault(version, "not a minor version of Python 3", 'quote it, as in [python."3.11"]')
             continue
         full = inner.require("full", str, "")
-        if full and not (_FULL_VERSION.fullmatch(full) and full.startswith(f"{version}.")):
+        if (full or inner.is_text("full", "")) and not (_FULL_VERSION.fullmatch(full) and full.startswith(f"{version}.")):
             inner.fault("full", f"found {full!r}, expected a full version of Python {version}", f'as in full = "{version}.1"')
         base = inner.get("base", str, "")
         if base and not _BASE.fullmatch(base):
@@ -134,7 +134,7 @@ def _pythons(table: Table) -> tuple[Python, ...]:
 
 def _installer(table: Table) -> str:
     text = table.require("installer", str, "")
-    if text and not re.fullmatch(r"uv==[0-9]+(\.[0-9]+)+", text):
+    if (text or table.is_text("installer", "")) and not re.fullmatch(r"uv==[0-9]+(\.[0-9]+)+", text):
         table.fault("installer", f"found {text!r}, expected an exact version of uv", 'as in installer = "uv==0.12.17"')
     return text
 
@@ -157,7 +157,7 @@ def _indexes(table: Table) -> tuple[Index, ...]:
             parts = urlsplit(url)
         except ValueError:  # brackets that hold no address
             parts = urlsplit("")
-        if url and parts.scheme not in ("https", "http"):
+        if (url or inner.is_text("url", "")) and parts.scheme not in ("https", "http"):
             inner.fault("url", f"found {url!r}, expected an http(s) URL", f"a folder goes into ENVGEN_INDEX_{_env_form(name)}")
         elif "@" in parts.netloc:
             variable = f"ENVGEN_INDEX_{_env_form(name)}"

@@ -95,7 +95,8 @@ class UvResolver:
         if folder:
             command += ["--no-index", "--find-links", folder.absolute()]
         elif mirror_of(self._settings, "default"):
-            command += ["--default-index", self._client.location("default")]
+            # In one word: whatever it begins with, it is no option of its own.
+            command.append(f"--default-index={self._client.location('default')}")
         return command
 
     def _environment(self, query: Query) -> dict[str, str]:
