@@ -208,7 +208,7 @@ def size_of(file: IndexFile, response: "requests.Response") -> int:
     if file.size is not None:
         return file.size
     length = response.headers.get("content-length", "")
-    if not length.isdecimal():
+    if not _NUMBER.fullmatch(length):
         raise IndexUnavailableError(file.url, "the server does not say how large the file is")
     return int(length)
 
