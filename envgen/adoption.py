@@ -1,7 +1,6 @@
 """What a team has already, as a profile's requirements: requirements.txt, pyproject.toml, or a conda environment.yml."""
 
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from packaging.utils import canonicalize_name
 
 from envgen.errors import UsageError
 from envgen.extends import entry_name
+from envgen.schema import parse_toml
 
 CONDA_NAMES = {"pytorch": "torch", "pytorch-cpu": "torch", "pytorch-gpu": "torch", "py-opencv": "opencv-python"}
 """Packages that conda calls otherwise than the Python indexes do."""
@@ -123,15 +123,16 @@ def _lines(text: str) -> Iterator[str]:
 
 def _pyproject(path: Path, found: _Found) -> None:
     try:
-        project = tomllib.loads(_read(path)).get("project", {})
-    except tomllib.TOMLDecodeError as error:
+        project = parse_toml(_read(path).encode()).get("project", {})
+    except ValueError as error:
         raise UsageError(f"--from {path}", f"not TOML: {error}") from error
     dependencies = project.get("dependencies", []) if isinstance(project, dict) else None
     if not isinstance(dependencies, list) or not all(isinstance(text, str) for text in dependencies):
         raise UsageError(f"--from {path}", "project.dependencies is no array of strings", hint='as in dependencies = ["transformers"]')
     for text in dependencies:
         found.add(text)
-    for name in project.get("optional-dependencies", {}):
+    optional = project.get("optional-dependencies", {}) if isinstance(project, dict) else {}
+    for name in optional if isinstance(optional, dict) else {}:
         found.leave(f"optional-dependencies.{name}", "add what you want of it to requirements")
 
 
@@ -140,7 +141,7 @@ def _conda(path: Path, found: _Found) -> None:
 
     try:
         document: Any = yaml.safe_load(_read(path))
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date or a number that is none
         raise UsageError(f"--from {path}", f"not YAML: {str(error).splitlines()[0]}") from error
     entries = document.get("dependencies") if isinstance(document, dict) else None
     if not isinstance(entries, list):
