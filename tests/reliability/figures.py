@@ -25,7 +25,8 @@ _HEAD = """\
 # Reliability: the figures
 
 Written by `python3 tests/machine reliability`, which runs every campaign in full; CI runs a sample of each. *Detected*: refused with a
-message and an exit code, nothing half-written. *Proven harmless*: the result is the same, byte for byte. *Failed*: anything else.
+message and an exit code, nothing half-written. *Proven harmless*: the result is the same, byte for byte; for bad input and injection,
+it was valid and was taken as what it is. *Failed*: anything else.
 A failed case prints its seed and the exact change; `ENVGEN_CAMPAIGN_SEED` repeats it.
 """
 
