@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ SENT = re.compile(r'"PUT /v2/(\S+?)/blobs/uploads/\S*?digest=sha256%3A([0-9a-f]{
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     with registry_in(tmp_path_factory.mktemp("pushed")) as found:
         yield found
+    shutil.rmtree(found.storage)  # gigabytes, and pytest keeps its folders
 
 
 def sent(registry: Registry) -> set[str]:
