@@ -34,6 +34,8 @@ import session
 from common import CHECKOUT, STATE, MachineError, remove_tree, say
 
 INTERRUPTED = 128 + signal.SIGINT
+TOOLS = {"docker-registry": "docker-registry", "git": "git", "npm": "npm"}
+"""Programs that tests start, and Debian's packages for them; npm brings a linter of workflows."""
 
 
 def follow(command: list[str], machine: session.Machine) -> int:
@@ -66,8 +68,9 @@ def demo(arguments: list[str]) -> int:
 def test(arguments: list[str]) -> int:
     """Run the tests; those of bases start a registry of their own."""
     with session.use(tidy=True) as machine:
-        if shutil.which("docker-registry") is None:
-            apt.install(["docker-registry"])
+        missing = [package for program, package in TOOLS.items() if shutil.which(program) is None]
+        if missing:
+            apt.install(missing)
         return follow(["pytest", *(arguments or ["tests"])], machine)
 
 
