@@ -115,7 +115,8 @@ class DockerEngine:
 
         client = self._connect()
         if not REFERENCE.fullmatch(name):
-            return None
+            # Not asked: it would become part of a URL.
+            raise UsageError(name, "the engine finds no image by that: it is no image's name", hint="see: docker image ls")
         try:
             found = client.images.get(name)
         except NotFound:
