@@ -55,6 +55,17 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def builder() -> Iterator[None]:
     """The engine's builder, which has nothing more in its cache after the tests than before."""
+    yield from builder_as_it_was()
+
+
+@pytest.fixture
+def uncached(builder: None) -> Iterator[None]:
+    """For builds without cache, whose records nobody will use: gigabytes each, where there is CUDA in them."""
+    yield from builder_as_it_was()
+
+
+def builder_as_it_was() -> Iterator[None]:
+    """Removes what comes into the builder's cache meanwhile."""
     before = builder_records()
     yield
     left: set[str] = set()
