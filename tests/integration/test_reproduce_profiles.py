@@ -10,7 +10,6 @@ import pytest
 from built import Base, docker
 from command import envgen
 
-
 pytestmark = pytest.mark.usefixtures("uncached")
 
 
