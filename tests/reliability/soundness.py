@@ -13,9 +13,12 @@ def store_problems(site: Site) -> Iterator[str]:
     """What is wrong in the wheel store: everything in it under a sha256 must be whole, at any moment."""
     for path in sorted(site.store.glob("[0-9a-f]*/*")):
         content = path.read_bytes()
+        # A small file begins with the digest of the rest.
+        seal, _, rest = content.partition(b"\n")
+        sealed = seal == b"sha256:" + hashlib.sha256(rest).hexdigest().encode()
         sound = {
-            "METADATA": content.startswith(b"Metadata-Version:") and b"\nVersion: " in content,
-            "SIZE": content.isdigit(),
+            "METADATA": sealed and rest.startswith(b"Metadata-Version:") and b"\nVersion: " in rest,
+            "SIZE": sealed and rest.isdigit(),
         }.get(path.name, hashlib.sha256(content).hexdigest() == path.parent.name)
         if not sound:
             yield f"not whole: {path.relative_to(site.store)}"
