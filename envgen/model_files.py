@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
 
+from envgen.errors import BuildError
 from envgen.lock import Lock, Wheel
+from envgen.model_name import Repository
+from envgen.needs import fetch_command
 from envgen.smoke.model_wheel import converter_of, find_wheel, gguf_files, kept_wheel, plain_model
 from envgen.workspace import Workspace
 from envgen.zips import open_zip
@@ -18,6 +21,24 @@ class KeptFile:
     path: Path
     sha256: str
     size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchedModel:
+    """A model that is here: its name, how many files it is kept in, and their bytes."""
+
+    name: str
+    files: int
+    size: int
+
+
+def having_models(locks: Sequence[Lock]) -> tuple[Lock, ...]:
+    """Of `locks` those that have a model, one for each model."""
+    found: dict[Wheel | Repository, Lock] = {}
+    for lock in locks:
+        if lock.model:
+            found.setdefault(lock.model.source, lock)
+    return tuple(found.values())
 
 
 def files(work: Workspace, lock: Lock) -> tuple[KeptFile, ...]:
@@ -38,6 +59,30 @@ def files(work: Workspace, lock: Lock) -> tuple[KeptFile, ...]:
 def missing(work: Workspace, lock: Lock) -> tuple[KeptFile, ...]:
     """Those of them that would have to be fetched."""
     return tuple(file for file in files(work, lock) if not file.path.is_file())
+
+
+def check_held(work: Workspace, locks: Sequence[Lock]) -> None:
+    """Raises BuildError, with all of them, when files of the models of `locks` are missing."""
+    absent = [(lock, file) for lock in having_models(locks) for file in missing(work, lock)]
+    if absent:
+        lines = "\n".join(f"{lock.model.name if lock.model else ''}: {file.path.name}" for lock, file in absent)
+        hint = f"with a network: {fetch_command([lock for lock, _ in absent])}; from an archive: envgen store import FILE"
+        raise BuildError("locked models", f"missing, {len(absent)} file{'s' if len(absent) > 1 else ''}:\n{lines}", hint=hint)
+
+
+def fetch_all(work: Workspace, locks: Sequence[Lock]) -> tuple[FetchedModel, ...]:
+    """Brings the models of `locks` here, each once. Raises as `fetch` does, and VerificationError for one that lost files since it came."""
+    return tuple(_fetched(work, lock) for lock in having_models(locks))
+
+
+def _fetched(work: Workspace, lock: Lock) -> FetchedModel:
+    fetch(work, lock)
+    assert lock.model is not None
+    source = lock.model.source
+    if not isinstance(source, Wheel) and missing(work, lock):
+        work.models.verify(source)  # takes it out, so that it comes anew
+    kept = files(work, lock)
+    return FetchedModel(name=lock.model.name, files=len(kept), size=sum(file.size for file in kept))
 
 
 def fetch(work: Workspace, lock: Lock) -> None:

@@ -4,7 +4,7 @@ import argparse
 import json
 from dataclasses import asdict
 
-from envgen import images, pipeline
+from envgen import images, model_files, pipeline
 from envgen.bases import BaseState, check_fetched, fetch_bases
 from envgen.cli import show
 from envgen.engine.docker import DockerEngine
@@ -15,14 +15,18 @@ def command(options: argparse.Namespace, work: Workspace) -> int:
     """Fetches; the exit code is that of an error if something could not be had."""
     locks = pipeline.wanted_locks(work, options.profiles, options.target)
     wheels = images.fetch(work, *locks)
+    models = model_files.fetch_all(work, locks)
     bases: tuple[BaseState, ...] = ()
     if not options.no_base and any(lock.base for lock in locks):
         bases = fetch_bases(work, locks, DockerEngine(work.settings))
     if options.json:
-        print(json.dumps({"locks": len(locks), "wheels": asdict(wheels), "bases": [asdict(base) for base in bases]}, indent=2))
+        found = {"wheels": asdict(wheels), "models": [asdict(model) for model in models], "bases": [asdict(base) for base in bases]}
+        print(json.dumps({"locks": len(locks), **found}, indent=2))
     else:
         new = f"{wheels.fetched} fetched just now" if wheels.fetched else "nothing to fetch"
+        total = sum(model.size for model in models)
+        tested = f"; {len(models)} model{'s' if len(models) > 1 else ''}, {show.size(total)}" if models else ""
         without = "; no base (--no-base)" if options.no_base else ""
-        print(f"{len(locks)} lock{'s' if len(locks) > 1 else ''}: {wheels.wheels} wheels, {show.size(wheels.size)}, {new}{without}")
+        print(f"{len(locks)} lock{'s' if len(locks) > 1 else ''}: {wheels.wheels} wheels, {show.size(wheels.size)}, {new}{tested}{without}")
     check_fetched(bases)
     return 0

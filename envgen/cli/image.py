@@ -77,9 +77,13 @@ def smoke(options: argparse.Namespace, work: Workspace) -> int:
 
 
 def check_offline(options: argparse.Namespace, work: Workspace, lock: Lock) -> None:
-    """Raises BuildError for wheels that would have to be fetched, UsageError for the model of a test, before anything is done."""
+    """Raises before anything is done: BuildError for wheels or a locked model that would have to be fetched, UsageError for --model."""
     check_held(work.store, [lock])
-    if options.model and not options.no_smoke:
+    if options.no_smoke:
+        return
+    if not options.model:
+        model_files.check_held(work, [lock])
+    else:
         kept_model(options.model, work.models, work.catalog.model_wheels())
 
 

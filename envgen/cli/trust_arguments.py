@@ -44,11 +44,13 @@ something could not be compared, such as byte code without an engine that has th
 FETCH = """\
 bring all that is locked here, to build without a network
 
-Wheels go into the store, each verified by its sha256. The bases of images are pulled by their digest into the engine's store, through
-the registry's mirror if there is one, with the credentials of Docker's own configuration.
+Wheels go into the store, and the models that locks name for the test, each file verified by its sha256. The bases of images are pulled
+by their digest into the engine's store, through the registry's mirror if there is one, with the credentials of Docker's own
+configuration.
 
 Exit code 5 when a base can't be had: `envgen build --offline` would fail then.
 --json: {"locks": number, "wheels": {"wheels": number, "size": bytes, "fetched": number, "fetched_size": bytes},
+         "models": [{"name", "files": number, "size": bytes}],
          "bases": [{"base", "platform", "status": "fetched" | "there" | "not fetched", "problem", "hint"}]}
 """
 

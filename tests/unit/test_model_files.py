@@ -4,6 +4,8 @@ import hashlib
 import io
 import tomllib
 import zipfile
+from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,11 @@ from samples import COMMIT, HUB_MODEL, ROOT, sample_lock, wheel
 
 from envgen import model_files
 from envgen.catalog import Catalog
+from envgen.cli.image import check_offline
 from envgen.cli.show import QuietReporter
+from envgen.errors import BuildError, VerificationError
 from envgen.lock import Lock, LockedModel
-from envgen.model_name import Repository
+from envgen.model_name import HubFile, Repository
 from envgen.settings import read_settings
 from envgen.workspace import Workspace
 
@@ -80,3 +84,49 @@ def test_with_gguf_comes_the_wheel_that_converts_it(work: Workspace) -> None:
     _, converter = model_files.files(work, lock)
     assert (converter.path, converter.sha256, converter.size) == (path, CONVERTER["sha256"], 5)
     model_files.fetch(work, lock)  # all is here: asks nobody
+
+
+def kept_model(work: Workspace) -> Lock:
+    """A lock whose model of the hub is here."""
+    contents = {name: f"the content of {name}".encode() for name in NAMES}
+    hub_files = tuple(HubFile(name=name, sha256=hashlib.sha256(data).hexdigest(), size=len(data)) for name, data in contents.items())
+    source = Repository(repo="tests/small", commit=COMMIT, files=hub_files)
+    for name, data in contents.items():
+        put(work.models.folder(source.repo, source.commit) / name, data)
+    return sample_lock(model=LockedModel(source=source), packages=(), installer=None)
+
+
+def test_models_that_several_locks_need_are_fetched_once_and_counted(work: Workspace) -> None:
+    lock = kept_model(work)
+    locks = [lock, replace(lock, profile="other"), sample_lock(), lock_with_wheel(work, "demo/config.json", "demo/model.safetensors")]
+    assert [lock.profile for lock in model_files.having_models(locks)] == ["small", "small"]
+    hub, wheel_model = model_files.fetch_all(work, locks)  # all is here: asks nobody
+    assert (hub.name, hub.files, hub.size) == (f"hub:tests/small@{COMMIT}", 3, sum(len(f"the content of {name}") for name in NAMES))
+    assert (wheel_model.name, wheel_model.files) == ("wheel:demo-model==1.0", 1)
+
+
+def test_a_model_that_lost_a_file_comes_anew(work: Workspace) -> None:
+    lock = kept_model(work)
+    model_files.files(work, lock)[0].path.unlink()
+    with pytest.raises(VerificationError, match=r"config.json: found no file, expected sha256 .*, and taken out of the store") as caught:
+        model_files.fetch_all(work, [lock])
+    assert caught.value.hint == "run the command again to fetch it anew"
+    assert len(model_files.missing(work, lock)) == 3
+
+
+def test_a_build_without_a_network_wants_the_locked_model(work: Workspace) -> None:
+    lock = kept_model(work)
+    options = Namespace(model="", no_smoke=False)
+    check_offline(options, work.offline(), lock)
+    for path in (file.path for file in model_files.files(work, lock)[:2]):
+        path.unlink()
+    with pytest.raises(BuildError) as caught:
+        check_offline(options, work.offline(), lock)
+    assert str(caught.value) == "locked models: missing, 2 files:\n" + "\n".join(f"hub:tests/small@{COMMIT}: {name}" for name in NAMES[:2])
+    assert caught.value.hint == "with a network: envgen fetch small; from an archive: envgen store import FILE"
+    check_offline(Namespace(model="", no_smoke=True), work.offline(), lock)
+    check_offline(Namespace(model=str(embedded_folder()), no_smoke=False), work.offline(), lock)
+
+
+def embedded_folder() -> Path:
+    return ROOT / "envgen" / "smoke" / "models" / "embedded"
