@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from envgen import model_files
 from envgen.bases import digest_in, find_base, local_name
 from envgen.engine import Engine
 from envgen.errors import DiskFullError, EngineError, EnvgenError, UsageError, VerificationError
 from envgen.lock import Lock
+from envgen.model_name import Repository
 from envgen.needs import bases_of, check_held, fetch_command, wheels_of
 from envgen.oci import Archive
 from envgen.oci_copy import copy_image, temporary_folder
-from envgen.store_archive import Entry, base_entry, wheel_entry, write_archive
+from envgen.store_archive import write_archive
+from envgen.store_entry import Entry, base_entry, model_entry, wheel_entry
 from envgen.wheels import check_space, in_words, sha256_of
 from envgen.workspace import Workspace
 
@@ -45,13 +48,15 @@ class Exported:
 def export_store(work: Workspace, locks: Sequence[Lock], path: Path, engine: Engine | None) -> Exported:
     """Writes all that `locks` need into the archive `path`, whole or not at all; without an `engine` no base is in it.
 
-    Raises BuildError for wheels that are missing, VerificationError for damaged ones, UsageError for a path that can't be
+    Raises BuildError for wheels or models that are missing, VerificationError for damaged ones, UsageError for a path that can't be
     written, and DiskFullError.
     """
     check_held(work.store, locks)
+    model_files.check_held(work, locks)
     with _new_file(path) as stream, temporary_folder() as folder:
         wheels = wheels_of(locks)
         content = {wheel_entry(wheel.file, wheel.sha256, wheel.size): work.store.path(wheel.sha256, wheel.file) for wheel in wheels}
+        content.update(_models(work, locks))
         bases, left_out = _saved_bases(work, locks, engine, folder)
         content.update(bases)
         total = sum(entry.size for entry in content)
@@ -60,6 +65,22 @@ def export_store(work: Workspace, locks: Sequence[Lock], path: Path, engine: Eng
         write_archive(stream, content)
     entries = tuple(sorted(content, key=lambda entry: entry.path))
     return Exported(archive=str(path), sha256=sha256_of(path), size=path.stat().st_size, entries=entries, left_out=left_out)
+
+
+def _models(work: Workspace, locks: Sequence[Lock]) -> dict[Entry, Path]:
+    """The files of the models of `locks`; those of the hub are read and verified as a whole. Raises VerificationError."""
+    found: dict[Entry, Path] = {}
+    for lock in model_files.having_models(locks):
+        source = lock.model.source if lock.model else None
+        if not isinstance(source, Repository):
+            found |= {wheel_entry(file.path.name, file.sha256, file.size): file.path for file in model_files.files(work, lock)}
+            continue
+        try:
+            folder = work.models.verify(source)
+        except VerificationError as error:
+            raise VerificationError(error.where, error.problem, hint=f"fetch it anew: {fetch_command([lock])}") from error
+        found |= {model_entry(source, file): folder / file.name for file in source.files}
+    return found
 
 
 @contextmanager

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from envgen.bases import digest_in, find_base, local_name
 from envgen.engine import Engine
 from envgen.errors import DiskFullError, EngineError
+from envgen.model_name import HubFile, Repository
 from envgen.oci_copy import TEMPORARY_ROOM, copy_image, temporary_folder
-from envgen.store_archive import Entry, StoreArchive
+from envgen.store_archive import StoreArchive
+from envgen.store_entry import BASE, MODEL, WHEEL, Entry, model_entry
 from envgen.wheels import check_space
 from envgen.workspace import Workspace
 
@@ -17,7 +20,7 @@ TAKEN, THERE, LEFT_OUT = "taken", "there", "left out"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A wheel (its file name) or a base in an archive: taken, there before and left as it was, or left out and why."""
+    """A wheel (its file name), a model or a base in an archive: taken, there before and left as it was, or left out and why."""
 
     name: str
     kind: str
@@ -27,13 +30,13 @@ class Item:
 
 
 def import_store(work: Workspace, path: Path, engine: Engine | None) -> tuple[Item, ...]:
-    """Takes what is in the archive `path` into the store and into the engine's; without an `engine` no base is taken.
+    """Takes what is in the archive `path` into the stores and into the engine's; without an `engine` no base is taken.
 
     Everything is read and checked, also what was here before. What was taken before a fault is whole, and stays. A base that the
     engine does not take does not stop the others. Raises VerificationError and DiskFullError.
     """
     with StoreArchive(path) as archive:
-        return (*_take_wheels(archive, work), *_take_bases(archive, work, engine))
+        return (*_take_wheels(archive, work), *_take_models(archive, work), *_take_bases(archive, work, engine))
 
 
 def _take_wheels(archive: StoreArchive, work: Workspace) -> Iterator[Item]:
@@ -44,7 +47,20 @@ def _take_wheels(archive: StoreArchive, work: Workspace) -> Iterator[Item]:
         for entry in archive.wheels:
             is_new = work.store.take(entry.file, entry.sha256, archive.content(entry))
             advance(entry.size)
-            yield Item(name=entry.file, kind="wheel", status=TAKEN if is_new else THERE)
+            yield Item(name=entry.file, kind=WHEEL, status=TAKEN if is_new else THERE)
+
+
+def _take_models(archive: StoreArchive, work: Workspace) -> Iterator[Item]:
+    new = [model for model in archive.models if not work.models.folder(model.repo, model.commit).is_dir()]
+    check_space(work.settings.models, sum(model.size for model in new), "the models of the archive")
+    for model in archive.models:
+        work.reporter.step(f"model: reading {model.name}")
+        is_new = work.models.take(model, partial(_content_of, archive, model))
+        yield Item(name=model.name, kind=MODEL, status=TAKEN if is_new else THERE)
+
+
+def _content_of(archive: StoreArchive, model: Repository, file: HubFile) -> Iterator[bytes]:
+    return archive.content(model_entry(model, file))
 
 
 def _take_bases(archive: StoreArchive, work: Workspace, engine: Engine | None) -> Iterator[Item]:
@@ -52,7 +68,7 @@ def _take_bases(archive: StoreArchive, work: Workspace, engine: Engine | None) -
         with temporary_folder() as folder:
             received = folder / "received.tar"
             _receive(archive, entry, received)
-            item = Item(name=entry.base, kind="base", status=LEFT_OUT, reason="--no-base")
+            item = Item(name=entry.base, kind=BASE, status=LEFT_OUT, reason="--no-base")
             if engine is not None:
                 # Not as it came: an archive may have more images in it, with the names of others.
                 copy_image(received, digest_in(entry.base), local_name(digest_in(entry.base)), folder / "base.tar")
@@ -80,8 +96,8 @@ def _load(entry: Entry, path: Path, engine: Engine) -> Item:
         if find_base(engine, entry.base) is None:
             raise EngineError("docker", "it does not hold the image that was loaded", hint="is its image store containerd's?")
     except EngineError as error:
-        return Item(name=entry.base, kind="base", status=LEFT_OUT, reason=error.problem, hint=error.hint)
-    return Item(name=entry.base, kind="base", status=THERE if there else TAKEN)
+        return Item(name=entry.base, kind=BASE, status=LEFT_OUT, reason=error.problem, hint=error.hint)
+    return Item(name=entry.base, kind=BASE, status=THERE if there else TAKEN)
 
 
 def check_taken(items: Sequence[Item]) -> None:

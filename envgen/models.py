@@ -5,9 +5,10 @@
 <cache>/models/hub/<organisation>--<name>/.partial/<commit>/  what has arrived of it; each file is verified again before it counts
 """
 
+import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -82,6 +83,31 @@ class ModelStore:
         write_listing(final, repository.listing)
         arriving.chmod(0o755)
         arriving.replace(final)
+
+    def take(self, repository: Repository, content: Callable[[HubFile], Iterable[bytes]]) -> bool:
+        """Keeps the model, each file of which comes in pieces; False where it was here as a whole before, and stays as it was.
+
+        All content is read to its end either way. No list is written: which files belong to it a lock says, or the hub, and not
+        who brought them. Raises VerificationError when a file is another one, and DiskFullError.
+        """
+        final = self.folder(repository.repo, repository.commit)
+        if final.is_dir() and not all((final / name).is_file() for name in kept_listing(final) or (file.name for file in repository.files)):
+            self._take_out(final)
+        with making(final) as folder:
+            for file in repository.files:
+                with (folder / file.name if folder else Path(os.devnull)).open("wb") as stream:
+                    digest = hashlib.sha256()
+                    for piece in content(file):
+                        digest.update(piece)
+                        stream.write(piece)
+                    if digest.hexdigest() != file.sha256:
+                        problem = f"found sha256 {digest.hexdigest()}, expected {file.sha256}"
+                        raise VerificationError(f"{repository.name}: {file.name}", problem)
+                    if folder:
+                        stream.flush()
+                        os.fsync(stream.fileno())
+                        (folder / file.name).chmod(0o644)
+        return folder is not None
 
     def verify(self, repository: Repository) -> Path:
         """The model's folder, every file of which was read again; one that is damaged is taken out, and the model with it.

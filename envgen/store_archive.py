@@ -2,23 +2,26 @@
 
 envgen-store.json               the manifest: of every other file its path, sha256 (hex) and size in bytes, and which base it is
 bases/<digest>.tar              a base as an OCI archive
+models/<organisation>--<name>/<commit>/<file name>
+                                a file of a model of the hub
 wheels/<sha256>/<file name>     a wheel, as the store has it
 
-An uncompressed tar file, since wheels and layers are compressed. It has the same bytes for the same content. Who makes an archive may put
-anything into it: what is in here is believed only as far as its digests go, and a lock says which digests are wanted.
+An uncompressed tar file, since wheels and layers are compressed, and weights hardly can be. It has the same bytes for the same content.
+Who makes an archive may put anything into it: what is in here is believed only as far as its digests go, and a lock says which digests
+are wanted.
 """
 
 import hashlib
 import json
-import re
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, BinaryIO
 
 from envgen.errors import UsageError, VerificationError
-from envgen.lock import WHEEL_FILE
+from envgen.model_name import Repository, needed
+from envgen.store_entry import BASE, WHEEL, Entry, models_of, read_entry
 from envgen.tars import add_bytes, add_file, write_tar
 
 MANIFEST = "envgen-store.json"
@@ -28,35 +31,6 @@ LARGEST_MANIFEST = 16 << 20
 
 CHUNK = 1 << 20
 """Bytes that are read at a time; no header of an archive of ours is larger."""
-
-_WHEEL = re.compile(rf"wheels/(?P<sha256>[0-9a-f]{{64}})/(?P<file>{WHEEL_FILE.pattern})")
-_BASE = re.compile(r"bases/(?P<digest>[0-9a-f]{64})\.tar")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,250}@sha256:[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A file of an archive: its path in there, sha256 (hex) and size in bytes; `base` is the locked base that it is, or empty."""
-
-    path: str
-    sha256: str
-    size: int
-    base: str = ""
-
-    @property
-    def file(self) -> str:
-        """Its name without folders: for a wheel that of the wheel."""
-        return self.path.rpartition("/")[2]
-
-
-def wheel_entry(file: str, sha256: str, size: int) -> Entry:
-    return Entry(path=f"wheels/{sha256}/{file}", sha256=sha256, size=size)
-
-
-def base_entry(base: str, sha256: str, size: int) -> Entry:
-    """The entry of a locked base, NAME:TAG@sha256:DIGEST."""
-    return Entry(path=f"bases/{base.rpartition(':')[2]}.tar", sha256=sha256, size=size, base=base)
 
 
 def write_archive(stream: BinaryIO, content: Mapping[Entry, Path]) -> None:
@@ -113,6 +87,9 @@ class StoreArchive:
         # No "with": it stays open.
         self._tar = tarfile.open(fileobj=_InPieces(self._file), mode="r:")  # type: ignore[call-overload]  # noqa: SIM115  (read, seek, tell)
         self.entries = self._parse(self._manifest())
+        for model in self.models:
+            if "config.json" not in (names := [file.name for file in model.files]) or not needed(names):
+                raise self._wrong(f"{MANIFEST} has {model.name} without its configuration or its weights")
         self._members = self._find_members()
 
     def __enter__(self) -> "StoreArchive":
@@ -123,11 +100,16 @@ class StoreArchive:
 
     @property
     def wheels(self) -> tuple[Entry, ...]:
-        return tuple(entry for entry in self.entries if not entry.base)
+        return tuple(entry for entry in self.entries if entry.kind == WHEEL)
 
     @property
     def bases(self) -> tuple[Entry, ...]:
-        return tuple(entry for entry in self.entries if entry.base)
+        return tuple(entry for entry in self.entries if entry.kind == BASE)
+
+    @property
+    def models(self) -> tuple[Repository, ...]:
+        """The models of the hub, with those of their files that are in here, each of which is `model_entry`."""
+        return models_of(self.entries)
 
     def content(self, entry: Entry) -> Iterator[bytes]:
         """The content of a file, piece by piece; after the last one its sha256 is checked. Raises VerificationError."""
@@ -160,16 +142,12 @@ class StoreArchive:
             raise self._wrong(f"{MANIFEST} names a file twice")
         return entries
 
-    def _entry(self, row: Any) -> Entry:
-        values = row if isinstance(row, dict) else {}
-        path, sha256, base, size = str(values.get("path")), str(values.get("sha256")), str(values.get("base", "")), values.get("size")
-        wheel, image = _WHEEL.fullmatch(path), _BASE.fullmatch(path)
-        named = wheel["sha256"] == sha256 and not base if wheel else image and base.endswith(f"@sha256:{image['digest']}")
-        known = _SHA256.fullmatch(sha256) and (not base or _REFERENCE.fullmatch(base))
-        if not (named and known and type(size) is int and size >= 0 and values.keys() <= {"path", "sha256", "size", "base"}):
-            problem = f"{MANIFEST} has an entry that is neither a wheel nor a base: {str(row)[:200]!a}"
+    def _entry(self, row: object) -> Entry:
+        entry = read_entry(row)
+        if entry is None:
+            problem = f"{MANIFEST} has an entry that is neither a wheel nor a base nor of a model: {str(row)[:200]!a}"
             raise self._wrong(problem, hint="is there a newer envgen?")
-        return Entry(path=path, sha256=sha256, size=size, base=base)
+        return entry
 
     def _find_members(self) -> dict[str, tarfile.TarInfo]:
         """Where in the tar file each file is: all that the manifest names, each once, and nothing more."""

@@ -11,6 +11,7 @@ from envgen.cli import show
 from envgen.engine.docker import DockerEngine
 from envgen.exporting import export_store
 from envgen.importing import LEFT_OUT, TAKEN, THERE, check_taken, import_store
+from envgen.store_entry import BASE, MODEL, WHEEL
 from envgen.workspace import Workspace
 
 
@@ -25,9 +26,10 @@ def _export(options: argparse.Namespace, work: Workspace) -> int:
     if options.json:
         print(json.dumps(asdict(found), indent=2))
         return 0
-    bases = sum(1 for entry in found.entries if entry.base)
+    count = Counter(entry.kind for entry in found.entries)
     without = f" (LEFT OUT: {len(found.left_out)})" if found.left_out else ""
-    print(f"{found.archive}: {show.size(found.size)}; wheels: {len(found.entries) - bases}, bases: {bases}{without}")
+    models = f", files of models: {count[MODEL]}" if count[MODEL] else ""
+    print(f"{found.archive}: {show.size(found.size)}; wheels: {count[WHEEL]}{models}, bases: {count[BASE]}{without}")
     print(f"sha256 {found.sha256}")
     return 0
 
@@ -38,7 +40,7 @@ def _import(options: argparse.Namespace, work: Workspace) -> int:
         print(json.dumps({"archive": options.archive, "items": [asdict(item) for item in items]}, indent=2))
     else:
         counts = Counter((item.kind, item.status) for item in items)
-        for kind in ("wheel", "base"):
+        for kind in (WHEEL, MODEL, BASE):
             numbers = [f"{counts[kind, status]} {status}" for status in (TAKEN, THERE, LEFT_OUT) if counts[kind, status]]
             if numbers:
                 print(f"{kind}s: {', '.join(numbers)}")

@@ -63,8 +63,8 @@ carry what is locked to a machine without a network
 EXPORT = """\
 write what locks need into one archive
 
-Wheels, installers, and the bases that the engine has, as OCI archives; a base that it has not is left out, and that is said. Fetch
-first: envgen fetch. The archive has the same bytes for the same content, and appears whole or not at all.
+Wheels, installers, locked models, and the bases that the engine has, as OCI archives; a base that it has not is left out, and that
+is said. Fetch first: envgen fetch. The archive has the same bytes for the same content, and appears whole or not at all.
 
 --json: {"archive", "sha256", "size": bytes, "entries": [{"path", "sha256", "size", "base"}], "left_out": [{"base", "reason"}]}
 """
@@ -75,7 +75,7 @@ take what is in an archive into the store, each file verified
 Bases go into the engine's store. What is here already stays as it is. Exit code 8 for an archive that is not whole, holds anything
 that it does not name, or a file that is not what its sha256 says; 5 when the engine can't take a base.
 
---json: {"archive", "items": [{"name", "kind": "wheel" | "base", "status": "taken" | "there" | "left out", "reason", "hint"}]}
+--json: {"archive", "items": [{"name", "kind": "wheel" | "model" | "base", "status": "taken" | "there" | "left out", "reason", "hint"}]}
 """
 
 DIFF = """\

@@ -11,8 +11,9 @@ from typing import Any, cast
 
 import pytest
 from oci_samples import Images, Shelf
-from samples import sample_lock
+from samples import COMMIT, sample_lock
 
+from envgen import model_files
 from envgen.bases import FETCHED, NOT_FETCHED, THERE, check_fetched, fetch_bases, find_base, held_base, local_name
 from envgen.building import BuildOptions, build
 from envgen.catalog import Catalog
@@ -22,10 +23,12 @@ from envgen.errors import BuildError, DiskFullError, EngineError, EnvgenError, U
 from envgen.exporting import export_store
 from envgen.importing import LEFT_OUT, TAKEN, check_taken, import_store
 from envgen.importing import THERE as KEPT
-from envgen.lock import Lock, LockedIndex, Package
+from envgen.lock import Lock, LockedIndex, LockedModel, Package
+from envgen.model_name import HubFile, HubName, Repository
 from envgen.needs import bases_of, by_indexes, check_held, wheels_of
 from envgen.settings import read_settings
-from envgen.store_archive import StoreArchive, base_entry, write_archive
+from envgen.store_archive import StoreArchive, write_archive
+from envgen.store_entry import base_entry, model_entry
 from envgen.workspace import Workspace
 
 
@@ -363,3 +366,103 @@ def test_a_template_that_can_not_be_told_where_the_base_is_is_refused(world: Wor
     (folder / "Dockerfile.j2").write_text("ARG BASE={{ lock.base }}\nFROM ${BASE}\n", encoding="utf-8")
     with pytest.raises(UsageError, match=r"has no ARG BASE_FROM, .*: localhost/envgen-base:"):
         build(world.work.offline(), world.lock, world.engine, BuildOptions())
+
+
+MODEL_FILES = {"config.json": b"{}", "model.safetensors": b"weights" * 90, "tokenizer.json": b"{}"}
+MODEL = Repository(
+    repo="tests/small",
+    commit=COMMIT,
+    files=tuple(HubFile(name=name, sha256=hashlib.sha256(content).hexdigest(), size=len(content)) for name, content in MODEL_FILES.items()),
+)
+
+
+@pytest.fixture
+def tested(world: World) -> World:
+    """The world with a lock that has a model of the hub, which is here."""
+    assert world.work.models.take(MODEL, lambda file: [MODEL_FILES[file.name]])
+    return replace(world, lock=replace(world.lock, model=LockedModel(source=MODEL)))
+
+
+def model_folder(world: World) -> Path:
+    return world.work.models.folder(MODEL.repo, MODEL.commit)
+
+
+def test_a_model_gets_to_another_machine(tested: World, tmp_path: Path) -> None:
+    archive, again, other = tmp_path / "a.tar", tmp_path / "b.tar", tested.elsewhere(tmp_path / "there")
+    exported = export_store(tested.work, [tested.lock, replace(tested.lock, profile="other")], archive, None)
+    assert [entry.file for entry in exported.entries if entry.kind == "model"] == list(MODEL_FILES)
+    items = import_store(other.work, archive, None)
+    assert [(item.name, item.status) for item in items if item.kind == "model"] == [(MODEL.name, TAKEN)]
+    assert {path.name: path.read_bytes() for path in other.work.models.verify(MODEL).iterdir()} == MODEL_FILES
+    assert {path.stat().st_mode & 0o777 for path in model_folder(other).iterdir()} == {0o644}
+    model_files.check_held(other.work, [tested.lock])
+    export_store(other.work, [tested.lock], again, None)
+    assert archive.read_bytes() == again.read_bytes()
+    inode = model_folder(other).stat().st_ino
+    assert [item.status for item in import_store(other.work, archive, None) if item.kind == "model"] == [KEPT]
+    assert model_folder(other).stat().st_ino == inode
+
+
+def test_who_brings_a_model_does_not_say_what_belongs_to_it(tested: World, tmp_path: Path) -> None:
+    """Without a list it is nobody's word: a lock says which files there are, or the hub is asked."""
+    archive, other = tmp_path / "a.tar", tested.elsewhere(tmp_path / "there")
+    less = replace(MODEL, files=MODEL.files[:2])
+    content = {model_entry(less, file): model_folder(tested) / file.name for file in less.files}
+    with archive.open("wb") as stream:
+        write_archive(stream, content)
+    import_store(other.work, archive, None)
+    assert other.work.models.kept(HubName(repo=MODEL.repo, revision=MODEL.commit)) is None
+    with pytest.raises(BuildError, match=rf"missing, 1 file:\n{MODEL.name}: tokenizer.json"):
+        model_files.check_held(other.work, [tested.lock])
+    with pytest.raises(VerificationError, match=r"tokenizer.json: found no file"):
+        other.work.models.verify(MODEL)
+    assert not model_folder(other).exists()
+
+
+def test_a_model_with_a_fault_is_not_taken_at_all(tested: World, tmp_path: Path) -> None:
+    archive, other = tmp_path / "a.tar", tested.elsewhere(tmp_path / "there")
+    export_store(tested.work, [tested.lock], archive, None)
+    content = archive.read_bytes()
+    archive.write_bytes(content.replace(b"weightsweights", b"weightsWeights", 1))
+    with pytest.raises(VerificationError, match=r"model.safetensors has sha256 .*, expected "):
+        import_store(other.work, archive, None)
+    assert not model_folder(other).exists()
+    assert [path.name for path in model_folder(other).parent.rglob("*")] == [".partial", f"{COMMIT}.lock"]
+    with pytest.raises(VerificationError, match=r"config.json: found sha256 "):
+        other.work.models.take(MODEL, lambda _file: [b"another"])
+    archive.write_bytes(content)
+    import_store(other.work, archive, None)
+    assert model_folder(other).is_dir()
+
+
+def test_a_model_that_lost_a_file_comes_out_of_an_archive(tested: World, tmp_path: Path) -> None:
+    export_store(tested.work, [tested.lock], tmp_path / "a.tar", None)
+    (model_folder(tested) / "config.json").unlink()
+    assert TAKEN in [item.status for item in import_store(tested.work, tmp_path / "a.tar", None) if item.kind == "model"]
+    tested.work.models.verify(MODEL)
+
+
+def test_a_model_that_is_missing_or_damaged_is_not_exported(tested: World, tmp_path: Path) -> None:
+    (model_folder(tested) / "config.json").write_bytes(b"[]")
+    with pytest.raises(VerificationError, match=r"config.json: found sha256 ") as caught:
+        export_store(tested.work, [tested.lock], tmp_path / "a.tar", None)
+    assert caught.value.hint == "fetch it anew: envgen fetch small"
+    with pytest.raises(BuildError, match=r"locked models: missing, 3 files:\n") as lacking:
+        export_store(tested.work, [tested.lock], tmp_path / "a.tar", None)
+    assert "envgen fetch small" in lacking.value.hint
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here"]
+
+
+def test_a_wheel_with_a_model_goes_with_the_wheels(world: World, tmp_path: Path) -> None:
+    other = world.elsewhere(tmp_path / "there")
+    source = replace(world.lock.fetched[0], name="a-model", file="a_model-1.0-py3-none-any.whl")
+    content = content_of(source.name)
+    source = replace(source, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+    lock = replace(world.lock, model=LockedModel(source=source))
+    with pytest.raises(BuildError, match=r"locked models: missing, 1 file:\nwheel:a-model==.*: a_model-1.0"):
+        export_store(world.work, [lock], tmp_path / "a.tar", None)
+    world.work.store.take(source.file, source.sha256, [content])
+    export_store(world.work, [lock], tmp_path / "a.tar", None)
+    import_store(other.work, tmp_path / "a.tar", None)
+    model_files.check_held(other.work, [lock])
+    assert source.file in store_of(other.work)

@@ -14,7 +14,9 @@ import pytest
 
 from envgen import store_archive
 from envgen.errors import EnvgenError, UsageError, VerificationError
-from envgen.store_archive import MANIFEST, Entry, StoreArchive, base_entry, wheel_entry, write_archive
+from envgen.model_name import HubFile, Repository
+from envgen.store_archive import MANIFEST, StoreArchive, write_archive
+from envgen.store_entry import Entry, base_entry, model_entry, wheel_entry
 from envgen.tars import add_bytes, write_tar
 
 ALPHA, BETA = b"the wheel of alpha" * 100, b"the wheel of beta"
@@ -30,6 +32,17 @@ def wheel(name: str, content: bytes) -> Entry:
     return wheel_entry(f"{name}-1.0-py3-none-any.whl", sha256(content), len(content))
 
 
+MODEL = Repository(
+    repo="tests/small",
+    commit="8" * 40,
+    files=(
+        HubFile(name="config.json", sha256=sha256(b"{}"), size=2),
+        HubFile(name="model.safetensors", sha256=sha256(b"weights"), size=7),
+        HubFile(name="tokenizer.json", sha256=sha256(b"{}"), size=2),
+    ),
+)
+ITS_FILES = dict(zip((model_entry(MODEL, file) for file in MODEL.files), (b"{}", b"weights", b"{}"), strict=True))
+WITH_MODEL = {wheel("beta", BETA): BETA, **ITS_FILES}
 CONTENT = {wheel("beta", BETA): BETA, wheel("alpha", ALPHA): ALPHA, base_entry(BASE, sha256(IMAGE), len(IMAGE)): IMAGE}
 
 
@@ -55,6 +68,20 @@ def read(folder: Path, archive: bytes) -> dict[str, bytes]:
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert read(tmp_path, written(tmp_path)) == {entry.path: content for entry, content in CONTENT.items()}
     assert read(tmp_path, written(tmp_path, {})) == {}
+    assert read(tmp_path, written(tmp_path, WITH_MODEL)) == {entry.path: content for entry, content in WITH_MODEL.items()}
+
+
+def test_without_a_model_the_bytes_are_those_of_every_envgen(tmp_path: Path) -> None:
+    assert sha256(written(tmp_path)) == "93959ae378a49540b2160d36e4ea96c9696d2e7dcb2ae061ac12cd4f491035fc"
+
+
+def test_files_of_a_model_are_one_model(tmp_path: Path) -> None:
+    (tmp_path / "a.tar").write_bytes(written(tmp_path, WITH_MODEL))
+    with StoreArchive(tmp_path / "a.tar") as found:
+        assert found.models == (MODEL,)
+        assert [entry.kind for entry in found.entries] == ["model", "model", "model", "wheel"]
+        assert [entry.path for entry in found.wheels] == [wheel("beta", BETA).path]
+        assert found.bases == ()
 
 
 def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -126,6 +153,16 @@ def good(*adds: Add, **change: object) -> bytes:
     return made({"format": 1, "files": [{**rows(ONE)[0], **change}]}, *adds)
 
 
+CONFIG = next(iter(ITS_FILES))
+
+
+def with_model(*adds: Add, without: int | None = None, **change: object) -> bytes:
+    """An archive with a model, the entry of whose configuration is changed, and more in it; one of the files may not be there."""
+    files = [a_file(entry.path, content) for position, (entry, content) in enumerate(ITS_FILES.items()) if position != without]
+    first, *others = rows(*ITS_FILES)
+    return made({"format": 1, "files": [{**first, **change}, *others]}, *files, *adds)
+
+
 HOSTILE = {
     "a path out of the store": (good(ITS_FILE, a_file("../../evil.whl", b"x")), r"holds '\.\./\.\./evil\.whl', which is no file"),
     "an absolute path": (good(ITS_FILE, a_file("/etc/passwd", b"x")), r"holds '/?etc/passwd', which is no file"),
@@ -143,6 +180,23 @@ HOSTILE = {
     "a file that is missing": (good(), r"lacks 1 of 1 files, such as wheels/"),
     "an entry out of the store": (good(ITS_FILE, path=f"wheels/{ONE.sha256}/../x.whl"), r"neither a wheel nor a base"),
     "an entry under another digest": (good(ITS_FILE, path=f"wheels/{'0' * 64}/x.whl"), r"neither a wheel nor a base"),
+    "a model's file out of the store": (with_model(path=f"models/tests--small/{'8' * 40}/../x.json"), r"nor of a model"),
+    "a model's file in a folder": (with_model(path=f"models/tests--small/{'8' * 40}/a/x.json"), r"nor of a model"),
+    "a model's file with a hidden name": (with_model(path=f"models/tests--small/{'8' * 40}/.x.json"), r"nor of a model"),
+    "a model out of the store": (with_model(path=f"models/..--small/{'8' * 40}/config.json"), r"nor of a model"),
+    "a model of no organisation": (with_model(path=f"models/small/{'8' * 40}/config.json"), r"nor of a model"),
+    "a model of two": (with_model(path=f"models/a--b--c/{'8' * 40}/config.json"), r"nor of a model"),
+    "a model at a branch": (with_model(path="models/tests--small/main/config.json"), r"nor of a model"),
+    "a model at more than a commit": (with_model(path=f"models/tests--small/{'8' * 41}/config.json"), r"nor of a model"),
+    "a model that is a base": (with_model(base=BASE), r"nor of a model"),
+    "a model with another hash": (with_model(sha256="0" * 64), r"config.json has sha256 [0-9a-f]{64}, expected 0000"),
+    "a model's file twice": (with_model(a_file(CONFIG.path, b"{}")), r"twice"),
+    "a model's entry twice": (with_model(path=list(ITS_FILES)[1].path, size=7), r"names a file twice"),
+    "a model of which one file is missing": (with_model(without=2), r"lacks 1 of 3 files, such as models/tests--small/.*/tokenizer.json"),
+    "a model without weights": (
+        made({"format": 1, "files": rows(CONFIG)}, a_file(CONFIG.path, b"{}")),
+        r"has hub:tests/small@8{40} without its configuration or its weights",
+    ),
     "an entry of another kind": (good(ITS_FILE, path="models/x"), r"neither a wheel nor a base"),
     "a base without its name": (good(ITS_FILE, path=f"bases/{'a' * 64}.tar"), r"neither a wheel nor a base"),
     "a base with another name": (
@@ -151,7 +205,7 @@ HOSTILE = {
     ),
     "a name for a terminal": (
         good(ITS_FILE, path=f"bases/{'a' * 64}.tar", base=f"\x1b[31m@sha256:{'a' * 64}"),
-        r"neither a wheel nor a base: .*\\\\x1b",
+        r"neither a wheel nor a base nor of a model: .*\\\\x1b",
     ),
     "a size that is no number": (good(ITS_FILE, size="17"), r"neither a wheel nor a base"),
     "a size that is true": (good(ITS_FILE, size=True), r"neither a wheel nor a base"),
