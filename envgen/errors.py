@@ -74,6 +74,10 @@ class HubRefusedError(ResolutionError):
     """The hub has no such model, revision or file, or does not show it to whoever asks."""
 
 
+class HubGoneError(HubRefusedError):
+    """The hub answers, and has no such model, revision or file."""
+
+
 class StaleLockError(EnvgenError):
     """A lock is missing, unreadable, edited by hand, or not what its profile would give."""
 

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from envgen.model_name import Repository
 from envgen.needs import bases_of, check_held, fetch_command, wheels_of
 from envgen.oci import Archive
 from envgen.oci_copy import copy_image, temporary_folder
+from envgen.scratch import scratch
 from envgen.store_archive import write_archive
 from envgen.store_entry import Entry, base_entry, model_entry, wheel_entry
 from envgen.wheels import check_space, in_words, sha256_of
@@ -90,20 +90,17 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
         if str(path) == "-" or (path.exists() and not path.is_file()):
             problem = "is no file: an archive is written whole or not at all, and so can't be written there"
             raise UsageError(str(path), problem, hint="name a file, as in wheels.tar")
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}-", suffix=".part")
+        path.parent.stat()  # where there is none, what scratch locks would make it
+        with scratch("archive", path.parent) as folder:
+            part = folder / "archive.part"
+            with part.open("wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            part.chmod(0o644)
+            part.replace(path)
     except OSError as error:
         raise _file_error(error, path) from error
-    try:
-        with open(descriptor, "wb") as stream:  # noqa: PTH123  (a descriptor is no path)
-            yield stream
-            stream.flush()
-            os.fsync(descriptor)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except OSError as error:
-        raise _file_error(error, path) from error
-    finally:
-        Path(name).unlink(missing_ok=True)
 
 
 def _file_error(error: OSError, path: Path) -> EnvgenError:

@@ -4,9 +4,9 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from envgen.lock import Lock, LockedIndex
+from envgen.lock import Lock, LockedIndex, LockedModel, Wheel
 
-FACTS = ("description", "target", "platform", "as_of", "python", "base", "cuda", "driver", "tiers", "layers", "env", "indexes")
+FACTS = ("description", "target", "platform", "as_of", "python", "base", "cuda", "driver", "tiers", "layers", "env", "indexes", "model")
 """The fields of a lock that say in words what its digest of the inputs can only say is different."""
 
 
@@ -33,7 +33,18 @@ def shown(value: object) -> str:
         return f"{value:%Y-%m-%d}"
     if isinstance(value, LockedIndex):
         return f"{value.name} ({value.url} for {', '.join(value.packages)})"
+    if isinstance(value, LockedModel):
+        return ", ".join(_model(value))
     if isinstance(value, tuple):
         pairs = (f"{part[0]}={part[1]}" if isinstance(part, tuple) else shown(part) for part in value)
         return ", ".join(pairs) or "none"
-    return str(value) or "none"
+    return "none" if value is None else str(value) or "none"
+
+
+def _model(model: LockedModel) -> Iterator[str]:
+    sha256 = model.source.sha256 if isinstance(model.source, Wheel) else model.source.digest.partition(":")[2]
+    yield f"{model.name} (sha256 {sha256[:12]})"
+    if model.prompt:
+        yield f"asked {model.prompt!r}"
+    if model.expect:
+        yield f"must answer {model.expect!r}"

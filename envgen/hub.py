@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote, urlsplit
 
 from envgen.download import Advance, Body, arrive
-from envgen.errors import HubRefusedError, HubUnavailableError, UsageError, VerificationError
+from envgen.errors import HubGoneError, HubRefusedError, HubUnavailableError, UsageError, VerificationError
 from envgen.index import unavailable
 from envgen.model_name import COMMIT, SHA256, HubFile, HubName, Repository, needed
 from envgen.settings import Settings
@@ -60,7 +60,7 @@ class Hub:
     def repository(self, name: HubName) -> Repository:
         """The files that loading takes of a model at a commit, which is the revision of `name`.
 
-        Raises as `commit` does, and HubRefusedError for a repository without a model in it.
+        Raises as `commit` does, and HubGoneError for a repository without a model in it.
         """
         with self._listing:  # several targets ask the same at the same time
             if name not in self._listed:
@@ -73,7 +73,7 @@ class Hub:
         if not wanted or "config.json" not in wanted:
             missing = "config.json" if wanted else "safetensors, and no .bin either,"
             problem = f"{name} has no {missing} at its top: no model that transformers loads"
-            raise HubRefusedError(self.where, problem, hint="take another model, or another revision of it")
+            raise HubGoneError(self.where, problem, hint="take another model, or another revision of it")
         files = together(lambda path: self._hub_file(path, listed[path], name), wanted, at_once=CONNECTIONS)
         return Repository(repo=name.repo, commit=name.revision, files=tuple(files))
 
@@ -182,13 +182,14 @@ class Hub:
         if status == 401 and "invalid credentials" in response.headers.get("X-Error-Message", "").lower():
             return HubRefusedError(self.where, "does not take HF_TOKEN: it is wrong, or has expired", hint="make a new one, a read token")
         if code == "RevisionNotFound":
-            return HubRefusedError(self.where, f"{name.repo} has no revision {name.revision!r}")
+            return HubGoneError(self.where, f"{name.repo} has no revision {name.revision!r}")
         if code == "EntryNotFound":
-            return HubRefusedError(self.where, f"{name} lacks a file that its own list has")
+            return HubGoneError(self.where, f"{name} lacks a file that its own list has")
         if code == "GatedRepo":
             return self._cured(f"{name.repo} is a gated repository, and {token}")
         if code == "RepoNotFound" or status in (401, 403, 404):
-            return self._cured(f"the hub shows no model {name.repo}: the name is wrong, or it is private and {token}")
+            refusal = self._cured(f"the hub shows no model {name.repo}: the name is wrong, or it is private and {token}")
+            return HubGoneError(refusal.where, refusal.problem, hint=refusal.hint) if status == 404 else refusal
         return HubUnavailableError(self.where, f"found status {status}, expected 200", hint="try again later")
 
     def _cured(self, problem: str) -> HubRefusedError:

@@ -2,7 +2,6 @@
 
 import re
 import secrets
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,6 +19,7 @@ from envgen.lock import Lock
 from envgen.oci import Archive
 from envgen.pushing import BASE, SKELETON
 from envgen.render import groups_of
+from envgen.scratch import scratch
 from envgen.settings import Settings, mirrored_base
 from envgen.surroundings import FIRST, SECOND, Surroundings, inside
 from envgen.threads import uninterrupted
@@ -154,8 +154,8 @@ def _compare(plan: Plan, built: Built, other: Subject, seconds: tuple[float, ...
 @contextmanager
 def _opened(plan: Plan, subject: Subject) -> Iterator[Side]:
     """The image as an open archive."""
-    with tempfile.TemporaryDirectory(prefix="envgen-reproduce-") as folder:
-        path = subject.archive or Path(folder) / "image.tar"
+    with scratch("reproduce") as folder:
+        path = subject.archive or folder / "image.tar"
         if subject.image:
             plan.make_engine(plan.work.settings).save(subject.image, path)
         with Archive(path) as archive:

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -23,7 +24,9 @@ def differences(catalog: Catalog, profile: Profile, bounds: Sequence[Bound], tar
     """
     lock, folder = lock_folder.read_lock(catalog, profile, target)
     expected = locking.outline(profile, bounds, target)
-    facts = [f"{fact.name}: the lock has {fact.before}, the profile {fact.after}" for fact in changed_facts(lock, expected)]
+    # A profile has no hashes of a model: what it says of one is compared below.
+    changed = changed_facts(lock, replace(expected, model=lock.model))
+    facts = [f"{fact.name}: the lock has {fact.before}, the profile {fact.after}" for fact in changed]
     found = [*facts, *_changed_demands(lock, profile, target), *_changed_model(lock, profile)]
     for package in lock.packages:
         if package.bounds != bounds_of(package.wheel.name, bounds):

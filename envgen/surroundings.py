@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from envgen.scratch import scratch
 from envgen.settings import Settings
 
 VARIED = (
@@ -49,9 +50,9 @@ def inside(around: Surroundings, settings: Settings) -> Iterator[Settings]:
     """
     zone, mask, folder = os.environ.get("TZ"), os.umask(0o077), tempfile.tempdir
     try:
-        with tempfile.TemporaryDirectory(prefix=f"envgen {around.name} ") as work:
-            _settle(around.time_zone, around.umask, work)
-            yield replace(settings, system={**settings.system, "TZ": around.time_zone, "TMPDIR": work})
+        with scratch(around.name) as work:
+            _settle(around.time_zone, around.umask, str(work))
+            yield replace(settings, system={**settings.system, "TZ": around.time_zone, "TMPDIR": str(work)})
     finally:
         _settle(zone, mask, folder)
 

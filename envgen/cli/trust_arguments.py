@@ -15,8 +15,9 @@ made. Exit code 8 when they are not the same.
 VERIFY = """\
 ask whether everything locked still exists and still has its hash
 
-Asks indexes and registries; downloads no wheel. Each wheel must be listed by its index with the locked hash, and each
-base be in its registry by its digest. Lists yanked releases and known vulnerabilities too, from the index's own data.
+Asks indexes, registries, and the hub of locked models; downloads no wheel and no weights. Each wheel must be listed by its index with
+the locked hash, each base be in its registry by its digest, and the hub have each file of a model with its hash. Lists yanked releases
+and known vulnerabilities too, from the index's own data.
 
 Exit code 8 when something is gone, changed, yanked or vulnerable, and also when something could not be asked (NOT CHECKED:
 an index or a registry gives no answer): a nightly job that could not look must not be green. What an index never

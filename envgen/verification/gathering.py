@@ -7,8 +7,10 @@ from functools import partial
 
 from envgen.engine import Engine
 from envgen.lock import Lock, Wheel
+from envgen.model_name import Repository
 from envgen.threads import together
 from envgen.verification.bases import base_entries
+from envgen.verification.models import hub_entries
 from envgen.verification.report import BASE, MODEL, VULNERABILITIES, WHEEL, VerificationReport
 from envgen.verification.subjects import Item, Patience, Subject
 from envgen.verification.wheels import Source, model_entries, release_entries, wheel_entries
@@ -21,10 +23,10 @@ Named = Mapping[str, Lock]
 
 
 def verify(work: Workspace, locks: Sequence[Lock], engine: Engine, today: dt.date) -> VerificationReport:
-    """Asks for everything in `locks`, and for the models that are known by their hash; `today` stands in the cures."""
+    """Asks for everything in `locks`, and for the other models that are known by their hash; `today` stands in the cures."""
     named = {f"{lock.profile}/{lock.target}": lock for lock in locks}
     # Registries first: they take longest.
-    subjects = [*_bases(work, named, engine), *_Indexes(work, named, today).subjects()]
+    subjects = [*_bases(work, named, engine), *_hub_models(work, named), *_Indexes(work, named, today).subjects()]
     found = together(Subject.entries, subjects, at_once=AT_ONCE)
     return VerificationReport(locks=tuple(named), entries=tuple(entry for entries in found for entry in entries))
 
@@ -38,6 +40,31 @@ def _bases(work: Workspace, locks: Named, engine: Engine) -> Iterator[Subject]:
         cure = _for_each(f"envgen update {profile} --base" for profile in dict.fromkeys(locks[name].profile for name in names))
         item = Item(kind=BASE, name=base, locks=tuple(names), cure=cure)
         yield Subject(items=(item,), ask=partial(base_entries, engine, work.settings, item, base))
+
+
+def _hub_models(work: Workspace, locks: Named) -> Iterator[Subject]:
+    hub, patience = work.hub(), Patience(work.settings.patience)
+    for model, names in _models(locks).items():
+        if isinstance(model, Repository):
+            item = _model_item(locks, names)
+            yield Subject(items=(item,), ask=partial(hub_entries, hub, patience, item, model))
+
+
+def _models(locks: Named) -> Mapping[Wheel | Repository, list[str]]:
+    """The locked models, each with the locks it stands in."""
+    found: dict[Wheel | Repository, list[str]] = defaultdict(list)
+    for name, lock in locks.items():
+        if lock.model:
+            found[lock.model.source].append(name)
+    return found
+
+
+def _model_item(locks: Named, names: Sequence[str]) -> Item:
+    first = locks[names[0]].model
+    assert first is not None
+    profiles = dict.fromkeys(locks[name].profile for name in names)
+    cure = _for_each(f"name another model in the profile {profile}, then: envgen lock {profile}" for profile in profiles)
+    return Item(kind=MODEL, name=first.name, locks=tuple(names), cure=cure)
 
 
 class _Indexes:
@@ -57,7 +84,21 @@ class _Indexes:
                 packages[wheel.index, urls.get(wheel.index, ""), wheel.name][wheel].append(name)
         for (index, url, _), wheels in packages.items():
             yield from self._package(self._source(index, url), wheels)
+        yield from self._model_wheels()
+
+    def _model_wheels(self) -> Iterator[Subject]:
+        """A subject for each locked model that is a wheel, and for each other one that is known by its hash."""
+        locked = set()
+        for wheel, names in _models(self._locks).items():
+            if isinstance(wheel, Wheel):
+                item = _model_item(self._locks, names)
+                urls = {index.name: index.url for index in self._locks[names[0]].indexes}
+                source = self._source(wheel.index, urls.get(wheel.index, ""))
+                yield Subject(items=(item,), ask=partial(wheel_entries, source, {item: wheel}))
+                locked.add((wheel.index, wheel.name, wheel.version, wheel.sha256))
         for model in self._work.catalog.model_wheels():
+            if ("default", model.name, model.version, model.sha256) in locked:
+                continue
             item = Item(kind=MODEL, name=f"wheel:{model.name}=={model.version}", cure="name another in profiles/models/wheels.toml")
             yield Subject(items=(item,), ask=partial(model_entries, self._source("default", ""), item, model))
 

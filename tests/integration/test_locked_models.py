@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 import tiny
-from built import TARGET, Base, results
+from built import TARGET, Base, docker, results
 from command import Done, envgen, started
 from conftest import remove_images
 from hub import COMMIT, TOKEN, Hub, serve_small
-from loopback import free_port
+from loopback import free_port, listener
+from test_offline import cut_off
 from tiny import Site
 
 MODEL = f"hub:tests/small@{COMMIT}"
@@ -250,6 +251,56 @@ def test_a_killed_fetch_is_taken_up_where_it_was(fresh: tuple[Site, list[str]], 
     hub.clear()
     site.envgen(*command).must_pass()
     assert files_asked(hub) == ["model.safetensors"]
+
+
+def test_a_model_gets_to_a_machine_without_a_network(
+    built: tuple[Site, str, Done], fresh: tuple[Site, list[str]], hub: Hub, tag: str, tmp_path: Path
+) -> None:
+    digest = next(line.removeprefix("digest: ") for line in built[2].stderr.splitlines() if line.startswith("digest: "))
+    site, _ = fresh
+    archive, again = tmp_path / "store.tar", tmp_path / "again.tar"
+    offline = ("build", "tiny", "--offline", *tiny.base_arguments(), "--tag", tag, "--json")
+    for command in (offline, ("store", "export", str(archive), "tiny", "--no-base")):
+        site.envgen(*command).must_fail(6, "locked models: missing, ", f"{MODEL}: model.safetensors", "envgen fetch tiny")
+    assert not docker("image", "ls", "--quiet", tag).strip()
+    fetched = json.loads(site.envgen("fetch", "tiny", "--no-base", "--json").must_pass().stdout)
+    sizes = [path.stat().st_size for path in hub.repositories["tests/small"].files().values()]
+    assert fetched["models"] == [{"name": MODEL, "files": len(sizes), "size": sum(sizes)}]
+    for path in (archive, again):
+        assert f"files of models: {len(sizes)}, " in site.envgen("store", "export", str(path), "tiny", "--no-base").must_pass().stdout
+    assert archive.read_bytes() == again.read_bytes()
+
+    with listener() as counted:
+        here = {"ENVGEN_CACHE": str(tmp_path / "elsewhere"), "HF_ENDPOINT": f"http://{counted.address}", "HF_TOKEN": ""}
+        elsewhere = Site(project=site.project, env={**site.env, **here, **cut_off(counted.address)})
+        assert "models: 1 taken" in elsewhere.envgen("store", "import", str(archive), "--no-base").must_pass().stdout
+        assert "models: 1 there" in elsewhere.envgen("store", "import", str(archive), "--no-base").must_pass().stdout
+        done = json.loads(elsewhere.envgen(*offline).must_pass().stdout)
+        assert counted.connections == 0
+    assert (done["smoke"]["model"], done["image"]["digest"]) == (MODEL, digest)
+    assert {path.name for path in model_folder(elsewhere).iterdir()} == set(hub.repositories["tests/small"].files())
+
+
+def test_whether_a_locked_model_is_still_there_is_asked(fresh: tuple[Site, list[str]], hub: Hub) -> None:
+    site, _ = fresh
+
+    def said(**env: str) -> tuple[str, str]:
+        report = json.loads(site.envgen("verify", "tiny", "--json", **env).stdout)
+        groups = ("findings", "not_checked")
+        found = [entry for group in groups for entry in report[group] if entry["name"] == MODEL]
+        return (found[0]["status"], found[0]["detail"]) if found else ("ok", "")
+
+    assert said() == ("ok", "")
+    hub.changed["config.json"] = hub.repositories["tests/small"].files()["config.json"].read_bytes()[:-1] + b" "
+    status, detail = said()
+    assert (status, "config.json with sha256" in detail) == ("changed", True)
+    hub.clear()
+    small = hub.repositories.pop("tests/small")
+    try:
+        assert said()[0] == "gone"
+    finally:
+        hub.repositories["tests/small"] = small
+    assert said(HF_ENDPOINT=nowhere(), ENVGEN_PATIENCE="5")[0] == "not checked"
 
 
 @pytest.fixture(scope="module")

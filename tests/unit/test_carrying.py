@@ -466,3 +466,12 @@ def test_a_wheel_with_a_model_goes_with_the_wheels(world: World, tmp_path: Path)
     import_store(other.work, tmp_path / "a.tar", None)
     model_files.check_held(other.work, [lock])
     assert source.file in store_of(other.work)
+
+
+def test_what_a_killed_export_left_goes_with_the_next(world: World, tmp_path: Path) -> None:
+    left = tmp_path / "envgen-archive-0123456789abcdef"
+    left.mkdir()
+    (left / "archive.part").write_bytes(b"half of it")
+    left.with_name(f"{left.name}.alive").write_bytes(b"")
+    export_store(world.work, [world.lock], tmp_path / "a.tar", None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar", "here"]

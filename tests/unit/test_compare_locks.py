@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 
-from samples import AS_OF, package, sample_lock, wheel
+from samples import AS_OF, COMMIT, HUB_MODEL, package, sample_lock, wheel
 
 from envgen.compare.changes import LockComparison, Push
 from envgen.compare.locks import compare_locks
 from envgen.compare.places import Place, where
 from envgen.compare.sides import LockSide
-from envgen.lock import Demand, Lock
+from envgen.lock import Demand, Lock, LockedModel
+from envgen.model_name import Repository
 
 SMALL = sample_lock()
 WINDOWS = sample_lock(target="py311-windows-amd64", platform="windows/amd64", base="", installer=None)
@@ -78,6 +79,18 @@ def test_facts_are_told_in_words_and_once() -> None:
         ("as_of", "2026-09-22", "2026-10-22", (LARGE_PLACE, LINUX_PLACE)),
         ("installer", f"uv 0.12.17 {hashes[0]}", f"uv 0.12.18 {hashes[1]}", (LARGE_PLACE,)),
     ]
+
+
+def test_another_model_is_told_by_its_name() -> None:
+    lock = replace(SMALL, model=HUB_MODEL)
+    digest = f"(sha256 {HUB_MODEL.source.digest[7:19]})" if isinstance(HUB_MODEL.source, Repository) else ""
+    other = LockedModel(source=wheel("demo-model", "2.0"))
+    words = f"hub:tests/small@{COMMIT} {digest}, asked 'Is \"it\" so?\\nSay it.', must answer 'é'"
+    told = [(entry.fact.name, entry.fact.before, entry.fact.after) for entry in compared((lock,), (replace(lock, model=other),)).facts]
+    assert told == [("model", words, f"wheel:demo-model==2.0 (sha256 {other.source.sha256[:12]})")]  # type: ignore[union-attr]
+    assert [entry.fact.before for entry in compared((SMALL,), (lock,)).facts] == ["none"]
+    (asked,) = compared((lock,), (replace(lock, model=replace(HUB_MODEL, expect="")),)).facts
+    assert asked.fact.after == words.removesuffix(", must answer 'é'")
 
 
 def test_other_inputs_are_told_where_nothing_else_is() -> None:

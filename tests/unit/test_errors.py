@@ -15,6 +15,7 @@ CODES = {
     "FileGoneError": 3,
     "HubUnavailableError": 3,
     "HubRefusedError": 3,
+    "HubGoneError": 3,
     "StaleLockError": 4,
     "StaleLockErrors": 4,
     "EngineError": 5,

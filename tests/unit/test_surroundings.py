@@ -64,3 +64,13 @@ def test_without_a_time_zone_there_is_none_afterwards(monkeypatch: pytest.Monkey
 def test_run_steps_see_what_is_in_no_image() -> None:
     around = Surroundings(name="x", umask=0, time_zone="UTC", hostname="host", no_proxy="no")
     assert around.arguments == {"BUILDKIT_SANDBOX_HOSTNAME": "host", "no_proxy": "no"}
+
+
+def test_what_a_killed_build_left_is_swept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "envgen-first-0123456789abcdef").mkdir()
+    (tmp_path / "envgen-first-0123456789abcdef.alive").write_bytes(b"")
+    with inside(SECOND, read_settings({"ENVGEN_CACHE": str(tmp_path)}, tmp_path)) as given:
+        own = Path(given.environment()["TMPDIR"])
+        assert sorted(path.name for path in tmp_path.iterdir()) == [own.name, f"{own.name}.alive"]
+    assert list(tmp_path.iterdir()) == []

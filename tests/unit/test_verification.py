@@ -5,17 +5,19 @@ import datetime as dt
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 import requests
-from samples import BASE, INDEX, Server, package, sample_lock, wheel
+from samples import BASE, COMMIT, HUB, INDEX, Server, package, sample_lock, serve_model, wheel
 
 from envgen.catalog import Catalog
 from envgen.cli import verify as command
 from envgen.cli.show import QuietReporter
 from envgen.errors import BaseGoneError, EngineError, IndexUnavailableError
-from envgen.lock import Demand, Lock
+from envgen.lock import Demand, Lock, LockedModel
+from envgen.model_name import HubFile, Repository
 from envgen.settings import read_settings
 from envgen.verification import gathering
 from envgen.verification.report import CHANGED, GONE, NOT_CHECKED, NOT_PUBLISHED, OK, VULNERABLE, YANKED, Entry, VerificationReport
@@ -76,7 +78,7 @@ def verify(folder: Path, *locks: Lock, registry: Registry | None = None) -> Veri
     models = folder / "profiles" / "models" / "wheels.toml"
     if not models.exists():
         models.write_text('description = "none"\n')
-    settings = read_settings({"ENVGEN_CACHE": str(folder / "cache"), "ENVGEN_INDEX_DEFAULT": INDEX}, folder)
+    settings = read_settings({"ENVGEN_CACHE": str(folder / "cache"), "ENVGEN_INDEX_DEFAULT": INDEX, "HF_ENDPOINT": HUB}, folder)
     work = Workspace(catalog=Catalog(project=folder), settings=settings, reporter=QuietReporter())
     return gathering.verify(work, locks or (sample_lock(),), registry or Registry(), TODAY)  # type: ignore[arg-type]
 
@@ -254,6 +256,54 @@ def test_what_became_of_a_model(server: Server, tmp_path: Path, file: Mapping[st
     list_file(server, page, **{"filename": "shipped_model-1.0-py3-none-any.whl", "hashes": {"sha256": "c" * 64}, **file})
     (entry,) = [entry for entry in verify(tmp_path).entries if entry.kind == "model"]
     assert (entry.name, entry.status) == ("wheel:shipped-model==1.0", status)
+
+
+def test_a_locked_wheel_with_a_model_is_a_model_of_its_locks(server: Server, tmp_path: Path) -> None:
+    models = tmp_path / "profiles" / "models" / "wheels.toml"
+    models.parent.mkdir(parents=True)
+    locked = wheel("shipped-model")
+    models.write_text(f'[[wheel]]\nname = "shipped-model"\nversion = "1.0"\nsha256 = "{locked.sha256}"\n')
+    page, lock = f"{INDEX}/shipped-model/", sample_lock(model=LockedModel(source=locked))
+    list_file(server, page, filename=locked.file, hashes={"sha256": locked.sha256}, size=locked.size)
+    (entry,) = [entry for entry in verify(tmp_path, lock).entries if entry.kind == "model"]
+    assert (entry.name, entry.status, entry.locks) == ("wheel:shipped-model==1.0", OK, ("small/py311-linux-amd64",))
+    list_file(server, page, filename=locked.file, hashes={"sha256": "f" * 64})
+    gone = only(verify(tmp_path, lock), CHANGED)
+    assert (gone.kind, gone.cure) == ("model", "name another model in the profile small, then: envgen lock small")
+
+
+FILES = {"config.json": b"{}", "model.safetensors": b"weights", "tokenizer.json": b"t" * 50}
+
+
+@pytest.mark.parametrize(
+    ("files", "status", "detail"),
+    [
+        (FILES, OK, ""),
+        ({**FILES, "config.json": b"[]"}, CHANGED, "the hub hub.example has config.json with sha256 "),
+        ({**FILES, "model.safetensors": b"Weights"}, CHANGED, "the hub hub.example has model.safetensors with sha256 "),
+        ({**FILES, "extra.json": b""}, CHANGED, "the hub hub.example lists extra.json too, which the lock has not: find out why"),
+        ({"config.json": b"{}", "model.safetensors": b"weights"}, GONE, "the hub hub.example does not list tokenizer.json any more"),
+        ({"config.json": b"{}"}, GONE, "has no safetensors"),
+        (404, GONE, "the hub shows no model tests/small"),
+        (401, NOT_CHECKED, "the hub shows no model tests/small"),
+        (503, NOT_CHECKED, "found status 503"),
+    ],
+    ids=str,
+)
+def test_what_became_of_a_model_of_the_hub(server: Server, tmp_path: Path, files: dict[str, bytes] | int, status: str, detail: str) -> None:
+    locked = tuple(HubFile(name=name, sha256=sha256(content).hexdigest(), size=len(content)) for name, content in FILES.items())
+    model = LockedModel(source=Repository(repo="tests/small", commit=COMMIT, files=locked))
+    if isinstance(files, int):
+        server.page(f"{HUB}/api/models/tests/small/tree/{COMMIT}", "", status=files)
+    else:
+        serve_model(server, files)
+    found = verify(tmp_path, sample_lock(model=model), sample_lock(profile="other", model=model))
+    (entry,) = [entry for entry in found.entries if entry.kind == "model"]
+    assert (entry.name, entry.status) == (f"hub:tests/small@{COMMIT}", status)
+    assert detail in entry.detail
+    assert entry.locks == ("small/py311-linux-amd64", "other/py311-linux-amd64")
+    if status in (GONE, CHANGED):
+        assert entry.cure.startswith("name another model in the profile small, then: envgen lock small\nname another")
 
 
 def test_a_silent_server_is_not_waited_for_again_and_again() -> None:
