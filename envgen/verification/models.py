@@ -11,11 +11,9 @@ from envgen.verification.subjects import Item, Patience
 
 def hub_entries(hub: Hub, patience: Patience, item: Item, locked: Repository) -> Iterator[Entry]:
     """What became of a locked model. Raises HubUnavailableError, or HubRefusedError where the hub does not show it to whoever asks."""
-    name = HubName(repo=locked.repo, revision=locked.commit)
-    try:
-        found = patience.ask(lambda: hub.repository(name))
-    except HubGoneError as error:
-        yield item.entry(GONE, error.problem)
+    found = patience.ask(lambda: _repository(hub, HubName(repo=locked.repo, revision=locked.commit)))
+    if isinstance(found, HubGoneError):
+        yield item.entry(GONE, found.problem)
         return
     there = {file.name: file for file in found.files}
     gone = [file.name for file in locked.files if file.name not in there]
@@ -30,3 +28,11 @@ def hub_entries(hub: Hub, patience: Patience, item: Item, locked: Repository) ->
         yield item.entry(CHANGED, f"the {hub.where} lists {', '.join(new)} too, which the lock has not: find out why")
     else:
         yield item.entry(OK)
+
+
+def _repository(hub: Hub, name: HubName) -> Repository | HubGoneError:
+    """What the hub has; that it has nothing is an answer too, and costs no patience."""
+    try:
+        return hub.repository(name)
+    except HubGoneError as error:
+        return error
