@@ -88,8 +88,9 @@ def test_what_was_fetched_builds_the_same_image_and_nobody_is_asked(
             mirror = registry.env if through == "a mirror" else {}
             base = f"{own}python:{TAG}@{digest}"
             stands_on(image, base, python)
+            there = len(image.kept())  # the installer, where another test had it fetched
             fetched = result(image.envgen("fetch", "tiny", "--json", **mirror))
-        assert (fetched["wheels"]["wheels"], fetched["wheels"]["fetched"]) == (4, 4)
+        assert (fetched["wheels"]["wheels"], fetched["wheels"]["fetched"]) == (4, 4 - there)
         assert [state["status"] for state in fetched["bases"]] == ["fetched"]
         with listener(registry.port) as counted:
             env = mirror | cut_off(counted.address)
