@@ -34,6 +34,13 @@ COMPRESSION = {
 """zstd's own default level: level 1 takes about as long, and the layers of cpu-base are a tenth larger. Without the force, layers
 that the builder has as zstd would stay so."""
 
+RACES = {": already exists": True, "failed to solve: not found": False}
+"""How a build may end while others build or remove the same, and whether it is to be tried again with the cache: another build named
+its image the same at the same moment, and what was built is in the cache; or the builder remembers a layer that went with an image."""
+
+RACE_TRIES = 3
+"""How often such a build is tried again."""
+
 _DAEMON_CURE = (
     'put {"features": {"containerd-snapshotter": true}} into /etc/docker/daemon.json and restart Docker:\n'
     "       only the containerd image store knows the manifest digest of an image that was built"
@@ -83,12 +90,11 @@ class DockerEngine:
             (work / "context").mkdir()
             (work / "Dockerfile").write_bytes(order.dockerfile)
             finished = self._buildx(order, work, on_line)
-            if finished.code != 0 and finished.stderr.rstrip().endswith(": already exists"):
-                # Another build named its image the same at the same moment; what was built is in the cache.
-                finished = self._buildx(replace(order, cache=True), work, on_line)
-            elif finished.code != 0 and finished.stderr.rstrip().endswith("failed to solve: not found"):
-                # The builder remembers a layer that went with an image somebody removed.
-                finished = self._buildx(replace(order, cache=False), work, on_line)
+            for _ in range(RACE_TRIES):
+                cache = next((cache for end, cache in RACES.items() if finished.stderr.rstrip().endswith(end)), None)
+                if finished.code == 0 or cache is None:
+                    break
+                finished = self._buildx(replace(order, cache=cache), work, on_line)
             if finished.code != 0:
                 raise _build_error(finished.stderr)
             metadata = json.loads((work / "metadata.json").read_text(encoding="utf-8"))
