@@ -11,6 +11,10 @@ from envgen.lock import Lock
 from envgen.render import groups_of
 
 BASE, SKELETON = "base", "skeleton"
+
+EMPTY = "workdir"
+"""The layer that WORKDIR makes, which has nothing in it."""
+
 LayerLike = TypeVar("LayerLike")
 
 
@@ -30,11 +34,13 @@ class GroupSize:
 def own_blobs(lock: Lock, blobs: Sequence[LayerLike]) -> dict[str, LayerLike]:
     """The layers that `lock` adds to its base, by group and in order, out of all layers of the image; the skeleton comes first.
 
-    They may be given as blobs, as diff IDs, or as anything else. The Dockerfile has one COPY for each, and its WORKDIR makes one more
-    layer, without a file.
+    They may be given as blobs, as diff IDs, or as anything else. The Dockerfile has one COPY for each, and between the first two its
+    WORKDIR makes one more layer, without a file.
     """
-    names = [SKELETON, *groups_of(lock)]
-    return dict(zip(names, blobs[-len(names) - 1 : -1], strict=True))
+    names = [SKELETON, EMPTY, *groups_of(lock)]
+    own = dict(zip(names, blobs[-len(names) :], strict=True))
+    del own[EMPTY]
+    return own
 
 
 def group_sizes(lock: Lock, blobs: Sequence[Blob], there: Collection[str]) -> tuple[GroupSize, ...]:

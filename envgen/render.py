@@ -41,10 +41,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """A layer group: its name and its wheels, by the index they come from."""
+    """A layer group: its pins, what `sha256sum` says of its wheels, and these by the index they come from."""
 
     name: str
-    lines: tuple[str, ...]
+    pins: tuple[str, ...]
+    sums: tuple[str, ...]
     sources: tuple[Source, ...]
 
 
@@ -103,7 +104,13 @@ def _group(name: str, wheels: Sequence[Wheel], arguments: Mapping[str, str]) -> 
         here = [wheel for wheel in wheels if wheel.index == index]
         lines = tuple(requirement_line(wheel) for wheel in here)
         sources.append(Source(argument=arguments.get(index, ""), packages=tuple(wheel.name for wheel in here), lines=lines))
-    return Group(name=name, lines=tuple(requirement_line(wheel) for wheel in wheels), sources=tuple(sources))
+    sums = sorted((wheel.file, wheel.sha256) for wheel in wheels)
+    return Group(
+        name=name,
+        pins=tuple(f"{wheel.name}=={wheel.version}" for wheel in wheels),
+        sums=tuple(f"{sha256}  {file}" for file, sha256 in sums),
+        sources=tuple(sources),
+    )
 
 
 def labels_of(lock: Lock) -> dict[str, str]:

@@ -153,8 +153,7 @@ class WheelStore:
 
         Raises VerificationError, also for a wheel that is not here.
         """
-        for wheel in wheels:
-            self.check(self.path(wheel.sha256, wheel.file), wheel.sha256)
+        together(lambda wheel: self.check(self.path(wheel.sha256, wheel.file), wheel.sha256), wheels, at_once=4)
 
     def check(self, path: Path, sha256: str) -> None:
         """As `verify`, for the wheel at a path in the store."""
@@ -175,8 +174,8 @@ class WheelStore:
         with ExitStack() as stack:
             with self._disk_errors():
                 view = stack.enter_context(scratch("view", self._partial()))
+                self.verify([wheel for wheels in groups.values() for wheel in wheels])
                 for group, wheels in groups.items():
-                    self.verify(wheels)
                     (view / group).mkdir()
                     for wheel in wheels:
                         os.link(self.path(wheel.sha256, wheel.file), view / group / wheel.file)

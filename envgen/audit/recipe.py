@@ -10,9 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from envgen.errors import UsageError
-
-LAST_LAYER = "workdir"
-"""The layer that WORKDIR makes, which has nothing in it."""
+from envgen.pushing import EMPTY
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """What BuildKit takes for PATH where a base has none."""
@@ -56,10 +54,11 @@ def read_recipe(dockerfile: str, arguments: Mapping[str, str], environment: Mapp
             labels |= _pairs(rest, variables, line)
         elif instruction in ("USER", "WORKDIR", "CMD"):
             single[instruction] = rest
+            layers += [EMPTY] if instruction == "WORKDIR" else []
         elif instruction != "ARG":
             raise _not_understood(line)
     return Recipe(
-        layers=(*layers, *([LAST_LAYER] if "WORKDIR" in single else [])),
+        layers=tuple(layers),
         environment=env,
         labels=labels,
         user=single.get("USER", ""),

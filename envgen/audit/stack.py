@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from envgen.audit.entries import FOLDER, Entry
 from envgen.audit.finding import BASE, LAYERS, Finding
-from envgen.audit.recipe import LAST_LAYER
 from envgen.audit.rules import ROOT, folders_above
 from envgen.oci import ImageDocuments
+from envgen.pushing import EMPTY
 
 Entries = tuple[Entry, ...]
 
@@ -74,8 +74,8 @@ def compare_layers(stack: Stack, names: Sequence[str]) -> Iterator[Finding]:
     for name in names:
         if name not in stack.own:
             yield Finding(part=LAYERS, layer=name, problem="missing")
-    for entry in stack.own.get(LAST_LAYER, ()):
-        yield Finding(part=LAYERS, layer=stack.label(LAST_LAYER), path=entry.path, problem=f"{entry}, in a layer that has nothing in it")
+    for entry in stack.own.get(EMPTY, ()):
+        yield Finding(part=LAYERS, layer=stack.label(EMPTY), path=entry.path, problem=f"{entry}, in a layer that has nothing in it")
     below = len(stack.base) + len(stack.own)
     for label, entries in zip(stack.labels[below:], stack.extra, strict=True):
         on_the_way = folders_above([entry.path for entry in entries])

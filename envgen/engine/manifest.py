@@ -20,6 +20,9 @@ REPOSITORY = "envgen-manifest"
 LARGEST_MANIFEST = 4_000_000
 """Bytes: registries take no larger one."""
 
+POLL = 0.01
+"""Seconds in which the registry sees that it is to end."""
+
 
 def read_layers(client: Any, digest: str) -> tuple[Blob, ...]:  # the SDK has no types
     """The layers in the manifest `digest` of an image in the engine's store, or in the first one of an index.
@@ -44,6 +47,9 @@ def _manifest(blobs: Mapping[str, bytes], digest: str) -> dict[str, Any] | None:
 
 class _Registry(ThreadingHTTPServer):
     """Has every blob that it is asked about, and keeps the manifests it is sent, by digest."""
+
+    request_queue_size = 128
+    """All blobs are asked about at once, and who is not heard tries again a second later."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -81,7 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def _registry() -> Iterator[_Registry]:
     server = _Registry()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(POLL,), daemon=True)
     thread.start()
     try:
         yield server

@@ -149,8 +149,8 @@ def test_the_layers_are_the_base_s_the_skeleton_and_one_for_each_group(cpu_base:
     found = diff_ids(cpu_base["image"]["name"])
     assert found[: len(own)] == own
     assert len(found) == len(own) + 1 + len(groups()) + 1
-    assert found[-1] == NOTHING
-    skeleton, *contents = layer_sizes(cpu_base["image"]["name"])[-len(groups()) - 2 : -1]
+    assert found[len(own) + 1] == NOTHING
+    skeleton, _, *contents = layer_sizes(cpu_base["image"]["name"])[-len(groups()) - 2 :]
     assert skeleton < 200_000
     for size, (group, packages) in zip(contents, groups().items(), strict=True):
         brought = sum(unpacked_size(cache / "wheels" / package["sha256"] / package["file"]) for package in packages)
@@ -232,6 +232,29 @@ def test_the_committed_dockerfile_gives_the_same_image_without_envgen(cpu_base: 
         docker("buildx", "build", "--network=host", "--provenance=false", *words, "--no-cache", "--output", output, shipped_lock())
         assert diff_ids(tag) == diff_ids(cpu_base["image"]["name"])
         assert inspect(tag)["Id"] == cpu_base["image"]["digest"]
+
+
+@pytest.mark.parametrize("damage", ["another byte", "one more", "one less"])
+def test_wheels_that_others_hand_in_are_checked_where_they_are_installed(damage: str, cache: Path, base: Base, tmp_path: Path) -> None:
+    name = next(package["file"] for package in groups()["libraries"])
+    for package in groups()["libraries"]:
+        os.link(cache / "wheels" / package["sha256"] / package["file"], tmp_path / package["file"])
+    content = (tmp_path / name).read_bytes()
+    if damage == "one more":
+        (tmp_path / "another-1.0-py3-none-any.whl").write_bytes(content)
+    else:
+        (tmp_path / name).unlink()
+    if damage == "another byte":
+        (tmp_path / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    installer = read_lock(shipped_lock())["installer"]
+    contexts = {"wheels-libraries": tmp_path, "wheels-installer": cache / "wheels" / installer["sha256"]}
+    words = [word for stage, folder in contexts.items() for word in ("--build-context", f"{stage}={folder}")]
+    words += ["--build-arg", f"BASE={base.image}", "--target", "layer-libraries", "--progress", "plain"]
+    command = ["docker", "buildx", "build", *words, str(shipped_lock())]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    told = {"one more": "  another-1.0-py3-none-any.whl", "one less": f"  {name}"}
+    assert (told.get(damage) or hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()) in done.stderr
 
 
 def mirror(index: str) -> str:

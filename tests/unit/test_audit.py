@@ -189,7 +189,7 @@ def scene(tmp_path: Path) -> Scene:
     lock = sample_lock(packages=tuple(packages), base=f"python:3.11@{digest}", env=(("NASTY", NASTY),))
     settings = read_settings({"ENVGEN_CACHE": str(tmp_path / "cache")}, tmp_path)
     work = Workspace(catalog=Catalog(project=tmp_path), settings=settings, reporter=cast(Reporter, Quiet()))
-    layers = [below, skeleton(), group(installed("model", MODEL), "model"), group(installed("demo", DEMO), "demo"), []]
+    layers = [below, skeleton(), [], group(installed("model", MODEL), "model"), group(installed("demo", DEMO), "demo")]
     engine = Store(archives=dict.fromkeys((lock.base, STAND_IN), (digest, tmp_path / "base.tar")))
     return Scene(work=work, lock=lock, image=Made(layers, image_config(lock)), engine=engine, folder=tmp_path)
 
@@ -289,8 +289,8 @@ EXTRA = "in a layer that the recipe does not make"
 OWNER = "and owner 0:0"
 
 CHANGES = {
-    "content": Change(lambda image: image.replace(INIT, b"x = 2\n"), f"files: layer 4 (own): {INIT}: sha256 "),
-    "mode": Change(entry("opt/venv/bin/run", mode=0o4755), "files: layer 4 (own): opt/venv/bin/run: mode 4755 (expected 755)"),
+    "content": Change(lambda image: image.replace(INIT, b"x = 2\n"), f"files: layer 5 (own): {INIT}: sha256 "),
+    "mode": Change(entry("opt/venv/bin/run", mode=0o4755), "files: layer 5 (own): opt/venv/bin/run: mode 4755 (expected 755)"),
     "not executable": Change(entry("opt/venv/bin/run", mode=0o644), "opt/venv/bin/run: mode 644 (expected 755)"),
     "mode of a folder": Change(entry(f"{ROOT}/demo", mode=0o777), f"{ROOT}/demo: mode 777 (expected 755)"),
     "mode of byte code": Change(entry(PYC, mode=0o666), f"{PYC}: mode 666 (expected 644)"),
@@ -298,26 +298,26 @@ CHANGES = {
     "time": Change(entry(INIT, mtime=1), f"{INIT}: modification time 1 (expected 315532800)"),
     "fraction of a time": Change(entry(INIT, mtime=315532800.5), f"{INIT}: modification time 315532800.5 (expected 315532800)"),
     "capability": Change(entry(INIT, pax_headers={"SCHILY.xattr.security.capability": "x"}), "extended headers SCHILY.xattr.security.cap"),
-    "missing": Change(lambda image: image.remove(INIT), f"files: layer 4 (own): {INIT}: missing"),
-    "missing folder": Change(lambda image: image.remove(f"{ROOT}/demo"), f"files: layer 4 (own): {ROOT}/demo: missing"),
-    "twice": Change(added(3, item(INIT, b"x = 1\n")), f"files: layer 4 (own): {INIT}: is there twice"),
-    "path file": Change(added(3, item(f"{ROOT}/a.pth", b"import os")), f"{ROOT}/a.pth: a file of mode 644 {OWNER}, {FOREIGN}"),
-    "of another group": Change(added(3, item(f"{ROOT}/model/__init__.py", b"y = 1\n")), f"{ROOT}/model/__init__.py: a file of mode"),
-    "outside": Change(added(3, item("etc/cron", b"")), f"files: layer 4 (own): etc/cron: a file of mode 644 {OWNER}, {FOREIGN}"),
-    "climbing": Change(added(3, item("opt/venv/../../etc/x", b"")), "opt/venv/../../etc/x: a file of mode"),
-    "absolute": Change(added(3, item(f"/{ROOT}/demo/data.bin", b"data")), f"/{ROOT}/demo/data.bin: a file of mode"),
-    "whiteout": Change(added(3, item("usr/bin/.wh.python3.11")), "usr/bin/.wh.python3.11: a whiteout, which removes"),
-    "device": Change(added(3, item("opt/venv/null", type=b"3")), f"opt/venv/null: a special file of mode 644 {OWNER}, {FOREIGN}"),
-    "hard link": Change(added(3, item("opt/venv/x", type=b"1", linkname="etc/shadow")), "opt/venv/x: a hard link to etc/shadow of mode"),
+    "missing": Change(lambda image: image.remove(INIT), f"files: layer 5 (own): {INIT}: missing"),
+    "missing folder": Change(lambda image: image.remove(f"{ROOT}/demo"), f"files: layer 5 (own): {ROOT}/demo: missing"),
+    "twice": Change(added(4, item(INIT, b"x = 1\n")), f"files: layer 5 (own): {INIT}: is there twice"),
+    "path file": Change(added(4, item(f"{ROOT}/a.pth", b"import os")), f"{ROOT}/a.pth: a file of mode 644 {OWNER}, {FOREIGN}"),
+    "of another group": Change(added(4, item(f"{ROOT}/model/__init__.py", b"y = 1\n")), f"{ROOT}/model/__init__.py: a file of mode"),
+    "outside": Change(added(4, item("etc/cron", b"")), f"files: layer 5 (own): etc/cron: a file of mode 644 {OWNER}, {FOREIGN}"),
+    "climbing": Change(added(4, item("opt/venv/../../etc/x", b"")), "opt/venv/../../etc/x: a file of mode"),
+    "absolute": Change(added(4, item(f"/{ROOT}/demo/data.bin", b"data")), f"/{ROOT}/demo/data.bin: a file of mode"),
+    "whiteout": Change(added(4, item("usr/bin/.wh.python3.11")), "usr/bin/.wh.python3.11: a whiteout, which removes"),
+    "device": Change(added(4, item("opt/venv/null", type=b"3")), f"opt/venv/null: a special file of mode 644 {OWNER}, {FOREIGN}"),
+    "hard link": Change(added(4, item("opt/venv/x", type=b"1", linkname="etc/shadow")), "opt/venv/x: a hard link to etc/shadow of mode"),
     "link for a file": Change(entry(INIT, type=b"2", linkname="/etc/passwd", size=0), f"{INIT}: a symbolic link to /etc/passwd of mode"),
-    "terminal": Change(added(3, item("opt/venv/\x1b[2J\n", b"")), "opt/venv/\\x1b[2J\\n: a file of mode"),
-    "no utf-8": Change(added(3, item("opt/venv/\udcff", b"")), "opt/venv/\\udcff: a file of mode"),
+    "terminal": Change(added(4, item("opt/venv/\x1b[2J\n", b"")), "opt/venv/\\x1b[2J\\n: a file of mode"),
+    "no utf-8": Change(added(4, item("opt/venv/\udcff", b"")), "opt/venv/\\udcff: a file of mode"),
     "layer on top": Change(on_top(folder("usr"), item("usr/bin/python3.11", b"sh")), "layers: layer 6 (sha256:"),
     "setuid on top": Change(on_top(item("usr/bin/su", mode=0o4755)), f"usr/bin/su: a file of mode 4755 {OWNER}, {EXTRA}"),
     "removed on top": Change(on_top(item(f"{ROOT}/demo/.wh.data.bin")), f"a whiteout, which removes what other layers have, {EXTRA}"),
     "empty layer on top": Change(on_top(), "a layer that the recipe does not make, with nothing in it"),
-    "layer missing": Change(lambda image: image.layers.pop(), "layers: layer workdir: missing"),
-    "workdir": Change(added(4, item("tmp/x", b"")), f"layers: layer 5 (workdir): tmp/x: a file of mode 644 {OWNER}, in a layer that has"),
+    "layer missing": Change(lambda image: image.layers.pop(), "layers: layer own: missing"),
+    "workdir": Change(added(2, item("tmp/x", b"")), f"layers: layer 3 (workdir): tmp/x: a file of mode 644 {OWNER}, in a layer that has"),
     "base": Change(added(0, item("usr/lib/evil.so", b"")), "base: layer 1: is sha256:"),
     "base in the environment": Change(added(0, item(f"{ROOT}/x.py", b"")), f"layer 1 (skeleton): {ROOT}/x.py: a file of mode"),
     "user": Change(setting("User", ""), "configuration: User is '' (expected '10001:10001')"),
@@ -344,8 +344,8 @@ CHANGES = {
         "pyvenv.cfg: home = /opt/venv/x (expected a folder of the base with",
     ),
     "name that readers read differently": Change(
-        both(lambda image: image.remove(INIT), added(3, item("././@LongLink", f"{INIT}\0".encode(), type=b"L"), item("x", b"x = 1\n"))),
-        f"files: layer 4 (own): {INIT}: extended headers 1536 bytes of headers (expected 512)",
+        both(lambda image: image.remove(INIT), added(4, item("././@LongLink", f"{INIT}\0".encode(), type=b"L"), item("x", b"x = 1\n"))),
+        f"files: layer 5 (own): {INIT}: extended headers 1536 bytes of headers (expected 512)",
     ),
     "system packages": Change(configured("false", "true"), "pyvenv.cfg: include-system-site-packages = true (expected false)"),
     "version": Change(configured("3.11.16", "3.11.2"), "pyvenv.cfg: version = 3.11.2 (expected 3.11.16)"),

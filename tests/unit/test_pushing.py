@@ -20,8 +20,8 @@ def blob(name: str, size: int) -> Blob:
 
 
 IMAGE = (
-    blob("base-1", 1000), blob("base-2", 500), blob("skeleton", 3),
-    blob("models", 10), blob("torch", 200), blob("libraries", 30), blob("own", 4), blob("workdir", 1),
+    blob("base-1", 1000), blob("base-2", 500), blob("skeleton", 3), blob("workdir", 1),
+    blob("models", 10), blob("torch", 200), blob("libraries", 30), blob("own", 4),
 )  # fmt: skip
 
 

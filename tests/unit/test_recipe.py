@@ -17,7 +17,7 @@ def test_the_shipped_recipe_is_understood() -> None:
     lock = sample_lock()
     dockerfile = render_dockerfile(lock, (shipped() / "templates" / "Dockerfile.j2").read_text())
     recipe = read_recipe(dockerfile, {"BASE": "base:1", "PYTHON": "3.11.2"}, {"PATH": "/bin"})
-    assert recipe.layers == ("skeleton", "models", "torch", "libraries", "own", "workdir")
+    assert recipe.layers == ("skeleton", "workdir", "models", "torch", "libraries", "own")
     assert recipe.environment["PATH"] == "/opt/venv/bin:/bin"
     assert recipe.environment["NASTY"] == NASTY
     assert {**recipe.labels} == {**labels_of(lock), "org.opencontainers.image.base.name": "base:1", "envgen.python": "3.11.2"}

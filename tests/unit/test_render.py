@@ -17,6 +17,7 @@ from envgen.records import RECORD_FILE
 from envgen.render import argument_of, groups_of, labels_of, render_dockerfile, render_requirements
 
 GOLDEN = ROOT / "tests" / "golden"
+SUMS = "sha256sum *) | diff /tmp/sums -\n"
 COMMITTED = sorted((ROOT / "locks").glob("*/*/envgen.lock"))
 NASTY_VALUES = (
     NASTY, "$HOME", "${PATH}", "$$", "\\", "\\\\", '"', '\\"', '"\\', "'", "a b  c", " ", "", "#", "x # y", "$(touch /x)", "`id`",
@@ -121,7 +122,9 @@ def test_install_steps_have_no_network(lock: Lock) -> None:
     assert len(installing) >= len(groups_of(lock)) + 2
     assert sum("uv pip install" in step for step in installing) == len(groups_of(lock))
     assert all(step.startswith("RUN --network=none") for step in installing)
-    assert all("--require-hashes" in step and "--no-deps" in step for step in steps if "pip install" in step or "download" in step)
+    assert all("--no-deps" in step for step in steps if "pip install" in step or "download" in step)
+    assert all("--require-hashes" in step for step in fetching)
+    assert all(SUMS in step.partition("uv pip install")[0] for step in installing if "uv pip install" in step)
     assert all("--mount=type=bind" in step for step in installing if "uv pip install" in step)
 
 
@@ -142,8 +145,8 @@ def test_nothing_unpinned_is_pulled(lock: Lock) -> None:
 def test_every_wheel_is_installed_once_and_by_its_hash(lock: Lock) -> None:
     installs = [step for step in instructions(dockerfile(lock)) if "uv pip install" in step]
     for found in lock.wheels:
-        line = f"\n{found.name}=={found.version} --hash=sha256:{found.sha256}\n"
-        assert sum(line in step for step in installs) == 1, found.name
+        lines = f"\n{found.name}=={found.version}\n", f"\n{found.sha256}  {found.file}\n"
+        assert [sum(line in step for line in lines) for step in installs if any(line in step for line in lines)] == [2], found.name
     assert not any("uv==" in step for step in installs)
 
 
