@@ -31,13 +31,17 @@ class GroupSize:
     push: int
 
 
+def own_layers(lock: Lock) -> tuple[str, ...]:
+    """What the layers are called that the Dockerfile of `lock` puts on its base, in order."""
+    return (SKELETON, EMPTY, *groups_of(lock))
+
+
 def own_blobs(lock: Lock, blobs: Sequence[LayerLike]) -> dict[str, LayerLike]:
     """The layers that `lock` adds to its base, by group and in order, out of all layers of the image; the skeleton comes first.
 
-    They may be given as blobs, as diff IDs, or as anything else. The Dockerfile has one COPY for each, and between the first two its
-    WORKDIR makes one more layer, without a file.
+    They may be given as blobs, as diff IDs, or as anything else. The layer without a file is left out.
     """
-    names = [SKELETON, EMPTY, *groups_of(lock)]
+    names = own_layers(lock)
     own = dict(zip(names, blobs[-len(names) :], strict=True))
     del own[EMPTY]
     return own

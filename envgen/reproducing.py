@@ -17,8 +17,7 @@ from envgen.layer_entries import Difference
 from envgen.likely import likely_causes
 from envgen.lock import Lock
 from envgen.oci import Archive
-from envgen.pushing import BASE, SKELETON
-from envgen.render import groups_of
+from envgen.pushing import BASE, SKELETON, own_layers
 from envgen.scratch import scratch
 from envgen.settings import Settings, mirrored_base
 from envgen.surroundings import FIRST, SECOND, Surroundings, inside
@@ -165,5 +164,5 @@ def _opened(plan: Plan, subject: Subject) -> Iterator[Side]:
 
 def layer_names(lock: Lock, count: int) -> Sequence[str]:
     """What the layers of an image of `lock` are called, if it has `count` of them."""
-    own = [SKELETON, *groups_of(lock), "working folder"]
+    own = own_layers(lock)
     return [*(f"{BASE} {place}" for place in range(1, count - len(own) + 1)), *own]

@@ -17,7 +17,7 @@ from envgen.audit.subject import OVERRIDE, Ground, Subject, find_ground, opened
 from envgen.engine import Engine
 from envgen.errors import EnvgenError, UsageError, VerificationError
 from envgen.lock import Lock
-from envgen.pushing import EMPTY, SKELETON
+from envgen.pushing import SKELETON, own_layers
 from envgen.render import groups_of, render_dockerfile
 from envgen.scratch import scratch
 from envgen.smoke.expected import ExpectedTree, expected_tree
@@ -99,7 +99,7 @@ def _recipe(work: Workspace, lock: Lock, subject: Subject, ground: Ground) -> Re
     dockerfile = render_dockerfile(lock, work.catalog.template("Dockerfile.j2"))
     below = ground.documents.config if ground.documents else as_if_base(subject.documents.config)
     recipe = read_recipe(dockerfile, {"BASE": ground.reference, "PYTHON": ground.python}, environment_of(below))
-    expected = (SKELETON, EMPTY, *groups_of(lock))
+    expected = own_layers(lock)
     if recipe.layers != expected:
         problem = f"its last stage makes the layers {', '.join(recipe.layers)} (expected {', '.join(expected)})"
         raise UsageError("templates/Dockerfile.j2", problem, hint="an audit can't tell what is in others")

@@ -16,7 +16,7 @@ OWN = 3
 
 
 def image(labels: Mapping[str, str] | None = None, base: Sequence[str] = ("base",), kind: str = "zstd", packed: str = "") -> ImageDocuments:
-    layers = [(name, packed) for name in base] + [(name, "") for name in ("skeleton", "own", "working folder")]
+    layers = [(name, packed) for name in base] + [(name, "") for name in ("skeleton", "workdir", "own")]
     config = {"config": {"Labels": LABELS if labels is None else {**LABELS, **labels}}}
     found = tuple(
         Layer(digest=f"sha256:{name}{kind}{extra}", size=1, media_type=f"application/tar+{kind}", diff_id=f"sha256:{name}")

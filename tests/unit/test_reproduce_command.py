@@ -81,4 +81,4 @@ def test_what_does_not_go_together_is_said_at_once(words: tuple[str, ...], messa
 
 
 def test_layers_have_names() -> None:
-    assert layer_names(LOCK, 8) == ["base 1", "base 2", "skeleton", "models", "torch", "libraries", "own", "working folder"]
+    assert layer_names(LOCK, 8) == ["base 1", "base 2", "skeleton", "workdir", "models", "torch", "libraries", "own"]
