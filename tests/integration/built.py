@@ -24,6 +24,13 @@ def docker(*arguments: str | Path) -> str:
     return done.stdout
 
 
+def remove_images(*names: str) -> None:
+    """Remove those of the images that are there; what the builder keeps is for everyone."""
+    there = [name for name in names if docker("image", "ls", "--quiet", name).strip()]
+    if there:
+        docker("image", "rm", "--force", *there)
+
+
 def inspect(image: str) -> dict[str, Any]:
     """What the engine says of an image."""
     found: list[dict[str, Any]] = json.loads(docker("image", "inspect", image))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from built import TIERS, Base, OneTier, docker, make_one_tier
+from built import TIERS, Base, OneTier, docker, make_one_tier, remove_images
 from command import envgen
 from registry import Registry, registry_in
 from sites import image, image_site, index, locked, locked_site, tiny_index, tiny_wheels
@@ -140,13 +140,6 @@ def one_tier(cpu_base: dict[str, Any], cache: Path, base: Base, tmp_path_factory
 def builder_records() -> set[str]:
     """The ids of what the builder has in its cache."""
     return {match[1] for match in re.finditer(r"(?m)^([a-z0-9]{25})\*?\s", docker("buildx", "du"))}
-
-
-def remove_images(*names: str) -> None:
-    """Remove those of the images that are there; what the builder keeps is for everyone."""
-    there = [name for name in names if docker("image", "ls", "--quiet", name).strip()]
-    if there:
-        docker("image", "rm", "--force", *there)
 
 
 @pytest.fixture

@@ -166,12 +166,15 @@ class Proxy(ThreadingHTTPServer):
         self.faults = Faults()
 
     def ask(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
+        """The index's own answer; where it has none, a 502 that says why, which no fault looks like."""
         upstream = http.client.HTTPConnection(self.upstream, timeout=30)
         try:
             # The index makes its links from the name it was asked by, which is ours.
             upstream.request(method, path, headers={**headers, "Accept-Encoding": "identity"})
             answer = upstream.getresponse()
             body = answer.read()
+        except OSError as error:
+            return Answer(status=502, headers=(("Content-Type", "text/plain"),), body=f"{error!r}\n".encode(), path=path)
         finally:
             upstream.close()
         names = ("content-type", "content-range", "location", "etag")
@@ -199,12 +202,13 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         if not names & {"content-length", "connection"}:
             self.send_header("Content-Length", str(len(answer.body)))
+        if "connection" not in names:
+            # An answer that is shorter than it says must end, or the client would wait for the rest; and a client that is not
+            # told so sends its next request into a connection that closes. The base class heeds this header, too.
+            self.send_header("Connection", "close")
         self.end_headers()
-        if self.command == "HEAD":
-            return
-        answer.deliver(self, answer.body)
-        # An answer that is shorter than it says must end, or the client would wait for the rest.
-        self.close_connection = True
+        if self.command != "HEAD":
+            answer.deliver(self, answer.body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class calls it so
         """The tests' output is for the tests."""

@@ -11,9 +11,8 @@ from typing import Any
 
 import loopback
 import pytest
-from built import Base, docker
+from built import Base, docker, remove_images
 from command import envgen, started
-from conftest import remove_images
 from tiny import ALPHA, BETA, GAMMA, Site, base_arguments, module_of
 
 SITE = "opt/venv/lib/python3.11/site-packages"

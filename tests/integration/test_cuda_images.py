@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from built import TARGET, Base, docker, inspect
+from built import TARGET, Base, docker, inspect, remove_images
 from command import envgen
-from conftest import remove_images
 from tiny import Site, base_arguments
 
 Built = dict[str, Any]

@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from built import remove_images
 from command import envgen
-from conftest import remove_images
 
 WORKFLOW = ".github/workflows/images.yml"
 

@@ -48,10 +48,10 @@ def environment(folder: Path, *what: str | Path) -> Installed:
     done = run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
     assert done.returncode == 0, done.stderr
     python = folder / "bin" / "python"
-    pip("--python", python, "install", "--no-deps", *what)
     own = next(folder.glob("lib/python3*/site-packages"))
     # A path alone: what lies there comes after this environment's own, and its .pth files are not read.
     (own / "dependencies.pth").write_text("\n".join(site.getsitepackages()) + "\n")
+    pip("--python", python, "install", "--no-build-isolation", "--no-deps", "--ignore-installed", *what)
     return Installed(command=(str(folder / "bin" / "envgen"),), python=str(python), home=own, env={})
 
 
@@ -59,7 +59,7 @@ def environment(folder: Path, *what: str | Path) -> Installed:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of the checkout as it is."""
     folder = tmp_path_factory.mktemp("wheel")
-    pip("wheel", "--no-deps", "--wheel-dir", folder, CHECKOUT)
+    pip("wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", folder, CHECKOUT)
     (found,) = folder.iterdir()
     return found
 

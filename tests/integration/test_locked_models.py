@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 import tiny
-from built import TARGET, Base, docker, results
+from built import TARGET, Base, docker, remove_images, results
 from command import Done, envgen, started
-from conftest import remove_images
 from hub import COMMIT, TOKEN, Hub, serve_small
 from loopback import free_port, listener
 from test_offline import cut_off

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from built import Base, inspect
+from built import Base, inspect, remove_images
 from command import envgen
-from conftest import remove_images
 from tiny import GAMMA, Site, base_arguments, locked_base, write_profile
 
 Built = dict[str, Any]

@@ -19,7 +19,15 @@ from uv import find_uv_bin
 from envgen.smoke.expected import expected_tree
 
 # Between them: launchers, scripts with a shebang to rewrite, headers, data files, shared libraries, single modules.
-WHEELS = ("tqdm", "pyyaml", "jmespath==1.0.1", "greenlet", "jupyterlab-widgets", "filelock", "typing-extensions")
+WHEELS = (
+    "filelock==4.3.1",
+    "greenlet==3.5.6",
+    "jmespath==1.0.1",
+    "jupyterlab-widgets==3.0.17",
+    "pyyaml==6.0.4",
+    "tqdm==4.70.1",
+    "typing-extensions==4.16.0",
+)
 EPOCH = 315532800
 PYTHON = ".".join(map(str, sys.version_info[:3]))
 MINOR = ".".join(map(str, sys.version_info[:2]))
@@ -156,10 +164,10 @@ def compile_with(environment: Environment, name: str, mode: str) -> None:
 
 def compile_other_source(environment: Environment) -> None:
     """Give one source byte code that does something else, with a header that fits."""
-    target = cached(environment, "filelock/_util.py")
+    target = cached(environment, "filelock/asyncio.py")
     header = target.read_bytes()[:16]
     program = "import marshal, sys; sys.stdout.buffer.write(marshal.dumps(compile('evil = 1', sys.argv[1], 'exec')))"
-    source = str(environment.site_packages / "filelock/_util.py")
+    source = str(environment.site_packages / "filelock/asyncio.py")
     done = subprocess.run([BASE, "-c", program, source], capture_output=True, check=True)
     target.write_bytes(header + done.stdout)
 
@@ -198,7 +206,7 @@ CHANGES: dict[str, tuple[str, str, Callable[[Environment], object]]] = {
     "byte code, source hash": ("byte-code", "another source", lambda e: flip(cached(e, "tqdm/std.py"), 9)),
     "byte code, checked": ("byte-code", "flags", lambda e: compile_with(e, "tqdm/std.py", "checked-hash")),
     "byte code, by time": ("byte-code", "flags", lambda e: compile_with(e, "tqdm/std.py", "timestamp")),
-    "byte code of something else": ("byte-code", "_util", compile_other_source),
+    "byte code of something else": ("byte-code", "asyncio", compile_other_source),
     "byte code, cut": ("byte-code", "unreadable", lambda e: os.truncate(cached(e, "tqdm/std.py"), 900)),
     "byte code, longer": (
         "byte-code",

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 import yaml
+from built import remove_images
 from command import envgen, program
-from conftest import remove_images
+from packaging.utils import canonicalize_name
 from tiny import Site
 
 ROOT = Path(__file__).parents[2]
@@ -144,6 +145,18 @@ def test_the_action_builds_tests_and_says_so(image: Site, base_in_a_registry: di
         assert outputs(gone["GITHUB_OUTPUT"])["digest"] == ""
     finally:
         remove_images("envgen/tiny:py311-linux-amd64")
+
+
+def test_the_action_installs_what_is_pinned(tmp_path: Path) -> None:
+    action = tmp_path / "action"
+    shutil.copytree(ROOT, action, ignore=shutil.ignore_patterns(".machine", "__pycache__", ".*_cache", ".git"))
+    run(script(ROOT / "action.yml", "", "Install envgen"), tmp_path, tmp_path, GITHUB_ACTION_PATH=str(action))
+    python = tmp_path / "envgen" / "bin" / "python"
+    done = subprocess.run([python, "-m", "pip", "list", "--format", "json"], capture_output=True, text=True, check=True)
+    found = {f"{canonicalize_name(entry['name'])}=={entry['version']}" for entry in json.loads(done.stdout)}
+    pinned = {line.split()[0] for line in (ROOT / "tests" / "requirements.txt").read_text().splitlines() if "==" in line}
+    assert found - pinned == {f"envgen-images=={version()}"}
+    subprocess.run([python.with_name("envgen"), "--version"], check=True)
 
 
 def test_the_release_is_the_wheel_that_the_tag_says(tmp_path: Path) -> None:

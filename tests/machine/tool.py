@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import os
 import sys
-import tomllib
 from pathlib import Path
-from typing import Any
 
 import apt
 from common import CHECKOUT, STATE, MachineError, attempt, run, say
@@ -18,7 +15,8 @@ VENV = STATE / "venv"
 PYTHON = VENV / "bin" / "python"
 # Not sys.executable: run from inside our own environment that would be the Python we are about to replace.
 OUTSIDE = Path(sys.executable).resolve()
-PROJECT = CHECKOUT / "pyproject.toml"
+PINS = CHECKOUT / "tests" / "requirements.txt"
+"""All that the project, its build and its tests ask for, by version and hash; how it is written stands at its top."""
 PIP_HINT = "check that the Python package index can be reached: pip download --no-deps wheel"
 
 
@@ -51,25 +49,16 @@ def pip(*arguments: str | Path) -> None:
     run(command, cwd=CHECKOUT, hint=PIP_HINT)
 
 
-def dependencies(project: dict[str, Any]) -> str:
-    """A digest of all that the project asks to be installed: as long as it stays, so does what is installed."""
-    about = project.get("project", {})
-    asked = [project.get("build-system"), about.get("dependencies"), about.get("optional-dependencies")]
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-
-
 def ensure() -> Path:
     """Install the project from the checkout, as it is now. The folder its commands are in."""
-    if not PROJECT.is_file():
-        raise MachineError(f"{PROJECT}: not found, expected a checkout of the project", "git status")
+    if not PINS.is_file():
+        raise MachineError(f"{PINS}: not found, expected a checkout of the project", "git status")
     make_environment()
-    project = tomllib.loads(PROJECT.read_text("utf-8"))
-    stamp = VENV / "dependencies"
-    wanted = dependencies(project)
+    stamp = VENV / "pins"
+    wanted = hashlib.sha256(PINS.read_bytes()).hexdigest()
     if not stamp.is_file() or stamp.read_text("utf-8") != wanted:
-        say("tool: installing the project and its test extra (pip install '.[test]')")
-        pip("install", *project.get("build-system", {}).get("requires", []))
-        pip("install", "--no-build-isolation", ".[test]")
+        say("tool: installing what the project and its tests need (pip install --require-hashes -r tests/requirements.txt)")
+        pip("install", "--require-hashes", "-r", PINS)
         stamp.write_text(wanted, encoding="utf-8")
     # pip keeps what is installed as long as the version is the same, and the code is not.
     say("tool: installing the checkout as it is now")
