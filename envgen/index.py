@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 CONNECTIONS = 8
+CREDENTIALS = "set ENVGEN_INDEX_<NAME>_USERNAME and ENVGEN_INDEX_<NAME>_PASSWORD, or use ~/.netrc"
+"""What helps where an index refuses."""
+
 _NUMBER = re.compile(r"[0-9]{1,14}")
 """A number of bytes or seconds as a server may say it."""
 
@@ -163,7 +166,9 @@ class IndexClient:
 
         # Files may lie beside the pages, but credentials are for that server alone.
         own = urlsplit(url)[:2] == urlsplit(self.location(index))[:2]
-        auth = self.credentials(index) if own else None
+        pair = self.credentials(index) if own else None
+        # As bytes: requests would write letters as latin-1, where uv and servers take them for UTF-8 (RFC 7617).
+        auth = (pair[0].encode(), pair[1].encode()) if pair else None
         try:
             return ask(self._session(), url, patience=self.patience, stream=stream, headers=headers, auth=auth)
         except requests.RequestException as error:
@@ -217,7 +222,7 @@ def _expect_ok(response: "requests.Response", url: str) -> None:
     if response.status_code in (401, 403):
         raise IndexRefusedError(
             url, f"found status {response.status_code}: the index wants credentials",
-            hint="set ENVGEN_INDEX_<NAME>_USERNAME and ENVGEN_INDEX_<NAME>_PASSWORD, or use ~/.netrc",
+            hint=CREDENTIALS,
         )  # fmt: skip
     if response.status_code != 200:
         asked = response.headers.get("Retry-After", "")

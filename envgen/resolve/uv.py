@@ -10,8 +10,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from envgen.errors import DiskFullError, IndexUnavailableError, ResolutionError
-from envgen.index import IndexClient, host_of
+from envgen.errors import DiskFullError, IndexRefusedError, IndexUnavailableError, ResolutionError
+from envgen.index import CREDENTIALS, IndexClient, host_of
 from envgen.process import run
 from envgen.resolve import Query, Resolution
 from envgen.scratch import scratch
@@ -24,6 +24,8 @@ _UNREACHABLE = re.compile(
     r"|HTTP status (server|client) error|timed out",
     re.IGNORECASE,
 )
+
+_REFUSED = re.compile(r"\(40[13] (Unauthorized|Forbidden)\)")
 
 _UNWRITABLE = re.compile(r"Failed to initialize cache|No space left on device|Disk quota exceeded|Read-only file system")
 
@@ -95,8 +97,8 @@ class UvResolver:
         if folder:
             command += ["--no-index", "--find-links", folder.absolute()]
         elif mirror_of(self._settings, "default"):
-            # In one word: whatever it begins with, it is no option of its own.
-            command.append(f"--default-index={self._client.location('default')}")
+            # In one word: whatever it begins with, it is no option of its own. By a name: uv finds its credentials by it.
+            command.append(f"--default-index=default={self._client.location('default')}")
         return command
 
     def _environment(self, query: Query) -> dict[str, str]:
@@ -148,6 +150,8 @@ def _failure(stderr: str, query: Query) -> ResolutionError:
     text = "\n".join(line for line in lines if line) or stderr.strip()
     for uvs, ours in (("you require", "the profile requires"), ("envgen-query", "the profile"), ("your requirements", "its requirements")):
         text = text.replace(uvs, ours)
+    if _REFUSED.search(stderr):
+        return IndexRefusedError(f"uv, {query.target.slug}", text, hint=CREDENTIALS)
     if _UNREACHABLE.search(stderr):
         hint = "check the network, the proxy (HTTPS_PROXY) and the CA (SSL_CERT_FILE)"
         return IndexUnavailableError(f"uv, {query.target.slug}", text, hint=hint)

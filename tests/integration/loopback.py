@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -234,6 +235,26 @@ def proxy_for(upstream: str) -> Iterator[Proxy]:
             yield found
         finally:
             found.faults.clear()
+
+
+class Guarded(Proxy):
+    """An index that answers only those who give its user and password."""
+
+    def __init__(self, upstream: str, user: str, password: str) -> None:
+        super().__init__(upstream)
+        self.pair = f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
+
+    def ask(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
+        if headers.get("Authorization") != self.pair:
+            return Answer(status=401, headers=(("WWW-Authenticate", 'Basic realm="index"'),), body=b"who are you?\n")
+        return super().ask(method, path, headers)
+
+
+@contextmanager
+def guarded_by(index: Proxy, user: str, password: str) -> Iterator[Guarded]:
+    """What `index` serves, for this user alone, as long as the context lasts."""
+    with Guarded(f"http://{index.upstream}", user, password) as found, serving(found):
+        yield found
 
 
 class Listener(ThreadingHTTPServer):

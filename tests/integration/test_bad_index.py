@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
-from loopback import LOOPBACK, Fault, Proxy, content, flipped, free_port, status, truncated
+from loopback import LOOPBACK, Fault, Proxy, content, flipped, free_port, guarded_by, status, truncated
 from tiny import ALPHA, BETA, GAMMA, Site, base_arguments, make_wheel, wheel_name, write_profile
 
 HTML = content("text/html", b"<html><body><h1>Please log in</h1></body></html>")
@@ -31,6 +32,24 @@ def fails_whole(site: Site, code: int, *words: str, arguments: tuple[str, ...] =
 def test_an_index_that_refuses(locked: Site) -> None:
     closed = f"http://{LOOPBACK}:{free_port()}/simple"
     fails_whole(locked, 3, closed.removesuffix("/simple"), "hint:  check the network", ENVGEN_INDEX_DEFAULT=closed)
+
+
+@pytest.mark.parametrize("resolver", ["uv", "pip-tools"])
+@pytest.mark.parametrize("way", ["variables", "address"])
+def test_a_default_index_that_asks_who_one_is(locked: Site, index: Proxy, resolver: str, way: str) -> None:
+    lock = ("lock", "tiny", "--resolver", resolver)
+    locked.envgen(*lock).must_pass()
+    before = locked.locks()
+    locked.forget()
+    with guarded_by(index, "ci", "s3cret/é") as guarded:
+        mirror = {"ENVGEN_INDEX_DEFAULT": guarded.url}
+        hint = "hint:  set ENVGEN_INDEX_<NAME>_USERNAME and ENVGEN_INDEX_<NAME>_PASSWORD"
+        assert "s3cret" not in fails_whole(locked, 3, hint, arguments=lock, **mirror)
+        known = {"ENVGEN_INDEX_DEFAULT_USERNAME": "ci", "ENVGEN_INDEX_DEFAULT_PASSWORD": "s3cret/é"}
+        if way == "address":
+            known, mirror = {}, {"ENVGEN_INDEX_DEFAULT": guarded.url.replace("//", f"//ci:{quote('s3cret/é', safe='')}@")}
+        locked.envgen(*lock, **mirror, **known).must_pass()
+    assert locked.locks() == before
 
 
 @pytest.mark.parametrize("code", [500, 503])

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import tiny
 from built import docker
 from figures import campaign
-from loopback import Answer, Proxy
+from loopback import Proxy, guarded_by
 from searching import Search
 
 SECRETS = {
@@ -23,28 +20,6 @@ SECRETS = {
 """Each as unlike anything else as can be, with letters that are written otherwise in a URL and in base64."""
 
 TAG = "envgen-tests/secrets"
-
-
-class Guarded(Proxy):
-    """An index that answers only those who give the user and the password."""
-
-    def ask(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
-        pair = f"{SECRETS['user']}:{SECRETS['password']}".encode()
-        if headers.get("Authorization") != f"Basic {b64encode(pair).decode()}":
-            return Answer(status=401, headers=(("WWW-Authenticate", 'Basic realm="index"'),), body=b"who are you?\n")
-        return super().ask(method, path, headers)
-
-
-@contextmanager
-def guarded(upstream: str) -> Iterator[Guarded]:
-    with Guarded(upstream) as found:
-        thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        try:
-            yield found
-        finally:
-            found.shutdown()
-            thread.join()
 
 
 @pytest.fixture
@@ -71,7 +46,10 @@ def secret_env(tmp_path: Path) -> dict[str, str]:
 
 def test_no_secret_is_left_anywhere(image_site: tiny.Site, tiny_index: Proxy, secret_env: dict[str, str], tmp_path: Path) -> None:
     search = Search(SECRETS)
-    with campaign("secrets", sample=len(SECRETS), full=len(SECRETS)) as running, guarded(f"http://{tiny_index.upstream}") as index:
+    with (
+        campaign("secrets", sample=len(SECRETS), full=len(SECRETS)) as running,
+        guarded_by(tiny_index, SECRETS["user"], SECRETS["password"]) as index,
+    ):
         (tmp_path / "tmp").mkdir()
         site = image_site.copy(tmp_path)
         site.forget()
