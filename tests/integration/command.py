@@ -101,12 +101,10 @@ class Running:
 @contextmanager
 def started(*arguments: str, cwd: Path, env: Mapping[str, str], output: Path) -> Iterator[Running]:
     """A command that runs beside the test; it is gone when the context ends."""
-    # A test run in the background of a script ignores Ctrl-C, and its children would inherit that.
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     with output.open("w") as stream:
         process = subprocess.Popen(
-            [program(), *arguments],
+            # Tests that run in the background of a script ignore Ctrl-C, and what they start would inherit that.
+            ["env", "--default-signal=INT", program(), *arguments],
             cwd=cwd,
             env=os.environ | dict(env),
             stdin=subprocess.DEVNULL,
