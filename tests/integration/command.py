@@ -103,8 +103,7 @@ def started(*arguments: str, cwd: Path, env: Mapping[str, str], output: Path) ->
     """A command that runs beside the test; it is gone when the context ends."""
     with output.open("w") as stream:
         process = subprocess.Popen(
-            # Tests that run in the background of a script ignore Ctrl-C, and what they start would inherit that.
-            ["env", "--default-signal=INT", program(), *arguments],
+            [program(), *arguments],
             cwd=cwd,
             env=os.environ | dict(env),
             stdin=subprocess.DEVNULL,
