@@ -27,10 +27,10 @@ from measure import ENVGEN, ROOT, environment, load, scratch_folder, timed, writ
 from sides import Dockerfile, Envgen, Found, Machine, Version, measure
 
 from envgen.catalog import Catalog
+from envgen.core.settings import read_settings
 from envgen.index import IndexClient
 from envgen.lock import Lock
 from envgen.lock_folder import read_lock
-from envgen.settings import read_settings
 from envgen.wheels import WheelStore
 
 OTHER_RELEASE = "transformers==5.15.0"

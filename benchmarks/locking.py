@@ -17,11 +17,11 @@ from measure import ENVGEN, ROOT, Row, environment, load, medians, scratch_folde
 sys.path.insert(0, str(ROOT))
 
 from envgen.catalog import Catalog
+from envgen.core.settings import mirror_of, read_settings
 from envgen.index import IndexClient
 from envgen.lock_folder import read_lock
 from envgen.locking import query_for
 from envgen.resolve import Query
-from envgen.settings import mirror_of, read_settings
 
 PROFILE = "cpu-base"
 SHORT_RUNS = 4

@@ -14,10 +14,10 @@ from measure import ENVGEN, ROOT, timed
 
 sys.path.insert(0, str(ROOT))
 
+from envgen.core.process import run as run_program
+from envgen.core.settings import read_settings
 from envgen.engine.docker import DockerEngine
 from envgen.lock import Lock, Wheel
-from envgen.process import run as run_program
-from envgen.settings import read_settings
 from envgen.smoke.model import EMBEDDED
 from envgen.wheels import WheelStore
 

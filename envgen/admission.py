@@ -7,8 +7,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from envgen.constraints import Bound, is_impossible
+from envgen.core.toml import Faults, join_path
 from envgen.profile import Profile
-from envgen.schema import Faults, join_path
 
 
 def check_python_floor(profile: Profile, floor: str, source: str) -> None:

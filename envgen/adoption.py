@@ -9,9 +9,9 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from envgen.errors import UsageError
+from envgen.core.errors import UsageError
+from envgen.core.toml import parse_toml
 from envgen.extends import entry_name
-from envgen.schema import parse_toml
 
 CONDA_NAMES = {"pytorch": "torch", "pytorch-cpu": "torch", "pytorch-gpu": "torch", "py-opencv": "opencv-python"}
 """Packages that conda calls otherwise than the Python indexes do."""

@@ -7,11 +7,11 @@ mirror under the mirror's name. A name in the store is not asked about. So each 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from envgen.core.errors import BuildError, EngineError
+from envgen.core.settings import mirrored_base
 from envgen.engine import Engine, Image
-from envgen.errors import BuildError, EngineError
 from envgen.lock import Lock
 from envgen.needs import bases_of, fetch_command
-from envgen.settings import mirrored_base
 from envgen.workspace import Workspace
 
 FETCHED, THERE, NOT_FETCHED = "fetched", "there", "not fetched"

@@ -5,17 +5,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from envgen.bases import held_base
+from envgen.core.errors import BuildError, EngineError, ResolutionError, UsageError
+from envgen.core.requirements import read_needs
+from envgen.core.settings import mirrored_base
+from envgen.core.target import Target
 from envgen.engine import Blob, BuildOrder, Engine, Image, RunOrder
-from envgen.errors import BuildError, EngineError, ResolutionError, UsageError
 from envgen.evidence import demands_of
 from envgen.lock import Lock, Wheel
 from envgen.pushing import GroupSize, group_sizes, own_blobs
 from envgen.records import Compared
 from envgen.render import DOCKERFILE, EPOCH, INSTALLER_GROUP, groups_of, render_dockerfile
-from envgen.requirements import read_needs
 from envgen.select import Chosen
-from envgen.settings import mirrored_base
-from envgen.target import Target
 from envgen.wheels import WheelStore
 from envgen.workspace import Workspace
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from envgen.admission import check_python_floor, check_refused, check_within
 from envgen.constraints import Bound, read_constraints
+from envgen.core.errors import ProfileError, UsageError
+from envgen.core.target import Target
+from envgen.core.toml import load_toml, suggestion
 from envgen.cuda import Toolkit, read_toolkit, with_cuda
-from envgen.errors import ProfileError, UsageError
 from envgen.extends import PROFILE_NAME
 from envgen.profile import Profile
 from envgen.profile_file import load_profile
-from envgen.schema import load_toml, suggestion
 from envgen.smoke.diagnosis import Diagnosis, read_diagnoses
 from envgen.smoke.model import ModelWheel, read_model_wheels
-from envgen.target import Target
 
 LOCK_FILE = "envgen.lock"
 REQUIREMENTS_FILE = "requirements.txt"

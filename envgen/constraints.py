@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
-from envgen.requirements import PACKAGE_NAME
-from envgen.schema import Faults, Table
+from envgen.core.requirements import PACKAGE_NAME
+from envgen.core.toml import Faults, Table
 
 ROLES = ("required", "core", "system", "optional", "quantization")
 """What a bound is for: Python itself, the core, the system packages, and what only some environments want."""

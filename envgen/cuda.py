@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from packaging.requirements import Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from envgen.errors import ProfileError
+from envgen.core.errors import ProfileError
+from envgen.core.toml import Faults, Table, suggestion
 from envgen.profile import Index, Profile
-from envgen.schema import Faults, Table, suggestion
 
 VERSION = re.compile(r"\d+\.\d+")
 _RUNTIME = re.compile(r"nvidia-cuda-runtime(-cu\d+)?")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from envgen.errors import IndexUnavailableError, ResolutionError, VerificationError
+from envgen.core.errors import IndexUnavailableError, ResolutionError, VerificationError
 from envgen.index import IndexClient, gone, size_of, unavailable
 from envgen.pages import IndexFile
 

@@ -8,13 +8,13 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from envgen.constraints import Bound
+from envgen.core.errors import ResolutionError
+from envgen.core.requirements import applies
+from envgen.core.target import Target
 from envgen.cuda import runtime_of
-from envgen.errors import ResolutionError
 from envgen.lock import Demand, Evidence
 from envgen.profile import Profile
-from envgen.requirements import applies
 from envgen.select import Chosen
-from envgen.target import Target
 
 
 def demands_of(requirements: Sequence[str], requirer: str, chosen: Sequence[Chosen], target: Target) -> dict[str, tuple[Demand, ...]]:

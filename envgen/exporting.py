@@ -10,14 +10,14 @@ from typing import BinaryIO
 
 from envgen import model_files
 from envgen.bases import digest_in, find_base, local_name
+from envgen.core.errors import DiskFullError, EngineError, EnvgenError, UsageError, VerificationError
+from envgen.core.tempdirs import scratch
 from envgen.engine import Engine
-from envgen.errors import DiskFullError, EngineError, EnvgenError, UsageError, VerificationError
 from envgen.lock import Lock
 from envgen.model_name import Repository
 from envgen.needs import bases_of, check_held, fetch_command, wheels_of
 from envgen.oci import Archive
 from envgen.oci_copy import copy_image, temporary_folder
-from envgen.scratch import scratch
 from envgen.store_archive import write_archive
 from envgen.store_entry import Entry, base_entry, model_entry, wheel_entry
 from envgen.wheels import check_space, in_words, sha256_of

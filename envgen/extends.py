@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from packaging.utils import canonicalize_name
 
-from envgen.errors import ProfileError, UsageError
-from envgen.schema import join_path
+from envgen.core.errors import ProfileError, UsageError
+from envgen.core.toml import join_path
 
 Loader = Callable[[str], tuple[Mapping[str, object], str]]
 """Finds the profile of a name: its TOML, and what messages call its file.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from envgen.process import run
+from envgen.core.process import run
 
 MODULE = Path("/proc/driver/nvidia/version")
 QUERY = ("--query-gpu=driver_version,name,memory.total", "--format=csv,noheader,nounits")

@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from envgen.errors import UsageError
+from envgen.core.errors import UsageError
+from envgen.core.settings import Settings, mirror_of
 from envgen.lock import Lock, Wheel
 from envgen.render import argument_of
-from envgen.settings import Settings, mirror_of
 from envgen.wheels import WheelStore
 
 

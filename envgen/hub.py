@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote, urlsplit
 
+from envgen.core.errors import HubGoneError, HubRefusedError, HubUnavailableError, UsageError, VerificationError
+from envgen.core.parallel import together
+from envgen.core.settings import Settings
 from envgen.download import Advance, Body, arrive
-from envgen.errors import HubGoneError, HubRefusedError, HubUnavailableError, UsageError, VerificationError
 from envgen.index import unavailable
 from envgen.model_name import COMMIT, SHA256, HubFile, HubName, Repository, needed
-from envgen.settings import Settings
 from envgen.smoke.diagnosis import Diagnosis, diagnose
-from envgen.threads import together
 
 if TYPE_CHECKING:
     import requests  # slow to import, and most commands ask no hub

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envgen.building import Built, default_tag
+from envgen.core.errors import EngineError, SmokeError, UsageError
+from envgen.core.target import Target
 from envgen.engine import Engine, EngineInfo
-from envgen.errors import EngineError, SmokeError, UsageError
 from envgen.lock import Lock, digest_of, dump_lock
 from envgen.needs import by_indexes, check_held, wheels_of
 from envgen.profile import Profile
 from envgen.smoke.kit import Kit
 from envgen.smoke.runner import Bench
-from envgen.target import Target
 from envgen.wheels import check_space
 from envgen.workspace import Workspace
 

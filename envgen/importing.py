@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from envgen.bases import digest_in, find_base, local_name
+from envgen.core.errors import DiskFullError, EngineError
 from envgen.engine import Engine
-from envgen.errors import DiskFullError, EngineError
 from envgen.model_name import HubFile, Repository
 from envgen.oci_copy import TEMPORARY_ROOM, copy_image, temporary_folder
 from envgen.store_archive import StoreArchive

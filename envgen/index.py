@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
-from envgen.errors import EnvgenError, FileGoneError, IndexRefusedError, IndexUnavailableError, ResolutionError, UsageError
+from envgen.core.errors import EnvgenError, FileGoneError, IndexRefusedError, IndexUnavailableError, ResolutionError, UsageError
+from envgen.core.settings import Settings, mirror_of
 from envgen.pages import IndexFile, html_page, json_files
-from envgen.settings import Settings, mirror_of
 
 if TYPE_CHECKING:
     import requests  # slow to import, and `envgen lock --check` asks no index

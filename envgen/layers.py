@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from envgen.errors import ProfileError
+from envgen.core.errors import ProfileError
 from envgen.profile import Layer
 
 REST = "libraries"

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from envgen import render
 from envgen.catalog import DOCKERFILE, LOCK_FILE, REQUIREMENTS_FILE, Catalog
-from envgen.errors import DiskFullError, StaleLockError, UsageError
+from envgen.core.errors import DiskFullError, StaleLockError, UsageError
+from envgen.core.parallel import uninterrupted
+from envgen.core.target import Target
+from envgen.core.tempdirs import is_full, scratch, sweep
 from envgen.lock import Lock, dump_lock
 from envgen.lock_file import parse_lock
 from envgen.profile import Profile
 from envgen.records import RECORD_FILE, Records, parse_records
-from envgen.scratch import is_full, scratch, sweep
-from envgen.target import Target
-from envgen.threads import uninterrupted
 
 
 def files_of(lock: Lock, catalog: Catalog) -> dict[str, bytes]:

@@ -8,8 +8,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from envgen.constraints import Bound
+from envgen.core.errors import HubUnavailableError, IndexRefusedError, ProfileError, ResolutionError
+from envgen.core.target import Target
 from envgen.cuda import index_name, torch_of
-from envgen.errors import HubUnavailableError, IndexRefusedError, ProfileError, ResolutionError
 from envgen.evidence import bounds_of, check_bounds, check_cuda, demands_of, inherited
 from envgen.hub import Hub
 from envgen.index import IndexClient
@@ -19,7 +20,6 @@ from envgen.model_name import COMMIT, HubName, Repository, parse_model_name
 from envgen.profile import Index, Profile
 from envgen.resolve import Query, Resolver
 from envgen.select import choose_wheel, choose_wheels, versions_of
-from envgen.target import Target
 from envgen.wheels import WheelStore
 
 

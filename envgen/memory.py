@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from envgen.errors import UsageError
+from envgen.core.errors import UsageError
 from envgen.wheels import in_words
 
 LONGEST_HEADER = 100_000_000

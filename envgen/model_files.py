@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
 
-from envgen.errors import BuildError
+from envgen.core.errors import BuildError
+from envgen.core.zips import open_zip
 from envgen.lock import Lock, Wheel
 from envgen.model_name import Repository
 from envgen.needs import fetch_command
 from envgen.smoke.model_wheel import converter_of, find_wheel, gguf_files, kept_wheel, plain_model
 from envgen.workspace import Workspace
-from envgen.zips import open_zip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

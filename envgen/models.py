@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from envgen.core.errors import VerificationError
+from envgen.core.parallel import together
+from envgen.core.progress import Reporter
 from envgen.download import Advance
-from envgen.errors import VerificationError
 from envgen.hub import Hub
 from envgen.model_name import HubFile, HubName, Repository, read_listing
-from envgen.reporter import Reporter
-from envgen.threads import together
 from envgen.wheels import check_space, disk_error, sha256_of
 
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from envgen.errors import BuildError
+from envgen.core.errors import BuildError
 from envgen.lock import Lock, Wheel
 from envgen.wheels import WheelStore
 

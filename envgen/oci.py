@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from zstandard import ZstdDecompressor, ZstdError
 
-from envgen.errors import VerificationError
+from envgen.core.errors import VerificationError
 
 LARGEST_DOCUMENT = 4_000_000
 """Bytes of a manifest or configuration: registries take no larger one."""

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from envgen.errors import DiskFullError, VerificationError
+from envgen.core.errors import DiskFullError, VerificationError
+from envgen.core.tempdirs import scratch
 from envgen.oci import Archive
-from envgen.scratch import scratch
 from envgen.tars import add_bytes, add_file, write_tar
 
 TEMPORARY_ROOM = "make room, or set TMPDIR to a folder on a larger disk"

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from envgen import lock_folder, pipeline
-from envgen.errors import StaleLockError
+from envgen.core.errors import StaleLockError
+from envgen.core.target import Target
 from envgen.lock import Lock
 from envgen.model_name import EMBEDDED
 from envgen.profile import Profile
-from envgen.target import Target
 from envgen.workspace import Workspace
 
 LOCKED, STALE, NOT_LOCKED = "locked", "stale", "not locked"

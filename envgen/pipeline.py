@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from envgen import lock_folder, locking
 from envgen.catalog import LOCK_FILE
-from envgen.errors import ProfileError, StaleLockError, StaleLockErrors
+from envgen.core.errors import ProfileError, StaleLockError, StaleLockErrors
+from envgen.core.parallel import together
+from envgen.core.settings import Settings
+from envgen.core.target import Target
 from envgen.index import IndexClient
 from envgen.lock import Lock, Package, digest_of, dump_lock
 from envgen.profile import Profile
 from envgen.resolve import Resolver
-from envgen.settings import Settings
 from envgen.staleness import differences
-from envgen.target import Target
-from envgen.threads import together
 from envgen.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from envgen.errors import UsageError
-from envgen.target import Target
+from envgen.core.errors import UsageError
+from envgen.core.target import Target
 
 TIERS = ("static", "cpu", "quant", "gpu")
 """The smoke tiers a profile may ask for, in the order they run."""

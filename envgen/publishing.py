@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from envgen import lock_folder
 from envgen.building import Built
+from envgen.core.errors import BaseGoneError, SmokeError, StaleLockError, UsageError, VerificationError
+from envgen.core.target import Target
 from envgen.engine import Engine, Pushed
-from envgen.errors import BaseGoneError, SmokeError, StaleLockError, UsageError, VerificationError
 from envgen.lock import Lock, digest_of, dump_lock
 from envgen.profile import Profile
 from envgen.smoke.report import SmokeReport
-from envgen.target import Target
 from envgen.workspace import Workspace
 
 _REPOSITORY = re.compile(r"[a-z0-9][a-z0-9.-]*(?::\d+)?(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)+")

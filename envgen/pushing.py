@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from envgen.core.errors import BuildError
 from envgen.engine import Blob
-from envgen.errors import BuildError
 from envgen.layers import LIMIT
 from envgen.lock import Lock
 from envgen.render import groups_of

@@ -9,11 +9,11 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from envgen.errors import ResolutionError, VerificationError
+from envgen.core.errors import ResolutionError, VerificationError
+from envgen.core.parallel import together
+from envgen.core.target import Target
 from envgen.index import CONNECTIONS, IndexClient
 from envgen.lock import Lock, Wheel
-from envgen.target import Target
-from envgen.threads import together
 from envgen.wheels import WheelStore
 
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from envgen.building import Built
-from envgen.errors import UsageError, VerificationError
+from envgen.core.errors import UsageError, VerificationError
+from envgen.core.target import Target
 from envgen.lock import Lock
 from envgen.lock_folder import read_records, write_records
 from envgen.pushing import SKELETON, own_blobs
 from envgen.records import RECORD_FILE, Compared, Record, Recorded, Records, compare, dump_records, inputs_of, merged
 from envgen.render import render_dockerfile
-from envgen.target import Target
 from envgen.workspace import Workspace
 
 

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 
-from envgen.errors import ProfileError, ProfileErrors, StaleLockError
+from envgen.core.errors import ProfileError, ProfileErrors, StaleLockError
+from envgen.core.toml import Faults, Table, parse_toml
 from envgen.lock import Lock, digest_of
 from envgen.render import groups_of
-from envgen.schema import Faults, Table, parse_toml
 
 RECORD_FILE = "layers.toml"
 

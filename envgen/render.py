@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from envgen.errors import ProfileError
+from envgen.core.errors import ProfileError
 from envgen.lock import Lock, Wheel, digest_of, dump_lock
 
 if TYPE_CHECKING:

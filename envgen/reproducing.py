@@ -11,17 +11,17 @@ from pathlib import Path
 from envgen import building
 from envgen.building import BuildOptions, Built
 from envgen.comparison import Side, compare_images
+from envgen.core.errors import EngineError, UsageError
+from envgen.core.parallel import uninterrupted
+from envgen.core.settings import Settings, mirrored_base
+from envgen.core.tempdirs import scratch
 from envgen.engine import Engine, Image
-from envgen.errors import EngineError, UsageError
 from envgen.layer_entries import Difference
 from envgen.likely import likely_causes
 from envgen.lock import Lock
 from envgen.oci import Archive
 from envgen.pushing import BASE, SKELETON, own_layers
-from envgen.scratch import scratch
-from envgen.settings import Settings, mirrored_base
 from envgen.surroundings import FIRST, SECOND, Surroundings, inside
-from envgen.threads import uninterrupted
 from envgen.workspace import Workspace
 
 MakeEngine = Callable[[Settings], Engine]

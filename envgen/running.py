@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from envgen.core.errors import EngineError, UsageError
+from envgen.core.settings import Settings
 from envgen.engine import EngineInfo, RunOrder
 from envgen.engine.containers import GPU_CURE
-from envgen.errors import EngineError, UsageError
 from envgen.gpu import Gpus
 from envgen.lock import Lock
-from envgen.settings import Settings
 
 AUTO, NONE = "auto", "none"
 WORK = "/workspace"

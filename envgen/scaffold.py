@@ -8,7 +8,7 @@ from pathlib import Path
 
 from envgen import __version__
 from envgen.adoption import LeftOut
-from envgen.errors import UsageError
+from envgen.core.errors import UsageError
 from envgen.extends import PROFILE_NAME
 
 FILES = {

@@ -10,13 +10,13 @@ from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from envgen.errors import ProfileError, ResolutionError
+from envgen.core.errors import ProfileError, ResolutionError
+from envgen.core.parallel import together
+from envgen.core.requirements import read_needs
 from envgen.index import CONNECTIONS, IndexClient
 from envgen.lock import WHEEL_FILE, Wheel
 from envgen.pages import IndexFile
-from envgen.requirements import read_needs
 from envgen.resolve import Query, Resolution
-from envgen.threads import together
 from envgen.wheels import WheelStore
 
 

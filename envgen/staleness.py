@@ -10,11 +10,11 @@ from packaging.requirements import Requirement
 from envgen import lock_folder, locking
 from envgen.catalog import DOCKERFILE, Catalog
 from envgen.constraints import Bound
+from envgen.core.target import Target
 from envgen.evidence import bounds_of
 from envgen.facts import changed_facts
 from envgen.lock import Lock
 from envgen.profile import Profile
-from envgen.target import Target
 
 
 def differences(catalog: Catalog, profile: Profile, bounds: Sequence[Bound], target: Target) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from envgen.errors import UsageError, VerificationError
+from envgen.core.errors import UsageError, VerificationError
 from envgen.model_name import Repository, needed
 from envgen.store_entry import BASE, WHEEL, Entry, models_of, read_entry
 from envgen.tars import add_bytes, add_file, write_tar

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from envgen.scratch import scratch
-from envgen.settings import Settings
+from envgen.core.settings import Settings
+from envgen.core.tempdirs import scratch
 
 VARIED = (
     "clock (the second build is later)", "folder of the wheels", "TMPDIR", "umask", "time zone of envgen and buildx", "name of the image",

@@ -17,8 +17,8 @@ from urllib3.exceptions import HTTPError, InvalidHeader, ReadTimeoutError
 from urllib3.util import Retry
 from urllib3.util.ssl_ import create_urllib3_context
 
-from envgen.errors import UsageError
-from envgen.settings import Settings
+from envgen.core.errors import UsageError
+from envgen.core.settings import Settings
 
 BACKOFF = 0.3
 """Seconds before the second try; each further wait is twice as long."""

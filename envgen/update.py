@@ -8,10 +8,10 @@ from typing import Any
 import tomlkit
 
 from envgen.catalog import Catalog
+from envgen.core.errors import BaseGoneError, ProfileError, UsageError
+from envgen.core.settings import Settings, mirrored_base
 from envgen.engine import Base, Engine
-from envgen.errors import BaseGoneError, ProfileError, UsageError
 from envgen.profile import Profile, Python
-from envgen.settings import Settings, mirrored_base
 
 
 def profile_path(catalog: Catalog, name: str) -> Path:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
 
-from envgen.errors import IndexUnavailableError
+from envgen.core.errors import IndexUnavailableError
 from envgen.index import IndexClient
 
 

@@ -15,15 +15,15 @@ from dataclasses import replace
 from pathlib import Path
 from zipfile import BadZipFile
 
+from envgen.core.errors import DiskFullError, ResolutionError, VerificationError
+from envgen.core.parallel import together
+from envgen.core.sealed import seal, unsealed
+from envgen.core.tempdirs import is_full, scratch
+from envgen.core.zips import open_zip, read_member
 from envgen.download import Advance, receive
-from envgen.errors import DiskFullError, ResolutionError, VerificationError
 from envgen.index import IndexClient
 from envgen.lock import Wheel
 from envgen.pages import IndexFile
-from envgen.scratch import is_full, scratch
-from envgen.sealed import seal, unsealed
-from envgen.threads import together
-from envgen.zips import open_zip, read_member
 
 SPARE = 16 << 20
 """Bytes that stay free beside what is asked for."""

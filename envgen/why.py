@@ -9,12 +9,12 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import Version
 
 from envgen.constraints import Bound
-from envgen.errors import ResolutionError
+from envgen.core.errors import ResolutionError
+from envgen.core.requirements import applies, read_needs
 from envgen.evidence import admits
 from envgen.index import IndexClient
 from envgen.lock import Lock, Package
 from envgen.pages import IndexFile
-from envgen.requirements import applies, read_needs
 from envgen.resolve import Query
 from envgen.select import best_wheel
 from envgen.wheels import WheelStore

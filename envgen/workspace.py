@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from envgen.catalog import Catalog
+from envgen.core.progress import Reporter
+from envgen.core.settings import Settings
 from envgen.hub import Hub
 from envgen.index import IndexClient
 from envgen.models import ModelStore
-from envgen.reporter import Reporter
-from envgen.settings import Settings
 from envgen.wheels import WheelStore
 
 

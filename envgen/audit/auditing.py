@@ -14,12 +14,12 @@ from envgen.audit.rules import compare, group_rules
 from envgen.audit.skeleton import compare_skeleton, merged
 from envgen.audit.stack import Stack, compare_base, compare_layers, make_stack
 from envgen.audit.subject import OVERRIDE, Ground, Subject, find_ground, opened
+from envgen.core.errors import EnvgenError, UsageError, VerificationError
+from envgen.core.tempdirs import scratch
 from envgen.engine import Engine
-from envgen.errors import EnvgenError, UsageError, VerificationError
 from envgen.lock import Lock
 from envgen.pushing import SKELETON, own_layers
 from envgen.render import groups_of, render_dockerfile
-from envgen.scratch import scratch
 from envgen.smoke.expected import ExpectedTree, expected_tree
 from envgen.smoke.runner import Bench
 from envgen.workspace import Workspace

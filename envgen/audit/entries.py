@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from envgen.errors import DiskFullError
+from envgen.core.errors import DiskFullError
 from envgen.oci import CHUNK, Archive, Content, Layer
 
 KEPT = frozenset({"etc/passwd", "etc/group", "opt/venv/pyvenv.cfg"})

@@ -10,11 +10,11 @@ from envgen.audit.configuration import labels_of
 from envgen.audit.finding import shown
 from envgen.audit.stack import same_base
 from envgen.building import base_python, default_tag
+from envgen.core.errors import EngineError, EnvgenError, UsageError, VerificationError
+from envgen.core.tempdirs import scratch
 from envgen.engine import Engine, Image
-from envgen.errors import EngineError, EnvgenError, UsageError, VerificationError
 from envgen.lock import Lock, digest_of, dump_lock
 from envgen.oci import Archive, ImageDocuments
-from envgen.scratch import scratch
 from envgen.wheels import check_space
 
 OVERRIDE, GENERAL, PYTHON = "envgen.base.override", "org.opencontainers.image.base.name", "envgen.python"

@@ -10,8 +10,8 @@ from textwrap import wrap
 from types import FrameType
 
 from envgen.cli.arguments import parse
-from envgen.errors import DiskFullError, EnvgenError
-from envgen.scratch import disk_full, is_full
+from envgen.core.errors import DiskFullError, EnvgenError
+from envgen.core.tempdirs import disk_full, is_full
 
 ENDED_BY = 128
 """The exit code after a signal is this and its number, as shells have it: 130 after Ctrl-C."""

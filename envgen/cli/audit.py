@@ -6,8 +6,8 @@ import json
 from envgen import images, pipeline
 from envgen.audit.auditing import audit
 from envgen.audit.finding import FAILED, NOT_COMPARED, PASSED, AuditReport, shown
+from envgen.core.errors import VerificationError
 from envgen.engine.docker import DockerEngine
-from envgen.errors import VerificationError
 from envgen.workspace import Workspace
 
 MARKS = {PASSED: "ok", FAILED: "FAILED", NOT_COMPARED: "NOT COMPARED"}

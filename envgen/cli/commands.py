@@ -14,11 +14,11 @@ from packaging.utils import canonicalize_name
 from envgen import pipeline
 from envgen.catalog import Catalog
 from envgen.cli import show
-from envgen.errors import IndexUnavailableError, UsageError
+from envgen.core.errors import IndexUnavailableError, UsageError
+from envgen.core.settings import read_settings
+from envgen.core.toml import suggestion
 from envgen.pipeline import MakeResolver, Written
 from envgen.profile import Profile
-from envgen.schema import suggestion
-from envgen.settings import read_settings
 from envgen.workspace import Workspace
 
 if TYPE_CHECKING:  # only what every command needs is imported at once: `envgen lock --check` is to be quick

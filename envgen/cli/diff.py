@@ -11,9 +11,9 @@ from envgen.compare.changes import LockComparison
 from envgen.compare.images import ImageComparison, compare_images
 from envgen.compare.locks import compare_locks
 from envgen.compare.sides import GIT, Finder, ImageSide, LockSide, Side, check_profile, narrowed
+from envgen.core.errors import UsageError, VerificationError
+from envgen.core.git import Repository
 from envgen.engine.docker import DockerEngine
-from envgen.errors import UsageError, VerificationError
-from envgen.git import Repository
 from envgen.workspace import Workspace
 
 Comparison = LockComparison | ImageComparison

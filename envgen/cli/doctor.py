@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from envgen.core.errors import UsageError
 from envgen.doctor.examination import examine
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding, exit_code
 from envgen.engine.docker import DockerEngine
-from envgen.errors import UsageError
 from envgen.gpu import find_gpus
 from envgen.smoke.diagnosis import diagnose
 from envgen.workspace import Workspace

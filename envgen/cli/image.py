@@ -7,12 +7,12 @@ from dataclasses import asdict, replace
 from envgen import building, images, memory, model_files, pipeline, recording
 from envgen.building import Built
 from envgen.cli import show
+from envgen.core.errors import EngineError, EnvgenError, SmokeError, UsageError
 from envgen.doctor.finding import PROBLEM, Finding
 from envgen.doctor.gpu import driver
 from envgen.engine import REFERENCE, EngineInfo
 from envgen.engine.containers import GPU_CURE
 from envgen.engine.docker import DockerEngine
-from envgen.errors import EngineError, EnvgenError, SmokeError, UsageError
 from envgen.gpu import find_gpus
 from envgen.lock import Lock
 from envgen.needs import check_held

@@ -7,11 +7,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from envgen import building, images, pipeline
+from envgen.core.errors import UsageError
+from envgen.core.git import Repository
 from envgen.engine import BuildOrder
 from envgen.engine.bake import BakeTarget, bake_file
 from envgen.engine.docker import DockerEngine
-from envgen.errors import UsageError
-from envgen.git import Repository
 from envgen.handout import hand_out, index_arguments
 from envgen.lock import Lock
 from envgen.matrix import Cell, cells

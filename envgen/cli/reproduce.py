@@ -7,9 +7,9 @@ from dataclasses import asdict
 
 from envgen import images, pipeline, recording, reproducing
 from envgen.building import BuildOptions
+from envgen.core.errors import UsageError, VerificationError
 from envgen.engine import EngineInfo
 from envgen.engine.docker import DockerEngine
-from envgen.errors import UsageError, VerificationError
 from envgen.layer_entries import Difference
 from envgen.lock import digest_of, dump_lock
 from envgen.records import Compared

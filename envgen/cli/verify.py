@@ -6,8 +6,8 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from envgen.core.errors import VerificationError
 from envgen.engine.docker import DockerEngine
-from envgen.errors import VerificationError
 from envgen.lock_folder import read_lock
 from envgen.verification.gathering import verify
 from envgen.verification.report import FINDINGS, INFORMATION, NOT_CHECKED, NOT_PUBLISHED, VERIFIED, Entry, VerificationReport, counted

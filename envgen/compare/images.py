@@ -10,14 +10,14 @@ from envgen.compare.contents import LayerContents, packages_of, read_layer
 from envgen.compare.packages import changes_of, kind_of
 from envgen.compare.pair import Pair
 from envgen.compare.sides import ImageSide
+from envgen.core.errors import StaleLockError, VerificationError
+from envgen.core.tempdirs import scratch
 from envgen.engine import Blob, Engine
-from envgen.errors import StaleLockError, VerificationError
 from envgen.facts import Fact
 from envgen.lock import Lock, digest_of
 from envgen.lock_file import parse_lock
 from envgen.oci import Archive
 from envgen.render import PREFIX
-from envgen.scratch import scratch
 
 LOCK_LABEL = "envgen.lock"
 BOTH, BEFORE, AFTER = "both", "before", "after"

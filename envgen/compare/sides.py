@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from envgen.catalog import LOCK_FILE
+from envgen.core.errors import EngineError, StaleLockError, UsageError
+from envgen.core.git import Repository
 from envgen.engine import Engine, Image
-from envgen.errors import EngineError, StaleLockError, UsageError
-from envgen.git import Repository
 from envgen.lock import Lock
 from envgen.lock_file import parse_lock
 

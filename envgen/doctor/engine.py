@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from envgen import images
+from envgen.core.errors import EngineError
 from envgen.doctor.finding import OK, PROBLEM, Finding
 from envgen.engine import Engine, EngineInfo
-from envgen.errors import EngineError
 from envgen.lock import Lock
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from envgen.core.settings import Settings
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding
 from envgen.running import cache_folders
-from envgen.settings import Settings
 
 OLDEST_PYTHON = (3, 11)
 GATED_CURE = "only for gated or private models: export HF_TOKEN='hf_…' (a read token); envgen passes it at run time only"

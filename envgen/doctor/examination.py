@@ -4,13 +4,13 @@ import os
 from collections.abc import Mapping
 
 from envgen import images, lock_folder, pipeline
+from envgen.core.errors import ProfileError, StaleLockError, UsageError
 from envgen.doctor.disk import disk
 from envgen.doctor.engine import ask, platforms
 from envgen.doctor.environment import environment
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding
 from envgen.doctor.gpu import gpu
 from envgen.engine import Engine
-from envgen.errors import ProfileError, StaleLockError, UsageError
 from envgen.gpu import Gpus
 from envgen.lock import Lock
 from envgen.profile import Profile

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from envgen.errors import BuildError, EngineError, StaleLockError, UsageError
+from envgen.core.errors import BuildError, EngineError, StaleLockError, UsageError
 
 OK, WARNING, PROBLEM, NOT_APPLICABLE = "ok", "warning", "problem", "not applicable"
 

@@ -5,8 +5,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from envgen.core.errors import EngineError
 from envgen.engine import Line, RunOrder, RunResult
-from envgen.errors import EngineError
 
 TMPFS = {"/tmp": "rw,nosuid,nodev,mode=1777"}  # noqa: S108  (a path in the container)
 

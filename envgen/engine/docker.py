@@ -11,6 +11,10 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
+from envgen.core.errors import BuildError, EngineError, UsageError
+from envgen.core.process import Finished, attached, run
+from envgen.core.settings import Settings
+from envgen.core.tempdirs import scratch
 from envgen.engine import REFERENCE, Base, Blob, BuildOrder, EngineInfo, Image, Line, Pushed, RunOrder, RunResult
 from envgen.engine.attached import attached_command
 from envgen.engine.containers import run_container
@@ -18,10 +22,6 @@ from envgen.engine.manifest import read_layers
 from envgen.engine.push import push_image
 from envgen.engine.registry import digest_in, no_buildx, python_of, refusal
 from envgen.engine.transfer import load_image, pull_refused, save_image, tag_image
-from envgen.errors import BuildError, EngineError, UsageError
-from envgen.process import Finished, attached, run
-from envgen.scratch import scratch
-from envgen.settings import Settings
 
 MINIMUM_BUILDKIT = Version("0.13")
 MINIMUM_ENGINE = Version("26.0")

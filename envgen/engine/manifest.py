@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from envgen.core.errors import EngineError
 from envgen.engine import Blob
-from envgen.errors import EngineError
 
 REPOSITORY = "envgen-manifest"
 LARGEST_MANIFEST = 4_000_000

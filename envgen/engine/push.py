@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from envgen.core.errors import EngineError
 from envgen.engine import Line, Pushed
-from envgen.errors import EngineError
 
 _DIGEST = re.compile(r"digest: (sha256:[0-9a-f]{64})")
 

@@ -2,8 +2,8 @@
 
 import re
 
-from envgen.errors import BaseGoneError, EngineError
-from envgen.settings import registry_of
+from envgen.core.errors import BaseGoneError, EngineError
+from envgen.core.settings import registry_of
 
 _DIGEST = re.compile(r"^Digest:\s+(sha256:[0-9a-f]{64})\s*$", re.MULTILINE)
 _REQUEST = re.compile(r'failed to do request: \w+ "[^"]*": ')

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from envgen.core.errors import DiskFullError, EngineError
 from envgen.engine import Image
 from envgen.engine.registry import refusal
-from envgen.errors import DiskFullError, EngineError
 
 CHUNK = 1 << 20
 """Bytes of an archive that are handed on at a time."""

@@ -4,8 +4,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Protocol
 
+from envgen.core.target import Target
 from envgen.profile import Index
-from envgen.target import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

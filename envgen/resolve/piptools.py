@@ -11,14 +11,14 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from envgen.errors import ResolutionError, UsageError
+from envgen.core.errors import ResolutionError, UsageError
+from envgen.core.process import Finished, run
+from envgen.core.settings import Settings
+from envgen.core.target import Target
+from envgen.core.tempdirs import scratch
 from envgen.index import IndexClient
-from envgen.process import Finished, run
 from envgen.resolve import Query, Resolution, piptools_main
 from envgen.resolve.view import Sight, View, serve
-from envgen.scratch import scratch
-from envgen.settings import Settings
-from envgen.target import Target
 from envgen.wheels import WheelStore
 
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)===?([^\s;]+)", re.MULTILINE)

@@ -10,13 +10,13 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from envgen.errors import DiskFullError, IndexRefusedError, IndexUnavailableError, ResolutionError
+from envgen.core.errors import DiskFullError, IndexRefusedError, IndexUnavailableError, ResolutionError
+from envgen.core.process import run
+from envgen.core.settings import Settings, mirror_of
+from envgen.core.target import Target
+from envgen.core.tempdirs import scratch
 from envgen.index import CREDENTIALS, IndexClient, host_of
-from envgen.process import run
 from envgen.resolve import Query, Resolution
-from envgen.scratch import scratch
-from envgen.settings import Settings, mirror_of
-from envgen.target import Target
 
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;]+)", re.MULTILINE)
 _UNREACHABLE = re.compile(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from envgen.schema import Faults, Table
+from envgen.core.toml import Faults, Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

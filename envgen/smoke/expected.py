@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from envgen.errors import SmokeError
+from envgen.core.errors import SmokeError
 from envgen.smoke.uv_install import InstalledFile, InstalledWheel, install
 from envgen.smoke.uv_scripts import Layout
 

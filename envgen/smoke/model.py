@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from envgen.errors import SmokeError, UsageError
+from envgen.core.errors import SmokeError, UsageError
+from envgen.core.toml import Faults, Table
 from envgen.model_name import EMBEDDED as EMBEDDED_NAME
 from envgen.model_name import WheelName
-from envgen.schema import Faults, Table
 
 EMBEDDED = Path(__file__).parent / "models" / "embedded"
 """The small Llama that tests/model/train.py made."""

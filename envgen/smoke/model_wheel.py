@@ -15,8 +15,10 @@ from zipfile import BadZipFile, ZipFile
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
+from envgen.core.errors import ResolutionError, SmokeError, VerificationError
+from envgen.core.target import Target
+from envgen.core.zips import open_zip
 from envgen.engine import RunOrder
-from envgen.errors import ResolutionError, SmokeError, VerificationError
 from envgen.index import IndexClient
 from envgen.lock import Lock
 from envgen.model_name import WheelName, listing_of
@@ -27,9 +29,7 @@ from envgen.smoke.kit import Kit
 from envgen.smoke.model import ModelWheel
 from envgen.smoke.report import PASSED
 from envgen.smoke.runner import OFFLINE, PROBE, run_phase
-from envgen.target import Target
 from envgen.wheels import WheelStore, sha256_of
-from envgen.zips import open_zip
 
 CONVERTER = "gguf"
 

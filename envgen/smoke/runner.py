@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from envgen.core.progress import Reporter
+from envgen.core.tempdirs import scratch
 from envgen.engine import Engine, Image, RunOrder, RunResult
 from envgen.lock import Lock
 from envgen.render import PREFIX
-from envgen.reporter import Reporter
-from envgen.scratch import scratch
 from envgen.smoke.diagnosis import Diagnosis, diagnose
 from envgen.smoke.expected import expected_tree
 from envgen.smoke.model import EMBEDDED, Model

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from envgen.errors import HubRefusedError, SmokeError, UsageError
+from envgen.core.errors import HubRefusedError, SmokeError, UsageError
 from envgen.lock import LockedModel
 from envgen.model_name import COMMIT, EMBEDDED, HubName, Repository, WheelName, parse_model_name
 from envgen.models import ModelStore

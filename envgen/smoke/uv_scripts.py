@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from envgen.errors import SmokeError
+from envgen.core.errors import SmokeError
 
 _ENTRY_POINT = re.compile(r"(?P<module>[\w\-.]+)\s*:\s*(?P<function>[\w\-.]+)(?:\s*\[\s*[^,\s\]][^\]]*\])?\s*")
 _LAUNCHER = """\

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from envgen.core.errors import BaseGoneError, EngineError
+from envgen.core.settings import Settings, mirrored_base
 from envgen.engine import Engine
-from envgen.errors import BaseGoneError, EngineError
-from envgen.settings import Settings, mirrored_base
 from envgen.verification.report import GONE, NOT_CHECKED, OK, TAG_DELETED, TAG_MOVED, Entry
 from envgen.verification.subjects import Item
 

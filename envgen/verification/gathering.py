@@ -5,10 +5,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
+from envgen.core.parallel import together
 from envgen.engine import Engine
 from envgen.lock import Lock, Wheel
 from envgen.model_name import Repository
-from envgen.threads import together
 from envgen.verification.bases import base_entries
 from envgen.verification.models import hub_entries
 from envgen.verification.report import BASE, MODEL, VULNERABILITIES, WHEEL, VerificationReport

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from envgen.errors import HubGoneError
+from envgen.core.errors import HubGoneError
 from envgen.hub import Hub
 from envgen.model_name import HubName, Repository
 from envgen.verification.report import CHANGED, GONE, OK, Entry

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from envgen.errors import ResolutionError
+from envgen.core.errors import ResolutionError
 from envgen.verification.report import NOT_CHECKED, Entry
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
-from envgen.errors import FileGoneError
+from envgen.core.errors import FileGoneError
 from envgen.index import IndexClient
 from envgen.lock import Wheel
 from envgen.pages import IndexFile

@@ -23,15 +23,15 @@ from pathlib import Path
 import pytest
 from packaging.utils import parse_wheel_filename
 
-from envgen.errors import ResolutionError
+from envgen.core.errors import ResolutionError
+from envgen.core.settings import Settings, read_settings
+from envgen.core.target import Target
 from envgen.index import IndexClient
 from envgen.profile import Index
 from envgen.resolve import Query
 from envgen.resolve.piptools import PipToolsResolver
 from envgen.resolve.uv import UvResolver
 from envgen.resolve.view import Sight, serve
-from envgen.settings import Settings, read_settings
-from envgen.target import Target
 from envgen.wheels import WheelStore
 
 RESOLVERS = ("uv", "pip-tools")

@@ -21,11 +21,11 @@ from wrong_wheels import wheels
 
 from envgen import locking
 from envgen.catalog import Catalog
-from envgen.errors import EnvgenError
+from envgen.core.errors import EnvgenError
+from envgen.core.requirements import read_needs
 from envgen.evidence import demands_of
 from envgen.lock import dump_lock
 from envgen.lock_folder import files_of
-from envgen.requirements import read_needs
 from envgen.select import Chosen, best_wheel, versions_of
 from envgen.smoke.expected import expected_tree
 from envgen.wheels import WheelStore

@@ -16,7 +16,7 @@ from figures import Campaign, campaign
 from loopback import Proxy
 
 from envgen.catalog import Catalog, shipped
-from envgen.errors import VerificationError
+from envgen.core.errors import VerificationError
 from envgen.lock import Lock
 from envgen.lock_file import parse_lock
 from envgen.lock_folder import files_of

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from guard import LOOKUPS, PROCESS_FUNCTIONS, SOCKET_METHODS, refuse
 
-import envgen.process  # noqa: F401  (its annotations want subprocess as it is)
+import envgen.core.process  # noqa: F401  (its annotations want subprocess as it is)
 
 
 @pytest.fixture(autouse=True)

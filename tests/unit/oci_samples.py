@@ -7,8 +7,8 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from envgen.core.errors import EngineError
 from envgen.engine import Image
-from envgen.errors import EngineError
 
 
 class Images:

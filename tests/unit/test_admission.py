@@ -6,7 +6,7 @@ from samples import PROFILE, ROOT, profile_of
 from envgen.admission import check_python_floor, check_refused, check_within
 from envgen.catalog import Catalog
 from envgen.constraints import Bound
-from envgen.errors import ProfileError, ProfileErrors
+from envgen.core.errors import ProfileError, ProfileErrors
 
 REFUSED = Bound(
     set_name="papers", package="flash-attn", requirement="", role="optional", document="paper.txt", section="Usage",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from envgen.adoption import Imported, additions_to, read_requirements
-from envgen.errors import UsageError
+from envgen.core.errors import UsageError
 
 
 def read(folder: Path, text: str, name: str = "requirements.txt") -> Imported:

@@ -18,15 +18,15 @@ from envgen.bases import FETCHED, NOT_FETCHED, THERE, check_fetched, fetch_bases
 from envgen.building import BuildOptions, build
 from envgen.catalog import Catalog
 from envgen.cli.show import QuietReporter
+from envgen.core.errors import BuildError, DiskFullError, EngineError, EnvgenError, UsageError, VerificationError
+from envgen.core.settings import read_settings
 from envgen.engine import Engine
-from envgen.errors import BuildError, DiskFullError, EngineError, EnvgenError, UsageError, VerificationError
 from envgen.exporting import export_store
 from envgen.importing import LEFT_OUT, TAKEN, check_taken, import_store
 from envgen.importing import THERE as KEPT
 from envgen.lock import Lock, LockedIndex, LockedModel, Package
 from envgen.model_name import HubFile, HubName, Repository
 from envgen.needs import bases_of, by_indexes, check_held, wheels_of
-from envgen.settings import read_settings
 from envgen.store_archive import StoreArchive, write_archive
 from envgen.store_entry import base_entry, model_entry
 from envgen.workspace import Workspace

@@ -6,7 +6,7 @@ import pytest
 from samples import LINUX, PROFILE, ROOT, profile_of
 
 from envgen.catalog import Catalog, shipped
-from envgen.errors import ProfileError, UsageError
+from envgen.core.errors import ProfileError, UsageError
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from samples import PROFILE
 from envgen import __version__
 from envgen.cli import commands, main, print_error
 from envgen.cli.arguments import make_parser, parse
-from envgen.errors import EnvgenError, ProfileError, ProfileErrors, StaleLockError
+from envgen.core.errors import EnvgenError, ProfileError, ProfileErrors, StaleLockError
 
 COMMANDS = tuple(next(action.choices for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction)))
 
@@ -143,7 +143,7 @@ def test_all_faults_are_printed_each_with_its_cure(capsys: pytest.CaptureFixture
     assert capsys.readouterr().err == "error: a: one\nhint:  do this\nerror: b: two\n"
 
 
-@pytest.mark.parametrize("kind", [kind for kind in EnvgenError.__subclasses__() if kind.__module__ == "envgen.errors"])
+@pytest.mark.parametrize("kind", [kind for kind in EnvgenError.__subclasses__() if kind.__module__ == "envgen.core.errors"])
 def test_the_exit_code_is_that_of_the_error(
     kind: type[EnvgenError], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

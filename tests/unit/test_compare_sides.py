@@ -10,8 +10,8 @@ import pytest
 from samples import sample_lock
 
 from envgen.compare.sides import Finder, ImageSide, LockSide, check_profile, narrowed
+from envgen.core.errors import EngineError, StaleLockError, UsageError
 from envgen.engine import Image
-from envgen.errors import EngineError, StaleLockError, UsageError
 from envgen.lock import dump_lock
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

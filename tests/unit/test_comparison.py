@@ -9,7 +9,7 @@ import pytest
 from image_files import EPOCH, File, layer_tar, write_archive
 
 from envgen.comparison import Side, compare_images
-from envgen.errors import VerificationError
+from envgen.core.errors import VerificationError
 from envgen.layer_entries import Difference
 from envgen.oci import Archive
 

@@ -6,7 +6,7 @@ import pytest
 from samples import ROOT
 
 from envgen.constraints import Bound, is_impossible, read_constraints, specifier
-from envgen.errors import ProfileError
+from envgen.core.errors import ProfileError
 
 SHIPPED = ROOT / "profiles" / "constraints" / "transformers.toml"
 

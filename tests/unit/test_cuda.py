@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import pytest
 from samples import PROFILE, ROOT, profile_of
 
+from envgen.core.errors import ProfileError
 from envgen.cuda import Toolkit, index_name, read_toolkit, runtime_of, torch_of, with_cuda
-from envgen.errors import ProfileError
 from envgen.profile import Index, Profile
 
 LABEL = "profiles/toolkits/cuda.toml"

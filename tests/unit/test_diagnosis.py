@@ -6,7 +6,7 @@ import tomllib
 import pytest
 from samples import ROOT
 
-from envgen.errors import ProfileError
+from envgen.core.errors import ProfileError
 from envgen.smoke.diagnosis import Diagnosis, diagnose, read_diagnoses
 
 SHIPPED = ROOT / "profiles" / "errors" / "transformers.toml"

@@ -17,10 +17,10 @@ from envgen.compare.changes import LockComparison
 from envgen.compare.images import ImageComparison, ImageLayer, ImageSummary
 from envgen.compare.locks import compare_locks
 from envgen.compare.sides import LockSide
-from envgen.errors import UsageError
+from envgen.core.errors import UsageError
+from envgen.core.settings import read_settings
 from envgen.facts import Fact
 from envgen.lock import Demand, Lock, dump_lock
-from envgen.settings import read_settings
 from envgen.workspace import Workspace
 
 GOLDEN = ROOT / "tests" / "golden" / "diff"

@@ -12,6 +12,8 @@ from envgen import gpu as gpus
 from envgen import wheels
 from envgen.catalog import Catalog
 from envgen.cli.show import QuietReporter
+from envgen.core.errors import EngineError
+from envgen.core.settings import read_settings
 from envgen.cuda import Toolkit, read_toolkit
 from envgen.doctor import environment as environments
 from envgen.doctor.disk import disk
@@ -21,9 +23,7 @@ from envgen.doctor.examination import examine
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding, exit_code
 from envgen.doctor.gpu import gpu, newest_cuda
 from envgen.engine import EngineInfo
-from envgen.errors import EngineError
 from envgen.gpu import Gpu, Gpus, parse_module, parse_query
-from envgen.settings import read_settings
 from envgen.workspace import Workspace
 
 INFO = EngineInfo(engine="26.1", buildx="0.13", buildkit="0.13.2", data_root="", platforms=("linux/amd64", "linux/amd64/v2"))

@@ -1,9 +1,9 @@
-"""envgen.errors: each class is a remedy with an exit code of its own, and says where."""
+"""envgen.core.errors: each class is a remedy with an exit code of its own, and says where."""
 
 import pytest
 
-from envgen import errors
-from envgen.errors import EnvgenError, ProfileError, ProfileErrors
+from envgen.core import errors
+from envgen.core.errors import EnvgenError, ProfileError, ProfileErrors
 
 CODES = {
     "UsageError": 2,

@@ -7,11 +7,11 @@ from packaging.requirements import Requirement
 from samples import LINUX, PROFILE, WINDOWS, profile_of, wheel
 
 from envgen.constraints import Bound
-from envgen.errors import ResolutionError
+from envgen.core.errors import ResolutionError
+from envgen.core.target import Target
 from envgen.evidence import bounds_of, check_bounds, check_cuda, demands_of, inherited
 from envgen.lock import Demand
 from envgen.select import Chosen
-from envgen.target import Target
 
 
 def chosen(name: str, version: str = "1.0", *requires: str, python: str = "") -> Chosen:

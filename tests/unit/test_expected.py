@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from envgen.errors import SmokeError
+from envgen.core.errors import SmokeError
 from envgen.smoke.expected import ExpectedTree, expected_tree
 
 SITE = "lib/python3.11/site-packages"

@@ -11,7 +11,7 @@ from samples import INDEX, LINUX, PROFILE, Server, client_for, profile_of, sampl
 from envgen.catalog import Catalog
 from envgen.cli import print_error
 from envgen.constraints import read_constraints
-from envgen.errors import (
+from envgen.core.errors import (
     IndexUnavailableError,
     ProfileError,
     ResolutionError,
@@ -20,6 +20,9 @@ from envgen.errors import (
     UsageError,
     VerificationError,
 )
+from envgen.core.requirements import applies, read_needs, read_requirement
+from envgen.core.settings import read_settings
+from envgen.core.toml import parse_toml
 from envgen.evidence import demands_of
 from envgen.lock import dump_lock
 from envgen.lock_file import parse_lock
@@ -27,10 +30,7 @@ from envgen.lock_folder import files_of
 from envgen.pages import html_page, json_files
 from envgen.records import parse_records
 from envgen.render import render_requirements
-from envgen.requirements import applies, read_needs, read_requirement
-from envgen.schema import parse_toml
 from envgen.select import Chosen
-from envgen.settings import read_settings
 from envgen.smoke.expected import expected_tree
 from envgen.smoke.uv_scripts import Layout, launchers
 from envgen.wheels import WheelStore

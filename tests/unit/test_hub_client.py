@@ -11,10 +11,10 @@ import pytest
 from samples import COMMIT, HUB, Server, hub_for, serve_model
 
 from envgen import hub as hubs
-from envgen.errors import EnvgenError, HubRefusedError, HubUnavailableError, UsageError, VerificationError
+from envgen.core.errors import EnvgenError, HubRefusedError, HubUnavailableError, UsageError, VerificationError
+from envgen.core.settings import read_settings
 from envgen.hub import Hub
 from envgen.model_name import HubFile, HubName, Repository
-from envgen.settings import read_settings
 
 NAME = HubName(repo="tests/small", revision="main")
 PINNED = HubName(repo="tests/small", revision=COMMIT)

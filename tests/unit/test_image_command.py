@@ -7,9 +7,9 @@ import pytest
 from samples import sample_lock
 
 from envgen.cli.image import check_gpus
+from envgen.core.errors import EngineError, EnvgenError, SmokeError, UsageError
 from envgen.doctor.finding import OK, PROBLEM, Finding
 from envgen.engine import EngineInfo
-from envgen.errors import EngineError, EnvgenError, SmokeError, UsageError
 
 PLAIN = EngineInfo(engine="26.1", buildx="0.13", buildkit="0.13", data_root="")
 ABLE = replace(PLAIN, gpus="the nvidia runtime")

@@ -7,8 +7,8 @@ import pytest
 from samples import sample_lock
 
 from envgen.building import default_tag
+from envgen.core.errors import SmokeError
 from envgen.engine import Engine, Image
-from envgen.errors import SmokeError
 from envgen.images import existing
 from envgen.lock import digest_of, dump_lock
 

@@ -8,7 +8,7 @@ import pytest
 import requests
 from samples import INDEX, Server, client_for, make_wheel
 
-from envgen.errors import FileGoneError, IndexUnavailableError, ResolutionError
+from envgen.core.errors import FileGoneError, IndexUnavailableError, ResolutionError
 from envgen.index import default_url
 from envgen.pages import IndexFile
 

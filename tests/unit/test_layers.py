@@ -2,7 +2,7 @@
 
 import pytest
 
-from envgen.errors import ProfileError
+from envgen.core.errors import ProfileError
 from envgen.layers import DEFAULT_LAYERS, LIMIT, OWN, REST, check_sizes, groups_for, layer_of
 from envgen.profile import Layer
 

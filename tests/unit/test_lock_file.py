@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from samples import COMMIT, HUB_MODEL, ROOT, sample_lock, wheel
 
-from envgen.errors import StaleLockError
+from envgen.core.errors import StaleLockError
 from envgen.lock import Lock, LockedModel, digest_of, dump_lock
 from envgen.lock_file import parse_lock
 

@@ -30,7 +30,7 @@ from samples import (
 
 from envgen.catalog import Catalog
 from envgen.constraints import Bound
-from envgen.errors import (
+from envgen.core.errors import (
     DiskFullError,
     EnvgenError,
     HubRefusedError,
@@ -40,6 +40,7 @@ from envgen.errors import (
     StaleLockError,
     UsageError,
 )
+from envgen.core.target import Target
 from envgen.lock import LockedModel, digest_of, dump_lock
 from envgen.lock_file import parse_lock
 from envgen.lock_folder import read_lock, read_records, write_files, write_records
@@ -48,7 +49,6 @@ from envgen.model_name import HubFile, Repository
 from envgen.pages import IndexFile
 from envgen.profile import Index
 from envgen.resolve import Query, Resolution
-from envgen.target import Target
 from envgen.wheels import WheelStore
 
 BOUND = Bound(set_name="papers", package="torch", requirement=">=2.2", role="core", document="paper.txt", section="One")

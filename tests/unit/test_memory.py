@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from envgen import memory
-from envgen.errors import UsageError
+from envgen.core.errors import UsageError
 from envgen.smoke.model import EMBEDDED
 
 SIZES = {"F32": 4, "BF16": 2, "F16": 2, "I64": 8, "U8": 1}

@@ -15,10 +15,10 @@ from envgen import model_files
 from envgen.catalog import Catalog
 from envgen.cli.image import check_offline
 from envgen.cli.show import QuietReporter
-from envgen.errors import BuildError, VerificationError
+from envgen.core.errors import BuildError, VerificationError
+from envgen.core.settings import read_settings
 from envgen.lock import Lock, LockedModel
 from envgen.model_name import HubFile, Repository
-from envgen.settings import read_settings
 from envgen.workspace import Workspace
 
 NAMES = ("config.json", "model.safetensors", "tokenizer.json")

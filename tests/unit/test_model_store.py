@@ -8,7 +8,7 @@ import pytest
 from samples import COMMIT, HUB, Server, hub_for, serve_model
 
 from envgen.cli.show import QuietReporter
-from envgen.errors import DiskFullError, HubRefusedError, VerificationError
+from envgen.core.errors import DiskFullError, HubRefusedError, VerificationError
 from envgen.hub import Hub
 from envgen.model_name import HubName, Repository
 from envgen.models import ModelStore, making

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from archives import Made, folder, item, tar_of, write_archive
 
-from envgen.errors import VerificationError
+from envgen.core.errors import VerificationError
 from envgen.oci import Archive
 
 CONFIG = {"os": "linux", "architecture": "amd64"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from oci_samples import Images
 
-from envgen.errors import DiskFullError, VerificationError
+from envgen.core.errors import DiskFullError, VerificationError
 from envgen.oci import Archive
 from envgen.oci_copy import copy_image
 

@@ -7,12 +7,12 @@ from samples import PROFILE, profile_of
 
 from envgen.catalog import Catalog
 from envgen.cli.show import QuietReporter
-from envgen.errors import ProfileError
+from envgen.core.errors import ProfileError
+from envgen.core.settings import Settings, read_settings
+from envgen.core.target import Target
 from envgen.index import IndexClient
 from envgen.pipeline import write_locks
 from envgen.resolve import Query, Resolution
-from envgen.settings import Settings, read_settings
-from envgen.target import Target
 from envgen.workspace import Workspace
 
 

@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 from samples import BASE, LINUX, PROFILE, WINDOWS, profile_of
 
-from envgen.errors import ProfileError, UsageError
+from envgen.core.errors import ProfileError, UsageError
 from envgen.profile_file import load_profile
 
 

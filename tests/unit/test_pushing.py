@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from samples import sample_lock
 
+from envgen.core.errors import BuildError
 from envgen.engine import Blob
-from envgen.errors import BuildError
 from envgen.layers import LIMIT
 from envgen.pushing import group_sizes, own_blobs
 

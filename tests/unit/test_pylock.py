@@ -7,7 +7,7 @@ import pytest
 from packaging.pylock import Pylock
 from samples import INDEX, LINUX, Server, client_for, sample_lock
 
-from envgen.errors import ResolutionError, VerificationError
+from envgen.core.errors import ResolutionError, VerificationError
 from envgen.pylock import paths_of, render_pylock, urls_of
 from envgen.wheels import WheelStore
 

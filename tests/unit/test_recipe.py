@@ -5,7 +5,7 @@ from samples import NASTY, sample_lock
 
 from envgen.audit.recipe import DEFAULT_PATH, Recipe, read_recipe
 from envgen.catalog import shipped
-from envgen.errors import UsageError
+from envgen.core.errors import UsageError
 from envgen.render import labels_of, render_dockerfile
 
 

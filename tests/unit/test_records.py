@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from samples import ROOT, sample_lock
 
-from envgen.errors import StaleLockError
+from envgen.core.errors import StaleLockError
 from envgen.lock import Lock
 from envgen.lock_file import parse_lock
 from envgen.records import Record, Recorded, Records, compare, dump_records, inputs_of, merged, parse_records

@@ -8,8 +8,8 @@ from samples import sample_lock
 from envgen.building import Built
 from envgen.cli import reproduce
 from envgen.cli.arguments import parse
+from envgen.core.errors import UsageError
 from envgen.engine import EngineInfo, Image
-from envgen.errors import UsageError
 from envgen.layer_entries import Difference
 from envgen.records import Compared
 from envgen.reproducing import Reproduction, Subject, layer_names

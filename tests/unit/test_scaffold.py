@@ -7,7 +7,7 @@ from samples import NASTY
 
 from envgen.adoption import LeftOut
 from envgen.catalog import Catalog
-from envgen.errors import UsageError
+from envgen.core.errors import UsageError
 from envgen.scaffold import Scaffold, profile_name, project_files, write_project
 
 

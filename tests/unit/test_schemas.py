@@ -11,8 +11,8 @@ from jsonschema import Draft7Validator
 from samples import PROFILE, ROOT
 
 from envgen.constraints import ROLES
+from envgen.core.target import PLATFORMS
 from envgen.profile import TIERS
-from envgen.target import PLATFORMS
 
 SCHEMAS = ROOT / "envgen" / "schemas"
 PROFILES = sorted((ROOT / "profiles").glob("*.toml"))

@@ -1,11 +1,11 @@
-"""envgen.settings: mirrors, credentials and the network from environment and file; never an input of a lock."""
+"""envgen.core.settings: mirrors, credentials and the network from environment and file; never an input of a lock."""
 
 from pathlib import Path
 
 import pytest
 
-from envgen.errors import ProfileError, UsageError
-from envgen.settings import mirror_of, mirrored_base, read_settings
+from envgen.core.errors import ProfileError, UsageError
+from envgen.core.settings import mirror_of, mirrored_base, read_settings
 
 DIGEST = f"sha256:{'b' * 64}"
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from envgen import store_archive
-from envgen.errors import EnvgenError, UsageError, VerificationError
+from envgen.core.errors import EnvgenError, UsageError, VerificationError
 from envgen.model_name import HubFile, Repository
 from envgen.store_archive import MANIFEST, StoreArchive, write_archive
 from envgen.store_entry import Entry, base_entry, model_entry, wheel_entry

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from envgen.settings import read_settings
+from envgen.core.settings import read_settings
 from envgen.surroundings import FIRST, SECOND, Surroundings, inside
 
 

@@ -1,4 +1,4 @@
-"""envgen.target: everything follows from the target's own values, whatever the host is."""
+"""envgen.core.target: everything follows from the target's own values, whatever the host is."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ from packaging.tags import Tag
 from packaging.utils import parse_wheel_filename
 from samples import LINUX, ROOT, WINDOWS
 
-from envgen.target import PLATFORMS, Target
+from envgen.core.target import PLATFORMS, Target
 
 HOSTS = {
     ("Linux", "x86_64"): "linux/amd64",

@@ -18,7 +18,7 @@ from urllib3 import HTTPResponse
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from envgen import transport
-from envgen.settings import read_settings
+from envgen.core.settings import read_settings
 from envgen.transport import StalledError, TooLargeError, Tries, ask, chunks, make_session, retry_after
 
 URL = "https://index.example/simple/demo/"

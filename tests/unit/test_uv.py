@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from samples import LINUX, Server, client_for, profile_of
 
-from envgen.errors import DiskFullError, EnvgenError, IndexUnavailableError, ResolutionError
+from envgen.core.errors import DiskFullError, EnvgenError, IndexUnavailableError, ResolutionError
+from envgen.core.process import Finished
+from envgen.core.settings import read_settings
 from envgen.locking import query_for
-from envgen.process import Finished
 from envgen.resolve.uv import UvResolver
-from envgen.settings import read_settings
 
 Run = Callable[..., Finished]
 

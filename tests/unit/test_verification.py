@@ -15,10 +15,10 @@ from samples import BASE, COMMIT, HUB, INDEX, Server, package, sample_lock, serv
 from envgen.catalog import Catalog
 from envgen.cli import verify as command
 from envgen.cli.show import QuietReporter
-from envgen.errors import BaseGoneError, EngineError, IndexUnavailableError
+from envgen.core.errors import BaseGoneError, EngineError, IndexUnavailableError
+from envgen.core.settings import read_settings
 from envgen.lock import Demand, Lock, LockedModel
 from envgen.model_name import HubFile, Repository
-from envgen.settings import read_settings
 from envgen.verification import gathering
 from envgen.verification.report import CHANGED, GONE, NOT_CHECKED, NOT_PUBLISHED, OK, VULNERABLE, YANKED, Entry, VerificationReport
 from envgen.verification.subjects import Patience

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from samples import Server, client_for
 
-from envgen.errors import IndexRefusedError, IndexUnavailableError
+from envgen.core.errors import IndexRefusedError, IndexUnavailableError
 from envgen.vulnerabilities import Vulnerability, known_vulnerabilities
 
 URL = "https://index.example/pypi/demo/1.0/json"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from samples import INDEX, Server, client_for, make_wheel
 
-from envgen.errors import DiskFullError, EnvgenError, IndexUnavailableError, ResolutionError, VerificationError
+from envgen.core.errors import DiskFullError, EnvgenError, IndexUnavailableError, ResolutionError, VerificationError
 from envgen.index import IndexClient
 from envgen.lock import Wheel
 from envgen.pages import IndexFile

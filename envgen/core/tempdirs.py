@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envgen.errors import DiskFullError
+from envgen.core.errors import DiskFullError
 
 if TYPE_CHECKING:
     from filelock import FileLock  # slow to import, and not every command makes a folder

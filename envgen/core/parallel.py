@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
-from envgen import process
+from envgen.core import process
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -11,8 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 from platformdirs import user_cache_path
 
-from envgen.errors import UsageError
-from envgen.schema import Faults, Table, load_toml
+from envgen.core.errors import UsageError
+from envgen.core.toml import Faults, Table, load_toml
 
 _NETWORK_VARIABLES = re.compile(
     r"(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|(REQUESTS|CURL)_CA_BUNDLE|PIP_(CERT|PROXY)|NETRC", re.IGNORECASE

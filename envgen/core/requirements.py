@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from envgen.errors import ResolutionError
+from envgen.core.errors import ResolutionError
 
 PACKAGE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 """A package's name before it is normalised: it becomes a word of a resolver's input and of its command line."""

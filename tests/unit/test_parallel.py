@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from envgen.threads import together
+from envgen.core.parallel import together
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
@@ -65,8 +65,8 @@ def test_after_an_error_the_rest_is_not_begun() -> None:
 
 def test_an_interruption_waits_for_no_thread_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     stopped: list[bool] = []
-    monkeypatch.setattr("envgen.threads.GRACE", 0.01)
-    monkeypatch.setattr("envgen.process.stop_all", lambda: stopped.append(True))
+    monkeypatch.setattr("envgen.core.parallel.GRACE", 0.01)
+    monkeypatch.setattr("envgen.core.process.stop_all", lambda: stopped.append(True))
     released = threading.Event()
 
     def hang(_number: int) -> None:

@@ -1,12 +1,12 @@
-"""envgen.schema: typed reading with every fault collected and named as a user would write it."""
+"""envgen.core.toml: typed reading with every fault collected and named as a user would write it."""
 
 import datetime as dt
 from pathlib import Path
 
 import pytest
 
-from envgen.errors import ProfileError, ProfileErrors
-from envgen.schema import Faults, Table, join_path, load_toml, suggestion
+from envgen.core.errors import ProfileError, ProfileErrors
+from envgen.core.toml import Faults, Table, join_path, load_toml, suggestion
 
 
 def reading(data: dict[str, object]) -> tuple[Table, Faults]:

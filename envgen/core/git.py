@@ -5,10 +5,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from envgen.errors import UsageError
-from envgen.process import Output, output
-from envgen.schema import suggestion
-from envgen.settings import Settings
+from envgen.core.errors import UsageError
+from envgen.core.process import Output, output
+from envgen.core.settings import Settings
+from envgen.core.toml import suggestion
 
 RECENT = 10
 """Branches and tags that an unknown revision is compared with, the latest first."""

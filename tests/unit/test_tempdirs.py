@@ -1,4 +1,4 @@
-"""envgen.scratch: a folder for the time being goes with its context, or with the next one when its process was killed."""
+"""envgen.core.tempdirs: a folder for the time being goes with its context, or with the next one when its process was killed."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from envgen.scratch import disk_full, is_full, scratch, sweep
+from envgen.core.tempdirs import disk_full, is_full, scratch, sweep
 
 
 def test_a_folder_is_there_as_long_as_its_context(tmp_path: Path) -> None:
