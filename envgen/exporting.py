@@ -16,8 +16,8 @@ from envgen.engine import Engine
 from envgen.lock import Lock
 from envgen.model_name import Repository
 from envgen.needs import bases_of, check_held, fetch_command, wheels_of
-from envgen.oci import Archive
-from envgen.oci_copy import copy_image, temporary_folder
+from envgen.oci.archive import Archive
+from envgen.oci.copy import copy_image, temporary_folder
 from envgen.store_archive import write_archive
 from envgen.store_entry import Entry, base_entry, model_entry, wheel_entry
 from envgen.wheels import check_space, in_words, sha256_of

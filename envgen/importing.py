@@ -9,7 +9,7 @@ from envgen.bases import digest_in, find_base, local_name
 from envgen.core.errors import DiskFullError, EngineError
 from envgen.engine import Engine
 from envgen.model_name import HubFile, Repository
-from envgen.oci_copy import TEMPORARY_ROOM, copy_image, temporary_folder
+from envgen.oci.copy import TEMPORARY_ROOM, copy_image, temporary_folder
 from envgen.store_archive import StoreArchive
 from envgen.store_entry import BASE, MODEL, WHEEL, Entry, model_entry
 from envgen.wheels import check_space

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from envgen.comparison import compression_of
-from envgen.oci import ImageDocuments, Layer
+from envgen.oci.archive import ImageDocuments, Layer
 
 _LABELS = {
     "envgen.profile": "is of another profile",

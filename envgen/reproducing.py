@@ -16,10 +16,10 @@ from envgen.core.parallel import uninterrupted
 from envgen.core.settings import Settings, mirrored_base
 from envgen.core.tempdirs import scratch
 from envgen.engine import Engine, Image
-from envgen.layer_entries import Difference
 from envgen.likely import likely_causes
 from envgen.lock import Lock
-from envgen.oci import Archive
+from envgen.oci.archive import Archive
+from envgen.oci.entries import Difference
 from envgen.pushing import BASE, SKELETON, own_layers
 from envgen.surroundings import FIRST, SECOND, Surroundings, inside
 from envgen.workspace import Workspace

@@ -21,8 +21,8 @@ from typing import IO, BinaryIO
 
 from envgen.core.errors import UsageError, VerificationError
 from envgen.model_name import Repository, needed
+from envgen.oci.tars import add_bytes, add_file, write_tar
 from envgen.store_entry import BASE, WHEEL, Entry, models_of, read_entry
-from envgen.tars import add_bytes, add_file, write_tar
 
 MANIFEST = "envgen-store.json"
 FORMAT = 1

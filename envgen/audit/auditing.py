@@ -7,7 +7,6 @@ from pathlib import Path
 from envgen.audit import finding as parts
 from envgen.audit.compiled import compare_byte_code, places
 from envgen.audit.configuration import as_if_base, compare_configuration, environment_of, labels_of
-from envgen.audit.entries import FILE, read_entries
 from envgen.audit.finding import FAILED, NOT_COMPARED, PASSED, AuditReport, Finding, Part
 from envgen.audit.recipe import Recipe, read_recipe
 from envgen.audit.rules import compare, group_rules
@@ -18,6 +17,7 @@ from envgen.core.errors import EnvgenError, UsageError, VerificationError
 from envgen.core.tempdirs import scratch
 from envgen.engine import Engine
 from envgen.lock import Lock
+from envgen.oci.stack_entries import FILE, read_entries
 from envgen.pushing import SKELETON, own_layers
 from envgen.render import groups_of, render_dockerfile
 from envgen.smoke.expected import ExpectedTree, expected_tree

@@ -7,10 +7,10 @@ has them: byte code says where its source is.
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from envgen.audit.entries import written
 from envgen.audit.finding import BYTE_CODE, Finding
 from envgen.audit.rules import ROOT
 from envgen.engine import RunOrder
+from envgen.oci.stack_entries import written
 from envgen.render import PREFIX, UID
 from envgen.smoke.expected import ExpectedTree
 from envgen.smoke.report import PASSED

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from envgen.audit.entries import FILE, FOLDER, LINK, Entry
 from envgen.audit.finding import Finding
+from envgen.oci.stack_entries import FILE, FOLDER, LINK, Entry
 from envgen.render import EPOCH, PREFIX
 from envgen.smoke.expected import ExpectedTree
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from envgen.audit.entries import FOLDER, Entry
 from envgen.audit.finding import BASE, LAYERS, Finding
 from envgen.audit.rules import ROOT, folders_above
-from envgen.oci import ImageDocuments
+from envgen.oci.archive import ImageDocuments
+from envgen.oci.stack_entries import FOLDER, Entry
 from envgen.pushing import EMPTY
 
 Entries = tuple[Entry, ...]

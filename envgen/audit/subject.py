@@ -14,7 +14,7 @@ from envgen.core.errors import EngineError, EnvgenError, UsageError, Verificatio
 from envgen.core.tempdirs import scratch
 from envgen.engine import Engine, Image
 from envgen.lock import Lock, digest_of, dump_lock
-from envgen.oci import Archive, ImageDocuments
+from envgen.oci.archive import Archive, ImageDocuments
 from envgen.wheels import check_space
 
 OVERRIDE, GENERAL, PYTHON = "envgen.base.override", "org.opencontainers.image.base.name", "envgen.python"

@@ -10,8 +10,8 @@ from envgen.building import BuildOptions
 from envgen.core.errors import UsageError, VerificationError
 from envgen.engine import EngineInfo
 from envgen.engine.docker import DockerEngine
-from envgen.layer_entries import Difference
 from envgen.lock import digest_of, dump_lock
+from envgen.oci.entries import Difference
 from envgen.records import Compared
 from envgen.reproducing import Plan, Reproduction
 from envgen.surroundings import NOT_VARIED, VARIED

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from packaging.utils import canonicalize_name
 
-from envgen.oci import Archive, Layer
+from envgen.oci.archive import Archive, Layer
 
 _METADATA = re.compile(r"(?P<folder>.*/(?:site|dist)-packages)/(?P<info>(?P<name>[^/-]+)-(?P<version>[^/-]+)\.dist-info)/METADATA")
 """Of a package that can be imported: some carry others inside of them, as setuptools does in its folder _vendor."""

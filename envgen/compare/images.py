@@ -16,7 +16,7 @@ from envgen.engine import Blob, Engine
 from envgen.facts import Fact
 from envgen.lock import Lock, digest_of
 from envgen.lock_file import parse_lock
-from envgen.oci import Archive
+from envgen.oci.archive import Archive
 from envgen.render import PREFIX
 
 LOCK_LABEL = "envgen.lock"

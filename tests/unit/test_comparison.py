@@ -10,8 +10,8 @@ from image_files import EPOCH, File, layer_tar, write_archive
 
 from envgen.comparison import Side, compare_images
 from envgen.core.errors import VerificationError
-from envgen.layer_entries import Difference
-from envgen.oci import Archive
+from envgen.oci.archive import Archive
+from envgen.oci.entries import Difference
 
 BASE = layer_tar([File(path="etc/passwd"), File(path="bin/sh", fields={"mode": 0o755})])
 FILES = (File(path="opt/a.py"), File(path="opt/b.py"), File(path="opt/c.py"))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from envgen.likely import likely_causes
-from envgen.oci import ImageDocuments, Layer
+from envgen.oci.archive import ImageDocuments, Layer
 
 LABELS = {
     "envgen.profile": "small",

@@ -10,7 +10,7 @@ from envgen.cli import reproduce
 from envgen.cli.arguments import parse
 from envgen.core.errors import UsageError
 from envgen.engine import EngineInfo, Image
-from envgen.layer_entries import Difference
+from envgen.oci.entries import Difference
 from envgen.records import Compared
 from envgen.reproducing import Reproduction, Subject, layer_names
 

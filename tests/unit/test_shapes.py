@@ -12,9 +12,9 @@ from envgen.cli.arguments import make_parser
 from envgen.cli.shapes import SHAPES
 from envgen.doctor.finding import Finding
 from envgen.engine import Image, Pushed
-from envgen.layer_entries import Difference
 from envgen.lock import Demand, Evidence, Package, Wheel
 from envgen.memory import Estimate
+from envgen.oci.entries import Difference
 from envgen.overview import LayerGroup, Overview, TargetState
 from envgen.publishing import Published
 from envgen.pushing import GroupSize

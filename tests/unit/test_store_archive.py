@@ -15,9 +15,9 @@ import pytest
 from envgen import store_archive
 from envgen.core.errors import EnvgenError, UsageError, VerificationError
 from envgen.model_name import HubFile, Repository
+from envgen.oci.tars import add_bytes, write_tar
 from envgen.store_archive import MANIFEST, StoreArchive, write_archive
 from envgen.store_entry import Entry, base_entry, model_entry, wheel_entry
-from envgen.tars import add_bytes, write_tar
 
 ALPHA, BETA = b"the wheel of alpha" * 100, b"the wheel of beta"
 BASE = f"python:3.11-slim-bookworm@sha256:{'a' * 64}"

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from envgen.oci import CHUNK, Archive, Layer
+from envgen.oci.archive import CHUNK, Archive, Layer
 
 _KINDS = {
     tarfile.DIRTYPE: "folder",

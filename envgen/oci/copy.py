@@ -12,8 +12,8 @@ from pathlib import Path
 
 from envgen.core.errors import DiskFullError, VerificationError
 from envgen.core.tempdirs import scratch
-from envgen.oci import Archive
-from envgen.tars import add_bytes, add_file, write_tar
+from envgen.oci.archive import Archive
+from envgen.oci.tars import add_bytes, add_file, write_tar
 
 TEMPORARY_ROOM = "make room, or set TMPDIR to a folder on a larger disk"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"

@@ -1,4 +1,4 @@
-"""envgen.oci_copy: one image, the same bytes each time, and nothing else that an archive may hold."""
+"""envgen.oci.copy: one image, the same bytes each time, and nothing else that an archive may hold."""
 
 import hashlib
 import json
@@ -9,8 +9,8 @@ import pytest
 from oci_samples import Images
 
 from envgen.core.errors import DiskFullError, VerificationError
-from envgen.oci import Archive
-from envgen.oci_copy import copy_image
+from envgen.oci.archive import Archive
+from envgen.oci.copy import copy_image
 
 NAME = "localhost/envgen-base:abc"
 

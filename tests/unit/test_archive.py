@@ -1,4 +1,4 @@
-"""envgen.oci: what is in an archive is read and checked, and nothing that is wrong with one ends in a traceback."""
+"""envgen.oci.archive: what is in an archive is read and checked, and nothing that is wrong with one ends in a traceback."""
 
 import io
 import json
@@ -11,7 +11,7 @@ import pytest
 from archives import Made, folder, item, tar_of, write_archive
 
 from envgen.core.errors import VerificationError
-from envgen.oci import Archive
+from envgen.oci.archive import Archive
 
 CONFIG = {"os": "linux", "architecture": "amd64"}
 LAYER = [folder("etc"), item("etc/hosts", b"localhost\n")]

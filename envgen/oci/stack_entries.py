@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envgen.core.errors import DiskFullError
-from envgen.oci import CHUNK, Archive, Content, Layer
+from envgen.oci.archive import CHUNK, Archive, Content, Layer
 
 KEPT = frozenset({"etc/passwd", "etc/group", "opt/venv/pyvenv.cfg"})
 """The files whose content is read, and not only hashed."""
