@@ -9,8 +9,8 @@ from pathlib import Path
 from envgen.core.errors import EngineError, UsageError
 from envgen.core.settings import Settings
 from envgen.engine import EngineInfo, RunOrder
-from envgen.engine.containers import GPU_CURE
-from envgen.gpu import Gpus
+from envgen.engine.gpus import Gpus
+from envgen.engine.run import GPU_CURE
 from envgen.lock import Lock
 
 AUTO, NONE = "auto", "none"

@@ -11,7 +11,7 @@ from envgen.core.errors import UsageError
 from envgen.doctor.examination import examine
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding, exit_code
 from envgen.engine.docker import DockerEngine
-from envgen.gpu import find_gpus
+from envgen.engine.gpus import find_gpus
 from envgen.smoke.diagnosis import diagnose
 from envgen.workspace import Workspace
 

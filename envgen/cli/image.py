@@ -11,9 +11,9 @@ from envgen.core.errors import EngineError, EnvgenError, SmokeError, UsageError
 from envgen.doctor.finding import PROBLEM, Finding
 from envgen.doctor.gpu import driver
 from envgen.engine import REFERENCE, EngineInfo
-from envgen.engine.containers import GPU_CURE
 from envgen.engine.docker import DockerEngine
-from envgen.gpu import find_gpus
+from envgen.engine.gpus import find_gpus
+from envgen.engine.run import GPU_CURE
 from envgen.lock import Lock
 from envgen.needs import check_held
 from envgen.publishing import check_repository, publish

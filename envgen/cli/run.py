@@ -7,7 +7,7 @@ import sys
 from envgen import images, lock_folder, pipeline
 from envgen.core.errors import SmokeError, UsageError
 from envgen.engine.docker import DockerEngine
-from envgen.gpu import Gpus, find_gpus
+from envgen.engine.gpus import Gpus, find_gpus
 from envgen.running import Wishes, choose_gpus, plan, this_caller
 from envgen.workspace import Workspace
 

@@ -11,7 +11,7 @@ from envgen.doctor.environment import environment
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding
 from envgen.doctor.gpu import gpu
 from envgen.engine import Engine
-from envgen.gpu import Gpus
+from envgen.engine.gpus import Gpus
 from envgen.lock import Lock
 from envgen.profile import Profile
 from envgen.workspace import Workspace

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from envgen.cuda import Toolkit
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding
 from envgen.engine import EngineInfo
-from envgen.engine.containers import GPU_CURE
-from envgen.gpu import Gpus
+from envgen.engine.gpus import Gpus
+from envgen.engine.run import GPU_CURE
 from envgen.lock import Lock
 from envgen.wheels import in_words
 

@@ -16,11 +16,11 @@ from envgen.core.process import Finished, attached, run
 from envgen.core.settings import Settings
 from envgen.core.tempdirs import scratch
 from envgen.engine import REFERENCE, Base, Blob, BuildOrder, EngineInfo, Image, Line, Pushed, RunOrder, RunResult
-from envgen.engine.attached import attached_command
-from envgen.engine.containers import run_container
+from envgen.engine.attach import attached_command
 from envgen.engine.manifest import read_layers
 from envgen.engine.push import push_image
 from envgen.engine.registry import digest_in, no_buildx, python_of, refusal
+from envgen.engine.run import run_container
 from envgen.engine.transfer import load_image, pull_refused, save_image, tag_image
 
 MINIMUM_BUILDKIT = Version("0.13")

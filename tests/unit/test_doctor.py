@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import pytest
 from samples import ROOT, sample_lock
 
-from envgen import gpu as gpus
 from envgen import wheels
 from envgen.catalog import Catalog
 from envgen.cli.show import QuietReporter
@@ -22,8 +21,8 @@ from envgen.doctor.environment import environment
 from envgen.doctor.examination import examine
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding, exit_code
 from envgen.doctor.gpu import gpu, newest_cuda
-from envgen.engine import EngineInfo
-from envgen.gpu import Gpu, Gpus, parse_module, parse_query
+from envgen.engine import EngineInfo, gpus
+from envgen.engine.gpus import Gpu, Gpus, parse_module, parse_query
 from envgen.workspace import Workspace
 
 INFO = EngineInfo(engine="26.1", buildx="0.13", buildkit="0.13.2", data_root="", platforms=("linux/amd64", "linux/amd64/v2"))

@@ -13,8 +13,8 @@ from envgen import running
 from envgen.core.errors import EngineError, UsageError
 from envgen.core.settings import read_settings
 from envgen.engine import EngineInfo, RunOrder
-from envgen.engine.attached import attached_command
-from envgen.gpu import Gpu, Gpus
+from envgen.engine.attach import attached_command
+from envgen.engine.gpus import Gpu, Gpus
 from envgen.running import Caller, Planned, Wishes, cache_folders, choose_gpus, permits, this_caller
 
 INFO = EngineInfo(engine="26", buildx="0.13", buildkit="0.13", data_root="/var/lib/docker")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from envgen.engine import RunOrder
-from envgen.engine.containers import TMPFS
+from envgen.engine.run import TMPFS
 
 SHARED_MEMORY = "2g"
 """The limit of /dev/shm. Docker's own, 64 MB, is too little for the workers of a DataLoader, which hand tensors over through it
