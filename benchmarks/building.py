@@ -28,10 +28,10 @@ from sides import Dockerfile, Envgen, Found, Machine, Version, measure
 
 from envgen.catalog import Catalog
 from envgen.core.settings import read_settings
-from envgen.index import IndexClient
 from envgen.lock import Lock
 from envgen.lock_folder import read_lock
-from envgen.wheels import WheelStore
+from envgen.sources.index import IndexClient
+from envgen.sources.wheel_store import WheelStore
 
 OTHER_RELEASE = "transformers==5.15.0"
 GOALS = {

@@ -18,10 +18,10 @@ sys.path.insert(0, str(ROOT))
 
 from envgen.catalog import Catalog
 from envgen.core.settings import mirror_of, read_settings
-from envgen.index import IndexClient
 from envgen.lock_folder import read_lock
 from envgen.locking import query_for
 from envgen.resolve import Query
+from envgen.sources.index import IndexClient
 
 PROFILE = "cpu-base"
 SHORT_RUNS = 4

@@ -19,7 +19,7 @@ from envgen.core.settings import read_settings
 from envgen.engine.docker import DockerEngine
 from envgen.lock import Lock, Wheel
 from envgen.smoke.model import EMBEDDED
-from envgen.wheels import WheelStore
+from envgen.sources.wheel_store import WheelStore
 
 HERE = Path(__file__).parent
 TAG = "envgen-benchmark"

@@ -16,7 +16,7 @@ from envgen.pushing import GroupSize, group_sizes, own_blobs
 from envgen.records import Compared
 from envgen.render import DOCKERFILE, EPOCH, INSTALLER_GROUP, groups_of, render_dockerfile
 from envgen.select import Chosen
-from envgen.wheels import WheelStore
+from envgen.sources.wheel_store import WheelStore
 from envgen.workspace import Workspace
 
 BASE_FROM = "BASE_FROM"

@@ -14,13 +14,13 @@ from envgen.core.errors import DiskFullError, EngineError, EnvgenError, UsageErr
 from envgen.core.tempdirs import scratch
 from envgen.engine import Engine
 from envgen.lock import Lock
-from envgen.model_name import Repository
 from envgen.needs import bases_of, check_held, fetch_command, wheels_of
 from envgen.oci.archive import Archive
 from envgen.oci.copy import copy_image, temporary_folder
+from envgen.sources.models import Repository
+from envgen.sources.wheel_store import check_space, in_words, sha256_of
 from envgen.store_archive import write_archive
 from envgen.store_entry import Entry, base_entry, model_entry, wheel_entry
-from envgen.wheels import check_space, in_words, sha256_of
 from envgen.workspace import Workspace
 
 ROOM = "make room there, or name a file on a larger disk"

@@ -10,7 +10,7 @@ from envgen.core.errors import UsageError
 from envgen.core.settings import Settings, mirror_of
 from envgen.lock import Lock, Wheel
 from envgen.render import argument_of
-from envgen.wheels import WheelStore
+from envgen.sources.wheel_store import WheelStore
 
 
 def hand_out(store: WheelStore, groups: Mapping[str, Sequence[Wheel]], root: Path) -> dict[str, Path]:

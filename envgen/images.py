@@ -12,7 +12,7 @@ from envgen.needs import by_indexes, check_held, wheels_of
 from envgen.profile import Profile
 from envgen.smoke.kit import Kit
 from envgen.smoke.runner import Bench
-from envgen.wheels import check_space
+from envgen.sources.wheel_store import check_space
 from envgen.workspace import Workspace
 
 DISK_PER_WHEEL_BYTE = 5

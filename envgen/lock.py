@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from envgen.model_name import Repository
+from envgen.sources.models import Repository
 
 WHEEL_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*\.whl")
 """A wheel's file name as we take it from an index or a lock: it becomes a path and stands in a Dockerfile."""

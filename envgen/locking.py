@@ -12,15 +12,15 @@ from envgen.core.errors import HubUnavailableError, IndexRefusedError, ProfileEr
 from envgen.core.target import Target
 from envgen.cuda import index_name, torch_of
 from envgen.evidence import bounds_of, check_bounds, check_cuda, demands_of, inherited
-from envgen.hub import Hub
-from envgen.index import IndexClient
 from envgen.layers import check_sizes, groups_for, layer_of
 from envgen.lock import Lock, LockedIndex, LockedModel, Package, Wheel, input_digest
-from envgen.model_name import COMMIT, HubName, Repository, parse_model_name
 from envgen.profile import Index, Profile
 from envgen.resolve import Query, Resolver
 from envgen.select import choose_wheel, choose_wheels, versions_of
-from envgen.wheels import WheelStore
+from envgen.sources.hub import Hub
+from envgen.sources.index import IndexClient
+from envgen.sources.models import COMMIT, HubName, Repository, parse_model_name
+from envgen.sources.wheel_store import WheelStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envgen.core.errors import UsageError
-from envgen.wheels import in_words
+from envgen.sources.wheel_store import in_words
 
 LONGEST_HEADER = 100_000_000
 """The format's own limit, in bytes."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from envgen.core.errors import BuildError
 from envgen.lock import Lock, Wheel
-from envgen.wheels import WheelStore
+from envgen.sources.wheel_store import WheelStore
 
 
 def wheels_of(locks: Sequence[Lock]) -> tuple[Wheel, ...]:

@@ -6,8 +6,8 @@ from envgen import lock_folder, pipeline
 from envgen.core.errors import StaleLockError
 from envgen.core.target import Target
 from envgen.lock import Lock
-from envgen.model_name import EMBEDDED
 from envgen.profile import Profile
+from envgen.sources.models import EMBEDDED
 from envgen.workspace import Workspace
 
 LOCKED, STALE, NOT_LOCKED = "locked", "stale", "not locked"

@@ -12,10 +12,10 @@ from envgen.core.errors import ProfileError, StaleLockError, StaleLockErrors
 from envgen.core.parallel import together
 from envgen.core.settings import Settings
 from envgen.core.target import Target
-from envgen.index import IndexClient
 from envgen.lock import Lock, Package, digest_of, dump_lock
 from envgen.profile import Profile
 from envgen.resolve import Resolver
+from envgen.sources.index import IndexClient
 from envgen.staleness import differences
 from envgen.workspace import Workspace
 

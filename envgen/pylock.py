@@ -12,9 +12,9 @@ from packaging.version import Version
 from envgen.core.errors import ResolutionError, VerificationError
 from envgen.core.parallel import together
 from envgen.core.target import Target
-from envgen.index import CONNECTIONS, IndexClient
 from envgen.lock import Lock, Wheel
-from envgen.wheels import WheelStore
+from envgen.sources.index import CONNECTIONS, IndexClient
+from envgen.sources.wheel_store import WheelStore
 
 if TYPE_CHECKING:
     from packaging.pylock import PackageWheel

@@ -13,11 +13,11 @@ from packaging.version import InvalidVersion, Version
 from envgen.core.errors import ProfileError, ResolutionError
 from envgen.core.parallel import together
 from envgen.core.requirements import read_needs
-from envgen.index import CONNECTIONS, IndexClient
 from envgen.lock import WHEEL_FILE, Wheel
-from envgen.pages import IndexFile
 from envgen.resolve import Query, Resolution
-from envgen.wheels import WheelStore
+from envgen.sources.index import CONNECTIONS, IndexClient
+from envgen.sources.index_pages import IndexFile
+from envgen.sources.wheel_store import WheelStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

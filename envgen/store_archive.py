@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from envgen.core.errors import UsageError, VerificationError
-from envgen.model_name import Repository, needed
 from envgen.oci.tars import add_bytes, add_file, write_tar
+from envgen.sources.models import Repository, needed
 from envgen.store_entry import BASE, WHEEL, Entry, models_of, read_entry
 
 MANIFEST = "envgen-store.json"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from envgen.lock import WHEEL_FILE
-from envgen.model_name import COMMIT, FILE_NAME, HubFile, Repository, is_repo
+from envgen.sources.models import COMMIT, FILE_NAME, HubFile, Repository, is_repo
 
 WHEEL, BASE, MODEL = "wheel", "base", "model"
 """What a file may be, or be part of."""

@@ -12,12 +12,12 @@ from envgen.constraints import Bound
 from envgen.core.errors import ResolutionError
 from envgen.core.requirements import applies, read_needs
 from envgen.evidence import admits
-from envgen.index import IndexClient
 from envgen.lock import Lock, Package
-from envgen.pages import IndexFile
 from envgen.resolve import Query
 from envgen.select import best_wheel
-from envgen.wheels import WheelStore
+from envgen.sources.index import IndexClient
+from envgen.sources.index_pages import IndexFile
+from envgen.sources.wheel_store import WheelStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

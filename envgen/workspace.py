@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from envgen.catalog import Catalog
 from envgen.core.progress import Reporter
 from envgen.core.settings import Settings
-from envgen.hub import Hub
-from envgen.index import IndexClient
-from envgen.models import ModelStore
-from envgen.wheels import WheelStore
+from envgen.sources.hub import Hub
+from envgen.sources.index import IndexClient
+from envgen.sources.model_store import ModelStore
+from envgen.sources.wheel_store import WheelStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from envgen.core.tempdirs import scratch
 from envgen.engine import Engine, Image
 from envgen.lock import Lock, digest_of, dump_lock
 from envgen.oci.archive import Archive, ImageDocuments
-from envgen.wheels import check_space
+from envgen.sources.wheel_store import check_space
 
 OVERRIDE, GENERAL, PYTHON = "envgen.base.override", "org.opencontainers.image.base.name", "envgen.python"
 """The labels that say which base an image was built on, and the full version of its Python."""

@@ -8,7 +8,7 @@ from envgen.engine import EngineInfo
 from envgen.engine.gpus import Gpus
 from envgen.engine.run import GPU_CURE
 from envgen.lock import Lock
-from envgen.wheels import in_words
+from envgen.sources.wheel_store import in_words
 
 SUBJECTS = ("GPU", "driver", "GPU runtime")
 MENDED = "install the driver again and restart the machine; `nvidia-smi` must list the GPUs"

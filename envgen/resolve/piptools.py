@@ -16,10 +16,10 @@ from envgen.core.process import Finished, run
 from envgen.core.settings import Settings
 from envgen.core.target import Target
 from envgen.core.tempdirs import scratch
-from envgen.index import IndexClient
 from envgen.resolve import Query, Resolution, piptools_main
 from envgen.resolve.view import Sight, View, serve
-from envgen.wheels import WheelStore
+from envgen.sources.index import IndexClient
+from envgen.sources.wheel_store import WheelStore
 
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)===?([^\s;]+)", re.MULTILINE)
 _CONFLICT = "The conflict is caused by:"

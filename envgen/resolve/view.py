@@ -15,11 +15,11 @@ from pathlib import Path
 from shutil import copyfileobj
 from urllib.parse import quote, unquote
 
-from envgen.index import IndexClient
 from envgen.lock import WHEEL_FILE
-from envgen.pages import IndexFile
 from envgen.resolve import Query
-from envgen.wheels import WheelStore
+from envgen.sources.index import IndexClient
+from envgen.sources.index_pages import IndexFile
+from envgen.sources.wheel_store import WheelStore
 
 _PAGE = "application/vnd.pypi.simple.v1+json"
 _FILE = "application/octet-stream"

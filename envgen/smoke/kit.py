@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from envgen.hub import Hub
-from envgen.index import IndexClient
 from envgen.lock import Lock
-from envgen.models import ModelStore
 from envgen.smoke.diagnosis import Diagnosis
 from envgen.smoke.model import ModelWheel
 from envgen.smoke.runner import Bench
-from envgen.wheels import WheelStore
+from envgen.sources.hub import Hub
+from envgen.sources.index import IndexClient
+from envgen.sources.model_store import ModelStore
+from envgen.sources.wheel_store import WheelStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from envgen.core.errors import SmokeError, UsageError
 from envgen.core.toml import Faults, Table
-from envgen.model_name import EMBEDDED as EMBEDDED_NAME
-from envgen.model_name import WheelName
+from envgen.sources.models import EMBEDDED as EMBEDDED_NAME
+from envgen.sources.models import WheelName
 
 EMBEDDED = Path(__file__).parent / "models" / "embedded"
 """The small Llama that tests/model/train.py made."""

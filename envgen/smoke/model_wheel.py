@@ -19,17 +19,17 @@ from envgen.core.errors import ResolutionError, SmokeError, VerificationError
 from envgen.core.target import Target
 from envgen.core.zips import open_zip
 from envgen.engine import RunOrder
-from envgen.index import IndexClient
 from envgen.lock import Lock
-from envgen.model_name import WheelName, listing_of
-from envgen.models import check_folder, kept_listing, making, write_listing
 from envgen.select import best_wheel
 from envgen.smoke.diagnosis import diagnose
 from envgen.smoke.kit import Kit
 from envgen.smoke.model import ModelWheel
 from envgen.smoke.report import PASSED
 from envgen.smoke.runner import OFFLINE, PROBE, run_phase
-from envgen.wheels import WheelStore, sha256_of
+from envgen.sources.index import IndexClient
+from envgen.sources.model_store import check_folder, kept_listing, making, write_listing
+from envgen.sources.models import WheelName, listing_of
+from envgen.sources.wheel_store import WheelStore, sha256_of
 
 CONVERTER = "gguf"
 

@@ -14,7 +14,7 @@ from envgen.smoke.diagnosis import Diagnosis, diagnose
 from envgen.smoke.expected import expected_tree
 from envgen.smoke.model import EMBEDDED, Model
 from envgen.smoke.report import FAILED, NOT_RUN, CheckResult, SmokeReport
-from envgen.wheels import WheelStore
+from envgen.sources.wheel_store import WheelStore
 
 PROBE = Path(__file__).parent / "probe"
 PHASES = {

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from envgen.core.errors import HubRefusedError, SmokeError, UsageError
 from envgen.lock import LockedModel
-from envgen.model_name import COMMIT, EMBEDDED, HubName, Repository, WheelName, parse_model_name
-from envgen.models import ModelStore
 from envgen.smoke.kit import Kit
 from envgen.smoke.model import Model, ModelWheel, check_readable, embedded_model, folder_model
 from envgen.smoke.model_wheel import find_wheel, wheel_folder
+from envgen.sources.model_store import ModelStore
+from envgen.sources.models import COMMIT, EMBEDDED, HubName, Repository, WheelName, parse_model_name
 
 
 def find_model(text: str, prompt: str, expect: str, kit: Kit) -> Model:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from envgen.core.errors import HubGoneError
-from envgen.hub import Hub
-from envgen.model_name import HubName, Repository
+from envgen.sources.hub import Hub
+from envgen.sources.models import HubName, Repository
 from envgen.verification.report import CHANGED, GONE, OK, Entry
 from envgen.verification.subjects import Item, Patience
 

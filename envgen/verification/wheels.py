@@ -7,13 +7,13 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
 from envgen.core.errors import FileGoneError
-from envgen.index import IndexClient
 from envgen.lock import Wheel
-from envgen.pages import IndexFile
 from envgen.smoke.model import ModelWheel
+from envgen.sources.index import IndexClient
+from envgen.sources.index_pages import IndexFile
+from envgen.sources.vulnerabilities import Vulnerability, known_vulnerabilities
 from envgen.verification.report import CHANGED, GONE, NOT_PUBLISHED, OK, VULNERABLE, YANKED, Entry
 from envgen.verification.subjects import Item, Patience
-from envgen.vulnerabilities import Vulnerability, known_vulnerabilities
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,13 +26,13 @@ from packaging.utils import parse_wheel_filename
 from envgen.core.errors import ResolutionError
 from envgen.core.settings import Settings, read_settings
 from envgen.core.target import Target
-from envgen.index import IndexClient
 from envgen.profile import Index
 from envgen.resolve import Query
 from envgen.resolve.piptools import PipToolsResolver
 from envgen.resolve.uv import UvResolver
 from envgen.resolve.view import Sight, serve
-from envgen.wheels import WheelStore
+from envgen.sources.index import IndexClient
+from envgen.sources.wheel_store import WheelStore
 
 RESOLVERS = ("uv", "pip-tools")
 AS_OF = dt.datetime(2026, 9, 22, tzinfo=dt.UTC)

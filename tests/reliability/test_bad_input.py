@@ -28,7 +28,7 @@ from envgen.lock import dump_lock
 from envgen.lock_folder import files_of
 from envgen.select import Chosen, best_wheel, versions_of
 from envgen.smoke.expected import expected_tree
-from envgen.wheels import WheelStore
+from envgen.sources.wheel_store import WheelStore
 
 Case = TypeVar("Case")
 DEADLINE = 20_000

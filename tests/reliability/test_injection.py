@@ -24,12 +24,12 @@ from samples import sample_lock
 
 from envgen.catalog import Catalog
 from envgen.core.settings import read_settings
-from envgen.index import IndexClient
 from envgen.lock import Lock
 from envgen.lock_file import parse_lock
 from envgen.lock_folder import files_of
 from envgen.locking import outline, query_for
 from envgen.resolve.uv import UvResolver
+from envgen.sources.index import IndexClient
 
 MARK = "envgen-was-here"
 """A file that a shell would make, did a payload reach one."""

@@ -23,7 +23,7 @@ from envgen.lock_folder import files_of
 from envgen.locking import outline
 from envgen.profile import Profile
 from envgen.render import groups_of
-from envgen.wheels import WheelStore
+from envgen.sources.wheel_store import WheelStore
 
 TARGET = "py311-linux-amd64"
 FOLDER = f"locks/tiny/{TARGET}"

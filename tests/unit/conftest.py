@@ -28,17 +28,17 @@ def _no_process_and_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True, scope="session")
 def _certificates_read_once() -> Iterator[None]:
     """Reading the CA certificates takes longer than most tests, and no unit test needs any."""
-    from envgen import transport
+    from envgen.sources import http
 
-    context = transport.create_urllib3_context()
+    context = http.create_urllib3_context()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(transport, "_context", lambda _settings: context)
+        patch.setattr(http, "_context", lambda _settings: context)
         yield
 
 
 @pytest.fixture(autouse=True)
 def _no_pause_between_tries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("envgen.transport.BACKOFF", 0.0)
+    monkeypatch.setattr("envgen.sources.http.BACKOFF", 0.0)
 
 
 @pytest.fixture(autouse=True)

@@ -18,12 +18,12 @@ from urllib3.response import HTTPResponse
 from envgen.catalog import Catalog
 from envgen.core.settings import read_settings
 from envgen.core.target import Target
-from envgen.hub import Hub
-from envgen.index import IndexClient
 from envgen.lock import Demand, Evidence, Lock, LockedIndex, LockedModel, Package, Wheel
-from envgen.model_name import HubFile, Repository
 from envgen.profile import Profile
 from envgen.profile_file import load_profile
+from envgen.sources.hub import Hub
+from envgen.sources.index import IndexClient
+from envgen.sources.models import HubFile, Repository
 
 ROOT = Path(__file__).parents[2]
 AS_OF = dt.datetime(2026, 9, 22, tzinfo=dt.UTC)

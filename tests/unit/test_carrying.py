@@ -25,8 +25,8 @@ from envgen.exporting import export_store
 from envgen.importing import LEFT_OUT, TAKEN, check_taken, import_store
 from envgen.importing import THERE as KEPT
 from envgen.lock import Lock, LockedIndex, LockedModel, Package
-from envgen.model_name import HubFile, HubName, Repository
 from envgen.needs import bases_of, by_indexes, check_held, wheels_of
+from envgen.sources.models import HubFile, HubName, Repository
 from envgen.store_archive import StoreArchive, write_archive
 from envgen.store_entry import base_entry, model_entry
 from envgen.workspace import Workspace
@@ -308,7 +308,7 @@ def test_a_disk_that_takes_no_more_has_nothing_of_it(
 def test_a_huge_archive_is_refused_before_anything_is_taken(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive, other = tmp_path / "a.tar", world.elsewhere(tmp_path / "there")
     export_store(world.work, [world.lock], archive, None)
-    monkeypatch.setattr("envgen.wheels.free_space", lambda folder: (folder, 1000))
+    monkeypatch.setattr("envgen.sources.wheel_store.free_space", lambda folder: (folder, 1000))
     with pytest.raises(DiskFullError, match=r"for the wheels of the archive"):
         import_store(other.work, archive, None)
     with pytest.raises(DiskFullError, match=r"for the archive"):

@@ -9,7 +9,7 @@ from envgen.compare.locks import compare_locks
 from envgen.compare.places import Place, where
 from envgen.compare.sides import LockSide
 from envgen.lock import Demand, Lock, LockedModel
-from envgen.model_name import Repository
+from envgen.sources.models import Repository
 
 SMALL = sample_lock()
 WINDOWS = sample_lock(target="py311-windows-amd64", platform="windows/amd64", base="", installer=None)

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import pytest
 from samples import ROOT, sample_lock
 
-from envgen import wheels
 from envgen.catalog import Catalog
 from envgen.cli.show import QuietReporter
 from envgen.core.errors import EngineError
@@ -23,6 +22,7 @@ from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding,
 from envgen.doctor.gpu import gpu, newest_cuda
 from envgen.engine import EngineInfo, gpus
 from envgen.engine.gpus import Gpu, Gpus, parse_module, parse_query
+from envgen.sources import wheel_store
 from envgen.workspace import Workspace
 
 INFO = EngineInfo(engine="26.1", buildx="0.13", buildkit="0.13.2", data_root="", platforms=("linux/amd64", "linux/amd64/v2"))
@@ -196,7 +196,7 @@ def test_a_platform_that_it_can_not_run() -> None:
 def test_disk_against_what_a_build_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, statuses: tuple[str, str], code: int
 ) -> None:
-    monkeypatch.setattr(wheels.shutil, "disk_usage", lambda _path: SimpleNamespace(free=free))
+    monkeypatch.setattr(wheel_store.shutil, "disk_usage", lambda _path: SimpleNamespace(free=free))
     # 5 MB for the build, and a little to spare; on the disk that both share 1 MB of wheels comes before it.
     big = replace(CPU.packages[0], wheel=replace(CPU.packages[0].wheel, size=1_000_000))
     found = disk(workspace(tmp_path), [CPU, sample_lock(profile="big", packages=(big,))], replace(INFO, data_root=str(tmp_path)))

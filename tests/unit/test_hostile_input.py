@@ -27,13 +27,13 @@ from envgen.evidence import demands_of
 from envgen.lock import dump_lock
 from envgen.lock_file import parse_lock
 from envgen.lock_folder import files_of
-from envgen.pages import html_page, json_files
 from envgen.records import parse_records
 from envgen.render import render_requirements
 from envgen.select import Chosen
 from envgen.smoke.expected import expected_tree
 from envgen.smoke.uv_scripts import Layout, launchers
-from envgen.wheels import WheelStore
+from envgen.sources.index_pages import html_page, json_files
+from envgen.sources.wheel_store import WheelStore
 
 DEEP = 5000
 

@@ -1,4 +1,4 @@
-"""envgen.index: what an index says is one thing, in whatever form it says it."""
+"""envgen.sources.index: what an index says is one thing, in whatever form it says it."""
 
 import datetime as dt
 import json
@@ -9,8 +9,8 @@ import requests
 from samples import INDEX, Server, client_for, make_wheel
 
 from envgen.core.errors import FileGoneError, IndexUnavailableError, ResolutionError
-from envgen.index import default_url
-from envgen.pages import IndexFile
+from envgen.sources.index import default_url
+from envgen.sources.index_pages import IndexFile
 
 A, B = "a" * 64, "b" * 64
 PAGE = f"{INDEX}/demo/"

@@ -45,11 +45,11 @@ from envgen.lock import LockedModel, digest_of, dump_lock
 from envgen.lock_file import parse_lock
 from envgen.lock_folder import read_lock, read_records, write_files, write_records
 from envgen.locking import Sources, make_lock, outline, query_for
-from envgen.model_name import HubFile, Repository
-from envgen.pages import IndexFile
 from envgen.profile import Index
 from envgen.resolve import Query, Resolution
-from envgen.wheels import WheelStore
+from envgen.sources.index_pages import IndexFile
+from envgen.sources.models import HubFile, Repository
+from envgen.sources.wheel_store import WheelStore
 
 BOUND = Bound(set_name="papers", package="torch", requirement=">=2.2", role="core", document="paper.txt", section="One")
 VERSIONS = (("demo", "1.5"), ("demo-data", "2.0"), ("torch", "2.13.0+cpu"))

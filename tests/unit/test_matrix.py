@@ -12,7 +12,7 @@ from envgen.engine import BuildOrder
 from envgen.engine.bake import BakeTarget, bake_file, bake_name
 from envgen.handout import hand_out, index_arguments
 from envgen.matrix import Cell, cells
-from envgen.wheels import WheelStore
+from envgen.sources.wheel_store import WheelStore
 
 CHILD = 'extends = "small"\ndescription = "A child"\nplatforms = ["linux/amd64"]\nconstraints = ["papers"]\n'
 PAPERS = 'description = "papers"\n'

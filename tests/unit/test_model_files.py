@@ -18,7 +18,7 @@ from envgen.cli.show import QuietReporter
 from envgen.core.errors import BuildError, VerificationError
 from envgen.core.settings import read_settings
 from envgen.lock import Lock, LockedModel
-from envgen.model_name import HubFile, Repository
+from envgen.sources.models import HubFile, Repository
 from envgen.workspace import Workspace
 
 NAMES = ("config.json", "model.safetensors", "tokenizer.json")

@@ -1,4 +1,4 @@
-"""envgen.models: a model comes in verified, whole or not at all, and is read again before each use."""
+"""envgen.sources.model_store: a model comes in verified, whole or not at all, and is read again before each use."""
 
 import hashlib
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from samples import COMMIT, HUB, Server, hub_for, serve_model
 
 from envgen.cli.show import QuietReporter
 from envgen.core.errors import DiskFullError, HubRefusedError, VerificationError
-from envgen.hub import Hub
-from envgen.model_name import HubName, Repository
-from envgen.models import ModelStore, making
+from envgen.sources.hub import Hub
+from envgen.sources.model_store import ModelStore, making
+from envgen.sources.models import HubName, Repository
 
 FILES = {"config.json": b"{}", "model.safetensors": b"weights", "tokenizer.json": b"t" * 50}
 NAME = HubName(repo="tests/small", revision=COMMIT)

@@ -10,9 +10,9 @@ from envgen.cli.show import QuietReporter
 from envgen.core.errors import ProfileError
 from envgen.core.settings import Settings, read_settings
 from envgen.core.target import Target
-from envgen.index import IndexClient
 from envgen.pipeline import write_locks
 from envgen.resolve import Query, Resolution
+from envgen.sources.index import IndexClient
 from envgen.workspace import Workspace
 
 

@@ -11,11 +11,11 @@ from samples import AS_OF, INDEX, LINUX, WINDOWS, Server, client_for, make_wheel
 
 from envgen.core.errors import ProfileError, ResolutionError
 from envgen.core.target import Target
-from envgen.pages import IndexFile
 from envgen.profile import Index
 from envgen.resolve import Query, Resolution
 from envgen.select import best_wheel, choose_wheels
-from envgen.wheels import WheelStore
+from envgen.sources.index_pages import IndexFile
+from envgen.sources.wheel_store import WheelStore
 
 ARM = Target(python_full="3.11.16", platform="linux/arm64")
 

@@ -14,8 +14,8 @@ import pytest
 
 from envgen import store_archive
 from envgen.core.errors import EnvgenError, UsageError, VerificationError
-from envgen.model_name import HubFile, Repository
 from envgen.oci.tars import add_bytes, write_tar
+from envgen.sources.models import HubFile, Repository
 from envgen.store_archive import MANIFEST, StoreArchive, write_archive
 from envgen.store_entry import Entry, base_entry, model_entry, wheel_entry
 

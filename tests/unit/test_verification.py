@@ -18,7 +18,7 @@ from envgen.cli.show import QuietReporter
 from envgen.core.errors import BaseGoneError, EngineError, IndexUnavailableError
 from envgen.core.settings import read_settings
 from envgen.lock import Demand, Lock, LockedModel
-from envgen.model_name import HubFile, Repository
+from envgen.sources.models import HubFile, Repository
 from envgen.verification import gathering
 from envgen.verification.report import CHANGED, GONE, NOT_CHECKED, NOT_PUBLISHED, OK, VULNERABLE, YANKED, Entry, VerificationReport
 from envgen.verification.subjects import Patience
@@ -62,7 +62,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
         made.mount("https://", found)
         return made
 
-    monkeypatch.setattr("envgen.transport.make_session", session)
+    monkeypatch.setattr("envgen.sources.http.make_session", session)
     return found
 
 

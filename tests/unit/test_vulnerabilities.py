@@ -1,4 +1,4 @@
-"""envgen.vulnerabilities: what an index knows of a release, and what it does not say is not taken for none."""
+"""envgen.sources.vulnerabilities: what an index knows of a release, and what it does not say is not taken for none."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from samples import Server, client_for
 
 from envgen.core.errors import IndexRefusedError, IndexUnavailableError
-from envgen.vulnerabilities import Vulnerability, known_vulnerabilities
+from envgen.sources.vulnerabilities import Vulnerability, known_vulnerabilities
 
 URL = "https://index.example/pypi/demo/1.0/json"
 ENTRY = {

@@ -10,10 +10,10 @@ from urllib.parse import quote, urlsplit
 from envgen.core.errors import HubGoneError, HubRefusedError, HubUnavailableError, UsageError, VerificationError
 from envgen.core.parallel import together
 from envgen.core.settings import Settings
-from envgen.download import Advance, Body, arrive
-from envgen.index import unavailable
-from envgen.model_name import COMMIT, SHA256, HubFile, HubName, Repository, needed
 from envgen.smoke.diagnosis import Diagnosis, diagnose
+from envgen.sources.download import Advance, Body, arrive
+from envgen.sources.index import unavailable
+from envgen.sources.models import COMMIT, SHA256, HubFile, HubName, Repository, needed
 
 if TYPE_CHECKING:
     import requests  # slow to import, and most commands ask no hub
@@ -128,7 +128,7 @@ class Hub:
         return HubFile(name=path, sha256=sha256, size=size)
 
     def _chunks(self, path: str, name: HubName) -> Iterator[bytes]:
-        from envgen.transport import chunks
+        from envgen.sources.http import chunks
 
         with self._get(_address(name, path), name, stream=True) as response:
             yield from chunks(response, self._settings.patience)
@@ -143,7 +143,7 @@ class Hub:
             raise UsageError("--offline", problem, hint="fetch it first: envgen smoke PROFILE, with the same --model")
         import requests
 
-        from envgen.transport import ask
+        from envgen.sources.http import ask
 
         url = f"{self._settings.hub}{path}"
         try:
@@ -157,7 +157,7 @@ class Hub:
 
     def _session(self) -> "requests.Session":
         """Made when first needed. Raises UsageError for an address or a token that can be none."""
-        from envgen.transport import make_session
+        from envgen.sources.http import make_session
 
         with self._making:
             if self._made is None:

@@ -20,10 +20,10 @@ from envgen.core.parallel import together
 from envgen.core.sealed import seal, unsealed
 from envgen.core.tempdirs import is_full, scratch
 from envgen.core.zips import open_zip, read_member
-from envgen.download import Advance, receive
-from envgen.index import IndexClient
 from envgen.lock import Wheel
-from envgen.pages import IndexFile
+from envgen.sources.download import Advance, receive
+from envgen.sources.index import IndexClient
+from envgen.sources.index_pages import IndexFile
 
 SPARE = 16 << 20
 """Bytes that stay free beside what is asked for."""

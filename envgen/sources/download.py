@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from envgen.core.errors import IndexUnavailableError, ResolutionError, VerificationError
-from envgen.index import IndexClient, gone, size_of, unavailable
-from envgen.pages import IndexFile
+from envgen.sources.index import IndexClient, gone, size_of, unavailable
+from envgen.sources.index_pages import IndexFile
 
 TRIES = 3
 """How often a wheel is asked for whose body is cut off."""
@@ -48,7 +48,7 @@ def arrive(body: Body, ask: Callable[[], Iterator[bytes]], stream: BinaryIO, adv
     """
     from requests import RequestException
 
-    from envgen.transport import Tries
+    from envgen.sources.http import Tries
 
     tries = Tries(body.patience, TRIES)
     while True:
@@ -76,7 +76,7 @@ def _too_long(name: str, origin: str, size: int) -> VerificationError:
 
 
 def _chunks(file: IndexFile, index: str, client: IndexClient) -> Iterator[bytes]:
-    from envgen.transport import CHUNK, chunks
+    from envgen.sources.http import CHUNK, chunks
 
     if file.url.startswith("file:"):
         folder = client.folder(index)

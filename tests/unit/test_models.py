@@ -1,8 +1,8 @@
-"""envgen.model_name: what names a model, and which files of a repository loading takes."""
+"""envgen.sources.models: what names a model, and which files of a repository loading takes."""
 
 import pytest
 
-from envgen.model_name import HubFile, HubName, Repository, WheelName, listing_of, needed, parse_model_name, read_listing
+from envgen.sources.models import HubFile, HubName, Repository, WheelName, listing_of, needed, parse_model_name, read_listing
 
 
 def test_a_wheel_s_name_may_have_its_hash() -> None:

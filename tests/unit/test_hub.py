@@ -1,4 +1,4 @@
-"""envgen.hub: what the hub says is checked, what it refuses is said with a cure, and the token is for it alone."""
+"""envgen.sources.hub: what the hub says is checked, what it refuses is said with a cure, and the token is for it alone."""
 
 import hashlib
 import io
@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from samples import COMMIT, HUB, Server, hub_for, serve_model
 
-from envgen import hub as hubs
 from envgen.core.errors import EnvgenError, HubRefusedError, HubUnavailableError, UsageError, VerificationError
 from envgen.core.settings import read_settings
-from envgen.hub import Hub
-from envgen.model_name import HubFile, HubName, Repository
+from envgen.sources import hub as hubs
+from envgen.sources.hub import Hub
+from envgen.sources.models import HubFile, HubName, Repository
 
 NAME = HubName(repo="tests/small", revision="main")
 PINNED = HubName(repo="tests/small", revision=COMMIT)

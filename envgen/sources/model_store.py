@@ -15,10 +15,10 @@ from pathlib import Path
 from envgen.core.errors import VerificationError
 from envgen.core.parallel import together
 from envgen.core.progress import Reporter
-from envgen.download import Advance
-from envgen.hub import Hub
-from envgen.model_name import HubFile, HubName, Repository, read_listing
-from envgen.wheels import check_space, disk_error, sha256_of
+from envgen.sources.download import Advance
+from envgen.sources.hub import Hub
+from envgen.sources.models import HubFile, HubName, Repository, read_listing
+from envgen.sources.wheel_store import check_space, disk_error, sha256_of
 
 
 class ModelStore:

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from envgen.core.errors import EnvgenError, FileGoneError, IndexRefusedError, IndexUnavailableError, ResolutionError, UsageError
 from envgen.core.settings import Settings, mirror_of
-from envgen.pages import IndexFile, html_page, json_files
+from envgen.sources.index_pages import IndexFile, html_page, json_files
 
 if TYPE_CHECKING:
     import requests  # slow to import, and `envgen lock --check` asks no index
@@ -146,7 +146,7 @@ class IndexClient:
         return response.content
 
     def _session(self) -> "requests.Session":
-        from envgen.transport import make_session
+        from envgen.sources.http import make_session
 
         # Made when first needed: a resolver need not wait until the CA certificates are read.
         session: requests.Session = self._once(("session",), lambda: make_session(self._settings, CONNECTIONS))
@@ -162,7 +162,7 @@ class IndexClient:
             raise UsageError("--offline", problem, hint="fetch it first: envgen fetch PROFILE, or envgen smoke PROFILE --model …")
         import requests
 
-        from envgen.transport import ask
+        from envgen.sources.http import ask
 
         # Files may lie beside the pages, but credentials are for that server alone.
         own = urlsplit(url)[:2] == urlsplit(self.location(index))[:2]

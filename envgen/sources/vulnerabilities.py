@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from packaging.version import InvalidVersion, Version
 
 from envgen.core.errors import IndexUnavailableError
-from envgen.index import IndexClient
+from envgen.sources.index import IndexClient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

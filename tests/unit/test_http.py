@@ -1,4 +1,4 @@
-"""envgen.transport: what may be better in a moment is asked for again, a bounded number of times, and no answer is endless."""
+"""envgen.sources.http: what may be better in a moment is asked for again, a bounded number of times, and no answer is endless."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from requests.exceptions import InvalidURL, ReadTimeout, TooManyRedirects
 from urllib3 import HTTPResponse
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
-from envgen import transport
 from envgen.core.settings import read_settings
-from envgen.transport import StalledError, TooLargeError, Tries, ask, chunks, make_session, retry_after
+from envgen.sources import http
+from envgen.sources.http import StalledError, TooLargeError, Tries, ask, chunks, make_session, retry_after
 
 URL = "https://index.example/simple/demo/"
 DOWN = requests.ConnectionError("connection refused")
@@ -90,8 +90,8 @@ class Script(BaseAdapter):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
-    monkeypatch.setattr(transport, "time", found)
-    monkeypatch.setattr(transport, "BACKOFF", 0.5)
+    monkeypatch.setattr(http, "time", found)
+    monkeypatch.setattr(http, "BACKOFF", 0.5)
     return found
 
 
@@ -122,7 +122,7 @@ def test_what_passes_does_not_count(session: requests.Session, clock: Clock, ans
 def test_pauses_grow_and_tries_end(session: requests.Session, clock: Clock) -> None:
     script = served(session, Says(status=503))
     assert asked(session).status_code == 503
-    assert len(script.seen) == transport.TRIES
+    assert len(script.seen) == http.TRIES
     assert clock.pauses == [0.5, 1, 2, 4]
 
 
@@ -130,7 +130,7 @@ def test_an_error_that_stays_is_raised(session: requests.Session, clock: Clock) 
     script = served(session, DOWN)
     with pytest.raises(requests.ConnectionError, match="connection refused"):
         asked(session)
-    assert len(script.seen) == transport.TRIES
+    assert len(script.seen) == http.TRIES
 
 
 def test_pauses_are_no_longer_than_our_patience(session: requests.Session, clock: Clock) -> None:
@@ -230,7 +230,7 @@ def test_a_packed_body_is_unpacked_once(session: requests.Session, clock: Clock)
 def test_a_page_that_is_too_large_is_not_asked_again(
     session: requests.Session, clock: Clock, monkeypatch: pytest.MonkeyPatch, content: bytes, headers: dict[str, str]
 ) -> None:
-    monkeypatch.setattr(transport, "PAGE", 2000)
+    monkeypatch.setattr(http, "PAGE", 2000)
     script = served(session, Says(headers=headers, body=content))
     with pytest.raises(TooLargeError):
         asked(session)
@@ -238,8 +238,8 @@ def test_a_page_that_is_too_large_is_not_asked_again(
 
 
 def test_a_stream_is_read_by_whoever_asked(session: requests.Session, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "PAGE", 2)
-    monkeypatch.setattr(transport, "CHUNK", 4)
+    monkeypatch.setattr(http, "PAGE", 2)
+    monkeypatch.setattr(http, "CHUNK", 4)
     served(session, Says(body=Body(b"abcdefghij", 3)))
     with asked(session, stream=True) as response:
         assert list(chunks(response, 60)) == [b"abcdef", b"ghij"]

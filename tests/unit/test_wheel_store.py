@@ -1,4 +1,4 @@
-"""envgen.wheels: nothing unverified gets into the store or out of it, and nothing half-written stays."""
+"""envgen.sources.wheel_store: nothing unverified gets into the store or out of it, and nothing half-written stays."""
 
 import errno
 import hashlib
@@ -10,10 +10,10 @@ import pytest
 from samples import INDEX, Server, client_for, make_wheel
 
 from envgen.core.errors import DiskFullError, EnvgenError, IndexUnavailableError, ResolutionError, VerificationError
-from envgen.index import IndexClient
 from envgen.lock import Wheel
-from envgen.pages import IndexFile
-from envgen.wheels import WheelStore, check_space, sha256_of
+from envgen.sources.index import IndexClient
+from envgen.sources.index_pages import IndexFile
+from envgen.sources.wheel_store import WheelStore, check_space, sha256_of
 
 NAME = "demo-1.0-py3-none-any.whl"
 URL = f"{INDEX}/demo/{NAME}"
