@@ -26,10 +26,10 @@ from pathlib import Path
 from measure import ENVGEN, ROOT, environment, load, scratch_folder, timed, write_section
 from sides import Dockerfile, Envgen, Found, Machine, Version, measure
 
-from envgen.catalog import Catalog
 from envgen.core.settings import read_settings
 from envgen.lock import Lock
 from envgen.lock_folder import read_lock
+from envgen.profiles.catalog import Catalog
 from envgen.sources.index import IndexClient
 from envgen.sources.wheel_store import WheelStore
 

@@ -16,10 +16,10 @@ from measure import ENVGEN, ROOT, Row, environment, load, medians, scratch_folde
 
 sys.path.insert(0, str(ROOT))
 
-from envgen.catalog import Catalog
 from envgen.core.settings import mirror_of, read_settings
 from envgen.lock_folder import read_lock
 from envgen.locking import query_for
+from envgen.profiles.catalog import Catalog
 from envgen.resolve import Query
 from envgen.sources.index import IndexClient
 

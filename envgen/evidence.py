@@ -7,13 +7,13 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
-from envgen.constraints import Bound
 from envgen.core.errors import ResolutionError
 from envgen.core.requirements import applies
 from envgen.core.target import Target
-from envgen.cuda import runtime_of
 from envgen.lock import Demand, Evidence
-from envgen.profile import Profile
+from envgen.profiles.constraints import Bound
+from envgen.profiles.cuda import runtime_of
+from envgen.profiles.model import Profile
 from envgen.select import Chosen
 
 

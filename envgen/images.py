@@ -9,7 +9,7 @@ from envgen.core.target import Target
 from envgen.engine import Engine, EngineInfo
 from envgen.lock import Lock, digest_of, dump_lock
 from envgen.needs import by_indexes, check_held, wheels_of
-from envgen.profile import Profile
+from envgen.profiles.model import Profile
 from envgen.smoke.kit import Kit
 from envgen.smoke.runner import Bench
 from envgen.sources.wheel_store import check_space

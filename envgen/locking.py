@@ -7,14 +7,14 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from envgen.constraints import Bound
 from envgen.core.errors import HubUnavailableError, IndexRefusedError, ProfileError, ResolutionError
 from envgen.core.target import Target
-from envgen.cuda import index_name, torch_of
 from envgen.evidence import bounds_of, check_bounds, check_cuda, demands_of, inherited
-from envgen.layers import check_sizes, groups_for, layer_of
 from envgen.lock import Lock, LockedIndex, LockedModel, Package, Wheel, input_digest
-from envgen.profile import Index, Profile
+from envgen.profiles.constraints import Bound
+from envgen.profiles.cuda import index_name, torch_of
+from envgen.profiles.layer_groups import check_sizes, groups_for, layer_of
+from envgen.profiles.model import Index, Profile
 from envgen.resolve import Query, Resolver
 from envgen.select import choose_wheel, choose_wheels, versions_of
 from envgen.sources.hub import Hub

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from envgen import lock_folder
 from envgen.building import default_tag
-from envgen.catalog import TEMPLATES, TOOLKIT, Catalog
 from envgen.core.errors import StaleLockError
 from envgen.core.target import Target
 from envgen.lock import digest_of, dump_lock
-from envgen.profile import Profile
+from envgen.profiles.catalog import TEMPLATES, TOOLKIT, Catalog
+from envgen.profiles.model import Profile
 
 RUNNERS = {
     "linux/amd64": "ubuntu-24.04",

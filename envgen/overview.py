@@ -6,7 +6,7 @@ from envgen import lock_folder, pipeline
 from envgen.core.errors import StaleLockError
 from envgen.core.target import Target
 from envgen.lock import Lock
-from envgen.profile import Profile
+from envgen.profiles.model import Profile
 from envgen.sources.models import EMBEDDED
 from envgen.workspace import Workspace
 

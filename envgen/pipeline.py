@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envgen import lock_folder, locking
-from envgen.catalog import LOCK_FILE
 from envgen.core.errors import ProfileError, StaleLockError, StaleLockErrors
 from envgen.core.parallel import together
 from envgen.core.settings import Settings
 from envgen.core.target import Target
 from envgen.lock import Lock, Package, digest_of, dump_lock
-from envgen.profile import Profile
+from envgen.profiles.catalog import LOCK_FILE
+from envgen.profiles.model import Profile
 from envgen.resolve import Resolver
 from envgen.sources.index import IndexClient
 from envgen.staleness import differences

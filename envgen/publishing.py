@@ -10,7 +10,7 @@ from envgen.core.errors import BaseGoneError, SmokeError, StaleLockError, UsageE
 from envgen.core.target import Target
 from envgen.engine import Engine, Pushed
 from envgen.lock import Lock, digest_of, dump_lock
-from envgen.profile import Profile
+from envgen.profiles.model import Profile
 from envgen.smoke.report import SmokeReport
 from envgen.workspace import Workspace
 

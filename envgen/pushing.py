@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from envgen.core.errors import BuildError
 from envgen.engine import Blob
-from envgen.layers import LIMIT
 from envgen.lock import Lock
+from envgen.profiles.layer_groups import LIMIT
 from envgen.render import groups_of
 
 BASE, SKELETON = "base", "skeleton"

@@ -8,13 +8,13 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from envgen import lock_folder, locking
-from envgen.catalog import DOCKERFILE, Catalog
-from envgen.constraints import Bound
 from envgen.core.target import Target
 from envgen.evidence import bounds_of
 from envgen.facts import changed_facts
 from envgen.lock import Lock
-from envgen.profile import Profile
+from envgen.profiles.catalog import DOCKERFILE, Catalog
+from envgen.profiles.constraints import Bound
+from envgen.profiles.model import Profile
 
 
 def differences(catalog: Catalog, profile: Profile, bounds: Sequence[Bound], target: Target) -> tuple[str, ...]:

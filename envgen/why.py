@@ -8,11 +8,11 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
-from envgen.constraints import Bound
 from envgen.core.errors import ResolutionError
 from envgen.core.requirements import applies, read_needs
 from envgen.evidence import admits
 from envgen.lock import Lock, Package
+from envgen.profiles.constraints import Bound
 from envgen.resolve import Query
 from envgen.select import best_wheel
 from envgen.sources.index import IndexClient

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from envgen.catalog import Catalog
 from envgen.core.progress import Reporter
 from envgen.core.settings import Settings
+from envgen.profiles.catalog import Catalog
 from envgen.sources.hub import Hub
 from envgen.sources.index import IndexClient
 from envgen.sources.model_store import ModelStore

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from envgen import pipeline
-from envgen.catalog import Catalog
 from envgen.cli import show
 from envgen.core.errors import IndexUnavailableError, UsageError
 from envgen.core.settings import read_settings
 from envgen.core.toml import suggestion
 from envgen.pipeline import MakeResolver, Written
-from envgen.profile import Profile
+from envgen.profiles.catalog import Catalog
+from envgen.profiles.model import Profile
 from envgen.workspace import Workspace
 
 if TYPE_CHECKING:  # only what every command needs is imported at once: `envgen lock --check` is to be quick
@@ -107,14 +107,14 @@ def _rows(work: Workspace, profile: Profile, locks: Sequence[Written]) -> list[d
 
 
 def _update(options: argparse.Namespace, work: Workspace) -> int:
-    from envgen import update
+    from envgen.profiles import edit
 
     if options.package and not options.as_of:
         raise UsageError("--package", "needs a date", hint=f"add --as-of DATE, as in --package {options.package} --as-of 2026-11-01")
     if not options.as_of and not options.base:
         raise UsageError("update", "nothing to move", hint="give --as-of DATE (with --package NAME for one package), or --base")
     profile = work.catalog.profile(options.profile)
-    path = update.profile_path(work.catalog, options.profile)
+    path = edit.profile_path(work.catalog, options.profile)
     before = path.read_bytes()
     try:
         _move(options, work, profile, path)
@@ -130,15 +130,15 @@ def _update(options: argparse.Namespace, work: Workspace) -> int:
 
 def _move(options: argparse.Namespace, work: Workspace, profile: Profile, path: Path) -> None:
     """Edits the profile in the file `path`."""
-    from envgen import update
+    from envgen.profiles import edit
 
     if options.as_of:
-        update.move_date(path, update.parse_day(options.as_of), canonicalize_name(options.package or ""))
+        edit.move_date(path, edit.parse_day(options.as_of), canonicalize_name(options.package or ""))
         work.reporter.step(f"{work.catalog.label(path)}: as_of {'of ' + options.package if options.package else ''} is {options.as_of}")
     if options.base:
         from envgen.engine.docker import DockerEngine
 
-        for python, base in update.move_bases(path, profile, DockerEngine(work.settings), work.settings):
+        for python, base in edit.move_bases(path, profile, DockerEngine(work.settings), work.settings):
             moved = "is unchanged" if base.pinned == python.base else f"moves from {python.base}"
             said = f"Python {base.python}" if base.python else "it does not say which Python it has: `full` stays"
             work.reporter.step(f"{work.catalog.label(path)}: base of Python {python.version} {moved}: {base.pinned} ({said})")

@@ -12,7 +12,7 @@ from envgen.doctor.examination import examine
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding, exit_code
 from envgen.engine.docker import DockerEngine
 from envgen.engine.gpus import find_gpus
-from envgen.smoke.diagnosis import diagnose
+from envgen.profiles.error_tables import diagnose
 from envgen.workspace import Workspace
 
 MARKS = {OK: "ok", WARNING: "warning", PROBLEM: "PROBLEM", NOT_APPLICABLE: "-"}

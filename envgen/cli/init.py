@@ -4,10 +4,10 @@ import argparse
 import json
 from pathlib import Path
 
-from envgen import update
-from envgen.adoption import Imported, additions_to, read_requirements
-from envgen.catalog import Catalog
-from envgen.scaffold import Scaffold, profile_name, project_files, write_project
+from envgen.profiles import edit
+from envgen.profiles.adopt import Imported, additions_to, read_requirements
+from envgen.profiles.catalog import Catalog
+from envgen.profiles.scaffold import Scaffold, profile_name, project_files, write_project
 from envgen.workspace import Workspace
 
 
@@ -43,7 +43,7 @@ def _scaffold(options: argparse.Namespace, folder: Path) -> Scaffold:
         name=name,
         extends=parent.name,
         title=folder.absolute().name or name,
-        as_of=f"{update.parse_day(options.as_of)}" if options.as_of else "",
+        as_of=f"{edit.parse_day(options.as_of)}" if options.as_of else "",
         requirements=additions_to(imported, parent.requirements),
         left_out=imported.left_out,
         source=Path(options.source).name if options.source else "",

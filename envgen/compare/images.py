@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
-from envgen.catalog import LOCK_FILE, Catalog, shipped
 from envgen.compare.changes import KINDS, Change, PackageChange, Reason
 from envgen.compare.contents import LayerContents, packages_of, read_layer
 from envgen.compare.packages import changes_of, kind_of
@@ -17,6 +16,7 @@ from envgen.facts import Fact
 from envgen.lock import Lock, digest_of
 from envgen.lock_file import parse_lock
 from envgen.oci.archive import Archive
+from envgen.profiles.catalog import LOCK_FILE, Catalog, shipped
 from envgen.render import PREFIX
 
 LOCK_LABEL = "envgen.lock"

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from envgen.catalog import LOCK_FILE
 from envgen.core.errors import EngineError, StaleLockError, UsageError
 from envgen.core.git import Repository
 from envgen.engine import Engine, Image
 from envgen.lock import Lock
 from envgen.lock_file import parse_lock
+from envgen.profiles.catalog import LOCK_FILE
 
 GIT, IMAGE = "git:", "image:"
 LOCKS = "locks"

@@ -13,7 +13,7 @@ from envgen.doctor.gpu import gpu
 from envgen.engine import Engine
 from envgen.engine.gpus import Gpus
 from envgen.lock import Lock
-from envgen.profile import Profile
+from envgen.profiles.model import Profile
 from envgen.workspace import Workspace
 
 

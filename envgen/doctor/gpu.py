@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from envgen.cuda import Toolkit
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding
 from envgen.engine import EngineInfo
 from envgen.engine.gpus import Gpus
 from envgen.engine.run import GPU_CURE
 from envgen.lock import Lock
+from envgen.profiles.cuda import Toolkit
 from envgen.sources.wheel_store import in_words
 
 SUBJECTS = ("GPU", "driver", "GPU runtime")

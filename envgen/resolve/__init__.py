@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from envgen.core.target import Target
-from envgen.profile import Index
+from envgen.profiles.model import Index
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from envgen.lock import Lock
-from envgen.smoke.diagnosis import Diagnosis
+from envgen.profiles.error_tables import Diagnosis
 from envgen.smoke.model import ModelWheel
 from envgen.smoke.runner import Bench
 from envgen.sources.hub import Hub

@@ -20,8 +20,8 @@ from envgen.core.target import Target
 from envgen.core.zips import open_zip
 from envgen.engine import RunOrder
 from envgen.lock import Lock
+from envgen.profiles.error_tables import diagnose
 from envgen.select import best_wheel
-from envgen.smoke.diagnosis import diagnose
 from envgen.smoke.kit import Kit
 from envgen.smoke.model import ModelWheel
 from envgen.smoke.report import PASSED

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from envgen.profile import TIERS
+from envgen.profiles.model import TIERS
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 INCOMPLETE = "incomplete"

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 from envgen.core.errors import HubGoneError, HubRefusedError, HubUnavailableError, UsageError, VerificationError
 from envgen.core.parallel import together
 from envgen.core.settings import Settings
-from envgen.smoke.diagnosis import Diagnosis, diagnose
+from envgen.profiles.error_tables import Diagnosis, diagnose
 from envgen.sources.download import Advance, Body, arrive
 from envgen.sources.index import unavailable
 from envgen.sources.models import COMMIT, SHA256, HubFile, HubName, Repository, needed

@@ -45,7 +45,7 @@ def diff_ids(image: str) -> list[str]:
 
 def shipped_lock() -> Path:
     """The folder with the lock of cpu-base that comes with envgen."""
-    from envgen.catalog import shipped
+    from envgen.profiles.catalog import shipped
 
     folder: Path = shipped() / "locks" / "cpu-base" / TARGET
     return folder

@@ -32,7 +32,7 @@ def total(built: Built) -> int:
 
 def wheels(built: Built) -> int:
     """The bytes of all wheels in the lock that the image was built from."""
-    from envgen.catalog import shipped
+    from envgen.profiles.catalog import shipped
 
     profile = built["image"]["labels"]["envgen.profile"]
     lock = tomllib.loads((shipped() / "locks" / profile / TARGET / "envgen.lock").read_text())
@@ -97,7 +97,7 @@ def test_what_the_host_must_have_is_on_the_image(cuda: Built, cpu_base: Built) -
 @pytest.fixture(scope="module")
 def bumped(bnb_quant: Built, cache: Path, base: Base, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     """bnb-quant with another release of transformers and nothing else, built over the image of before."""
-    from envgen.catalog import shipped
+    from envgen.profiles.catalog import shipped
 
     project = tmp_path_factory.mktemp("bumped")
     (project / "profiles").mkdir()

@@ -347,6 +347,6 @@ def test_a_model_in_a_wheel_is_locked_by_its_hash_and_answers(capital: tuple[Pat
 
 
 def shipped_models() -> Path:
-    from envgen.catalog import shipped
+    from envgen.profiles.catalog import shipped
 
     return shipped() / "profiles" / "models"

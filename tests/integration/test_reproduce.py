@@ -15,7 +15,7 @@ from command import Done, started
 from registry import Registry
 from tiny import Site, base_arguments, base_name
 
-from envgen.catalog import shipped
+from envgen.profiles.catalog import shipped
 from envgen.records import RECORD_FILE, dump_records, parse_records
 
 NOTHING = f"sha256:{'0' * 64}"

@@ -26,7 +26,7 @@ from packaging.utils import parse_wheel_filename
 from envgen.core.errors import ResolutionError
 from envgen.core.settings import Settings, read_settings
 from envgen.core.target import Target
-from envgen.profile import Index
+from envgen.profiles.model import Index
 from envgen.resolve import Query
 from envgen.resolve.piptools import PipToolsResolver
 from envgen.resolve.uv import UvResolver

@@ -253,6 +253,6 @@ def test_the_image_of_another_lock(image: str, work: Path) -> None:
 
 
 def shipped() -> Path:
-    from envgen.catalog import shipped as folder
+    from envgen.profiles.catalog import shipped as folder
 
     return Path(folder())

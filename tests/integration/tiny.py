@@ -71,7 +71,7 @@ def fill_index(folder: Path) -> Path:
 
 def locked_base() -> tuple[str, str]:
     """The base of the shipped profile, and the full version of its Python."""
-    from envgen.catalog import shipped
+    from envgen.profiles.catalog import shipped
 
     python = tomllib.loads((shipped() / "profiles" / "cpu-base.toml").read_text())["python"]["3.11"]
     return python["base"], python["full"]

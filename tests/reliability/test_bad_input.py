@@ -20,12 +20,12 @@ from samples import INDEX, LINUX, PROFILE, Server, client_for, sample_lock, whee
 from wrong_wheels import wheels
 
 from envgen import locking
-from envgen.catalog import Catalog
 from envgen.core.errors import EnvgenError
 from envgen.core.requirements import read_needs
 from envgen.evidence import demands_of
 from envgen.lock import dump_lock
 from envgen.lock_folder import files_of
+from envgen.profiles.catalog import Catalog
 from envgen.select import Chosen, best_wheel, versions_of
 from envgen.smoke.expected import expected_tree
 from envgen.sources.wheel_store import WheelStore

@@ -22,12 +22,12 @@ from mutation import places, toml
 from packaging.requirements import Requirement
 from samples import sample_lock
 
-from envgen.catalog import Catalog
 from envgen.core.settings import read_settings
 from envgen.lock import Lock
 from envgen.lock_file import parse_lock
 from envgen.lock_folder import files_of
 from envgen.locking import outline, query_for
+from envgen.profiles.catalog import Catalog
 from envgen.resolve.uv import UvResolver
 from envgen.sources.index import IndexClient
 

@@ -15,13 +15,13 @@ from command_line import envgen, refused
 from figures import Campaign, campaign
 from loopback import Proxy
 
-from envgen.catalog import Catalog, shipped
 from envgen.core.errors import VerificationError
 from envgen.lock import Lock
 from envgen.lock_file import parse_lock
 from envgen.lock_folder import files_of
 from envgen.locking import outline
-from envgen.profile import Profile
+from envgen.profiles.catalog import Catalog, shipped
+from envgen.profiles.model import Profile
 from envgen.render import groups_of
 from envgen.sources.wheel_store import WheelStore
 

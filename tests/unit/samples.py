@@ -15,12 +15,12 @@ import requests
 from requests.adapters import BaseAdapter
 from urllib3.response import HTTPResponse
 
-from envgen.catalog import Catalog
 from envgen.core.settings import read_settings
 from envgen.core.target import Target
 from envgen.lock import Demand, Evidence, Lock, LockedIndex, LockedModel, Package, Wheel
-from envgen.profile import Profile
-from envgen.profile_file import load_profile
+from envgen.profiles.catalog import Catalog
+from envgen.profiles.model import Profile
+from envgen.profiles.read import load_profile
 from envgen.sources.hub import Hub
 from envgen.sources.index import IndexClient
 from envgen.sources.models import HubFile, Repository

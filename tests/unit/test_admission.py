@@ -1,12 +1,12 @@
-"""envgen.admission: what the documents have against a profile."""
+"""envgen.profiles.admission: what the documents have against a profile."""
 
 import pytest
 from samples import PROFILE, ROOT, profile_of
 
-from envgen.admission import check_python_floor, check_refused, check_within
-from envgen.catalog import Catalog
-from envgen.constraints import Bound
 from envgen.core.errors import ProfileError, ProfileErrors
+from envgen.profiles.admission import check_python_floor, check_refused, check_within
+from envgen.profiles.catalog import Catalog
+from envgen.profiles.constraints import Bound
 
 REFUSED = Bound(
     set_name="papers", package="flash-attn", requirement="", role="optional", document="paper.txt", section="Usage",

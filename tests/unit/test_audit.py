@@ -16,13 +16,13 @@ from samples import NASTY, sample_lock, wheel
 from envgen.audit.auditing import audit
 from envgen.audit.finding import AuditReport
 from envgen.audit.skeleton import merged, resolve
-from envgen.catalog import Catalog
 from envgen.core.errors import DiskFullError, EngineError, UsageError, VerificationError
 from envgen.core.progress import Reporter
 from envgen.core.settings import read_settings
 from envgen.engine import Engine, Image, Line, RunOrder, RunResult
 from envgen.lock import Demand, Lock, Package, digest_of, dump_lock
 from envgen.oci.stack_entries import FILE, LINK, Entry
+from envgen.profiles.catalog import Catalog
 from envgen.smoke.uv_record import Row, render, row_of
 from envgen.workspace import Workspace
 

@@ -16,7 +16,6 @@ from samples import COMMIT, sample_lock
 from envgen import model_files
 from envgen.bases import FETCHED, NOT_FETCHED, THERE, check_fetched, fetch_bases, find_base, held_base, local_name
 from envgen.building import BuildOptions, build
-from envgen.catalog import Catalog
 from envgen.cli.show import QuietReporter
 from envgen.core.errors import BuildError, DiskFullError, EngineError, EnvgenError, UsageError, VerificationError
 from envgen.core.settings import read_settings
@@ -26,6 +25,7 @@ from envgen.importing import LEFT_OUT, TAKEN, check_taken, import_store
 from envgen.importing import THERE as KEPT
 from envgen.lock import Lock, LockedIndex, LockedModel, Package
 from envgen.needs import bases_of, by_indexes, check_held, wheels_of
+from envgen.profiles.catalog import Catalog
 from envgen.sources.models import HubFile, HubName, Repository
 from envgen.store_archive import StoreArchive, write_archive
 from envgen.store_entry import base_entry, model_entry

@@ -1,12 +1,12 @@
-"""envgen.catalog: the project's own files come first, envgen's own fill in, and messages name both alike everywhere."""
+"""envgen.profiles.catalog: the project's own files come first, envgen's own fill in, and messages name both alike everywhere."""
 
 from pathlib import Path
 
 import pytest
 from samples import LINUX, PROFILE, ROOT, profile_of
 
-from envgen.catalog import Catalog, shipped
 from envgen.core.errors import ProfileError, UsageError
+from envgen.profiles.catalog import Catalog, shipped
 
 
 @pytest.fixture

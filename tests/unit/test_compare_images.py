@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from samples import package, sample_lock
 
-from envgen.catalog import Catalog
 from envgen.compare.contents import layer_contents, packages_of
 from envgen.compare.images import ImageComparison, compare_images
 from envgen.compare.sides import ImageSide
 from envgen.core.errors import VerificationError
 from envgen.lock import Demand, Lock, digest_of, dump_lock
+from envgen.profiles.catalog import Catalog
 
 SITE = "opt/venv/lib/python3.11/site-packages"
 BASE, TORCH = ("etc/passwd", "usr/bin/python3.11"), (f"{SITE}/torch-2.13.0+cpu.dist-info/METADATA", f"{SITE}/torch/__init__.py")

@@ -1,12 +1,12 @@
-"""envgen.constraints: documented bounds as data, with the stricter one holding."""
+"""envgen.profiles.constraints: documented bounds as data, with the stricter one holding."""
 
 import tomllib
 
 import pytest
 from samples import ROOT
 
-from envgen.constraints import Bound, is_impossible, read_constraints, specifier
 from envgen.core.errors import ProfileError
+from envgen.profiles.constraints import Bound, is_impossible, read_constraints, specifier
 
 SHIPPED = ROOT / "profiles" / "constraints" / "transformers.toml"
 

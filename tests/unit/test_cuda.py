@@ -1,4 +1,4 @@
-"""envgen.cuda: what a profile's `cuda` stands for, and what is read of profiles/toolkits/cuda.toml."""
+"""envgen.profiles.cuda: what a profile's `cuda` stands for, and what is read of profiles/toolkits/cuda.toml."""
 
 import tomllib
 from collections.abc import Mapping
@@ -7,8 +7,8 @@ import pytest
 from samples import PROFILE, ROOT, profile_of
 
 from envgen.core.errors import ProfileError
-from envgen.cuda import Toolkit, index_name, read_toolkit, runtime_of, torch_of, with_cuda
-from envgen.profile import Index, Profile
+from envgen.profiles.cuda import Toolkit, index_name, read_toolkit, runtime_of, torch_of, with_cuda
+from envgen.profiles.model import Index, Profile
 
 LABEL = "profiles/toolkits/cuda.toml"
 WITHOUT_INDEX = PROFILE[: PROFILE.index("[index.")] + PROFILE[PROFILE.index("[layers]") :]

@@ -9,7 +9,6 @@ import pytest
 from bump import sides
 from samples import ROOT, package, sample_lock
 
-from envgen.catalog import Catalog
 from envgen.cli import diff, diff_markdown, diff_text
 from envgen.cli.diff_words import headline, moved
 from envgen.cli.show import PlainReporter
@@ -21,6 +20,7 @@ from envgen.core.errors import UsageError
 from envgen.core.settings import read_settings
 from envgen.facts import Fact
 from envgen.lock import Demand, Lock, dump_lock
+from envgen.profiles.catalog import Catalog
 from envgen.workspace import Workspace
 
 GOLDEN = ROOT / "tests" / "golden" / "diff"

@@ -8,11 +8,9 @@ from types import SimpleNamespace
 import pytest
 from samples import ROOT, sample_lock
 
-from envgen.catalog import Catalog
 from envgen.cli.show import QuietReporter
 from envgen.core.errors import EngineError
 from envgen.core.settings import read_settings
-from envgen.cuda import Toolkit, read_toolkit
 from envgen.doctor import environment as environments
 from envgen.doctor.disk import disk
 from envgen.doctor.engine import ask, platforms
@@ -22,6 +20,8 @@ from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding,
 from envgen.doctor.gpu import gpu, newest_cuda
 from envgen.engine import EngineInfo, gpus
 from envgen.engine.gpus import Gpu, Gpus, parse_module, parse_query
+from envgen.profiles.catalog import Catalog
+from envgen.profiles.cuda import Toolkit, read_toolkit
 from envgen.sources import wheel_store
 from envgen.workspace import Workspace
 

@@ -6,11 +6,11 @@ import pytest
 from packaging.requirements import Requirement
 from samples import LINUX, PROFILE, WINDOWS, profile_of, wheel
 
-from envgen.constraints import Bound
 from envgen.core.errors import ResolutionError
 from envgen.core.target import Target
 from envgen.evidence import bounds_of, check_bounds, check_cuda, demands_of, inherited
 from envgen.lock import Demand
+from envgen.profiles.constraints import Bound
 from envgen.select import Chosen
 
 

@@ -8,9 +8,7 @@ import pytest
 from packaging.requirements import InvalidRequirement
 from samples import INDEX, LINUX, PROFILE, Server, client_for, profile_of, sample_lock, wheel
 
-from envgen.catalog import Catalog
 from envgen.cli import print_error
-from envgen.constraints import read_constraints
 from envgen.core.errors import (
     IndexUnavailableError,
     ProfileError,
@@ -27,6 +25,8 @@ from envgen.evidence import demands_of
 from envgen.lock import dump_lock
 from envgen.lock_file import parse_lock
 from envgen.lock_folder import files_of
+from envgen.profiles.catalog import Catalog
+from envgen.profiles.constraints import read_constraints
 from envgen.records import parse_records
 from envgen.render import render_requirements
 from envgen.select import Chosen

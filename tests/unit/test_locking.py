@@ -28,8 +28,6 @@ from samples import (
     serve_model,
 )
 
-from envgen.catalog import Catalog
-from envgen.constraints import Bound
 from envgen.core.errors import (
     DiskFullError,
     EnvgenError,
@@ -45,7 +43,9 @@ from envgen.lock import LockedModel, digest_of, dump_lock
 from envgen.lock_file import parse_lock
 from envgen.lock_folder import read_lock, read_records, write_files, write_records
 from envgen.locking import Sources, make_lock, outline, query_for
-from envgen.profile import Index
+from envgen.profiles.catalog import Catalog
+from envgen.profiles.constraints import Bound
+from envgen.profiles.model import Index
 from envgen.resolve import Query, Resolution
 from envgen.sources.index_pages import IndexFile
 from envgen.sources.models import HubFile, Repository

@@ -12,12 +12,12 @@ import pytest
 from samples import COMMIT, HUB_MODEL, ROOT, sample_lock, wheel
 
 from envgen import model_files
-from envgen.catalog import Catalog
 from envgen.cli.image import check_offline
 from envgen.cli.show import QuietReporter
 from envgen.core.errors import BuildError, VerificationError
 from envgen.core.settings import read_settings
 from envgen.lock import Lock, LockedModel
+from envgen.profiles.catalog import Catalog
 from envgen.sources.models import HubFile, Repository
 from envgen.workspace import Workspace
 

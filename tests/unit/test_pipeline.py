@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from samples import PROFILE, profile_of
 
-from envgen.catalog import Catalog
 from envgen.cli.show import QuietReporter
 from envgen.core.errors import ProfileError
 from envgen.core.settings import Settings, read_settings
 from envgen.core.target import Target
 from envgen.pipeline import write_locks
+from envgen.profiles.catalog import Catalog
 from envgen.resolve import Query, Resolution
 from envgen.sources.index import IndexClient
 from envgen.workspace import Workspace

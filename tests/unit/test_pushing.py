@@ -7,7 +7,7 @@ from samples import sample_lock
 
 from envgen.core.errors import BuildError
 from envgen.engine import Blob
-from envgen.layers import LIMIT
+from envgen.profiles.layer_groups import LIMIT
 from envgen.pushing import group_sizes, own_blobs
 
 LOCK = sample_lock()

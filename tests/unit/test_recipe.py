@@ -4,8 +4,8 @@ import pytest
 from samples import NASTY, sample_lock
 
 from envgen.audit.recipe import DEFAULT_PATH, Recipe, read_recipe
-from envgen.catalog import shipped
 from envgen.core.errors import UsageError
+from envgen.profiles.catalog import shipped
 from envgen.render import labels_of, render_dockerfile
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from samples import AS_OF, BASE, NASTY, ROOT, sample_lock
 
-from envgen.catalog import Catalog
 from envgen.lock import Lock, digest_of, dump_lock
 from envgen.lock_file import parse_lock
 from envgen.lock_folder import files_of
+from envgen.profiles.catalog import Catalog
 from envgen.records import RECORD_FILE
 from envgen.render import argument_of, groups_of, labels_of, render_dockerfile, render_requirements
 

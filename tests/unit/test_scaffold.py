@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from samples import NASTY
 
-from envgen.adoption import LeftOut
-from envgen.catalog import Catalog
 from envgen.core.errors import UsageError
-from envgen.scaffold import Scaffold, profile_name, project_files, write_project
+from envgen.profiles.adopt import LeftOut
+from envgen.profiles.catalog import Catalog
+from envgen.profiles.scaffold import Scaffold, profile_name, project_files, write_project
 
 
 def files(project: Path, **fields: object) -> dict[str, str]:

@@ -10,11 +10,11 @@ import pytest
 from jsonschema import Draft7Validator
 from samples import PROFILE, ROOT
 
-from envgen.constraints import ROLES
 from envgen.core.target import PLATFORMS
-from envgen.profile import TIERS
+from envgen.profiles.constraints import ROLES
+from envgen.profiles.model import TIERS
 
-SCHEMAS = ROOT / "envgen" / "schemas"
+SCHEMAS = ROOT / "envgen" / "profiles" / "schemas"
 PROFILES = sorted((ROOT / "profiles").glob("*.toml"))
 CONSTRAINTS = sorted((ROOT / "profiles" / "constraints").glob("*.toml"))
 

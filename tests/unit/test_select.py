@@ -11,7 +11,7 @@ from samples import AS_OF, INDEX, LINUX, WINDOWS, Server, client_for, make_wheel
 
 from envgen.core.errors import ProfileError, ResolutionError
 from envgen.core.target import Target
-from envgen.profile import Index
+from envgen.profiles.model import Index
 from envgen.resolve import Query, Resolution
 from envgen.select import best_wheel, choose_wheels
 from envgen.sources.index_pages import IndexFile

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from samples import BASE, COMMIT, HUB_MODEL, LINUX, PROFILE, ROOT, profile_of, sample_lock
 
-from envgen.catalog import Catalog
-from envgen.constraints import Bound
 from envgen.lock import Lock
 from envgen.lock_folder import files_of, write_files
 from envgen.locking import outline
+from envgen.profiles.catalog import Catalog
+from envgen.profiles.constraints import Bound
 from envgen.staleness import differences
 
 BOUND = Bound(set_name="documents", package="torch", requirement=">=2.2", role="core", document="paper.txt", section='Section "1"')

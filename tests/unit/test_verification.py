@@ -12,12 +12,12 @@ import pytest
 import requests
 from samples import BASE, COMMIT, HUB, INDEX, Server, package, sample_lock, serve_model, wheel
 
-from envgen.catalog import Catalog
 from envgen.cli import verify as command
 from envgen.cli.show import QuietReporter
 from envgen.core.errors import BaseGoneError, EngineError, IndexUnavailableError
 from envgen.core.settings import read_settings
 from envgen.lock import Demand, Lock, LockedModel
+from envgen.profiles.catalog import Catalog
 from envgen.sources.models import HubFile, Repository
 from envgen.verification import gathering
 from envgen.verification.report import CHANGED, GONE, NOT_CHECKED, NOT_PUBLISHED, OK, VULNERABLE, YANKED, Entry, VerificationReport

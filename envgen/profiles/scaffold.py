@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envgen import __version__
-from envgen.adoption import LeftOut
 from envgen.core.errors import UsageError
-from envgen.extends import PROFILE_NAME
+from envgen.profiles.adopt import LeftOut
+from envgen.profiles.extends import PROFILE_NAME
 
 FILES = {
     "README.md": "README.md.j2",

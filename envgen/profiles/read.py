@@ -13,8 +13,8 @@ from packaging.utils import canonicalize_name
 from envgen.core.requirements import PACKAGE_NAME, applies, read_requirement
 from envgen.core.target import PLATFORMS, Target
 from envgen.core.toml import Faults, Table
-from envgen.extends import PROFILE_NAME, Loader, additions, entry_name, merge, read_chain
-from envgen.profile import TIERS, Index, Layer, Profile, Python
+from envgen.profiles.extends import PROFILE_NAME, Loader, additions, entry_name, merge, read_chain
+from envgen.profiles.model import TIERS, Index, Layer, Profile, Python
 from envgen.sources.models import EMBEDDED, WheelName, parse_model_name
 
 _FULL_VERSION = re.compile(r"3\.[0-9]{1,2}\.[0-9]{1,3}")

@@ -4,16 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from envgen.admission import check_python_floor, check_refused, check_within
-from envgen.constraints import Bound, read_constraints
 from envgen.core.errors import ProfileError, UsageError
 from envgen.core.target import Target
 from envgen.core.toml import load_toml, suggestion
-from envgen.cuda import Toolkit, read_toolkit, with_cuda
-from envgen.extends import PROFILE_NAME
-from envgen.profile import Profile
-from envgen.profile_file import load_profile
-from envgen.smoke.diagnosis import Diagnosis, read_diagnoses
+from envgen.profiles.admission import check_python_floor, check_refused, check_within
+from envgen.profiles.constraints import Bound, read_constraints
+from envgen.profiles.cuda import Toolkit, read_toolkit, with_cuda
+from envgen.profiles.error_tables import Diagnosis, read_diagnoses
+from envgen.profiles.extends import PROFILE_NAME
+from envgen.profiles.model import Profile
+from envgen.profiles.read import load_profile
 from envgen.smoke.model import ModelWheel, read_model_wheels
 
 LOCK_FILE = "envgen.lock"
@@ -28,7 +28,7 @@ TOOLKIT = "profiles/toolkits/cuda.toml"
 
 def shipped() -> Path:
     """The folder with the profiles, templates and locks that come with envgen: in its package, or in its checkout."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     inside = package / "_data"
     return inside if inside.is_dir() else package.parent
 

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 
 from envgen.core.errors import UsageError
 from envgen.core.toml import parse_toml
-from envgen.extends import entry_name
+from envgen.profiles.extends import entry_name
 
 CONDA_NAMES = {"pytorch": "torch", "pytorch-cpu": "torch", "pytorch-gpu": "torch", "py-opencv": "opencv-python"}
 """Packages that conda calls otherwise than the Python indexes do."""

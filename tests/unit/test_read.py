@@ -1,4 +1,4 @@
-"""envgen.profile_file: TOML to a profile, or all faults at once; what may get into a Dockerfile is checked here."""
+"""envgen.profiles.read: TOML to a profile, or all faults at once; what may get into a Dockerfile is checked here."""
 
 import datetime as dt
 
@@ -6,7 +6,7 @@ import pytest
 from samples import BASE, LINUX, PROFILE, WINDOWS, profile_of
 
 from envgen.core.errors import ProfileError, UsageError
-from envgen.profile_file import load_profile
+from envgen.profiles.read import load_profile
 
 
 def faults_of(text: str, **others: str) -> list[str]:

@@ -6,9 +6,9 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from envgen.constraints import Bound, is_impossible
 from envgen.core.toml import Faults, join_path
-from envgen.profile import Profile
+from envgen.profiles.constraints import Bound, is_impossible
+from envgen.profiles.model import Profile
 
 
 def check_python_floor(profile: Profile, floor: str, source: str) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import tomlkit
 
-from envgen.catalog import Catalog
 from envgen.core.errors import BaseGoneError, ProfileError, UsageError
 from envgen.core.settings import Settings, mirrored_base
 from envgen.engine import Base, Engine
-from envgen.profile import Profile, Python
+from envgen.profiles.catalog import Catalog
+from envgen.profiles.model import Profile, Python
 
 
 def profile_path(catalog: Catalog, name: str) -> Path:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from envgen.adoption import Imported, additions_to, read_requirements
 from envgen.core.errors import UsageError
+from envgen.profiles.adopt import Imported, additions_to, read_requirements
 
 
 def read(folder: Path, text: str, name: str = "requirements.txt") -> Imported:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from envgen.core.errors import ProfileError
-from envgen.profile import Layer
+from envgen.profiles.model import Layer
 
 REST = "libraries"
 """The group of everything that no other group names."""

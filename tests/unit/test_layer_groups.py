@@ -1,10 +1,10 @@
-"""envgen.layers: which wheels share a layer."""
+"""envgen.profiles.layer_groups: which wheels share a layer."""
 
 import pytest
 
 from envgen.core.errors import ProfileError
-from envgen.layers import DEFAULT_LAYERS, LIMIT, OWN, REST, check_sizes, groups_for, layer_of
-from envgen.profile import Layer
+from envgen.profiles.layer_groups import DEFAULT_LAYERS, LIMIT, OWN, REST, check_sizes, groups_for, layer_of
+from envgen.profiles.model import Layer
 
 
 @pytest.mark.parametrize(

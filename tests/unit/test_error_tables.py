@@ -1,4 +1,4 @@
-"""envgen.smoke.diagnosis: the documents' error tables, on messages as transformers and torch print them."""
+"""envgen.profiles.error_tables: the documents' error tables, on messages as transformers and torch print them."""
 
 import shlex
 import tomllib
@@ -7,7 +7,7 @@ import pytest
 from samples import ROOT
 
 from envgen.core.errors import ProfileError
-from envgen.smoke.diagnosis import Diagnosis, diagnose, read_diagnoses
+from envgen.profiles.error_tables import Diagnosis, diagnose, read_diagnoses
 
 SHIPPED = ROOT / "profiles" / "errors" / "transformers.toml"
 

@@ -9,7 +9,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from envgen.core.errors import ProfileError
 from envgen.core.toml import Faults, Table, suggestion
-from envgen.profile import Index, Profile
+from envgen.profiles.model import Index, Profile
 
 VERSION = re.compile(r"\d+\.\d+")
 _RUNTIME = re.compile(r"nvidia-cuda-runtime(-cu\d+)?")
