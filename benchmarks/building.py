@@ -27,8 +27,8 @@ from measure import ENVGEN, ROOT, environment, load, scratch_folder, timed, writ
 from sides import Dockerfile, Envgen, Found, Machine, Version, measure
 
 from envgen.core.settings import read_settings
-from envgen.lock import Lock
-from envgen.lock_folder import read_lock
+from envgen.lock.folder import read_lock
+from envgen.lock.model import Lock
 from envgen.profiles.catalog import Catalog
 from envgen.sources.index import IndexClient
 from envgen.sources.wheel_store import WheelStore

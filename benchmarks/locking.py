@@ -17,10 +17,10 @@ from measure import ENVGEN, ROOT, Row, environment, load, medians, scratch_folde
 sys.path.insert(0, str(ROOT))
 
 from envgen.core.settings import mirror_of, read_settings
-from envgen.lock_folder import read_lock
-from envgen.locking import query_for
+from envgen.lock.folder import read_lock
+from envgen.lock.make import query_for
+from envgen.lock.resolvers import Query
 from envgen.profiles.catalog import Catalog
-from envgen.resolve import Query
 from envgen.sources.index import IndexClient
 
 PROFILE = "cpu-base"

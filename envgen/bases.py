@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from envgen.core.errors import BuildError, EngineError
 from envgen.core.settings import mirrored_base
 from envgen.engine import Engine, Image
-from envgen.lock import Lock
-from envgen.needs import bases_of, fetch_command
+from envgen.lock.model import Lock
+from envgen.lock.needs import bases_of, fetch_command
 from envgen.workspace import Workspace
 
 FETCHED, THERE, NOT_FETCHED = "fetched", "there", "not fetched"

@@ -10,12 +10,12 @@ from envgen.core.requirements import read_needs
 from envgen.core.settings import mirrored_base
 from envgen.core.target import Target
 from envgen.engine import Blob, BuildOrder, Engine, Image, RunOrder
-from envgen.evidence import demands_of
-from envgen.lock import Lock, Wheel
+from envgen.lock.demands import demands_of
+from envgen.lock.model import Lock, Wheel
+from envgen.lock.render import DOCKERFILE, EPOCH, INSTALLER_GROUP, groups_of, render_dockerfile
+from envgen.lock.select import Chosen
 from envgen.pushing import GroupSize, group_sizes, own_blobs
 from envgen.records import Compared
-from envgen.render import DOCKERFILE, EPOCH, INSTALLER_GROUP, groups_of, render_dockerfile
-from envgen.select import Chosen
 from envgen.sources.wheel_store import WheelStore
 from envgen.workspace import Workspace
 

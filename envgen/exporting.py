@@ -13,8 +13,8 @@ from envgen.bases import digest_in, find_base, local_name
 from envgen.core.errors import DiskFullError, EngineError, EnvgenError, UsageError, VerificationError
 from envgen.core.tempdirs import scratch
 from envgen.engine import Engine
-from envgen.lock import Lock
-from envgen.needs import bases_of, check_held, fetch_command, wheels_of
+from envgen.lock.model import Lock
+from envgen.lock.needs import bases_of, check_held, fetch_command, wheels_of
 from envgen.oci.archive import Archive
 from envgen.oci.copy import copy_image, temporary_folder
 from envgen.sources.models import Repository

@@ -7,8 +7,8 @@ from envgen.building import Built, default_tag
 from envgen.core.errors import EngineError, SmokeError, UsageError
 from envgen.core.target import Target
 from envgen.engine import Engine, EngineInfo
-from envgen.lock import Lock, digest_of, dump_lock
-from envgen.needs import by_indexes, check_held, wheels_of
+from envgen.lock.model import Lock, digest_of, dump_lock
+from envgen.lock.needs import by_indexes, check_held, wheels_of
 from envgen.profiles.model import Profile
 from envgen.smoke.kit import Kit
 from envgen.smoke.runner import Bench

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from envgen import lock_folder
 from envgen.building import default_tag
 from envgen.core.errors import StaleLockError
 from envgen.core.target import Target
-from envgen.lock import digest_of, dump_lock
+from envgen.lock import folder as lock_folder
+from envgen.lock.model import digest_of, dump_lock
 from envgen.profiles.catalog import TEMPLATES, TOOLKIT, Catalog
 from envgen.profiles.model import Profile
 

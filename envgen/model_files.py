@@ -7,8 +7,8 @@ from zipfile import BadZipFile
 
 from envgen.core.errors import BuildError
 from envgen.core.zips import open_zip
-from envgen.lock import Lock, Wheel
-from envgen.needs import fetch_command
+from envgen.lock.model import Lock, Wheel
+from envgen.lock.needs import fetch_command
 from envgen.smoke.model_wheel import converter_of, find_wheel, gguf_files, kept_wheel, plain_model
 from envgen.sources.models import Repository
 from envgen.workspace import Workspace

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from envgen import lock_folder, pipeline
 from envgen.core.errors import StaleLockError
 from envgen.core.target import Target
-from envgen.lock import Lock
+from envgen.lock import folder, project
+from envgen.lock.model import Lock
 from envgen.profiles.model import Profile
 from envgen.sources.models import EMBEDDED
 from envgen.workspace import Workspace
@@ -99,10 +99,10 @@ def _lock(work: Workspace, profile: Profile, target: Target) -> Lock | str:
     if work.catalog.find_lock_folder(profile.name, target) is None:
         return NOT_LOCKED
     try:
-        pipeline.check_locks(work, [(profile, target)])
+        project.check_locks(work, [(profile, target)])
     except StaleLockError:
         return STALE
-    return lock_folder.read_lock(work.catalog, profile, target)[0]
+    return folder.read_lock(work.catalog, profile, target)[0]
 
 
 def _state(profile: Profile, target: Target, lock: Lock | str) -> TargetState:

@@ -4,12 +4,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from envgen import lock_folder
 from envgen.building import Built
 from envgen.core.errors import BaseGoneError, SmokeError, StaleLockError, UsageError, VerificationError
 from envgen.core.target import Target
 from envgen.engine import Engine, Pushed
-from envgen.lock import Lock, digest_of, dump_lock
+from envgen.lock import folder
+from envgen.lock.model import Lock, digest_of, dump_lock
 from envgen.profiles.model import Profile
 from envgen.smoke.report import SmokeReport
 from envgen.workspace import Workspace
@@ -82,7 +82,7 @@ def _with_index(work: Workspace, lock: Lock, engine: Engine, repository: str, pu
 def _digest_of(work: Workspace, profile: Profile, target: Target, engine: Engine, repository: str) -> str:
     """The digest in the registry of the image of `target`'s lock; empty where there is none."""
     try:
-        lock, _ = lock_folder.read_lock(work.catalog, profile, target)
+        lock, _ = folder.read_lock(work.catalog, profile, target)
         return engine.digest(f"{repository}:{tags_of(lock)[0]}")
     except (StaleLockError, BaseGoneError):
         return ""

@@ -6,9 +6,9 @@ from typing import TypeVar
 
 from envgen.core.errors import BuildError
 from envgen.engine import Blob
-from envgen.lock import Lock
+from envgen.lock.model import Lock
+from envgen.lock.render import groups_of
 from envgen.profiles.layer_groups import LIMIT
-from envgen.render import groups_of
 
 BASE, SKELETON = "base", "skeleton"
 

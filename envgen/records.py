@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, replace
 
 from envgen.core.errors import ProfileError, ProfileErrors, StaleLockError
 from envgen.core.toml import Faults, Table, parse_toml
-from envgen.lock import Lock, digest_of
-from envgen.render import groups_of
+from envgen.lock.model import Lock, digest_of
+from envgen.lock.render import groups_of
 
 RECORD_FILE = "layers.toml"
 

@@ -17,7 +17,7 @@ from envgen.core.settings import Settings, mirrored_base
 from envgen.core.tempdirs import scratch
 from envgen.engine import Engine, Image
 from envgen.likely import likely_causes
-from envgen.lock import Lock
+from envgen.lock.model import Lock
 from envgen.oci.archive import Archive
 from envgen.oci.entries import Difference
 from envgen.pushing import BASE, SKELETON, own_layers

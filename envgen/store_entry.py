@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from envgen.lock import WHEEL_FILE
+from envgen.lock.model import WHEEL_FILE
 from envgen.sources.models import COMMIT, FILE_NAME, HubFile, Repository, is_repo
 
 WHEEL, BASE, MODEL = "wheel", "base", "model"

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from envgen.audit.finding import BYTE_CODE, Finding
 from envgen.audit.rules import ROOT
 from envgen.engine import RunOrder
+from envgen.lock.render import PREFIX, UID
 from envgen.oci.stack_entries import written
-from envgen.render import PREFIX, UID
 from envgen.smoke.expected import ExpectedTree
 from envgen.smoke.report import PASSED
 from envgen.smoke.runner import CHECK_LIMIT, PROBE, Bench, run_phase

@@ -9,7 +9,7 @@ from typing import Any
 
 from envgen.audit.finding import CONFIGURATION, Finding
 from envgen.audit.recipe import Recipe
-from envgen.render import PREFIX
+from envgen.lock.render import PREFIX
 
 PLATFORM = ("os", "architecture", "variant", "os.version", "os.features")
 OF_NO_ACCOUNT = ("author", "created", "history", "rootfs", "config")

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from envgen.audit.finding import Finding
+from envgen.lock.render import EPOCH, PREFIX
 from envgen.oci.stack_entries import FILE, FOLDER, LINK, Entry
-from envgen.render import EPOCH, PREFIX
 from envgen.smoke.expected import ExpectedTree
 
 ROOT = PREFIX.removeprefix("/")

@@ -6,8 +6,8 @@ from pathlib import PurePosixPath
 
 from envgen.audit.finding import SKELETON, Finding
 from envgen.audit.rules import A_FOLDER, ROOT, Rule, compare, folders_above
+from envgen.lock.render import PREFIX, UID
 from envgen.oci.stack_entries import FILE, LINK, WHITEOUT, Entry
-from envgen.render import PREFIX, UID
 from envgen.smoke.probe import skeleton
 from envgen.smoke.uv_scripts import Layout
 

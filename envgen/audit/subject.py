@@ -13,7 +13,7 @@ from envgen.building import base_python, default_tag
 from envgen.core.errors import EngineError, EnvgenError, UsageError, VerificationError
 from envgen.core.tempdirs import scratch
 from envgen.engine import Engine, Image
-from envgen.lock import Lock, digest_of, dump_lock
+from envgen.lock.model import Lock, digest_of, dump_lock
 from envgen.oci.archive import Archive, ImageDocuments
 from envgen.sources.wheel_store import check_space
 

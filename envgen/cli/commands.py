@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from envgen import pipeline
 from envgen.cli import show
 from envgen.core.errors import IndexUnavailableError, UsageError
 from envgen.core.settings import read_settings
 from envgen.core.toml import suggestion
-from envgen.pipeline import MakeResolver, Written
+from envgen.lock import project as pipeline
+from envgen.lock.project import MakeResolver, Written
 from envgen.profiles.catalog import Catalog
 from envgen.profiles.model import Profile
 from envgen.workspace import Workspace
 
 if TYPE_CHECKING:  # only what every command needs is imported at once: `envgen lock --check` is to be quick
-    from envgen.why import Held
+    from envgen.lock.why import Held
 
 Command = Callable[[argparse.Namespace, Workspace], int]
 
@@ -86,10 +86,10 @@ def _lock(options: argparse.Namespace, work: Workspace) -> int:
 
 def _resolver(name: str) -> MakeResolver:
     if name == "pip-tools":
-        from envgen.resolve.piptools import PipToolsResolver
+        from envgen.lock.resolvers.piptools import PipToolsResolver
 
         return PipToolsResolver
-    from envgen.resolve.uv import UvResolver
+    from envgen.lock.resolvers.uv import UvResolver
 
     return UvResolver
 

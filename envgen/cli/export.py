@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from envgen import pipeline, pylock
+from envgen.lock import project, pylock
 from envgen.workspace import Workspace
 
 
@@ -11,7 +11,7 @@ def command(options: argparse.Namespace, work: Workspace) -> int:
     """Prints it whole, or nothing; the exit code is 0."""
     profile = work.catalog.profile(options.profile)
     target = profile.find_targets(options.target)[0]
-    lock = pipeline.checked_lock(work, profile, target)
+    lock = project.checked_lock(work, profile, target)
     if options.offline:
         places = pylock.paths_of(lock, work.store)
     else:

@@ -4,16 +4,17 @@ import argparse
 import json
 from dataclasses import asdict
 
-from envgen import images, model_files, pipeline
+from envgen import images, model_files
 from envgen.bases import BaseState, check_fetched, fetch_bases
 from envgen.cli import show
 from envgen.engine.docker import DockerEngine
+from envgen.lock import project
 from envgen.workspace import Workspace
 
 
 def command(options: argparse.Namespace, work: Workspace) -> int:
     """Fetches; the exit code is that of an error if something could not be had."""
-    locks = pipeline.wanted_locks(work, options.profiles, options.target)
+    locks = project.wanted_locks(work, options.profiles, options.target)
     wheels = images.fetch(work, *locks)
     models = model_files.fetch_all(work, locks)
     bases: tuple[BaseState, ...] = ()

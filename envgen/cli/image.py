@@ -4,7 +4,7 @@ import argparse
 import json
 from dataclasses import asdict, replace
 
-from envgen import building, images, memory, model_files, pipeline, recording
+from envgen import building, images, memory, model_files, recording
 from envgen.building import Built
 from envgen.cli import show
 from envgen.core.errors import EngineError, EnvgenError, SmokeError, UsageError
@@ -14,8 +14,9 @@ from envgen.engine import REFERENCE, EngineInfo
 from envgen.engine.docker import DockerEngine
 from envgen.engine.gpus import find_gpus
 from envgen.engine.run import GPU_CURE
-from envgen.lock import Lock
-from envgen.needs import check_held
+from envgen.lock import project
+from envgen.lock.model import Lock
+from envgen.lock.needs import check_held
 from envgen.publishing import check_repository, publish
 from envgen.smoke import runner
 from envgen.smoke.sources import find_model, kept_model
@@ -28,7 +29,7 @@ def build(options: argparse.Namespace, work: Workspace) -> int:
             raise UsageError(option, f"found {reference!r}, expected an image's name", hint="as in registry.example/team/image:1.0")
     work = work.offline() if options.offline else work
     profile = work.catalog.profile(options.profile)
-    lock = pipeline.checked_lock(work, profile, images.image_target(profile, options.target))
+    lock = project.checked_lock(work, profile, images.image_target(profile, options.target))
     if work.settings.offline:
         check_offline(options, work, lock)
     if options.push:
@@ -65,7 +66,7 @@ def build(options: argparse.Namespace, work: Workspace) -> int:
 
 def smoke(options: argparse.Namespace, work: Workspace) -> int:
     profile = work.catalog.profile(options.profile)
-    lock = pipeline.checked_lock(work, profile, images.image_target(profile, options.target))
+    lock = project.checked_lock(work, profile, images.image_target(profile, options.target))
     engine = DockerEngine(work.settings)
     info = engine.check()
     check_gpus(options, lock, info, _driver(work, lock))

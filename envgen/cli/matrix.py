@@ -6,14 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from envgen import building, images, pipeline
+from envgen import building, images
 from envgen.core.errors import UsageError
 from envgen.core.git import Repository
 from envgen.engine import BuildOrder
 from envgen.engine.bake import BakeTarget, bake_file
 from envgen.engine.docker import DockerEngine
 from envgen.handout import hand_out, index_arguments
-from envgen.lock import Lock
+from envgen.lock import project as pipeline
+from envgen.lock.model import Lock
 from envgen.matrix import Cell, cells
 from envgen.publishing import check_repository
 from envgen.workspace import Workspace

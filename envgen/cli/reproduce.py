@@ -5,12 +5,13 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from envgen import images, pipeline, recording, reproducing
+from envgen import images, recording, reproducing
 from envgen.building import BuildOptions
 from envgen.core.errors import UsageError, VerificationError
 from envgen.engine import EngineInfo
 from envgen.engine.docker import DockerEngine
-from envgen.lock import digest_of, dump_lock
+from envgen.lock import project
+from envgen.lock.model import digest_of, dump_lock
 from envgen.oci.entries import Difference
 from envgen.records import Compared
 from envgen.reproducing import Plan, Reproduction
@@ -27,7 +28,7 @@ def command(options: argparse.Namespace, work: Workspace) -> int:
     if options.record and options.against:
         raise UsageError("--record", "takes two builds of our own", hint="leave --against out")
     profile = work.catalog.profile(options.profile)
-    lock = pipeline.checked_lock(work, profile, images.image_target(profile, options.target))
+    lock = project.checked_lock(work, profile, images.image_target(profile, options.target))
     if options.record:
         recording.check_writable(work, lock)
     records = recording.read(work, lock)

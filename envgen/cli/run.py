@@ -4,10 +4,11 @@ import argparse
 import os
 import sys
 
-from envgen import images, lock_folder, pipeline
+from envgen import images
 from envgen.core.errors import SmokeError, UsageError
 from envgen.engine.docker import DockerEngine
 from envgen.engine.gpus import Gpus, find_gpus
+from envgen.lock import folder, project
 from envgen.running import Wishes, choose_gpus, plan, this_caller
 from envgen.workspace import Workspace
 
@@ -23,8 +24,8 @@ def command(options: argparse.Namespace, work: Workspace) -> int:
     """Runs it on our own standard streams; its exit code."""
     profile = work.catalog.profile(options.profile)
     target = images.image_target(profile, options.target)
-    pipeline.check_locks(work, [(profile, target)])
-    lock, _ = lock_folder.read_lock(work.catalog, profile, target)
+    project.check_locks(work, [(profile, target)])
+    lock, _ = folder.read_lock(work.catalog, profile, target)
     caller = this_caller(os.environ)
     engine = DockerEngine(work.settings)
     info = engine.check()

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from envgen.lock import Package
+from envgen.lock.model import Package
 from envgen.smoke.report import FAILED, NOT_RUN, PASSED, SmokeReport
 
 if TYPE_CHECKING:  # both bring what `envgen lock --check` does not need
     from envgen.building import Built
     from envgen.images import Estimate
+    from envgen.lock.why import Held
     from envgen.publishing import Published
-    from envgen.why import Held
 
 MARKS = {PASSED: "ok", FAILED: "FAILED", NOT_RUN: "not run"}
 

@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
-from envgen import pipeline
 from envgen.cli import show
 from envgen.engine.docker import DockerEngine
 from envgen.exporting import export_store
 from envgen.importing import LEFT_OUT, TAKEN, THERE, check_taken, import_store
+from envgen.lock import project
 from envgen.store_entry import BASE, MODEL, WHEEL
 from envgen.workspace import Workspace
 
@@ -20,7 +20,7 @@ def command(options: argparse.Namespace, work: Workspace) -> int:
 
 
 def _export(options: argparse.Namespace, work: Workspace) -> int:
-    locks = pipeline.wanted_locks(work, options.profiles, options.target)
+    locks = project.wanted_locks(work, options.profiles, options.target)
     engine = None if options.no_base or not any(lock.base for lock in locks) else DockerEngine(work.settings)
     found = export_store(work, locks, Path(options.archive), engine)
     if options.json:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from envgen.core.errors import VerificationError
 from envgen.engine.docker import DockerEngine
-from envgen.lock_folder import read_lock
+from envgen.lock.folder import read_lock
 from envgen.verification.gathering import verify
 from envgen.verification.report import FINDINGS, INFORMATION, NOT_CHECKED, NOT_PUBLISHED, VERIFIED, Entry, VerificationReport, counted
 from envgen.workspace import Workspace

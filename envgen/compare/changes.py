@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from envgen.compare.places import Places
-from envgen.facts import Fact
+from envgen.lock.header import Fact
 
 ADDED, REMOVED, UPGRADED, DOWNGRADED, REPLACED, REGROUPED, EVIDENCE = (
     "added",

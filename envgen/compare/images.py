@@ -12,12 +12,12 @@ from envgen.compare.sides import ImageSide
 from envgen.core.errors import StaleLockError, VerificationError
 from envgen.core.tempdirs import scratch
 from envgen.engine import Blob, Engine
-from envgen.facts import Fact
-from envgen.lock import Lock, digest_of
-from envgen.lock_file import parse_lock
+from envgen.lock.format import parse_lock
+from envgen.lock.header import Fact
+from envgen.lock.model import Lock, digest_of
+from envgen.lock.render import PREFIX
 from envgen.oci.archive import Archive
 from envgen.profiles.catalog import LOCK_FILE, Catalog, shipped
-from envgen.render import PREFIX
 
 LOCK_LABEL = "envgen.lock"
 BOTH, BEFORE, AFTER = "both", "before", "after"

@@ -8,8 +8,8 @@ from envgen.compare.pair import Pair
 from envgen.compare.places import Place, told_once
 from envgen.compare.sides import LockSide
 from envgen.compare.sizes import layer_sizes, push_of
-from envgen.facts import FACTS, Fact, changed_facts
-from envgen.lock import Lock, Wheel
+from envgen.lock.header import FACTS, Fact, changed_facts
+from envgen.lock.model import Lock, Wheel
 
 INSTALLER, INPUTS = "installer", "inputs"
 

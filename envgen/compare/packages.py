@@ -21,7 +21,7 @@ from envgen.compare.changes import (
 from envgen.compare.pair import Pair
 from envgen.compare.places import told_once
 from envgen.compare.reasons import changed_evidence, why_added, why_moved, why_regrouped, why_removed
-from envgen.lock import Package
+from envgen.lock.model import Package
 
 
 def package_changes(pairs: Sequence[Pair]) -> tuple[PackageChange, ...]:

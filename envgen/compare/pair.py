@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from envgen.compare.places import Place
-from envgen.lock import Lock, Package
+from envgen.lock.model import Lock, Package
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from envgen.compare.pair import Pair, requirements_of
-from envgen.lock import Lock, Package, Wheel
+from envgen.lock.model import Lock, Package, Wheel
 
 ANY = "*"
 

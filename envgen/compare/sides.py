@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 from envgen.core.errors import EngineError, StaleLockError, UsageError
 from envgen.core.git import Repository
 from envgen.engine import Engine, Image
-from envgen.lock import Lock
-from envgen.lock_file import parse_lock
+from envgen.lock.format import parse_lock
+from envgen.lock.model import Lock
 from envgen.profiles.catalog import LOCK_FILE
 
 GIT, IMAGE = "git:", "image:"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from envgen.compare.changes import LayerSize
 from envgen.compare.pair import Pair
-from envgen.lock import Lock, Wheel
+from envgen.lock.model import Lock, Wheel
 
 
 def layer_sizes(pair: Pair) -> Iterator[LayerSize]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from envgen import images
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, Finding
 from envgen.engine import EngineInfo
-from envgen.lock import Lock
+from envgen.lock.model import Lock
 from envgen.sources.wheel_store import SPARE, free_space, in_words
 from envgen.workspace import Workspace
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 
-from envgen import images, lock_folder, pipeline
+from envgen import images
 from envgen.core.errors import ProfileError, StaleLockError, UsageError
 from envgen.doctor.disk import disk
 from envgen.doctor.engine import ask, platforms
@@ -12,7 +12,9 @@ from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding
 from envgen.doctor.gpu import gpu
 from envgen.engine import Engine
 from envgen.engine.gpus import Gpus
-from envgen.lock import Lock
+from envgen.lock import folder as lock_folder
+from envgen.lock import project
+from envgen.lock.model import Lock
 from envgen.profiles.model import Profile
 from envgen.workspace import Workspace
 
@@ -41,7 +43,7 @@ def _named(work: Workspace, profile: Profile) -> tuple[tuple[Lock, ...], tuple[F
     except UsageError as error:
         return (), (Finding(subject="lock", status=NOT_APPLICABLE, found=f"{profile.name}: {error.problem}"),)
     try:
-        pipeline.check_locks(work, [(profile, target)])
+        project.check_locks(work, [(profile, target)])
     except StaleLockError as error:
         first = str(error).splitlines()[0]
         return (), (Finding(subject="lock", status=PROBLEM, found=first, cure=error.hint or f"run: envgen lock {profile.name}"),)

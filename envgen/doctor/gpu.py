@@ -6,7 +6,7 @@ from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding
 from envgen.engine import EngineInfo
 from envgen.engine.gpus import Gpus
 from envgen.engine.run import GPU_CURE
-from envgen.lock import Lock
+from envgen.lock.model import Lock
 from envgen.profiles.cuda import Toolkit
 from envgen.sources.wheel_store import in_words
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from envgen.lock import Lock
+from envgen.lock.model import Lock
 from envgen.profiles.error_tables import Diagnosis
 from envgen.smoke.model import ModelWheel
 from envgen.smoke.runner import Bench

@@ -19,9 +19,9 @@ from envgen.core.errors import ResolutionError, SmokeError, VerificationError
 from envgen.core.target import Target
 from envgen.core.zips import open_zip
 from envgen.engine import RunOrder
-from envgen.lock import Lock
+from envgen.lock.model import Lock
+from envgen.lock.select import best_wheel
 from envgen.profiles.error_tables import diagnose
-from envgen.select import best_wheel
 from envgen.smoke.kit import Kit
 from envgen.smoke.model import ModelWheel
 from envgen.smoke.report import PASSED

@@ -8,9 +8,9 @@ from pathlib import Path
 from envgen.core.progress import Reporter
 from envgen.core.tempdirs import scratch
 from envgen.engine import Engine, Image, RunOrder, RunResult
-from envgen.lock import Lock
+from envgen.lock.model import Lock
+from envgen.lock.render import PREFIX
 from envgen.profiles.error_tables import Diagnosis, diagnose
-from envgen.render import PREFIX
 from envgen.smoke.expected import expected_tree
 from envgen.smoke.model import EMBEDDED, Model
 from envgen.smoke.report import FAILED, NOT_RUN, CheckResult, SmokeReport

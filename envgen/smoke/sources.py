@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from envgen.core.errors import HubRefusedError, SmokeError, UsageError
-from envgen.lock import LockedModel
+from envgen.lock.model import LockedModel
 from envgen.smoke.kit import Kit
 from envgen.smoke.model import Model, ModelWheel, check_readable, embedded_model, folder_model
 from envgen.smoke.model_wheel import find_wheel, wheel_folder

@@ -20,7 +20,7 @@ from envgen.core.parallel import together
 from envgen.core.sealed import seal, unsealed
 from envgen.core.tempdirs import is_full, scratch
 from envgen.core.zips import open_zip, read_member
-from envgen.lock import Wheel
+from envgen.lock.model import Wheel
 from envgen.sources.download import Advance, receive
 from envgen.sources.index import IndexClient
 from envgen.sources.index_pages import IndexFile

@@ -7,7 +7,7 @@ from functools import partial
 
 from envgen.core.parallel import together
 from envgen.engine import Engine
-from envgen.lock import Lock, Wheel
+from envgen.lock.model import Lock, Wheel
 from envgen.sources.models import Repository
 from envgen.verification.bases import base_entries
 from envgen.verification.models import hub_entries

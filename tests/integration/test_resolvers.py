@@ -26,11 +26,11 @@ from packaging.utils import parse_wheel_filename
 from envgen.core.errors import ResolutionError
 from envgen.core.settings import Settings, read_settings
 from envgen.core.target import Target
+from envgen.lock.resolvers import Query
+from envgen.lock.resolvers.dated_index import Sight, serve
+from envgen.lock.resolvers.piptools import PipToolsResolver
+from envgen.lock.resolvers.uv import UvResolver
 from envgen.profiles.model import Index
-from envgen.resolve import Query
-from envgen.resolve.piptools import PipToolsResolver
-from envgen.resolve.uv import UvResolver
-from envgen.resolve.view import Sight, serve
 from envgen.sources.index import IndexClient
 from envgen.sources.wheel_store import WheelStore
 

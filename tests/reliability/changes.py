@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from random import Random
 
-from envgen.lock import digest_of
+from envgen.lock.model import digest_of
 
 _HEAD = b"of everything below this line\n"
 

@@ -19,14 +19,14 @@ from mutation import damaged, files_like, mutated, texts, toml
 from samples import INDEX, LINUX, PROFILE, Server, client_for, sample_lock, wheel
 from wrong_wheels import wheels
 
-from envgen import locking
 from envgen.core.errors import EnvgenError
 from envgen.core.requirements import read_needs
-from envgen.evidence import demands_of
-from envgen.lock import dump_lock
-from envgen.lock_folder import files_of
+from envgen.lock import make
+from envgen.lock.demands import demands_of
+from envgen.lock.folder import files_of
+from envgen.lock.model import dump_lock
+from envgen.lock.select import Chosen, best_wheel, versions_of
 from envgen.profiles.catalog import Catalog
-from envgen.select import Chosen, best_wheel, versions_of
 from envgen.smoke.expected import expected_tree
 from envgen.sources.wheel_store import WheelStore
 
@@ -169,7 +169,7 @@ def test_index_pages(tmp_path: Path) -> None:
             client = client_for(server, tmp_path)
             files = client.files("default", "demo")
             versions_of(files)
-            file = best_wheel(files, locking.Version("1.0"), ranks)
+            file = best_wheel(files, make.Version("1.0"), ranks)
             if file is not None:
                 server.answers.pop(file.url, None)
                 refusal(lambda: client.size(file, "default"))

@@ -23,12 +23,12 @@ from packaging.requirements import Requirement
 from samples import sample_lock
 
 from envgen.core.settings import read_settings
-from envgen.lock import Lock
-from envgen.lock_file import parse_lock
-from envgen.lock_folder import files_of
-from envgen.locking import outline, query_for
+from envgen.lock.folder import files_of
+from envgen.lock.format import parse_lock
+from envgen.lock.make import outline, query_for
+from envgen.lock.model import Lock
+from envgen.lock.resolvers.uv import UvResolver
 from envgen.profiles.catalog import Catalog
-from envgen.resolve.uv import UvResolver
 from envgen.sources.index import IndexClient
 
 MARK = "envgen-was-here"

@@ -16,13 +16,13 @@ from figures import Campaign, campaign
 from loopback import Proxy
 
 from envgen.core.errors import VerificationError
-from envgen.lock import Lock
-from envgen.lock_file import parse_lock
-from envgen.lock_folder import files_of
-from envgen.locking import outline
+from envgen.lock.folder import files_of
+from envgen.lock.format import parse_lock
+from envgen.lock.make import outline
+from envgen.lock.model import Lock
+from envgen.lock.render import groups_of
 from envgen.profiles.catalog import Catalog, shipped
 from envgen.profiles.model import Profile
-from envgen.render import groups_of
 from envgen.sources.wheel_store import WheelStore
 
 TARGET = "py311-linux-amd64"

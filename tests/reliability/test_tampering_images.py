@@ -21,7 +21,7 @@ from figures import campaign
 from registry import NAME, Registry, registry_in
 from registry import TAG as TAG_OF_BASE
 
-from envgen.lock import digest_of
+from envgen.lock.model import digest_of
 
 TAG = f"envgen-tests/tampered-{os.getpid()}"
 

@@ -17,7 +17,7 @@ from urllib3.response import HTTPResponse
 
 from envgen.core.settings import read_settings
 from envgen.core.target import Target
-from envgen.lock import Demand, Evidence, Lock, LockedIndex, LockedModel, Package, Wheel
+from envgen.lock.model import Demand, Evidence, Lock, LockedIndex, LockedModel, Package, Wheel
 from envgen.profiles.catalog import Catalog
 from envgen.profiles.model import Profile
 from envgen.profiles.read import load_profile

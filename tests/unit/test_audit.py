@@ -20,7 +20,7 @@ from envgen.core.errors import DiskFullError, EngineError, UsageError, Verificat
 from envgen.core.progress import Reporter
 from envgen.core.settings import read_settings
 from envgen.engine import Engine, Image, Line, RunOrder, RunResult
-from envgen.lock import Demand, Lock, Package, digest_of, dump_lock
+from envgen.lock.model import Demand, Lock, Package, digest_of, dump_lock
 from envgen.oci.stack_entries import FILE, LINK, Entry
 from envgen.profiles.catalog import Catalog
 from envgen.smoke.uv_record import Row, render, row_of

@@ -23,8 +23,8 @@ from envgen.engine import Engine
 from envgen.exporting import export_store
 from envgen.importing import LEFT_OUT, TAKEN, check_taken, import_store
 from envgen.importing import THERE as KEPT
-from envgen.lock import Lock, LockedIndex, LockedModel, Package
-from envgen.needs import bases_of, by_indexes, check_held, wheels_of
+from envgen.lock.model import Lock, LockedIndex, LockedModel, Package
+from envgen.lock.needs import bases_of, by_indexes, check_held, wheels_of
 from envgen.profiles.catalog import Catalog
 from envgen.sources.models import HubFile, HubName, Repository
 from envgen.store_archive import StoreArchive, write_archive

@@ -15,7 +15,7 @@ from envgen.compare.contents import layer_contents, packages_of
 from envgen.compare.images import ImageComparison, compare_images
 from envgen.compare.sides import ImageSide
 from envgen.core.errors import VerificationError
-from envgen.lock import Demand, Lock, digest_of, dump_lock
+from envgen.lock.model import Demand, Lock, digest_of, dump_lock
 from envgen.profiles.catalog import Catalog
 
 SITE = "opt/venv/lib/python3.11/site-packages"

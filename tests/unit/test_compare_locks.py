@@ -8,7 +8,7 @@ from envgen.compare.changes import LockComparison, Push
 from envgen.compare.locks import compare_locks
 from envgen.compare.places import Place, where
 from envgen.compare.sides import LockSide
-from envgen.lock import Demand, Lock, LockedModel
+from envgen.lock.model import Demand, Lock, LockedModel
 from envgen.sources.models import Repository
 
 SMALL = sample_lock()

@@ -10,7 +10,7 @@ from samples import AS_OF, sample_lock, wheel
 from envgen.compare.changes import Change
 from envgen.compare.packages import changes_of, kind_of
 from envgen.compare.pair import Pair
-from envgen.lock import Demand, Evidence, Lock, LockedIndex, Package
+from envgen.lock.model import Demand, Evidence, Lock, LockedIndex, Package
 
 EARLY, LATE = dt.datetime(2026, 8, 1, tzinfo=dt.UTC), dt.datetime(2026, 10, 6, tzinfo=dt.UTC)
 NEXT = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)

@@ -18,8 +18,8 @@ from envgen.compare.locks import compare_locks
 from envgen.compare.sides import LockSide
 from envgen.core.errors import UsageError
 from envgen.core.settings import read_settings
-from envgen.facts import Fact
-from envgen.lock import Demand, Lock, dump_lock
+from envgen.lock.header import Fact
+from envgen.lock.model import Demand, Lock, dump_lock
 from envgen.profiles.catalog import Catalog
 from envgen.workspace import Workspace
 

@@ -10,7 +10,7 @@ from envgen.building import default_tag
 from envgen.core.errors import SmokeError
 from envgen.engine import Engine, Image
 from envgen.images import existing
-from envgen.lock import digest_of, dump_lock
+from envgen.lock.model import digest_of, dump_lock
 
 LOCK = sample_lock()
 BUILT = {"envgen.lock": digest_of(dump_lock(LOCK)), "envgen.python": "3.11.2"}

@@ -1,4 +1,4 @@
-"""envgen.lock: a lock is bytes that say the same everywhere, and a digest of what it was made from."""
+"""envgen.lock.model: a lock is bytes that say the same everywhere, and a digest of what it was made from."""
 
 import datetime as dt
 import json
@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from samples import AS_OF, HUB_MODEL, NASTY, sample_lock
 
-from envgen.lock import WHEEL_FILE, digest_of, dump_lock, input_digest
+from envgen.lock.model import WHEEL_FILE, digest_of, dump_lock, input_digest
 
 
 def test_a_lock_is_toml() -> None:

@@ -16,7 +16,7 @@ from envgen.cli.image import check_offline
 from envgen.cli.show import QuietReporter
 from envgen.core.errors import BuildError, VerificationError
 from envgen.core.settings import read_settings
-from envgen.lock import Lock, LockedModel
+from envgen.lock.model import Lock, LockedModel
 from envgen.profiles.catalog import Catalog
 from envgen.sources.models import HubFile, Repository
 from envgen.workspace import Workspace

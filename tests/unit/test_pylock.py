@@ -8,7 +8,7 @@ from packaging.pylock import Pylock
 from samples import INDEX, LINUX, Server, client_for, sample_lock
 
 from envgen.core.errors import ResolutionError, VerificationError
-from envgen.pylock import paths_of, render_pylock, urls_of
+from envgen.lock.pylock import paths_of, render_pylock, urls_of
 from envgen.sources.wheel_store import WheelStore
 
 LOCK = sample_lock()

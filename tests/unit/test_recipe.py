@@ -5,8 +5,8 @@ from samples import NASTY, sample_lock
 
 from envgen.audit.recipe import DEFAULT_PATH, Recipe, read_recipe
 from envgen.core.errors import UsageError
+from envgen.lock.render import labels_of, render_dockerfile
 from envgen.profiles.catalog import shipped
-from envgen.render import labels_of, render_dockerfile
 
 
 def read(*lines: str, **environment: str) -> Recipe:

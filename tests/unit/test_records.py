@@ -6,10 +6,10 @@ import pytest
 from samples import ROOT, sample_lock
 
 from envgen.core.errors import StaleLockError
-from envgen.lock import Lock
-from envgen.lock_file import parse_lock
+from envgen.lock.format import parse_lock
+from envgen.lock.model import Lock
+from envgen.lock.render import render_dockerfile
 from envgen.records import Record, Recorded, Records, compare, dump_records, inputs_of, merged, parse_records
-from envgen.render import render_dockerfile
 
 TEMPLATE = (ROOT / "templates" / "Dockerfile.j2").read_text()
 GROUPS = ("models", "torch", "libraries", "own")

@@ -1,4 +1,4 @@
-"""envgen.render: a lock becomes a Dockerfile and requirements, byte for byte, and nothing in it can break out."""
+"""envgen.lock.render: a lock becomes a Dockerfile and requirements, byte for byte, and nothing in it can break out."""
 
 import os
 import re
@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from samples import AS_OF, BASE, NASTY, ROOT, sample_lock
 
-from envgen.lock import Lock, digest_of, dump_lock
-from envgen.lock_file import parse_lock
-from envgen.lock_folder import files_of
+from envgen.lock.folder import files_of
+from envgen.lock.format import parse_lock
+from envgen.lock.model import Lock, digest_of, dump_lock
+from envgen.lock.render import argument_of, groups_of, labels_of, render_dockerfile, render_requirements
 from envgen.profiles.catalog import Catalog
 from envgen.records import RECORD_FILE
-from envgen.render import argument_of, groups_of, labels_of, render_dockerfile, render_requirements
 
 GOLDEN = ROOT / "tests" / "golden"
 SUMS = "sha256sum *) | diff /tmp/sums -\n"

@@ -1,4 +1,4 @@
-"""envgen.select: one wheel for each package, chosen as installers choose it, whatever order an index lists."""
+"""envgen.lock.select: one wheel for each package, chosen as installers choose it, whatever order an index lists."""
 
 import datetime as dt
 import itertools
@@ -11,9 +11,9 @@ from samples import AS_OF, INDEX, LINUX, WINDOWS, Server, client_for, make_wheel
 
 from envgen.core.errors import ProfileError, ResolutionError
 from envgen.core.target import Target
+from envgen.lock.resolvers import Query, Resolution
+from envgen.lock.select import best_wheel, choose_wheels
 from envgen.profiles.model import Index
-from envgen.resolve import Query, Resolution
-from envgen.select import best_wheel, choose_wheels
 from envgen.sources.index_pages import IndexFile
 from envgen.sources.wheel_store import WheelStore
 

@@ -1,4 +1,4 @@
-"""envgen.resolve.uv: how long uv may take over it, and what its failures mean."""
+"""envgen.lock.resolvers.uv: how long uv may take over it, and what its failures mean."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from samples import LINUX, Server, client_for, profile_of
 from envgen.core.errors import DiskFullError, EnvgenError, IndexUnavailableError, ResolutionError
 from envgen.core.process import Finished
 from envgen.core.settings import read_settings
-from envgen.locking import query_for
-from envgen.resolve.uv import UvResolver
+from envgen.lock.make import query_for
+from envgen.lock.resolvers.uv import UvResolver
 
 Run = Callable[..., Finished]
 
 
 def resolve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run, patience: str = "") -> None:
     """Resolves the small profile with `run` in place of the program."""
-    monkeypatch.setattr("envgen.resolve.uv.run", run)
+    monkeypatch.setattr("envgen.lock.resolvers.uv.run", run)
     environ = {"ENVGEN_CACHE": str(tmp_path), "ENVGEN_PATIENCE": patience}
     client = client_for(Server(), tmp_path, environ, **{"pytorch-cpu": "https://me:secret@torch.example/whl/cpu"})
     UvResolver(read_settings(environ, tmp_path), client).resolve(query_for(profile_of(), (), LINUX))

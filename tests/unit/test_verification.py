@@ -16,7 +16,7 @@ from envgen.cli import verify as command
 from envgen.cli.show import QuietReporter
 from envgen.core.errors import BaseGoneError, EngineError, IndexUnavailableError
 from envgen.core.settings import read_settings
-from envgen.lock import Demand, Lock, LockedModel
+from envgen.lock.model import Demand, Lock, LockedModel
 from envgen.profiles.catalog import Catalog
 from envgen.sources.models import HubFile, Repository
 from envgen.verification import gathering

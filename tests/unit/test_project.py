@@ -1,4 +1,4 @@
-"""envgen.pipeline: what is refused before any resolver is asked."""
+"""envgen.lock.project: what is refused before any resolver is asked."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ from envgen.cli.show import QuietReporter
 from envgen.core.errors import ProfileError
 from envgen.core.settings import Settings, read_settings
 from envgen.core.target import Target
-from envgen.pipeline import write_locks
+from envgen.lock.project import write_locks
+from envgen.lock.resolvers import Query, Resolution
 from envgen.profiles.catalog import Catalog
-from envgen.resolve import Query, Resolution
 from envgen.sources.index import IndexClient
 from envgen.workspace import Workspace
 

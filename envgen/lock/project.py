@@ -6,21 +6,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envgen import lock_folder, locking
 from envgen.core.errors import ProfileError, StaleLockError, StaleLockErrors
 from envgen.core.parallel import together
 from envgen.core.settings import Settings
 from envgen.core.target import Target
-from envgen.lock import Lock, Package, digest_of, dump_lock
+from envgen.lock import folder as lock_folder
+from envgen.lock import make
+from envgen.lock.model import Lock, Package, digest_of, dump_lock
+from envgen.lock.resolvers import Resolver
+from envgen.lock.stale import differences
 from envgen.profiles.catalog import LOCK_FILE
 from envgen.profiles.model import Profile
-from envgen.resolve import Resolver
 from envgen.sources.index import IndexClient
-from envgen.staleness import differences
 from envgen.workspace import Workspace
 
 if TYPE_CHECKING:
-    from envgen.why import Held
+    from envgen.lock.why import Held
 
 MakeResolver = Callable[[Settings, IndexClient], Resolver]
 """Makes a resolver that asks the indexes of one run; the command line chooses which."""
@@ -49,12 +50,12 @@ def write_locks(work: Workspace, profile: Profile, targets: Sequence[Target], ma
     bounds = work.catalog.bounds(profile)
 
     def lock(target: Target) -> dict[str, bytes]:
-        made = locking.make_lock(profile, bounds, target, sources)
+        made = make.make_lock(profile, bounds, target, sources)
         work.reporter.step(f"{profile.name} {target.slug}: {len(made.packages)} packages")
         return lock_folder.files_of(made, work.catalog)
 
     client = work.client({index.name: index.url for index in profile.indexes})
-    sources = locking.Sources(resolver=make_resolver(work.settings, client), client=client, store=work.store, hub=work.hub())
+    sources = make.Sources(resolver=make_resolver(work.settings, client), client=client, store=work.store, hub=work.hub())
     for target in targets:
         sources.resolver.check(target)
     made = together(lock, targets, at_once=len(targets))
@@ -105,9 +106,9 @@ def wanted_locks(work: Workspace, names: Sequence[str], slug: str) -> tuple[Lock
 
 def why(work: Workspace, profile: Profile, lock: Lock, target: Target, package: Package) -> "tuple[Held, ...]":
     """What holds back the newer releases of `package`. Raises IndexUnavailableError."""
-    from envgen.why import Scene, held_back
+    from envgen.lock.why import Scene, held_back
 
     bounds = work.catalog.bounds(profile)
     client = work.client({index.name: index.url for index in profile.indexes})
-    query = locking.query_for(profile, bounds, target)
+    query = make.query_for(profile, bounds, target)
     return held_back(package, Scene(lock=lock, query=query, bounds=bounds, client=client, store=work.store))

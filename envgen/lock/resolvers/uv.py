@@ -15,7 +15,7 @@ from envgen.core.process import run
 from envgen.core.settings import Settings, mirror_of
 from envgen.core.target import Target
 from envgen.core.tempdirs import scratch
-from envgen.resolve import Query, Resolution
+from envgen.lock.resolvers import Query, Resolution
 from envgen.sources.index import CREDENTIALS, IndexClient, host_of
 
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;]+)", re.MULTILINE)

@@ -13,8 +13,8 @@ from packaging.version import InvalidVersion, Version
 from envgen.core.errors import ProfileError, ResolutionError
 from envgen.core.parallel import together
 from envgen.core.requirements import read_needs
-from envgen.lock import WHEEL_FILE, Wheel
-from envgen.resolve import Query, Resolution
+from envgen.lock.model import WHEEL_FILE, Wheel
+from envgen.lock.resolvers import Query, Resolution
 from envgen.sources.index import CONNECTIONS, IndexClient
 from envgen.sources.index_pages import IndexFile
 from envgen.sources.wheel_store import WheelStore

@@ -16,8 +16,8 @@ from envgen.core.process import Finished, run
 from envgen.core.settings import Settings
 from envgen.core.target import Target
 from envgen.core.tempdirs import scratch
-from envgen.resolve import Query, Resolution, piptools_main
-from envgen.resolve.view import Sight, View, serve
+from envgen.lock.resolvers import Query, Resolution, piptools_main
+from envgen.lock.resolvers.dated_index import Sight, View, serve
 from envgen.sources.index import IndexClient
 from envgen.sources.wheel_store import WheelStore
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from shutil import copyfileobj
 from urllib.parse import quote, unquote
 
-from envgen.lock import WHEEL_FILE
-from envgen.resolve import Query
+from envgen.lock.model import WHEEL_FILE
+from envgen.lock.resolvers import Query
 from envgen.sources.index import IndexClient
 from envgen.sources.index_pages import IndexFile
 from envgen.sources.wheel_store import WheelStore

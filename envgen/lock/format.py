@@ -7,7 +7,7 @@ from packaging.version import InvalidVersion, Version
 
 from envgen.core.errors import ProfileError, ProfileErrors, StaleLockError
 from envgen.core.toml import Faults, Table, parse_toml
-from envgen.lock import NOT_PUBLISHED, WHEEL_FILE, Demand, Evidence, Lock, LockedIndex, LockedModel, Package, Wheel, dump_lock
+from envgen.lock.model import NOT_PUBLISHED, WHEEL_FILE, Demand, Evidence, Lock, LockedIndex, LockedModel, Package, Wheel, dump_lock
 from envgen.sources.models import COMMIT, FILE_NAME, SHA256, HubFile, Repository, is_repo
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

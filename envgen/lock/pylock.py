@@ -12,7 +12,7 @@ from packaging.version import Version
 from envgen.core.errors import ResolutionError, VerificationError
 from envgen.core.parallel import together
 from envgen.core.target import Target
-from envgen.lock import Lock, Wheel
+from envgen.lock.model import Lock, Wheel
 from envgen.sources.index import CONNECTIONS, IndexClient
 from envgen.sources.wheel_store import WheelStore
 

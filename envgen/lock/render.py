@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from envgen.core.errors import ProfileError
-from envgen.lock import Lock, Wheel, digest_of, dump_lock
+from envgen.lock.model import Lock, Wheel, digest_of, dump_lock
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -1,4 +1,4 @@
-"""envgen.evidence: a second look at a resolution that takes no resolver's word for it."""
+"""envgen.lock.demands: a second look at a resolution that takes no resolver's word for it."""
 
 from dataclasses import replace
 
@@ -8,10 +8,10 @@ from samples import LINUX, PROFILE, WINDOWS, profile_of, wheel
 
 from envgen.core.errors import ResolutionError
 from envgen.core.target import Target
-from envgen.evidence import bounds_of, check_bounds, check_cuda, demands_of, inherited
-from envgen.lock import Demand
+from envgen.lock.demands import bounds_of, check_bounds, check_cuda, demands_of, inherited
+from envgen.lock.model import Demand
+from envgen.lock.select import Chosen
 from envgen.profiles.constraints import Bound
-from envgen.select import Chosen
 
 
 def chosen(name: str, version: str = "1.0", *requires: str, python: str = "") -> Chosen:

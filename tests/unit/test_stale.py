@@ -1,4 +1,4 @@
-"""envgen.staleness: what differs between a lock and its profile, in words."""
+"""envgen.lock.stale: what differs between a lock and its profile, in words."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from samples import BASE, COMMIT, HUB_MODEL, LINUX, PROFILE, ROOT, profile_of, sample_lock
 
-from envgen.lock import Lock
-from envgen.lock_folder import files_of, write_files
-from envgen.locking import outline
+from envgen.lock.folder import files_of, write_files
+from envgen.lock.make import outline
+from envgen.lock.model import Lock
+from envgen.lock.stale import differences
 from envgen.profiles.catalog import Catalog
 from envgen.profiles.constraints import Bound
-from envgen.staleness import differences
 
 BOUND = Bound(set_name="documents", package="torch", requirement=">=2.2", role="core", document="paper.txt", section='Section "1"')
 HASH_LINE = "demo==1.5 --hash=sha256:"

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from envgen import render
 from envgen.core.errors import DiskFullError, StaleLockError, UsageError
 from envgen.core.parallel import uninterrupted
 from envgen.core.target import Target
 from envgen.core.tempdirs import is_full, scratch, sweep
-from envgen.lock import Lock, dump_lock
-from envgen.lock_file import parse_lock
+from envgen.lock import render
+from envgen.lock.format import parse_lock
+from envgen.lock.model import Lock, dump_lock
 from envgen.profiles.catalog import DOCKERFILE, LOCK_FILE, REQUIREMENTS_FILE, Catalog
 from envgen.profiles.model import Profile
 from envgen.records import RECORD_FILE, Records, parse_records

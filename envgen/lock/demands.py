@@ -10,11 +10,11 @@ from packaging.utils import canonicalize_name
 from envgen.core.errors import ResolutionError
 from envgen.core.requirements import applies
 from envgen.core.target import Target
-from envgen.lock import Demand, Evidence
+from envgen.lock.model import Demand, Evidence
+from envgen.lock.select import Chosen
 from envgen.profiles.constraints import Bound
 from envgen.profiles.cuda import runtime_of
 from envgen.profiles.model import Profile
-from envgen.select import Chosen
 
 
 def demands_of(requirements: Sequence[str], requirer: str, chosen: Sequence[Chosen], target: Target) -> dict[str, tuple[Demand, ...]]:

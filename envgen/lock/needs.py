@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from envgen.core.errors import BuildError
-from envgen.lock import Lock, Wheel
+from envgen.lock.model import Lock, Wheel
 from envgen.sources.wheel_store import WheelStore
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from envgen import lock_folder, locking
 from envgen.core.target import Target
-from envgen.evidence import bounds_of
-from envgen.facts import changed_facts
-from envgen.lock import Lock
+from envgen.lock import folder as lock_folder
+from envgen.lock import make
+from envgen.lock.demands import bounds_of
+from envgen.lock.header import changed_facts
+from envgen.lock.model import Lock
 from envgen.profiles.catalog import DOCKERFILE, Catalog
 from envgen.profiles.constraints import Bound
 from envgen.profiles.model import Profile
@@ -23,7 +24,7 @@ def differences(catalog: Catalog, profile: Profile, bounds: Sequence[Bound], tar
     Raises StaleLockError for a lock that is not there, can't be read, or was edited by hand.
     """
     lock, folder = lock_folder.read_lock(catalog, profile, target)
-    expected = locking.outline(profile, bounds, target)
+    expected = make.outline(profile, bounds, target)
     # A profile has no hashes of a model: what it says of one is compared below.
     changed = changed_facts(lock, replace(expected, model=lock.model))
     facts = [f"{fact.name}: the lock has {fact.before}, the profile {fact.after}" for fact in changed]

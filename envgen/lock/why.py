@@ -10,11 +10,11 @@ from packaging.version import Version
 
 from envgen.core.errors import ResolutionError
 from envgen.core.requirements import applies, read_needs
-from envgen.evidence import admits
-from envgen.lock import Lock, Package
+from envgen.lock.demands import admits
+from envgen.lock.model import Lock, Package
+from envgen.lock.resolvers import Query
+from envgen.lock.select import best_wheel
 from envgen.profiles.constraints import Bound
-from envgen.resolve import Query
-from envgen.select import best_wheel
 from envgen.sources.index import IndexClient
 from envgen.sources.index_pages import IndexFile
 from envgen.sources.wheel_store import WheelStore

@@ -1,4 +1,4 @@
-"""envgen.locking: a lock is a function of its inputs, and its files are written whole or not at all."""
+"""envgen.lock.make: a lock is a function of its inputs, and its files are written whole or not at all."""
 
 import datetime as dt
 import json
@@ -39,14 +39,14 @@ from envgen.core.errors import (
     UsageError,
 )
 from envgen.core.target import Target
-from envgen.lock import LockedModel, digest_of, dump_lock
-from envgen.lock_file import parse_lock
-from envgen.lock_folder import read_lock, read_records, write_files, write_records
-from envgen.locking import Sources, make_lock, outline, query_for
+from envgen.lock.folder import read_lock, read_records, write_files, write_records
+from envgen.lock.format import parse_lock
+from envgen.lock.make import Sources, make_lock, outline, query_for
+from envgen.lock.model import LockedModel, digest_of, dump_lock
+from envgen.lock.resolvers import Query, Resolution
 from envgen.profiles.catalog import Catalog
 from envgen.profiles.constraints import Bound
 from envgen.profiles.model import Index
-from envgen.resolve import Query, Resolution
 from envgen.sources.index_pages import IndexFile
 from envgen.sources.models import HubFile, Repository
 from envgen.sources.wheel_store import WheelStore

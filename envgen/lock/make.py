@@ -9,14 +9,14 @@ from packaging.version import Version
 
 from envgen.core.errors import HubUnavailableError, IndexRefusedError, ProfileError, ResolutionError
 from envgen.core.target import Target
-from envgen.evidence import bounds_of, check_bounds, check_cuda, demands_of, inherited
-from envgen.lock import Lock, LockedIndex, LockedModel, Package, Wheel, input_digest
+from envgen.lock.demands import bounds_of, check_bounds, check_cuda, demands_of, inherited
+from envgen.lock.model import Lock, LockedIndex, LockedModel, Package, Wheel, input_digest
+from envgen.lock.resolvers import Query, Resolver
+from envgen.lock.select import choose_wheel, choose_wheels, versions_of
 from envgen.profiles.constraints import Bound
 from envgen.profiles.cuda import index_name, torch_of
 from envgen.profiles.layer_groups import check_sizes, groups_for, layer_of
 from envgen.profiles.model import Index, Profile
-from envgen.resolve import Query, Resolver
-from envgen.select import choose_wheel, choose_wheels, versions_of
 from envgen.sources.hub import Hub
 from envgen.sources.index import IndexClient
 from envgen.sources.models import COMMIT, HubName, Repository, parse_model_name
