@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from envgen import model_files
-from envgen.bases import digest_in, find_base, local_name
 from envgen.core.errors import DiskFullError, EngineError, EnvgenError, UsageError, VerificationError
 from envgen.core.tempdirs import scratch
 from envgen.engine import Engine
+from envgen.image.bases import digest_in, find_base, local_name
 from envgen.lock.model import Lock
 from envgen.lock.needs import bases_of, check_held, fetch_command, wheels_of
 from envgen.oci.archive import Archive

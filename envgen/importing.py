@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from envgen.bases import digest_in, find_base, local_name
 from envgen.core.errors import DiskFullError, EngineError
 from envgen.engine import Engine
+from envgen.image.bases import digest_in, find_base, local_name
 from envgen.oci.copy import TEMPORARY_ROOM, copy_image, temporary_folder
 from envgen.sources.models import HubFile, Repository
 from envgen.sources.wheel_store import check_space

@@ -8,19 +8,19 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from envgen import building
-from envgen.building import BuildOptions, Built
 from envgen.comparison import Side, compare_images
 from envgen.core.errors import EngineError, UsageError
 from envgen.core.parallel import uninterrupted
 from envgen.core.settings import Settings, mirrored_base
 from envgen.core.tempdirs import scratch
 from envgen.engine import Engine, Image
+from envgen.image import build
+from envgen.image.build import BuildOptions, Built
+from envgen.image.layers import BASE, SKELETON, own_layers
 from envgen.likely import likely_causes
 from envgen.lock.model import Lock
 from envgen.oci.archive import Archive
 from envgen.oci.entries import Difference
-from envgen.pushing import BASE, SKELETON, own_layers
 from envgen.surroundings import FIRST, SECOND, Surroundings, inside
 from envgen.workspace import Workspace
 
@@ -96,7 +96,7 @@ def _build(plan: Plan, around: Surroundings, stack: ExitStack) -> tuple[Built, f
     started = time.monotonic()
     with inside(around, plan.work.settings) as settings:
         options = replace(plan.options, tag=tag, cache=False, arguments=around.arguments)
-        built = building.build(replace(plan.work, settings=settings), plan.lock, plan.make_engine(settings), options)
+        built = build.build(replace(plan.work, settings=settings), plan.lock, plan.make_engine(settings), options)
     seconds = time.monotonic() - started
     plan.work.reporter.step(f"build in {around.name} surroundings: {built.image.digest} ({seconds:.0f} s)")
     return built, seconds

@@ -16,10 +16,10 @@ from envgen.audit.subject import OVERRIDE, Ground, Subject, find_ground, opened
 from envgen.core.errors import EnvgenError, UsageError, VerificationError
 from envgen.core.tempdirs import scratch
 from envgen.engine import Engine
+from envgen.image.layers import SKELETON, own_layers
 from envgen.lock.model import Lock
 from envgen.lock.render import groups_of, render_dockerfile
 from envgen.oci.stack_entries import FILE, read_entries
-from envgen.pushing import SKELETON, own_layers
 from envgen.smoke.expected import ExpectedTree, expected_tree
 from envgen.smoke.runner import Bench
 from envgen.workspace import Workspace

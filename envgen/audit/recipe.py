@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from envgen.core.errors import UsageError
-from envgen.pushing import EMPTY
+from envgen.image.layers import EMPTY
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """What BuildKit takes for PATH where a base has none."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from envgen.audit.finding import BASE, LAYERS, Finding
 from envgen.audit.rules import ROOT, folders_above
+from envgen.image.layers import EMPTY
 from envgen.oci.archive import ImageDocuments
 from envgen.oci.stack_entries import FOLDER, Entry
-from envgen.pushing import EMPTY
 
 Entries = tuple[Entry, ...]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from envgen.audit.configuration import labels_of
 from envgen.audit.finding import shown
 from envgen.audit.stack import same_base
-from envgen.building import base_python, default_tag
 from envgen.core.errors import EngineError, EnvgenError, UsageError, VerificationError
 from envgen.core.tempdirs import scratch
 from envgen.engine import Engine, Image
+from envgen.image.build import base_python, default_tag
 from envgen.lock.model import Lock, digest_of, dump_lock
 from envgen.oci.archive import Archive, ImageDocuments
 from envgen.sources.wheel_store import check_space

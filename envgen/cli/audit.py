@@ -3,11 +3,11 @@
 import argparse
 import json
 
-from envgen import images
 from envgen.audit.auditing import audit
 from envgen.audit.finding import FAILED, NOT_COMPARED, PASSED, AuditReport, shown
 from envgen.core.errors import VerificationError
 from envgen.engine.docker import DockerEngine
+from envgen.image import prepare
 from envgen.lock import project
 from envgen.workspace import Workspace
 
@@ -20,7 +20,7 @@ SHOWN = 50
 def command(options: argparse.Namespace, work: Workspace) -> int:
     """Prints the report; 0 only if everything was compared and nothing found."""
     profile = work.catalog.profile(options.profile)
-    lock = project.checked_lock(work, profile, images.image_target(profile, options.target))
+    lock = project.checked_lock(work, profile, prepare.image_target(profile, options.target))
     report = audit(work, lock, DockerEngine(work.settings), options.image)
     if options.json:
         print(json.dumps(report.as_json(), indent=2))

@@ -4,10 +4,11 @@ import argparse
 import json
 from dataclasses import asdict
 
-from envgen import images, model_files
-from envgen.bases import BaseState, check_fetched, fetch_bases
+from envgen import model_files
 from envgen.cli import show
 from envgen.engine.docker import DockerEngine
+from envgen.image import prepare
+from envgen.image.bases import BaseState, check_fetched, fetch_bases
 from envgen.lock import project
 from envgen.workspace import Workspace
 
@@ -15,7 +16,7 @@ from envgen.workspace import Workspace
 def command(options: argparse.Namespace, work: Workspace) -> int:
     """Fetches; the exit code is that of an error if something could not be had."""
     locks = project.wanted_locks(work, options.profiles, options.target)
-    wheels = images.fetch(work, *locks)
+    wheels = prepare.fetch(work, *locks)
     models = model_files.fetch_all(work, locks)
     bases: tuple[BaseState, ...] = ()
     if not options.no_base and any(lock.base for lock in locks):

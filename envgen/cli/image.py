@@ -4,8 +4,7 @@ import argparse
 import json
 from dataclasses import asdict, replace
 
-from envgen import building, images, memory, model_files, recording
-from envgen.building import Built
+from envgen import memory, model_files
 from envgen.cli import show
 from envgen.core.errors import EngineError, EnvgenError, SmokeError, UsageError
 from envgen.doctor.finding import PROBLEM, Finding
@@ -14,10 +13,13 @@ from envgen.engine import REFERENCE, EngineInfo
 from envgen.engine.docker import DockerEngine
 from envgen.engine.gpus import find_gpus
 from envgen.engine.run import GPU_CURE
+from envgen.image import build as building
+from envgen.image import prepare, recording
+from envgen.image.build import Built
+from envgen.image.publish import check_repository, publish
 from envgen.lock import project
 from envgen.lock.model import Lock
 from envgen.lock.needs import check_held
-from envgen.publishing import check_repository, publish
 from envgen.smoke import runner
 from envgen.smoke.sources import find_model, kept_model
 from envgen.workspace import Workspace
@@ -29,7 +31,7 @@ def build(options: argparse.Namespace, work: Workspace) -> int:
             raise UsageError(option, f"found {reference!r}, expected an image's name", hint="as in registry.example/team/image:1.0")
     work = work.offline() if options.offline else work
     profile = work.catalog.profile(options.profile)
-    lock = project.checked_lock(work, profile, images.image_target(profile, options.target))
+    lock = project.checked_lock(work, profile, prepare.image_target(profile, options.target))
     if work.settings.offline:
         check_offline(options, work, lock)
     if options.push:
@@ -38,11 +40,11 @@ def build(options: argparse.Namespace, work: Workspace) -> int:
     info = engine.check()
     check_gpus(options, lock, info, _driver(work, lock))
     work.reporter.step(f"engine: {info.versions()}")
-    work.reporter.step(show.estimate(images.estimate(work, lock)))
-    images.check_platform(lock, info)
-    images.check_disk(work, lock, info)
+    work.reporter.step(show.estimate(prepare.estimate(work, lock)))
+    prepare.check_platform(lock, info)
+    prepare.check_disk(work, lock, info)
     records = recording.read(work, lock)
-    images.fetch(work, lock)
+    prepare.fetch(work, lock)
     if not (options.no_smoke or options.model):
         model_files.fetch(work, lock)
     with show.clock() as elapsed:
@@ -66,12 +68,12 @@ def build(options: argparse.Namespace, work: Workspace) -> int:
 
 def smoke(options: argparse.Namespace, work: Workspace) -> int:
     profile = work.catalog.profile(options.profile)
-    lock = project.checked_lock(work, profile, images.image_target(profile, options.target))
+    lock = project.checked_lock(work, profile, prepare.image_target(profile, options.target))
     engine = DockerEngine(work.settings)
     info = engine.check()
     check_gpus(options, lock, info, _driver(work, lock))
-    built = images.existing(lock, engine, options.image)
-    images.fetch(work, lock)
+    built = prepare.existing(lock, engine, options.image)
+    prepare.fetch(work, lock)
     if not options.model:
         model_files.fetch(work, lock)
     return _test(options, work, engine, built, info)
@@ -127,7 +129,7 @@ def _test(options: argparse.Namespace, work: Workspace, engine: DockerEngine, bu
     hint = "add --gpus all" if info.gpus and not gpus else ""
     limits = {"memory": options.memory, "check_limit": options.check_limit or runner.CHECK_LIMIT}
     bench = runner.Bench(engine=engine, reporter=work.reporter, gpus=gpus, gpu_hint=hint, **limits)
-    kit = images.model_kit(work, built, bench)
+    kit = prepare.model_kit(work, built, bench)
     model = find_model(options.model, options.prompt, options.expect, kit)
     said = f"model: {model.name}, {model.digest}" if model.digest else ""
     for line in (said, memory.summary(model.folder), memory.warning(model.folder, options.memory or info.memory)):

@@ -6,17 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from envgen import building, images
 from envgen.core.errors import UsageError
 from envgen.core.git import Repository
 from envgen.engine import BuildOrder
-from envgen.engine.bake import BakeTarget, bake_file
 from envgen.engine.docker import DockerEngine
-from envgen.handout import hand_out, index_arguments
+from envgen.image import build, prepare
+from envgen.image.bake import BakeTarget, bake_file
+from envgen.image.contexts import hand_out, index_arguments
+from envgen.image.matrix import Cell, cells
+from envgen.image.publish import check_repository
 from envgen.lock import project as pipeline
 from envgen.lock.model import Lock
-from envgen.matrix import Cell, cells
-from envgen.publishing import check_repository
 from envgen.workspace import Workspace
 
 
@@ -65,11 +65,9 @@ def _targets(options: argparse.Namespace, work: Workspace, found: Sequence[Cell]
         target = profile.find_targets(cell.target)[0]
         lock = pipeline.checked_lock(work, profile, target)
         if options.wheels or options.base:  # another base decides anew which of them are wanted
-            images.fetch(work, lock)
+            prepare.fetch(work, lock)
         tag = f"{options.push}:{name}" if options.push else ""
-        order, _ = building.make_order(
-            work, lock, engine, building.BuildOptions(base=options.base, tag=tag, compression=options.compression)
-        )
+        order, _ = build.make_order(work, lock, engine, build.BuildOptions(base=options.base, tag=tag, compression=options.compression))
         folder = work.catalog.find_lock_folder(profile.name, target)
         assert folder is not None
         yield BakeTarget(
@@ -85,7 +83,7 @@ def _with_wheels(order: BuildOrder, wheels: str, work: Workspace, lock: Lock) ->
     """`order` with the wheels in folders below `wheels`, or for an empty one with the indexes that the builder asks."""
     if not wheels:
         return replace(order, arguments={**order.arguments, **index_arguments(lock, work.settings)})
-    return replace(order, contexts=building.contexts_of(hand_out(work.store, building.handed_in(lock), Path(wheels))))
+    return replace(order, contexts=build.contexts_of(hand_out(work.store, build.handed_in(lock), Path(wheels))))
 
 
 def _from_project(work: Workspace, folder: Path) -> Path:

@@ -5,15 +5,16 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from envgen import images, recording, reproducing
-from envgen.building import BuildOptions
+from envgen import reproducing
 from envgen.core.errors import UsageError, VerificationError
 from envgen.engine import EngineInfo
 from envgen.engine.docker import DockerEngine
+from envgen.image import prepare, recording
+from envgen.image.build import BuildOptions
+from envgen.image.layer_record import Compared
 from envgen.lock import project
 from envgen.lock.model import digest_of, dump_lock
 from envgen.oci.entries import Difference
-from envgen.records import Compared
 from envgen.reproducing import Plan, Reproduction
 from envgen.surroundings import NOT_VARIED, VARIED
 from envgen.workspace import Workspace
@@ -28,15 +29,15 @@ def command(options: argparse.Namespace, work: Workspace) -> int:
     if options.record and options.against:
         raise UsageError("--record", "takes two builds of our own", hint="leave --against out")
     profile = work.catalog.profile(options.profile)
-    lock = project.checked_lock(work, profile, images.image_target(profile, options.target))
+    lock = project.checked_lock(work, profile, prepare.image_target(profile, options.target))
     if options.record:
         recording.check_writable(work, lock)
     records = recording.read(work, lock)
     engine = DockerEngine(work.settings)
     info = engine.check()
-    images.check_platform(lock, info)
-    images.check_disk(work, lock, info)
-    images.fetch(work, lock)
+    prepare.check_platform(lock, info)
+    prepare.check_disk(work, lock, info)
+    prepare.fetch(work, lock)
     asked = BuildOptions(base=options.base, compression=options.compression)
     plan = Plan(work=work, lock=lock, options=asked, make_engine=DockerEngine)
     found = reproducing.build_against(plan, options.against) if options.against else reproducing.build_twice(plan)

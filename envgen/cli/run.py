@@ -4,12 +4,12 @@ import argparse
 import os
 import sys
 
-from envgen import images
 from envgen.core.errors import SmokeError, UsageError
 from envgen.engine.docker import DockerEngine
 from envgen.engine.gpus import Gpus, find_gpus
+from envgen.image import prepare
+from envgen.image.run import Wishes, choose_gpus, plan, this_caller
 from envgen.lock import folder, project
-from envgen.running import Wishes, choose_gpus, plan, this_caller
 from envgen.workspace import Workspace
 
 ENDS = {
@@ -23,7 +23,7 @@ ENDS = {
 def command(options: argparse.Namespace, work: Workspace) -> int:
     """Runs it on our own standard streams; its exit code."""
     profile = work.catalog.profile(options.profile)
-    target = images.image_target(profile, options.target)
+    target = prepare.image_target(profile, options.target)
     project.check_locks(work, [(profile, target)])
     lock, _ = folder.read_lock(work.catalog, profile, target)
     caller = this_caller(os.environ)
@@ -31,7 +31,7 @@ def command(options: argparse.Namespace, work: Workspace) -> int:
     info = engine.check()
     gpus = choose_gpus(lock, options.gpus, info, find_gpus(work.settings.environment()) if lock.cuda else Gpus())
     try:
-        built = images.existing(lock, engine, options.image)
+        built = prepare.existing(lock, engine, options.image)
     except SmokeError as error:
         raise UsageError(error.where, error.problem, hint=error.hint) from error
     wishes = Wishes(command=tuple(options.words), gpus=options.gpus, network=options.network)

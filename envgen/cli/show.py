@@ -11,10 +11,10 @@ from envgen.lock.model import Package
 from envgen.smoke.report import FAILED, NOT_RUN, PASSED, SmokeReport
 
 if TYPE_CHECKING:  # both bring what `envgen lock --check` does not need
-    from envgen.building import Built
-    from envgen.images import Estimate
+    from envgen.image.build import Built
+    from envgen.image.prepare import Estimate
+    from envgen.image.publish import Published
     from envgen.lock.why import Held
-    from envgen.publishing import Published
 
 MARKS = {PASSED: "ok", FAILED: "FAILED", NOT_RUN: "not run"}
 

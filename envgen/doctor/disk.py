@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from envgen import images
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, Finding
 from envgen.engine import EngineInfo
+from envgen.image import prepare
 from envgen.lock.model import Lock
 from envgen.sources.wheel_store import SPARE, free_space, in_words
 from envgen.workspace import Workspace
@@ -16,7 +16,7 @@ def disk(work: Workspace, locks: Sequence[Lock], info: EngineInfo | None) -> tup
     if not locks:
         nothing = "no image to build"
         return tuple(Finding(subject=subject, status=NOT_APPLICABLE, found=nothing) for subject in ("wheel store", "engine's disk"))
-    wanted = {lock.profile: images.estimate(work, lock) for lock in locks}
+    wanted = {lock.profile: prepare.estimate(work, lock) for lock in locks}
     largest, most = max(wanted.items(), key=lambda pair: (pair[1].disk, pair[1].download))
     store = work.settings.wheels
     found = [_finding("wheel store", store, most.download, f"the wheels of {largest}", "set ENVGEN_CACHE to a folder on a larger disk")]

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from envgen.core.settings import Settings
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding
-from envgen.running import cache_folders
+from envgen.image.run import cache_folders
 
 OLDEST_PYTHON = (3, 11)
 GATED_CURE = "only for gated or private models: export HF_TOKEN='hf_…' (a read token); envgen passes it at run time only"

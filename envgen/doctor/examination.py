@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping
 
-from envgen import images
 from envgen.core.errors import ProfileError, StaleLockError, UsageError
 from envgen.doctor.disk import disk
 from envgen.doctor.engine import ask, platforms
@@ -12,6 +11,7 @@ from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding
 from envgen.doctor.gpu import gpu
 from envgen.engine import Engine
 from envgen.engine.gpus import Gpus
+from envgen.image import prepare
 from envgen.lock import folder as lock_folder
 from envgen.lock import project
 from envgen.lock.model import Lock
@@ -39,7 +39,7 @@ def examine(work: Workspace, profile: str, engine: Engine, found: Gpus, environ:
 def _named(work: Workspace, profile: Profile) -> tuple[tuple[Lock, ...], tuple[Finding, ...]]:
     """The lock that an image of `profile` is built from, and what there is to say of it."""
     try:
-        target = images.image_target(profile, "")
+        target = prepare.image_target(profile, "")
     except UsageError as error:
         return (), (Finding(subject="lock", status=NOT_APPLICABLE, found=f"{profile.name}: {error.problem}"),)
     try:

@@ -7,12 +7,12 @@ from envgen.core.errors import DiskFullError, StaleLockError, UsageError
 from envgen.core.parallel import uninterrupted
 from envgen.core.target import Target
 from envgen.core.tempdirs import is_full, scratch, sweep
+from envgen.image.layer_record import RECORD_FILE, Records, parse_records
 from envgen.lock import render
 from envgen.lock.format import parse_lock
 from envgen.lock.model import Lock, dump_lock
 from envgen.profiles.catalog import DOCKERFILE, LOCK_FILE, REQUIREMENTS_FILE, Catalog
 from envgen.profiles.model import Profile
-from envgen.records import RECORD_FILE, Records, parse_records
 
 
 def files_of(lock: Lock, catalog: Catalog) -> dict[str, bytes]:

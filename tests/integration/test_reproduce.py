@@ -15,8 +15,8 @@ from command import Done, started
 from registry import Registry
 from tiny import Site, base_arguments, base_name
 
+from envgen.image.layer_record import RECORD_FILE, dump_records, parse_records
 from envgen.profiles.catalog import shipped
-from envgen.records import RECORD_FILE, dump_records, parse_records
 
 NOTHING = f"sha256:{'0' * 64}"
 """A digest of nothing that there is."""

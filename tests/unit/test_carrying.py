@@ -14,13 +14,13 @@ from oci_samples import Images, Shelf
 from samples import COMMIT, sample_lock
 
 from envgen import model_files
-from envgen.bases import FETCHED, NOT_FETCHED, THERE, check_fetched, fetch_bases, find_base, held_base, local_name
-from envgen.building import BuildOptions, build
 from envgen.cli.show import QuietReporter
 from envgen.core.errors import BuildError, DiskFullError, EngineError, EnvgenError, UsageError, VerificationError
 from envgen.core.settings import read_settings
 from envgen.engine import Engine
 from envgen.exporting import export_store
+from envgen.image.bases import FETCHED, NOT_FETCHED, THERE, check_fetched, fetch_bases, find_base, held_base, local_name
+from envgen.image.build import BuildOptions, build
 from envgen.importing import LEFT_OUT, TAKEN, check_taken, import_store
 from envgen.importing import THERE as KEPT
 from envgen.lock.model import Lock, LockedIndex, LockedModel, Package

@@ -21,6 +21,7 @@ from envgen.core.errors import (
 from envgen.core.requirements import applies, read_needs, read_requirement
 from envgen.core.settings import read_settings
 from envgen.core.toml import parse_toml
+from envgen.image.layer_record import parse_records
 from envgen.lock.demands import demands_of
 from envgen.lock.folder import files_of
 from envgen.lock.format import parse_lock
@@ -29,7 +30,6 @@ from envgen.lock.render import render_requirements
 from envgen.lock.select import Chosen
 from envgen.profiles.catalog import Catalog
 from envgen.profiles.constraints import read_constraints
-from envgen.records import parse_records
 from envgen.smoke.expected import expected_tree
 from envgen.smoke.uv_scripts import Layout, launchers
 from envgen.sources.index_pages import html_page, json_files

@@ -8,9 +8,9 @@ from samples import NASTY, PROFILE, sample_lock, wheel
 from envgen.core.errors import UsageError
 from envgen.core.settings import read_settings
 from envgen.engine import BuildOrder
-from envgen.engine.bake import BakeTarget, bake_file, bake_name
-from envgen.handout import hand_out, index_arguments
-from envgen.matrix import Cell, cells
+from envgen.image.bake import BakeTarget, bake_file, bake_name
+from envgen.image.contexts import hand_out, index_arguments
+from envgen.image.matrix import Cell, cells
 from envgen.profiles.catalog import Catalog
 from envgen.sources.wheel_store import WheelStore
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from samples import AS_OF, BASE, NASTY, ROOT, sample_lock
 
+from envgen.image.layer_record import RECORD_FILE
 from envgen.lock.folder import files_of
 from envgen.lock.format import parse_lock
 from envgen.lock.model import Lock, digest_of, dump_lock
 from envgen.lock.render import argument_of, groups_of, labels_of, render_dockerfile, render_requirements
 from envgen.profiles.catalog import Catalog
-from envgen.records import RECORD_FILE
 
 GOLDEN = ROOT / "tests" / "golden"
 SUMS = "sha256sum *) | diff /tmp/sums -\n"

@@ -5,13 +5,13 @@ from argparse import Namespace
 import pytest
 from samples import sample_lock
 
-from envgen.building import Built
 from envgen.cli import reproduce
 from envgen.cli.arguments import parse
 from envgen.core.errors import UsageError
 from envgen.engine import EngineInfo, Image
+from envgen.image.build import Built
+from envgen.image.layer_record import Compared
 from envgen.oci.entries import Difference
-from envgen.records import Compared
 from envgen.reproducing import Reproduction, Subject, layer_names
 
 INFO = EngineInfo(engine="26.1", buildx="0.13", buildkit="0.13.2", data_root="")

@@ -12,14 +12,14 @@ from envgen.cli.arguments import make_parser
 from envgen.cli.shapes import SHAPES
 from envgen.doctor.finding import Finding
 from envgen.engine import Image, Pushed
+from envgen.image.layer_record import Compared
+from envgen.image.layers import GroupSize
+from envgen.image.publish import Published
 from envgen.lock.model import Demand, Evidence, Package, Wheel
 from envgen.lock.why import Held
 from envgen.memory import Estimate
 from envgen.oci.entries import Difference
 from envgen.overview import LayerGroup, Overview, TargetState
-from envgen.publishing import Published
-from envgen.pushing import GroupSize
-from envgen.records import Compared
 from envgen.smoke.report import CheckResult, SmokeReport
 
 WORDS = {

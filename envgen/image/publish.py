@@ -4,10 +4,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from envgen.building import Built
 from envgen.core.errors import BaseGoneError, SmokeError, StaleLockError, UsageError, VerificationError
 from envgen.core.target import Target
 from envgen.engine import Engine, Pushed
+from envgen.image.build import Built
 from envgen.lock import folder
 from envgen.lock.model import Lock, digest_of, dump_lock
 from envgen.profiles.model import Profile

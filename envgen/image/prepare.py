@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from envgen.building import Built, default_tag
 from envgen.core.errors import EngineError, SmokeError, UsageError
 from envgen.core.target import Target
 from envgen.engine import Engine, EngineInfo
+from envgen.image.build import Built, default_tag
 from envgen.lock.model import Lock, digest_of, dump_lock
 from envgen.lock.needs import by_indexes, check_held, wheels_of
 from envgen.profiles.model import Profile

@@ -4,18 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from envgen.bases import held_base
 from envgen.core.errors import BuildError, EngineError, ResolutionError, UsageError
 from envgen.core.requirements import read_needs
 from envgen.core.settings import mirrored_base
 from envgen.core.target import Target
 from envgen.engine import Blob, BuildOrder, Engine, Image, RunOrder
+from envgen.image.bases import held_base
+from envgen.image.layer_record import Compared
+from envgen.image.layers import GroupSize, group_sizes, own_blobs
 from envgen.lock.demands import demands_of
 from envgen.lock.model import Lock, Wheel
 from envgen.lock.render import DOCKERFILE, EPOCH, INSTALLER_GROUP, groups_of, render_dockerfile
 from envgen.lock.select import Chosen
-from envgen.pushing import GroupSize, group_sizes, own_blobs
-from envgen.records import Compared
 from envgen.sources.wheel_store import WheelStore
 from envgen.workspace import Workspace
 

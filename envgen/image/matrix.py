@@ -3,9 +3,9 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from envgen.building import default_tag
 from envgen.core.errors import StaleLockError
 from envgen.core.target import Target
+from envgen.image.build import default_tag
 from envgen.lock import folder as lock_folder
 from envgen.lock.model import digest_of, dump_lock
 from envgen.profiles.catalog import TEMPLATES, TOOLKIT, Catalog

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from envgen.building import Built
 from envgen.core.errors import UsageError, VerificationError
 from envgen.core.target import Target
+from envgen.image.build import Built
+from envgen.image.layer_record import RECORD_FILE, Compared, Record, Recorded, Records, compare, dump_records, inputs_of, merged
+from envgen.image.layers import SKELETON, own_blobs
 from envgen.lock.folder import read_records, write_records
 from envgen.lock.model import Lock
 from envgen.lock.render import render_dockerfile
-from envgen.pushing import SKELETON, own_blobs
-from envgen.records import RECORD_FILE, Compared, Record, Recorded, Records, compare, dump_records, inputs_of, merged
 from envgen.workspace import Workspace
 
 

@@ -1,4 +1,4 @@
-"""envgen.images: what is believed of an image that is already there."""
+"""envgen.image.prepare: what is believed of an image that is already there."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -6,10 +6,10 @@ from typing import Any, cast
 import pytest
 from samples import sample_lock
 
-from envgen.building import default_tag
 from envgen.core.errors import SmokeError
 from envgen.engine import Engine, Image
-from envgen.images import existing
+from envgen.image.build import default_tag
+from envgen.image.prepare import existing
 from envgen.lock.model import digest_of, dump_lock
 
 LOCK = sample_lock()

@@ -1,4 +1,4 @@
-"""envgen.records: when a layer can be compared with what is recorded, and when it can't."""
+"""envgen.image.layer_record: when a layer can be compared with what is recorded, and when it can't."""
 
 from dataclasses import replace
 
@@ -6,10 +6,10 @@ import pytest
 from samples import ROOT, sample_lock
 
 from envgen.core.errors import StaleLockError
+from envgen.image.layer_record import Record, Recorded, Records, compare, dump_records, inputs_of, merged, parse_records
 from envgen.lock.format import parse_lock
 from envgen.lock.model import Lock
 from envgen.lock.render import render_dockerfile
-from envgen.records import Record, Recorded, Records, compare, dump_records, inputs_of, merged, parse_records
 
 TEMPLATE = (ROOT / "templates" / "Dockerfile.j2").read_text()
 GROUPS = ("models", "torch", "libraries", "own")

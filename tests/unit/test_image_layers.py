@@ -1,4 +1,4 @@
-"""envgen.pushing: which layer of an image is which group's, and what a push of it would send."""
+"""envgen.image.layers: which layer of an image is which group's, and what a push of it would send."""
 
 from dataclasses import replace
 
@@ -7,8 +7,8 @@ from samples import sample_lock
 
 from envgen.core.errors import BuildError
 from envgen.engine import Blob
+from envgen.image.layers import group_sizes, own_blobs
 from envgen.profiles.layer_groups import LIMIT
-from envgen.pushing import group_sizes, own_blobs
 
 LOCK = sample_lock()
 GROUPS = ["models", "torch", "libraries", "own"]

@@ -1,4 +1,4 @@
-"""envgen.running and envgen.engine.attached: what `envgen run` hands to docker, and what it warns of."""
+"""envgen.image.run and envgen.engine.attached: what `envgen run` hands to docker, and what it warns of."""
 
 import csv
 from collections.abc import Mapping
@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from samples import sample_lock
 
-from envgen import running
 from envgen.core.errors import EngineError, UsageError
 from envgen.core.settings import read_settings
 from envgen.engine import EngineInfo, RunOrder
 from envgen.engine.attach import attached_command
 from envgen.engine.gpus import Gpu, Gpus
-from envgen.running import Caller, Planned, Wishes, cache_folders, choose_gpus, permits, this_caller
+from envgen.image import run
+from envgen.image.run import Caller, Planned, Wishes, cache_folders, choose_gpus, permits, this_caller
 
 INFO = EngineInfo(engine="26", buildx="0.13", buildkit="0.13", data_root="/var/lib/docker")
 RUNTIME = replace(INFO, gpus="the nvidia runtime")
@@ -35,7 +35,7 @@ def plan(folder: Path, environ: Mapping[str, str], gpus: tuple[str, str] = ON_CP
         environ={"HF_HOME": str(folder / "hf"), **environ},
     )
     settings = read_settings(environ, folder)
-    return running.plan("an/image:tag", gpus, Wishes(command=("python", "x.py"), **wishes), caller, settings)  # type: ignore[arg-type]
+    return run.plan("an/image:tag", gpus, Wishes(command=("python", "x.py"), **wishes), caller, settings)  # type: ignore[arg-type]
 
 
 def test_the_order(tmp_path: Path) -> None:
