@@ -20,8 +20,8 @@ from envgen.image.layers import SKELETON, own_layers
 from envgen.lock.model import Lock
 from envgen.lock.render import groups_of, render_dockerfile
 from envgen.oci.stack_entries import FILE, read_entries
-from envgen.smoke.expected import ExpectedTree, expected_tree
-from envgen.smoke.runner import Bench
+from envgen.smoke.expected_files import ExpectedTree, expected_tree
+from envgen.smoke.run import Bench
 from envgen.workspace import Workspace
 
 

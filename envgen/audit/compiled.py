@@ -12,9 +12,9 @@ from envgen.audit.rules import ROOT
 from envgen.engine import RunOrder
 from envgen.lock.render import PREFIX, UID
 from envgen.oci.stack_entries import written
-from envgen.smoke.expected import ExpectedTree
+from envgen.smoke.expected_files import ExpectedTree
 from envgen.smoke.report import PASSED
-from envgen.smoke.runner import CHECK_LIMIT, PROBE, Bench, run_phase
+from envgen.smoke.run import CHECK_LIMIT, PROBE, Bench, run_phase
 
 PHASE = "byte-code"
 

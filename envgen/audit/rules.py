@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from envgen.audit.finding import Finding
 from envgen.lock.render import EPOCH, PREFIX
 from envgen.oci.stack_entries import FILE, FOLDER, LINK, Entry
-from envgen.smoke.expected import ExpectedTree
+from envgen.smoke.expected_files import ExpectedTree
 
 ROOT = PREFIX.removeprefix("/")
 """The prefix as paths in a layer begin."""

@@ -8,8 +8,8 @@ from envgen.audit.finding import SKELETON, Finding
 from envgen.audit.rules import A_FOLDER, ROOT, Rule, compare, folders_above
 from envgen.lock.render import PREFIX, UID
 from envgen.oci.stack_entries import FILE, LINK, WHITEOUT, Entry
+from envgen.smoke.launchers import Layout
 from envgen.smoke.probe import skeleton
-from envgen.smoke.uv_scripts import Layout
 
 USER_LINES = {
     "etc/passwd": f"envgen:x:{UID}:{UID}::/tmp:/bin/sh\n",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from envgen.core.errors import UsageError
-from envgen.doctor.examination import examine
+from envgen.doctor.examine import examine
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding, exit_code
 from envgen.engine.docker import DockerEngine
 from envgen.engine.gpus import find_gpus

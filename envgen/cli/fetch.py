@@ -4,12 +4,12 @@ import argparse
 import json
 from dataclasses import asdict
 
-from envgen import model_files
 from envgen.cli import show
 from envgen.engine.docker import DockerEngine
 from envgen.image import prepare
 from envgen.image.bases import BaseState, check_fetched, fetch_bases
 from envgen.lock import project
+from envgen.offline import needed
 from envgen.workspace import Workspace
 
 
@@ -17,7 +17,7 @@ def command(options: argparse.Namespace, work: Workspace) -> int:
     """Fetches; the exit code is that of an error if something could not be had."""
     locks = project.wanted_locks(work, options.profiles, options.target)
     wheels = prepare.fetch(work, *locks)
-    models = model_files.fetch_all(work, locks)
+    models = needed.fetch_all(work, locks)
     bases: tuple[BaseState, ...] = ()
     if not options.no_base and any(lock.base for lock in locks):
         bases = fetch_bases(work, locks, DockerEngine(work.settings))

@@ -4,7 +4,6 @@ import argparse
 import json
 from dataclasses import asdict, replace
 
-from envgen import memory, model_files
 from envgen.cli import show
 from envgen.core.errors import EngineError, EnvgenError, SmokeError, UsageError
 from envgen.doctor.finding import PROBLEM, Finding
@@ -20,8 +19,9 @@ from envgen.image.publish import check_repository, publish
 from envgen.lock import project
 from envgen.lock.model import Lock
 from envgen.lock.needs import check_held
-from envgen.smoke import runner
-from envgen.smoke.sources import find_model, kept_model
+from envgen.offline import needed
+from envgen.smoke import memory, run
+from envgen.smoke.find_model import find_model, kept_model
 from envgen.workspace import Workspace
 
 
@@ -46,7 +46,7 @@ def build(options: argparse.Namespace, work: Workspace) -> int:
     records = recording.read(work, lock)
     prepare.fetch(work, lock)
     if not (options.no_smoke or options.model):
-        model_files.fetch(work, lock)
+        needed.fetch(work, lock)
     with show.clock() as elapsed:
         asked = building.BuildOptions(base=options.base, tag=options.tag, compression=options.compression, cache=not options.no_cache)
         built = building.build(work, lock, engine, asked)
@@ -75,7 +75,7 @@ def smoke(options: argparse.Namespace, work: Workspace) -> int:
     built = prepare.existing(lock, engine, options.image)
     prepare.fetch(work, lock)
     if not options.model:
-        model_files.fetch(work, lock)
+        needed.fetch(work, lock)
     return _test(options, work, engine, built, info)
 
 
@@ -85,7 +85,7 @@ def check_offline(options: argparse.Namespace, work: Workspace, lock: Lock) -> N
     if options.no_smoke:
         return
     if not options.model:
-        model_files.check_held(work, [lock])
+        needed.check_held(work, [lock])
     else:
         kept_model(options.model, work.models, work.catalog.model_wheels())
 
@@ -127,16 +127,16 @@ def check_gpus(options: argparse.Namespace, lock: Lock, info: EngineInfo, found:
 def _test(options: argparse.Namespace, work: Workspace, engine: DockerEngine, built: Built, info: EngineInfo) -> int:
     gpus = options.gpus or ("all" if options.require_gpu else "")
     hint = "add --gpus all" if info.gpus and not gpus else ""
-    limits = {"memory": options.memory, "check_limit": options.check_limit or runner.CHECK_LIMIT}
-    bench = runner.Bench(engine=engine, reporter=work.reporter, gpus=gpus, gpu_hint=hint, **limits)
+    limits = {"memory": options.memory, "check_limit": options.check_limit or run.CHECK_LIMIT}
+    bench = run.Bench(engine=engine, reporter=work.reporter, gpus=gpus, gpu_hint=hint, **limits)
     kit = prepare.model_kit(work, built, bench)
     model = find_model(options.model, options.prompt, options.expect, kit)
     said = f"model: {model.name}, {model.digest}" if model.digest else ""
     for line in (said, memory.summary(model.folder), memory.warning(model.folder, options.memory or info.memory)):
         if line:
             work.reporter.step(line)
-    subject = runner.Subject(image=built.image, lock=built.lock, python=built.python, base=built.base)
-    report = runner.smoke(subject, model, bench, work.store, kit.diagnoses)
+    subject = run.Subject(image=built.image, lock=built.lock, python=built.python, base=built.base)
+    report = run.smoke(subject, model, bench, work.store, kit.diagnoses)
     if not options.json:
         show.report(report)
     error: EnvgenError | None = None

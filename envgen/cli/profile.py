@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from textwrap import wrap
 
-from envgen import memory
 from envgen.cli.show import size
 from envgen.overview import LOCKED, NOT_LOCKED, Overview, TargetState, overview
-from envgen.smoke.sources import kept_model
+from envgen.smoke import memory
+from envgen.smoke.find_model import kept_model
 from envgen.workspace import Workspace
 
 

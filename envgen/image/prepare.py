@@ -11,7 +11,7 @@ from envgen.lock.model import Lock, digest_of, dump_lock
 from envgen.lock.needs import by_indexes, check_held, wheels_of
 from envgen.profiles.model import Profile
 from envgen.smoke.kit import Kit
-from envgen.smoke.runner import Bench
+from envgen.smoke.run import Bench
 from envgen.sources.wheel_store import check_space
 from envgen.workspace import Workspace
 

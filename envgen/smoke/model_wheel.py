@@ -25,7 +25,7 @@ from envgen.profiles.error_tables import diagnose
 from envgen.smoke.kit import Kit
 from envgen.smoke.model import ModelWheel
 from envgen.smoke.report import PASSED
-from envgen.smoke.runner import OFFLINE, PROBE, run_phase
+from envgen.smoke.run import OFFLINE, PROBE, run_phase
 from envgen.sources.index import IndexClient
 from envgen.sources.model_store import check_folder, kept_listing, making, write_listing
 from envgen.sources.models import WheelName, listing_of

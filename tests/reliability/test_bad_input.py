@@ -27,7 +27,7 @@ from envgen.lock.folder import files_of
 from envgen.lock.model import dump_lock
 from envgen.lock.select import Chosen, best_wheel, versions_of
 from envgen.profiles.catalog import Catalog
-from envgen.smoke.expected import expected_tree
+from envgen.smoke.expected_files import expected_tree
 from envgen.sources.wheel_store import WheelStore
 
 Case = TypeVar("Case")

@@ -13,22 +13,22 @@ import pytest
 from oci_samples import Images, Shelf
 from samples import COMMIT, sample_lock
 
-from envgen import model_files
 from envgen.cli.show import QuietReporter
 from envgen.core.errors import BuildError, DiskFullError, EngineError, EnvgenError, UsageError, VerificationError
 from envgen.core.settings import read_settings
 from envgen.engine import Engine
-from envgen.exporting import export_store
 from envgen.image.bases import FETCHED, NOT_FETCHED, THERE, check_fetched, fetch_bases, find_base, held_base, local_name
 from envgen.image.build import BuildOptions, build
-from envgen.importing import LEFT_OUT, TAKEN, check_taken, import_store
-from envgen.importing import THERE as KEPT
 from envgen.lock.model import Lock, LockedIndex, LockedModel, Package
 from envgen.lock.needs import bases_of, by_indexes, check_held, wheels_of
+from envgen.offline import needed
+from envgen.offline.archive import StoreArchive, write_archive
+from envgen.offline.export import export_store
+from envgen.offline.import_ import LEFT_OUT, TAKEN, check_taken, import_store
+from envgen.offline.import_ import THERE as KEPT
+from envgen.offline.store_entry import base_entry, model_entry
 from envgen.profiles.catalog import Catalog
 from envgen.sources.models import HubFile, HubName, Repository
-from envgen.store_archive import StoreArchive, write_archive
-from envgen.store_entry import base_entry, model_entry
 from envgen.workspace import Workspace
 
 
@@ -395,7 +395,7 @@ def test_a_model_gets_to_another_machine(tested: World, tmp_path: Path) -> None:
     assert [(item.name, item.status) for item in items if item.kind == "model"] == [(MODEL.name, TAKEN)]
     assert {path.name: path.read_bytes() for path in other.work.models.verify(MODEL).iterdir()} == MODEL_FILES
     assert {path.stat().st_mode & 0o777 for path in model_folder(other).iterdir()} == {0o644}
-    model_files.check_held(other.work, [tested.lock])
+    needed.check_held(other.work, [tested.lock])
     export_store(other.work, [tested.lock], again, None)
     assert archive.read_bytes() == again.read_bytes()
     inode = model_folder(other).stat().st_ino
@@ -413,7 +413,7 @@ def test_who_brings_a_model_does_not_say_what_belongs_to_it(tested: World, tmp_p
     import_store(other.work, archive, None)
     assert other.work.models.kept(HubName(repo=MODEL.repo, revision=MODEL.commit)) is None
     with pytest.raises(BuildError, match=rf"missing, 1 file:\n{MODEL.name}: tokenizer.json"):
-        model_files.check_held(other.work, [tested.lock])
+        needed.check_held(other.work, [tested.lock])
     with pytest.raises(VerificationError, match=r"tokenizer.json: found no file"):
         other.work.models.verify(MODEL)
     assert not model_folder(other).exists()
@@ -464,7 +464,7 @@ def test_a_wheel_with_a_model_goes_with_the_wheels(world: World, tmp_path: Path)
     world.work.store.take(source.file, source.sha256, [content])
     export_store(world.work, [lock], tmp_path / "a.tar", None)
     import_store(other.work, tmp_path / "a.tar", None)
-    model_files.check_held(other.work, [lock])
+    needed.check_held(other.work, [lock])
     assert source.file in store_of(other.work)
 
 

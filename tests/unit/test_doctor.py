@@ -15,7 +15,7 @@ from envgen.doctor import environment as environments
 from envgen.doctor.disk import disk
 from envgen.doctor.engine import ask, platforms
 from envgen.doctor.environment import environment
-from envgen.doctor.examination import examine
+from envgen.doctor.examine import examine
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding, exit_code
 from envgen.doctor.gpu import gpu, newest_cuda
 from envgen.engine import EngineInfo, gpus

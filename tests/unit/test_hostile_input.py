@@ -30,8 +30,8 @@ from envgen.lock.render import render_requirements
 from envgen.lock.select import Chosen
 from envgen.profiles.catalog import Catalog
 from envgen.profiles.constraints import read_constraints
-from envgen.smoke.expected import expected_tree
-from envgen.smoke.uv_scripts import Layout, launchers
+from envgen.smoke.expected_files import expected_tree
+from envgen.smoke.launchers import Layout, launchers
 from envgen.sources.index_pages import html_page, json_files
 from envgen.sources.wheel_store import WheelStore
 

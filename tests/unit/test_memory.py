@@ -1,4 +1,4 @@
-"""envgen.memory: what a model takes, from headers alone, against what was measured."""
+"""envgen.smoke.memory: what a model takes, from headers alone, against what was measured."""
 
 import json
 import math
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from envgen import memory
 from envgen.core.errors import UsageError
+from envgen.smoke import memory
 from envgen.smoke.model import EMBEDDED
 
 SIZES = {"F32": 4, "BF16": 2, "F16": 2, "I64": 8, "U8": 1}

@@ -1,4 +1,4 @@
-"""envgen.smoke.runner: what becomes of a probe's report, whole or cut short at any line."""
+"""envgen.smoke.run: what becomes of a probe's report, whole or cut short at any line."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from samples import sample_lock
 from envgen.engine import Image, Line, RunOrder, RunResult
 from envgen.smoke.model import embedded_model
 from envgen.smoke.report import FAILED, NOT_RUN, PASSED, CheckResult
-from envgen.smoke.runner import PHASES, Bench, Subject, collect, smoke
+from envgen.smoke.run import PHASES, Bench, Subject, collect, smoke
 
 Event = dict[str, object]
 WELL = RunResult(code=0, out_of_memory=False, stderr="")

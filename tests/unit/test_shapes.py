@@ -17,9 +17,9 @@ from envgen.image.layers import GroupSize
 from envgen.image.publish import Published
 from envgen.lock.model import Demand, Evidence, Package, Wheel
 from envgen.lock.why import Held
-from envgen.memory import Estimate
 from envgen.oci.entries import Difference
 from envgen.overview import LayerGroup, Overview, TargetState
+from envgen.smoke.memory import Estimate
 from envgen.smoke.report import CheckResult, SmokeReport
 
 WORDS = {

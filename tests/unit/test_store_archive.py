@@ -1,4 +1,4 @@
-"""envgen.store_archive: the same bytes for the same content, and nothing gets in by an archive that somebody made up."""
+"""envgen.offline.archive: the same bytes for the same content, and nothing gets in by an archive that somebody made up."""
 
 import hashlib
 import io
@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from envgen import store_archive
 from envgen.core.errors import EnvgenError, UsageError, VerificationError
 from envgen.oci.tars import add_bytes, write_tar
+from envgen.offline import archive as store_archive
+from envgen.offline.archive import MANIFEST, StoreArchive, write_archive
+from envgen.offline.store_entry import Entry, base_entry, model_entry, wheel_entry
 from envgen.sources.models import HubFile, Repository
-from envgen.store_archive import MANIFEST, StoreArchive, write_archive
-from envgen.store_entry import Entry, base_entry, model_entry, wheel_entry
 
 ALPHA, BETA = b"the wheel of alpha" * 100, b"the wheel of beta"
 BASE = f"python:3.11-slim-bookworm@sha256:{'a' * 64}"

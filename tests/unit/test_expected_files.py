@@ -1,4 +1,4 @@
-"""envgen.smoke.expected: what uv makes of wheels, on small synthetic ones."""
+"""envgen.smoke.expected_files: what uv makes of wheels, on small synthetic ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from envgen.core.errors import SmokeError
-from envgen.smoke.expected import ExpectedTree, expected_tree
+from envgen.smoke.expected_files import ExpectedTree, expected_tree
 
 SITE = "lib/python3.11/site-packages"
 LAUNCHER = """\

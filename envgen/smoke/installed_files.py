@@ -23,8 +23,8 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from envgen.core.errors import SmokeError
 from envgen.core.zips import open_zip, read_member
+from envgen.smoke.launchers import Layout, launchers, with_shebang
 from envgen.smoke.uv_record import Row, complete, render, row_of
-from envgen.smoke.uv_scripts import Layout, launchers, with_shebang
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

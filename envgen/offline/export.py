@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from envgen import model_files
 from envgen.core.errors import DiskFullError, EngineError, EnvgenError, UsageError, VerificationError
 from envgen.core.tempdirs import scratch
 from envgen.engine import Engine
@@ -17,10 +16,11 @@ from envgen.lock.model import Lock
 from envgen.lock.needs import bases_of, check_held, fetch_command, wheels_of
 from envgen.oci.archive import Archive
 from envgen.oci.copy import copy_image, temporary_folder
+from envgen.offline import needed as model_files
+from envgen.offline.archive import write_archive
+from envgen.offline.store_entry import Entry, base_entry, model_entry, wheel_entry
 from envgen.sources.models import Repository
 from envgen.sources.wheel_store import check_space, in_words, sha256_of
-from envgen.store_archive import write_archive
-from envgen.store_entry import Entry, base_entry, model_entry, wheel_entry
 from envgen.workspace import Workspace
 
 ROOM = "make room there, or name a file on a larger disk"

@@ -9,10 +9,10 @@ from envgen.core.errors import DiskFullError, EngineError
 from envgen.engine import Engine
 from envgen.image.bases import digest_in, find_base, local_name
 from envgen.oci.copy import TEMPORARY_ROOM, copy_image, temporary_folder
+from envgen.offline.archive import StoreArchive
+from envgen.offline.store_entry import BASE, MODEL, WHEEL, Entry, model_entry
 from envgen.sources.models import HubFile, Repository
 from envgen.sources.wheel_store import check_space
-from envgen.store_archive import StoreArchive
-from envgen.store_entry import BASE, MODEL, WHEEL, Entry, model_entry
 from envgen.workspace import Workspace
 
 TAKEN, THERE, LEFT_OUT = "taken", "there", "left out"

@@ -11,7 +11,7 @@ from envgen.engine import Engine, Image, RunOrder, RunResult
 from envgen.lock.model import Lock
 from envgen.lock.render import PREFIX
 from envgen.profiles.error_tables import Diagnosis, diagnose
-from envgen.smoke.expected import expected_tree
+from envgen.smoke.expected_files import expected_tree
 from envgen.smoke.model import EMBEDDED, Model
 from envgen.smoke.report import FAILED, NOT_RUN, CheckResult, SmokeReport
 from envgen.sources.wheel_store import WheelStore
