@@ -3,12 +3,12 @@
 import argparse
 import json
 
-from envgen.audit.auditing import audit
-from envgen.audit.finding import FAILED, NOT_COMPARED, PASSED, AuditReport, shown
 from envgen.core.errors import VerificationError
 from envgen.engine.docker import DockerEngine
 from envgen.image import prepare
 from envgen.lock import project
+from envgen.trust.audit.audit import audit
+from envgen.trust.audit.report import FAILED, NOT_COMPARED, PASSED, AuditReport, shown
 from envgen.workspace import Workspace
 
 MARKS = {PASSED: "ok", FAILED: "FAILED", NOT_COMPARED: "NOT COMPARED"}

@@ -7,13 +7,13 @@ from dataclasses import asdict
 from functools import cache
 
 from envgen.cli import diff_markdown, diff_text
-from envgen.compare.changes import LockComparison
-from envgen.compare.images import ImageComparison, compare_images
-from envgen.compare.locks import compare_locks
-from envgen.compare.sides import GIT, Finder, ImageSide, LockSide, Side, check_profile, narrowed
 from envgen.core.errors import UsageError, VerificationError
 from envgen.core.git import Repository
 from envgen.engine.docker import DockerEngine
+from envgen.trust.diff.changes import LockComparison
+from envgen.trust.diff.images import ImageComparison, compare_images
+from envgen.trust.diff.locks import compare_locks
+from envgen.trust.diff.operands import GIT, Finder, ImageSide, LockSide, Side, check_profile, narrowed
 from envgen.workspace import Workspace
 
 Comparison = LockComparison | ImageComparison

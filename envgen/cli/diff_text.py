@@ -19,9 +19,9 @@ from envgen.cli.diff_words import (
     versions,
 )
 from envgen.cli.show import size
-from envgen.compare.changes import FactChange, LockComparison, PackageChange
-from envgen.compare.images import ImageComparison
-from envgen.compare.places import Places, where
+from envgen.trust.diff.changes import FactChange, LockComparison, PackageChange
+from envgen.trust.diff.images import ImageComparison
+from envgen.trust.diff.places import Places, where
 
 WIDTH = 80
 

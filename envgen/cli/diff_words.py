@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from envgen.cli.show import size
-from envgen.compare.changes import (
+from envgen.trust.diff.changes import (
     ADDED,
     DOWNGRADED,
     EVIDENCE,
@@ -17,8 +17,8 @@ from envgen.compare.changes import (
     PackageChange,
     Reason,
 )
-from envgen.compare.images import BOTH, ImageComparison, ImageLayer, ImageSummary
-from envgen.compare.places import Places, where
+from envgen.trust.diff.images import BOTH, ImageComparison, ImageLayer, ImageSummary
+from envgen.trust.diff.places import Places, where
 
 SAID = {
     UPGRADED: "upgraded",

@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from envgen import reproducing
 from envgen.core.errors import UsageError, VerificationError
 from envgen.engine import EngineInfo
 from envgen.engine.docker import DockerEngine
@@ -15,8 +14,9 @@ from envgen.image.layer_record import Compared
 from envgen.lock import project
 from envgen.lock.model import digest_of, dump_lock
 from envgen.oci.entries import Difference
-from envgen.reproducing import Plan, Reproduction
-from envgen.surroundings import NOT_VARIED, VARIED
+from envgen.trust.reproduce import reproduce
+from envgen.trust.reproduce.environments import NOT_VARIED, VARIED
+from envgen.trust.reproduce.reproduce import Plan, Reproduction
 from envgen.workspace import Workspace
 
 SHOWN = 20
@@ -40,7 +40,7 @@ def command(options: argparse.Namespace, work: Workspace) -> int:
     prepare.fetch(work, lock)
     asked = BuildOptions(base=options.base, compression=options.compression)
     plan = Plan(work=work, lock=lock, options=asked, make_engine=DockerEngine)
-    found = reproducing.build_against(plan, options.against) if options.against else reproducing.build_twice(plan)
+    found = reproduce.build_against(plan, options.against) if options.against else reproduce.build_twice(plan)
     if options.record and found.same:
         path, records = recording.record(work, found.built, records, info.versions())
         work.reporter.step(f"layers: recorded in {work.catalog.label(path)}")

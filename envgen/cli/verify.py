@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from envgen.core.errors import VerificationError
 from envgen.engine.docker import DockerEngine
 from envgen.lock.folder import read_lock
-from envgen.verification.gathering import verify
-from envgen.verification.report import FINDINGS, INFORMATION, NOT_CHECKED, NOT_PUBLISHED, VERIFIED, Entry, VerificationReport, counted
+from envgen.trust.verify.report import FINDINGS, INFORMATION, NOT_CHECKED, NOT_PUBLISHED, VERIFIED, Entry, VerificationReport, counted
+from envgen.trust.verify.verify import verify
 from envgen.workspace import Workspace
 
 SHOWN = 5

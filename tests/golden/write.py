@@ -15,9 +15,9 @@ from bump import sides  # noqa: E402  (the path to it is set above)
 from samples import sample_lock  # noqa: E402
 
 from envgen.cli import diff_markdown, diff_text  # noqa: E402
-from envgen.compare.locks import compare_locks  # noqa: E402
 from envgen.lock.folder import files_of, write_files  # noqa: E402
 from envgen.profiles.catalog import Catalog  # noqa: E402
+from envgen.trust.diff.locks import compare_locks  # noqa: E402
 
 LOCKS = {
     "small": sample_lock(),

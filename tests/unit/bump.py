@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from samples import ROOT
 
-from envgen.compare.sides import LockSide
 from envgen.lock.format import parse_lock
 from envgen.lock.model import Demand, Lock, Package
+from envgen.trust.diff.operands import LockSide
 
 NEW_AS_OF = dt.datetime(2026, 10, 22, tzinfo=dt.UTC)
 UPLOADED = dt.datetime(2026, 10, 6, 14, 5, 11, tzinfo=dt.UTC)

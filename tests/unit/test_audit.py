@@ -1,4 +1,4 @@
-"""envgen.audit: an image made by hand passes, and each of many changes of it is found by layer and path."""
+"""envgen.trust.audit: an image made by hand passes, and each of many changes of it is found by layer and path."""
 
 import hashlib
 import io
@@ -13,9 +13,6 @@ import pytest
 from archives import Made, folder, item, link
 from samples import NASTY, sample_lock, wheel
 
-from envgen.audit.auditing import audit
-from envgen.audit.finding import AuditReport
-from envgen.audit.skeleton import merged, resolve
 from envgen.core.errors import DiskFullError, EngineError, UsageError, VerificationError
 from envgen.core.progress import Reporter
 from envgen.core.settings import read_settings
@@ -24,6 +21,9 @@ from envgen.lock.model import Demand, Lock, Package, digest_of, dump_lock
 from envgen.oci.stack_entries import FILE, LINK, Entry
 from envgen.profiles.catalog import Catalog
 from envgen.smoke.uv_record import Row, render, row_of
+from envgen.trust.audit.audit import audit
+from envgen.trust.audit.report import AuditReport
+from envgen.trust.audit.skeleton import merged, resolve
 from envgen.workspace import Workspace
 
 SITE = "lib/python3.11/site-packages"

@@ -12,15 +12,15 @@ from samples import ROOT, package, sample_lock
 from envgen.cli import diff, diff_markdown, diff_text
 from envgen.cli.diff_words import headline, moved
 from envgen.cli.show import PlainReporter
-from envgen.compare.changes import LockComparison
-from envgen.compare.images import ImageComparison, ImageLayer, ImageSummary
-from envgen.compare.locks import compare_locks
-from envgen.compare.sides import LockSide
 from envgen.core.errors import UsageError
 from envgen.core.settings import read_settings
 from envgen.lock.header import Fact
 from envgen.lock.model import Demand, Lock, dump_lock
 from envgen.profiles.catalog import Catalog
+from envgen.trust.diff.changes import LockComparison
+from envgen.trust.diff.images import ImageComparison, ImageLayer, ImageSummary
+from envgen.trust.diff.locks import compare_locks
+from envgen.trust.diff.operands import LockSide
 from envgen.workspace import Workspace
 
 GOLDEN = ROOT / "tests" / "golden" / "diff"

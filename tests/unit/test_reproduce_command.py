@@ -12,7 +12,7 @@ from envgen.engine import EngineInfo, Image
 from envgen.image.build import Built
 from envgen.image.layer_record import Compared
 from envgen.oci.entries import Difference
-from envgen.reproducing import Reproduction, Subject, layer_names
+from envgen.trust.reproduce.reproduce import Reproduction, Subject, layer_names
 
 INFO = EngineInfo(engine="26.1", buildx="0.13", buildkit="0.13.2", data_root="")
 LOCK = sample_lock()

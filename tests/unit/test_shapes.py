@@ -6,8 +6,6 @@ from dataclasses import fields, is_dataclass
 
 import pytest
 
-from envgen.audit.finding import AuditReport, Part
-from envgen.audit.finding import Finding as AuditFinding
 from envgen.cli.arguments import make_parser
 from envgen.cli.shapes import SHAPES
 from envgen.doctor.finding import Finding
@@ -21,6 +19,8 @@ from envgen.oci.entries import Difference
 from envgen.overview import LayerGroup, Overview, TargetState
 from envgen.smoke.memory import Estimate
 from envgen.smoke.report import CheckResult, SmokeReport
+from envgen.trust.audit.report import AuditReport, Part
+from envgen.trust.audit.report import Finding as AuditFinding
 
 WORDS = {
     "written",

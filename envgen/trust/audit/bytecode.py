@@ -1,0 +1,66 @@
+"""Byte code against its source: compiled again by the Python of the base, which the image can't have tampered with.
+
+Sources and byte code are unpacked side by side, and the probe looks at them in a container of the base, at the path where the image
+has them: byte code says where its source is.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from envgen.engine import RunOrder
+from envgen.lock.render import PREFIX, UID
+from envgen.oci.stack_entries import written
+from envgen.smoke.expected_files import ExpectedTree
+from envgen.smoke.report import PASSED
+from envgen.smoke.run import CHECK_LIMIT, PROBE, Bench, run_phase
+from envgen.trust.audit.report import BYTE_CODE, Finding
+from envgen.trust.audit.rules import ROOT
+
+PHASE = "byte-code"
+
+
+def places(tree: ExpectedTree, folder: Path) -> dict[str, Path]:
+    """Where in `folder` each source and its byte code go, by their path in a layer; makes the folders.
+
+    The paths are those of the locked wheels, never those of the image.
+    """
+    paths = [path for pair in tree.byte_code.items() for path in pair if ".." not in PurePosixPath(path).parts]
+    found = {f"{ROOT}/{path}": folder / path for path in paths}
+    with written(folder):
+        for parent in {place.parent for place in found.values()}:
+            parent.mkdir(parents=True, exist_ok=True)
+    return found
+
+
+def compare_byte_code(tree: ExpectedTree, folder: Path, base: str, bench: Bench) -> tuple[tuple[Finding, ...], str]:
+    """Every difference, and what was compared; `base` is the digest of the image that compiles.
+
+    A probe that does not get to its end is a finding: byte code can be made to do that. Raises EngineError.
+    """
+    minor = ".".join(tree.python.split(".")[:2])
+    order = RunOrder(
+        image=base,
+        command=(f"python{minor}", "-I", "-S", "/envgen/probe", PHASE),
+        mounts=((PROBE, "/envgen/probe", False), (_readable(folder), PREFIX, False)),
+        environment={},
+        # The base's own user may be root, who without capabilities can't read what belongs to somebody else either.
+        user=f"{UID}:{UID}",
+        quiet=CHECK_LIMIT,
+    )
+    job = {"expected": tree.to_json(), "prefix": PREFIX}
+    result = run_phase(PHASE, BYTE_CODE, order, job, bench)[0]
+    return (() if result.status == PASSED else tuple(_findings(result.detail))), result.detail
+
+
+def _findings(detail: str) -> Iterator[Finding]:
+    for line in detail.splitlines():
+        path, colon, problem = line.partition(": ")
+        inside = bool(colon) and path.startswith(f"{PREFIX}/")
+        yield Finding(part=BYTE_CODE, path=path.removeprefix("/") if inside else "", problem=problem if inside else line)
+
+
+def _readable(folder: Path) -> Path:
+    """`folder`, which the user of the container may read, whatever our umask is."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    return folder

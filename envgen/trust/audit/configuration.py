@@ -1,0 +1,85 @@
+"""An image's configuration against the recipe: what it tells the engine about running it.
+
+The time it was created and its history are left out of account: they say nothing about what runs, and a plain `docker build`
+writes other ones.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from envgen.lock.render import PREFIX
+from envgen.trust.audit.dockerfile import Recipe
+from envgen.trust.audit.report import CONFIGURATION, Finding
+
+PLATFORM = ("os", "architecture", "variant", "os.version", "os.features")
+OF_NO_ACCOUNT = ("author", "created", "history", "rootfs", "config")
+"""Keys of a configuration that are judged elsewhere, or say nothing about what runs."""
+
+DEPRECATED = "ArgsEscaped"
+"""What BuildKit sets beside any CMD; it has a meaning for Windows alone."""
+
+Json = Mapping[str, Any]  # as anybody may have written it
+
+
+def settings_of(config: Json) -> dict[str, Any]:
+    """The part of a configuration that is about running; empty when it is no object."""
+    found = config.get("config")
+    return dict(found) if isinstance(found, dict) else {}
+
+
+def environment_of(config: Json) -> dict[str, str]:
+    """The variables that a configuration sets."""
+    return {name: value for name, _, value in _variables(config)}
+
+
+def _variables(config: Json) -> list[tuple[str, str, str]]:
+    found = settings_of(config).get("Env")
+    return [str(pair).partition("=") for pair in found] if isinstance(found, list) else []
+
+
+def labels_of(config: Json) -> dict[str, str]:
+    """The labels of a configuration."""
+    labels = settings_of(config).get("Labels")
+    return {str(name): str(value) for name, value in labels.items()} if isinstance(labels, dict) else {}
+
+
+def as_if_base(config: Json) -> Json:
+    """A base that could have brought everything in `config` that the recipe does not say otherwise, where the real one is not at hand."""
+    path = environment_of(config).get("PATH", "")
+    others = [f"{name}={value}" for name, value in environment_of(config).items() if name != "PATH"]
+    return {**config, "config": {**settings_of(config), "Env": [f"PATH={path.removeprefix(f'{PREFIX}/bin:')}", *others]}}
+
+
+def compare_configuration(config: Json, base: Json, recipe: Recipe, platform: str) -> Iterator[Finding]:
+    """Every difference between a configuration and what `recipe` makes of that of the `base`; `platform` is the lock's."""
+    found, below = settings_of(config), settings_of(base)
+    yield from _pairs("label", labels_of(config), {**labels_of(base), **recipe.labels})
+    yield from _pairs("variable", environment_of(config), {**environment_of(base), **recipe.environment})
+    if len(_variables(config)) != len(environment_of(config)):
+        yield _finding("its environment has a variable twice")
+    told = {"User": recipe.user, "WorkingDir": recipe.workdir, "Cmd": list(recipe.command)}
+    # BuildKit leaves a base's OnBuild out of what is built on it.
+    expected = {**below, "OnBuild": None, **told}
+    for key in sorted({*found, *expected} - {"Env", "Labels", DEPRECATED}):
+        if (found.get(key) or None) != (expected.get(key) or None):
+            yield _finding(f"{key} is {found.get(key)!r} (expected {expected.get(key)!r})")
+    for key in sorted(set(config) - {*PLATFORM, *OF_NO_ACCOUNT}):
+        yield _finding(f"unexpected {key}")
+    os, architecture, *_ = platform.split("/")
+    for key, value in {**{key: base.get(key) for key in PLATFORM}, "os": os, "architecture": architecture}.items():
+        if config.get(key) != value:
+            yield _finding(f"{key} is {config.get(key)!r} (expected {value!r})")
+
+
+def _pairs(kind: str, found: Mapping[str, str], expected: Mapping[str, str]) -> Iterator[Finding]:
+    for name in sorted({*found, *expected}):
+        if name not in expected:
+            yield _finding(f"{kind} {name}={found[name]}, which neither the recipe nor the base has")
+        elif name not in found:
+            yield _finding(f"{kind} {name} is missing (expected {expected[name]})")
+        elif found[name] != expected[name]:
+            yield _finding(f"{kind} {name} is {found[name]} (expected {expected[name]})")
+
+
+def _finding(problem: str) -> Finding:
+    return Finding(part=CONFIGURATION, problem=problem)

@@ -1,0 +1,137 @@
+"""The image that is audited, and the base it should stand on: each as an archive of which nothing is run."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from envgen.core.errors import EngineError, EnvgenError, UsageError, VerificationError
+from envgen.core.tempdirs import scratch
+from envgen.engine import Engine, Image
+from envgen.image.build import base_python, default_tag
+from envgen.lock.model import Lock, digest_of, dump_lock
+from envgen.oci.archive import Archive, ImageDocuments
+from envgen.sources.wheel_store import check_space
+from envgen.trust.audit.configuration import labels_of
+from envgen.trust.audit.layers import same_base
+from envgen.trust.audit.report import shown
+
+OVERRIDE, GENERAL, PYTHON = "envgen.base.override", "org.opencontainers.image.base.name", "envgen.python"
+"""The labels that say which base an image was built on, and the full version of its Python."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """An image with its open archive; `name` is as it was asked for."""
+
+    name: str
+    archive: Archive
+    documents: ImageDocuments
+
+
+@contextmanager
+def opened(lock: Lock, engine: Engine, name: str) -> Iterator[Subject]:
+    """The image called `name` (empty: by the default tag), or in the archive at that path.
+
+    Raises UsageError when there is none, VerificationError when it can't be read or is of another lock, EngineError, DiskFullError.
+    """
+    if name and _is_file(name):
+        with Archive(Path(name)) as archive:
+            yield _of_this_lock(Subject(name=name, archive=archive, documents=archive.image(platform=lock.platform)), lock)
+        return
+    image = engine.image(name or default_tag(lock))
+    if image is None:
+        hint = f"run: envgen build {lock.profile}; or give the path of an OCI archive"
+        raise UsageError(name or default_tag(lock), "there is no such image", hint=hint)
+    with saved(engine, image) as archive:
+        documents = archive.image(digest=image.digest, platform=lock.platform)
+        yield _of_this_lock(Subject(name=image.name, archive=archive, documents=documents), lock)
+
+
+def _is_file(name: str) -> bool:
+    with suppress(OSError):  # a name that is too long for one is no file
+        return Path(name).is_file()
+    return False
+
+
+def _of_this_lock(subject: Subject, lock: Lock) -> Subject:
+    """`subject`, if it says that it was made from `lock`: of another one nearly every file would be a finding."""
+    found, expected = labels_of(subject.documents.config).get("envgen.lock", "none"), digest_of(dump_lock(lock))
+    if found != expected:
+        problem = f"label envgen.lock: found an image built from lock {shown(found[:19])}, expected {expected[:19]}"
+        raise VerificationError(subject.name, problem, hint=f"run: envgen build {lock.profile}")
+    return subject
+
+
+@contextmanager
+def saved(engine: Engine, image: Image) -> Iterator[Archive]:
+    """The archive of an image in the engine's store, in a temporary file."""
+    with scratch("audit") as folder:
+        path = folder / "image.tar"
+        check_space(path.parent, image.size, f"the archive of {image.name}", "make room, or set TMPDIR to a folder on a larger disk")
+        engine.save(image, path)
+        with Archive(path) as archive:
+            yield archive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """The base that an image says it was built on, and the full version of its Python.
+
+    `locked` says whether it is the locked one. Where it is not at hand `documents` is None and `missing` says why; where its Python
+    could not be asked `unasked` does, and the version is what the image says.
+    """
+
+    reference: str
+    locked: bool
+    python: str
+    documents: ImageDocuments | None = None
+    missing: str = ""
+    unasked: str = ""
+
+
+def find_ground(documents: ImageDocuments, lock: Lock, engine: Engine) -> Ground:
+    """The base of the image with these `documents`, as far as the engine has it."""
+    labels = labels_of(documents.config)
+    # A plain `docker build` may have been given another base too: then only the general label says so.
+    reference = labels.get(OVERRIDE) or labels.get(GENERAL) or lock.base
+    ground = Ground(reference=reference, locked=_pinned(reference) == _pinned(lock.base), python=_stated_python(labels, lock))
+    try:
+        base = _find_base(engine, reference, lock.platform)
+    except EnvgenError as error:
+        return replace(ground, missing=error.problem, unasked=error.problem)
+    if not same_base(documents, base):
+        # It is not run then: it could be the very image under audit.
+        return replace(ground, documents=base, unasked="the image does not stand on its base")
+    try:
+        return replace(ground, documents=base, python=base_python(engine, reference, base.digest, lock))
+    except EnvgenError as error:
+        return replace(ground, documents=base, unasked=f"it {error.problem}")
+
+
+def _pinned(reference: str) -> str:
+    """What of a reference says which image it is: its digest, or all of it where it has none."""
+    return reference.partition("@")[2] or reference
+
+
+def _stated_python(labels: Mapping[str, str], lock: Lock) -> str:
+    """The full version that an image says its Python has, if it can be that of the lock; else that of the lock."""
+    stated = labels.get(PYTHON, "")
+    return stated if re.fullmatch(rf"{re.escape(lock.python_minor)}\.\d+\w*", stated, re.ASCII) else lock.python
+
+
+def _find_base(engine: Engine, reference: str, platform: str) -> ImageDocuments:
+    """The base `reference` as the engine's store has it; its digest is that of its manifest.
+
+    Raises EngineError when it is not there, or no engine answers, and VerificationError when its archive can't be read.
+    """
+    pinned = reference.partition("@")[2]
+    # The store may have it under the name of a mirror, or under none.
+    image = engine.image(reference) or (engine.image(pinned) if pinned else None)
+    if image is None:
+        raise EngineError(reference, "the engine's store does not have it: pull it first")
+    if pinned and image.digest != pinned:
+        raise EngineError(reference, f"the engine's store has {image.digest} under this name")
+    with saved(engine, image) as archive:
+        return archive.image(digest=image.digest, platform=platform)

@@ -1,0 +1,209 @@
+"""Two images compared: their labels, the layers they share, and the packages in those they do not."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+
+from envgen.core.errors import StaleLockError, VerificationError
+from envgen.core.tempdirs import scratch
+from envgen.engine import Blob, Engine
+from envgen.lock.format import parse_lock
+from envgen.lock.header import Fact
+from envgen.lock.model import Lock, digest_of
+from envgen.lock.render import PREFIX
+from envgen.oci.archive import Archive
+from envgen.profiles.catalog import LOCK_FILE, Catalog, shipped
+from envgen.trust.diff.changes import KINDS, Change, PackageChange, Reason
+from envgen.trust.diff.contents import LayerContents, packages_of, read_layer
+from envgen.trust.diff.operands import ImageSide
+from envgen.trust.diff.packages import changes_of, kind_of
+from envgen.trust.diff.pair import Pair
+
+LOCK_LABEL = "envgen.lock"
+BOTH, BEFORE, AFTER = "both", "before", "after"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSummary:
+    """One image: its digest, the compressed bytes of its layers, the digest of its lock as its label says, and whose lock that is here."""
+
+    label: str
+    digest: str
+    size: int
+    lock: str
+    known_as: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageLayer:
+    """A layer: the digest of its blob, its compressed size in bytes, and which image has it (BOTH, BEFORE, AFTER).
+
+    `group` is the layer group of its packages in the lock, where that is at hand; `holds` names some of them.
+    """
+
+    digest: str
+    size: int
+    side: str
+    group: str = ""
+    holds: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageComparison:
+    """Two images. The packages' changes have no places, and reasons only where both images' locks are at hand."""
+
+    before: ImageSummary
+    after: ImageSummary
+    labels: tuple[Fact, ...]
+    layers: tuple[ImageLayer, ...]
+    packages: tuple[PackageChange, ...]
+
+    @property
+    def different(self) -> bool:
+        return self.before.digest != self.after.digest
+
+    @property
+    def push(self) -> int:
+        """The compressed bytes that a push of the second image sends to a registry that has the first."""
+        return sum(layer.size for layer in self.layers if layer.side == AFTER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opened:
+    """An image whose manifest was read. `archive` gives its archive, which may have to be written first."""
+
+    label: str
+    digest: str
+    labels: Mapping[str, str]
+    blobs: tuple[Blob, ...]
+    archive: Callable[[], Archive]
+
+
+def locks_at_hand(catalog: Catalog, wanted: Sequence[str]) -> dict[str, Lock]:
+    """The locks of the project, and those that come with envgen, that have these digests."""
+    found = {}
+    for folder in (catalog.project, shipped()):
+        for path in folder.glob(f"locks/*/*/{LOCK_FILE}"):
+            # One that can't be read, or that another envgen wrote, is as good as not here.
+            with suppress(OSError, StaleLockError):
+                content = path.read_bytes()
+                if (digest := digest_of(content)) in wanted:
+                    found[digest] = parse_lock(content, catalog.label(path))
+    return found
+
+
+def compare_images(
+    sides: tuple[ImageSide, ImageSide], engine: Callable[[], Engine], catalog: Catalog, step: Callable[[str], None]
+) -> ImageComparison:
+    """Everything that differs between two images. Layers are looked into where they are not the same; `step` is told of what takes long.
+
+    Raises VerificationError for an archive that is not whole, EngineError, DiskFullError.
+    """
+    with ExitStack() as stack:
+        before, after = (_open(side, engine, stack, step) for side in sides)
+        known = locks_at_hand(catalog, [image.labels.get(LOCK_LABEL, "") for image in (before, after)])
+        contents = _contents((before, after)) if before.blobs != after.blobs else {}
+    locks = known.get(before.labels.get(LOCK_LABEL, "")), known.get(after.labels.get(LOCK_LABEL, ""))
+    return ImageComparison(
+        before=_summary(before, locks[0]),
+        after=_summary(after, locks[1]),
+        labels=tuple(_labels(before.labels, after.labels)),
+        layers=tuple(_layers((before, after), contents, locks)),
+        packages=_packages(_inside(before, contents), _inside(after, contents), locks),
+    )
+
+
+def _open(side: ImageSide, engine: Callable[[], Engine], stack: ExitStack, step: Callable[[str], None]) -> _Opened:
+    if side.path is not None:
+        return _from_file(stack.enter_context(Archive(side.path)), side)
+    image = side.image
+    assert image is not None
+
+    def save() -> Archive:
+        step(f"reading {side.label}")
+        folder = stack.enter_context(scratch("diff"))
+        engine().save(image, folder / "image.tar")
+        return stack.enter_context(Archive(folder / "image.tar"))
+
+    return _Opened(label=side.label, digest=image.digest, labels=image.labels, blobs=engine().layers(image), archive=save)
+
+
+def _from_file(archive: Archive, side: ImageSide) -> _Opened:
+    try:
+        found = archive.image()
+        labels = {name: str(value) for name, value in found.labels.items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise VerificationError(side.label, f"its manifest or configuration is not what OCI has there: {error}") from error
+    blobs = tuple(Blob(digest=layer.digest, size=layer.size, media_type=layer.media_type) for layer in found.layers)
+    return _Opened(label=side.label, digest=found.digest, labels=labels, blobs=blobs, archive=lambda: archive)
+
+
+def _contents(images: Sequence[_Opened]) -> dict[str, LayerContents]:
+    """What is in each layer of the images, by the digest of its blob; a layer that both have is read once."""
+    found: dict[str, LayerContents] = {}
+    for image in images:
+        if any(blob.digest not in found for blob in image.blobs):
+            archive = image.archive()
+            for layer in archive.image(image.digest).layers:
+                if layer.digest not in found:
+                    found[layer.digest] = read_layer(archive, layer)
+    return found
+
+
+def _inside(image: _Opened, contents: Mapping[str, LayerContents]) -> dict[tuple[str, str], str]:
+    """The packages of an image whose layers were read; none where that was not needed."""
+    return packages_of([contents[blob.digest] for blob in image.blobs if contents])
+
+
+def _summary(image: _Opened, lock: Lock | None) -> ImageSummary:
+    return ImageSummary(
+        label=image.label,
+        digest=image.digest,
+        size=sum(blob.size for blob in image.blobs),
+        lock=image.labels.get(LOCK_LABEL, ""),
+        known_as=f"{lock.profile} {lock.target}" if lock else "",
+    )
+
+
+def _labels(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Fact]:
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name):
+            yield Fact(name=name, before=before.get(name, "none"), after=after.get(name, "none"))
+
+
+def _layers(
+    images: tuple[_Opened, _Opened], contents: Mapping[str, LayerContents], locks: tuple[Lock | None, Lock | None]
+) -> Iterator[ImageLayer]:
+    """The layers that only the first image has, then those of the second; each once."""
+    old, new = ({blob.digest: blob.size for blob in image.blobs} for image in images)
+    for digest, size in {**{digest: size for digest, size in old.items() if digest not in new}, **new}.items():
+        names = sorted({package.name for package in contents[digest].packages}) if digest in contents else []
+        side = BEFORE if digest not in new else BOTH if digest in old else AFTER
+        group = _group(names, locks[0] if side == BEFORE else locks[1])
+        yield ImageLayer(digest=digest, size=size, side=side, group=group, holds=_some(names))
+
+
+def _group(names: Sequence[str], lock: Lock | None) -> str:
+    """The layer group that all packages of these names are in; empty where that is not one."""
+    groups = {package.layer if (package := lock.package(name)) else "" for name in names} if lock else set()
+    return groups.pop() if len(groups) == 1 else ""
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+
+
+def _packages(
+    old: Mapping[tuple[str, str], str], new: Mapping[tuple[str, str], str], locks: Sequence[Lock | None]
+) -> tuple[PackageChange, ...]:
+    first, second = locks
+    reasons = dict(changes_of(Pair(before=first, after=second))) if first and second else {}
+    found = []
+    for folder, name in sorted({*old, *new}):
+        versions = old.get((folder, name), ""), new.get((folder, name), "")
+        if versions[0] != versions[1]:
+            change = Change(kind=kind_of(*versions), name=name, before=versions[0], after=versions[1])
+            locked = folder.startswith(f"{PREFIX}/")
+            why = reasons.get(change, ()) if locked else (f"in {folder}, where envgen puts nothing",)
+            found.append(PackageChange(change=change, reasons=tuple(Reason(text=text, places=()) for text in why), places=()))
+    return tuple(sorted(found, key=lambda one: KINDS.index(one.change.kind)))

@@ -1,0 +1,85 @@
+"""The packages of two locks: what happened to each, and why."""
+
+from collections.abc import Iterator, Sequence
+
+from packaging.version import InvalidVersion, Version
+
+from envgen.lock.model import Package
+from envgen.trust.diff.changes import (
+    ADDED,
+    DOWNGRADED,
+    EVIDENCE,
+    KINDS,
+    NO_REASON,
+    REGROUPED,
+    REMOVED,
+    REPLACED,
+    UPGRADED,
+    Change,
+    PackageChange,
+    Reason,
+)
+from envgen.trust.diff.pair import Pair
+from envgen.trust.diff.places import told_once
+from envgen.trust.diff.reasons import changed_evidence, why_added, why_moved, why_regrouped, why_removed
+
+
+def package_changes(pairs: Sequence[Pair]) -> tuple[PackageChange, ...]:
+    """Every change of a package between the locks of each pair; equal ones are one, with all of their places."""
+    found = [(change, reason, pair.place) for pair in pairs for change, reasons in changes_of(pair) for reason in reasons]
+    places = told_once((change, place) for change, _, place in found)
+    reasons = told_once(((change, reason), place) for change, reason, place in found)
+    return tuple(
+        PackageChange(
+            change=change,
+            reasons=tuple(Reason(text=text, places=these) for (of, text), these in reasons.items() if of == change),
+            places=places[change],
+        )
+        for change in sorted(places, key=lambda change: (KINDS.index(change.kind), change.name, change.before, change.after))
+    )
+
+
+def changes_of(pair: Pair) -> Iterator[tuple[Change, tuple[str, ...]]]:
+    """What happened to each package that is not the same in both locks of `pair`, with the reasons, at least one."""
+    before, after = ({package.wheel.name: package for package in lock.packages} for lock in (pair.before, pair.after))
+    for name in sorted({*before, *after}):
+        old, new = before.get(name), after.get(name)
+        if old != new:
+            change = Change(kind=_kind(old, new), name=name, before=_version(old), after=_version(new))
+            yield change, tuple(_reasons(pair, change.kind, old, new)) or (NO_REASON,)
+
+
+def _version(package: Package | None) -> str:
+    return package.wheel.version if package else ""
+
+
+def _kind(old: Package | None, new: Package | None) -> str:
+    if old is None or new is None or old.wheel.version != new.wheel.version:
+        return kind_of(_version(old), _version(new))
+    if (old.wheel.file, old.wheel.sha256, old.wheel.index) != (new.wheel.file, new.wheel.sha256, new.wheel.index):
+        return REPLACED
+    return REGROUPED if old.layer != new.layer else EVIDENCE
+
+
+def kind_of(before: str, after: str) -> str:
+    """What happened between two versions that are not the same; empty for none."""
+    if not before or not after:
+        return REMOVED if before else ADDED
+    try:
+        return UPGRADED if Version(before) < Version(after) else DOWNGRADED
+    except InvalidVersion:
+        # Nothing says which is the newer one; an image may hold anything.
+        return UPGRADED
+
+
+def _reasons(pair: Pair, kind: str, old: Package | None, new: Package | None) -> Iterator[str]:
+    if new and kind == ADDED:
+        yield from why_added(pair, new)
+    elif old and kind == REMOVED:
+        yield from why_removed(pair, old)
+    elif old and new and kind == REGROUPED:
+        yield from why_regrouped(old, new)
+    elif old and new and kind == EVIDENCE:
+        yield from changed_evidence(pair, old, new)
+    elif old and new:
+        yield from why_moved(pair, old, new)

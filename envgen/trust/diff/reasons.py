@@ -1,0 +1,206 @@
+"""Why a package changed, as far as two locks can tell: from who asks for it, its bounds, its upload time, index, Python and layer.
+
+Only what can have made the difference is a reason: a requirement that changed but admits both versions is none.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from envgen.lock.model import Lock, Package, Wheel
+from envgen.trust.diff.pair import Pair, requirements_of
+
+ANY = "*"
+
+
+def why_added(pair: Pair, new: Package) -> Iterator[str]:
+    """Who asks for a package that was not there, and why nobody did before."""
+    for name, wanted in requirements_of(new, pair.after).items():
+        if not name:
+            yield f"the profile asks for it now{_said(wanted)}"
+            continue
+        before, after = pair.before.package(name), pair.after.package(name)
+        if before is None:
+            yield f"{_pinned(name, after)}, which is new, asks for it{_said(wanted)}"
+        elif after and after.wheel.version != before.wheel.version:
+            yield f"{_pinned(name, after)} asks for it{_said(wanted)}, {before.wheel.version} did not"
+        else:
+            yield f"{name} asks for it now{_said(wanted)}: {_markers(pair, name)}"
+
+
+def why_removed(pair: Pair, old: Package) -> Iterator[str]:
+    """Why nobody asks any more for a package that was there."""
+    for name in requirements_of(old, pair.before):
+        if not name:
+            yield "the profile does not ask for it any more"
+            continue
+        before, after = pair.before.package(name), pair.after.package(name)
+        if after is None:
+            yield f"{_pinned(name, before)}, which asked for it, is gone"
+        elif before and after.wheel.version != before.wheel.version:
+            yield f"{_pinned(name, after)} does not ask for it any more, {before.wheel.version} did"
+        else:
+            yield f"{name} does not ask for it any more: {_markers(pair, name)}"
+
+
+def _markers(pair: Pair, asker: str) -> str:
+    """Why a package that stayed as it is asks for others than before."""
+    before, after = (_extras(lock.package(asker)) for lock in (pair.before, pair.after))
+    if before != after:
+        return f"its extras are {after or 'none'}, before {before or 'none'}"
+    return next(_surroundings(pair), "why is not in the locks")
+
+
+def _extras(package: Package | None) -> str:
+    found = {demand.requirement.partition("]")[0][1:] for demand in package.demands if "[" in demand.requirement} if package else set()
+    return ", ".join(sorted(found))
+
+
+def why_moved(pair: Pair, old: Package, new: Package) -> Iterator[str]:
+    """Why a package has another version, or another file of the same one; the hardest reasons first."""
+    found = [*_forcing(pair, old, new), *_times(pair, old.wheel, new.wheel), *_index(pair, old.wheel, new.wheel)]
+    # Another Python decides on the file for sure, on the version only where nothing else does.
+    if not found or _tags(old.wheel) != _tags(new.wheel):
+        found += _surroundings(pair)
+    yield from found
+    if (old.wheel.file, old.wheel.index) == (new.wheel.file, new.wheel.index):
+        hashes = f"sha256 {new.wheel.sha256[:12]}, before {old.wheel.sha256[:12]}"
+        yield f"the same file name with other content ({hashes}): ask the index why before you trust it"
+    yield from why_regrouped(old, new)
+
+
+def why_regrouped(old: Package, new: Package) -> Iterator[str]:
+    """That a package goes into another layer group, if it does."""
+    if old.layer != new.layer:
+        yield f"goes into the layer group {new.layer}, before {old.layer}"
+
+
+def changed_evidence(pair: Pair, old: Package, new: Package) -> Iterator[str]:
+    """Everything that differs in who asks for a package and which bounds hold it, whether or not it could move anything."""
+    before, after = requirements_of(old, pair.before), requirements_of(new, pair.after)
+    yield from (_asked(pair, name, before, after) for name in _differing(before, after))
+    bounds_before, bounds_after = _bounds(old), _bounds(new)
+    yield from (_bounded(key, bounds_before, bounds_after) for key in _differing(bounds_before, bounds_after))
+    if old.wheel != new.wheel:
+        yield "its index says another size or upload time of the same file"
+    elif not (before != after or bounds_before != bounds_after):
+        yield "the same evidence in another order"
+
+
+def _forcing(pair: Pair, old: Package, new: Package) -> Iterator[str]:
+    """The changed requirements and documented bounds that can have made the difference."""
+    versions = old.wheel.version, new.wheel.version
+    asked_before, asked_after = requirements_of(old, pair.before), requirements_of(new, pair.after)
+    for name in _differing(asked_before, asked_after):
+        if _forces(asked_before.get(name, ()), asked_after.get(name, ()), *versions):
+            yield _asked(pair, name, asked_before, asked_after)
+    bounds_before, bounds_after = _bounds(old), _bounds(new)
+    for key in _differing(bounds_before, bounds_after):
+        if _forces(bounds_before.get(key, ()), bounds_after.get(key, ()), *versions):
+            yield _bounded(key, bounds_before, bounds_after)
+
+
+def _forces(before: Sequence[str], after: Sequence[str], old: str, new: str) -> bool:
+    """Whether what is asked for now rules out the old version, or what was asked for before the new one."""
+    return not (_admit(after, old) and _admit(before, new))
+
+
+def _admit(requirements: Sequence[str], version: str) -> bool:
+    return all(_admits(requirement.rpartition("]")[2], version) for requirement in requirements if requirement != ANY)
+
+
+def _admits(specifier: str, version: str) -> bool:
+    try:
+        return SpecifierSet(specifier).contains(version, prereleases=True)
+    except InvalidSpecifier:
+        # A lock is not believed to be whole here: what can't be read rules nothing out.
+        return True
+
+
+def _asked(pair: Pair, name: str, before: Mapping[str, Sequence[str]], after: Mapping[str, Sequence[str]]) -> str:
+    """What `name` (empty: the profile) asks for now and asked for before."""
+    asker = _asker(pair, name)
+    if name not in after:
+        return f"{asker} asked for {_words(before[name])}, and does not any more"
+    if name not in before:
+        return f"{asker} asks for {_words(after[name])}, and did not before"
+    return f"{asker} asks for {_words(after[name])}, before for {_words(before[name])}"
+
+
+def _asker(pair: Pair, name: str) -> str:
+    if not name:
+        return "the profile"
+    before, after = pair.before.package(name), pair.after.package(name)
+    if before is None or after is None:
+        return f"{name}, which is {'gone' if before else 'new'}," if before or after else name
+    return name if before.wheel.version == after.wheel.version else _pinned(name, after)
+
+
+def _bounded(source: str, before: Mapping[str, Sequence[str]], after: Mapping[str, Sequence[str]]) -> str:
+    now, then = (_words(side[source]) if source in side else "none" for side in (after, before))
+    return f"the documented bound is {now}, before {then} ({source})"
+
+
+def _bounds(package: Package) -> dict[str, tuple[str, ...]]:
+    """The documented bounds on a package by document and section."""
+    found: dict[str, tuple[str, ...]] = {}
+    for bound in package.bounds:
+        found[bound.source] = (*found.get(bound.source, ()), bound.requirement)
+    return found
+
+
+def _differing(before: Mapping[str, Sequence[str]], after: Mapping[str, Sequence[str]]) -> list[str]:
+    return [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
+
+
+def _times(pair: Pair, old: Wheel, new: Wheel) -> Iterator[str]:
+    before, after = pair.before.as_of, pair.after.as_of
+    if new.uploaded and new.uploaded >= after:
+        yield f"uploaded {_day(new)}, after as_of {after:%Y-%m-%d}: the profile gives it a date of its own"
+    elif new.uploaded and new.uploaded >= before:
+        yield f"uploaded {_day(new)}, after the old as_of {before:%Y-%m-%d}"
+    elif old.uploaded and old.uploaded >= before:
+        yield f"{old.version} was uploaded {_day(old)}, after the old as_of {before:%Y-%m-%d}: it had a date of its own"
+    elif old.uploaded and old.uploaded >= after:
+        yield f"{old.version} was uploaded {_day(old)}, after the new as_of {after:%Y-%m-%d}"
+
+
+def _day(wheel: Wheel) -> str:
+    return f"{wheel.uploaded:%Y-%m-%d}"
+
+
+def _index(pair: Pair, old: Wheel, new: Wheel) -> Iterator[str]:
+    if old.index != new.index:
+        yield f"comes from the index {new.index}, before from {old.index}"
+    elif (now := _url(pair.after, new.index)) != (then := _url(pair.before, old.index)):
+        yield f"the index {new.index} is at {now}, before at {then}"
+
+
+def _url(lock: Lock, index: str) -> str:
+    return next((found.url for found in lock.indexes if found.name == index), "")
+
+
+def _tags(wheel: Wheel) -> tuple[str, ...]:
+    """The tags in a wheel's file name: Python, ABI and platform."""
+    return tuple(wheel.file.removesuffix(".whl").split("-")[-3:])
+
+
+def _surroundings(pair: Pair) -> Iterator[str]:
+    """What else decides on markers and wheels."""
+    if pair.before.python != pair.after.python:
+        yield f"Python is {pair.after.python}, before {pair.before.python}"
+    if pair.before.platform != pair.after.platform:
+        yield f"the platform is {pair.after.platform}, before {pair.before.platform}"
+
+
+def _pinned(name: str, package: Package | None) -> str:
+    return f"{name} {package.wheel.version}" if package else name
+
+
+def _words(requirements: Sequence[str]) -> str:
+    return " and ".join("any version" if requirement == ANY else requirement for requirement in requirements)
+
+
+def _said(requirements: Sequence[str]) -> str:
+    """What is asked for, in brackets; nothing for any version."""
+    return "" if list(requirements) == [ANY] else f" ({_words(requirements)})"

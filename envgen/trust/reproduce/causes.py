@@ -1,0 +1,50 @@
+"""Why two images differ, as far as they say themselves: what a digest depends on besides the lock, where it is not the same for both."""
+
+from collections.abc import Iterator, Sequence
+
+from envgen.oci.archive import ImageDocuments, Layer
+from envgen.trust.reproduce.compare import compression_of
+
+_LABELS = {
+    "envgen.profile": "is of another profile",
+    "envgen.target": "is for another target",
+    "envgen.lock": "was built from another lock",
+    "envgen.python": "has another Python",
+    "org.opencontainers.image.base.name": "is on another base",
+    "envgen.base.override": "has another base in place of the locked one",
+}
+"""The labels that say what an image depends on, and what it means when they are not the same."""
+
+
+def likely_causes(first: ImageDocuments, second: ImageDocuments, own: int) -> tuple[str, ...]:
+    """What the second image was made from that the first was not, in words; nothing where both say the same.
+
+    The last `own` layers of the first are not its base's.
+    """
+    if "envgen.lock" not in second.labels:
+        return ("the other image was not built from a lock of envgen: it has no label envgen.lock",)
+    causes = [*_labels(first, second), *_compressions(first.layers, second.layers)]
+    if first.labels.get("envgen.lock") == second.labels["envgen.lock"]:
+        causes += _bases(first.layers[:-own], second.layers[:-own])
+    return tuple(causes)
+
+
+def _labels(first: ImageDocuments, second: ImageDocuments) -> Iterator[str]:
+    for label, meaning in _LABELS.items():
+        mine, other = (image.labels.get(label, "") for image in (first, second))
+        if mine != other:
+            yield f"the other image {meaning}: {other or 'none'}, this one: {mine or 'none'}"
+
+
+def _compressions(first: Sequence[Layer], second: Sequence[Layer]) -> Iterator[str]:
+    """The uppermost layer is never the base's."""
+    mine, other = ("".join(compression_of(layer) for layer in layers[-1:]) for layers in (first, second))
+    if mine != other:
+        yield f"the other image has {other or 'no'} layers, this one {mine}"
+
+
+def _bases(first: Sequence[Layer], second: Sequence[Layer]) -> Iterator[str]:
+    if [layer.diff_id for layer in first] != [layer.diff_id for layer in second]:
+        yield "the other image's base has other layers: a name alone does not say which base it was"
+    elif [layer.digest for layer in first] != [layer.digest for layer in second]:
+        yield "the other image has the layers of its base in another compression"

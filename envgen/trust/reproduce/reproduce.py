@@ -1,0 +1,168 @@
+"""`envgen reproduce`: an image built twice in different surroundings, or once and compared with somebody else's. Prints nothing."""
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from envgen.core.errors import EngineError, UsageError
+from envgen.core.parallel import uninterrupted
+from envgen.core.settings import Settings, mirrored_base
+from envgen.core.tempdirs import scratch
+from envgen.engine import Engine, Image
+from envgen.image import build
+from envgen.image.build import BuildOptions, Built
+from envgen.image.layers import BASE, SKELETON, own_layers
+from envgen.lock.model import Lock
+from envgen.oci.archive import Archive
+from envgen.oci.entries import Difference
+from envgen.trust.reproduce.causes import likely_causes
+from envgen.trust.reproduce.compare import Side, compare_images
+from envgen.trust.reproduce.environments import FIRST, SECOND, Surroundings, inside
+from envgen.workspace import Workspace
+
+MakeEngine = Callable[[Settings], Engine]
+"""Makes an engine for the surroundings of one build; the command line chooses which."""
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is to be reproduced, and with what."""
+
+    work: Workspace
+    lock: Lock
+    options: BuildOptions
+    make_engine: MakeEngine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """An image that is compared: what it is called, its digest, and where its blobs are: in the engine or in an archive, or nowhere."""
+
+    name: str
+    digest: str
+    image: Image | None = None
+    archive: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reproduction:
+    """What came of it: an image of ours, the one it was compared with, and what differs; `seconds` are those of each build.
+
+    `causes` say why, as far as the images do. Without the other's blobs nothing but the digests is compared.
+    """
+
+    built: Built
+    other: Subject
+    seconds: tuple[float, ...]
+    differences: tuple[Difference, ...] = ()
+    causes: tuple[str, ...] = ()
+
+    @property
+    def same(self) -> bool:
+        return self.built.image.digest == self.other.digest
+
+
+def build_twice(plan: Plan) -> Reproduction:
+    """Two builds without cache, as different as can be arranged, and compared. Raises as `building.build` does."""
+    with ExitStack() as stack:
+        built, first = _build(plan, FIRST, stack)
+        again, second = _build(plan, SECOND, stack)
+        other = Subject(name="the second build", digest=again.image.digest, image=again.image)
+        return _compare(plan, built, other, (first, second))
+
+
+def build_against(plan: Plan, name: str) -> Reproduction:
+    """One build without cache, compared with the image `name`: an archive, one in the engine's store, or one that is pulled.
+
+    Raises as `building.build` does, EngineError for an image that can't be had, UsageError for a name that is none, and
+    VerificationError for an archive that is damaged.
+    """
+    with ExitStack() as stack:
+        other = _find(plan, name, stack)
+        built, seconds = _build(plan, FIRST, stack)
+        return _compare(plan, built, other, (seconds,))
+
+
+def _build(plan: Plan, around: Surroundings, stack: ExitStack) -> tuple[Built, float]:
+    """An image built in surroundings, and the seconds it took; its tag is removed when `stack` ends, whatever happens."""
+    tag = f"envgen-reproduce/{plan.lock.profile}:{secrets.token_hex(6)}"
+    stack.callback(_remove, plan, tag)
+    started = time.monotonic()
+    with inside(around, plan.work.settings) as settings:
+        options = replace(plan.options, tag=tag, cache=False, arguments=around.arguments)
+        built = build.build(replace(plan.work, settings=settings), plan.lock, plan.make_engine(settings), options)
+    seconds = time.monotonic() - started
+    plan.work.reporter.step(f"build in {around.name} surroundings: {built.image.digest} ({seconds:.0f} s)")
+    return built, seconds
+
+
+def _remove(plan: Plan, tag: str) -> None:
+    try:
+        with uninterrupted():
+            plan.make_engine(plan.work.settings).remove(tag)
+    except EngineError as error:
+        # Whatever happened before is what matters.
+        plan.work.reporter.step(f"{tag}: can't be removed: {error.problem}")
+
+
+def _find(plan: Plan, name: str, stack: ExitStack) -> Subject:
+    """The image that somebody else made; one that is pulled is removed when `stack` ends."""
+    if Path(name).is_file():
+        with Archive(Path(name)) as archive:
+            return Subject(name=name, digest=archive.image(platform=plan.lock.platform).digest, archive=Path(name))
+    engine = plan.make_engine(plan.work.settings)
+    reference = mirrored_base(plan.work.settings, name)
+    if image := engine.image(name) or engine.image(reference):
+        return Subject(name=name, digest=image.digest, image=image)
+    if _DIGEST.fullmatch(name):
+        return Subject(name=name, digest=name)
+    if Path(name).is_dir():
+        hint = f"make an archive of an OCI layout: tar -C {name} -cf image.tar ."
+        raise UsageError(f"--against {name}", "is a folder, expected an archive, or the name or digest of an image", hint=hint)
+    plan.work.reporter.step(f"pulling {reference}")
+    stack.callback(_remove, plan, reference)
+    try:
+        image = engine.pull(reference, plan.lock.platform)
+    except EngineError as error:
+        hint = "expected the path of an archive, or the name or digest of an image"
+        raise EngineError(f"--against {name}", str(error), hint=hint) from error
+    return Subject(name=name, digest=image.digest, image=image)
+
+
+def _compare(plan: Plan, built: Built, other: Subject, seconds: tuple[float, ...]) -> Reproduction:
+    found = Reproduction(built=built, other=other, seconds=seconds)
+    if found.same or not (other.image or other.archive):
+        return found
+    plan.work.reporter.step("comparing the images, blob by blob")
+    mine = Subject(name=built.image.name, digest=built.image.digest, image=built.image)
+    with _opened(plan, mine) as first, _opened(plan, other) as second:
+        names = layer_names(plan.lock, len(first.image.layers))
+        differences = compare_images(first, second, names)
+        causes = likely_causes(first.image, second.image, len(names) - names.index(SKELETON)) if differences else ()
+        # An image may be in an index: its own digest is what counts.
+        other = replace(other, digest=second.image.digest)
+    return replace(found, other=other, differences=differences, causes=causes)
+
+
+@contextmanager
+def _opened(plan: Plan, subject: Subject) -> Iterator[Side]:
+    """The image as an open archive."""
+    with scratch("reproduce") as folder:
+        path = subject.archive or folder / "image.tar"
+        if subject.image:
+            plan.make_engine(plan.work.settings).save(subject.image, path)
+        with Archive(path) as archive:
+            digest = subject.image.digest if subject.image else ""
+            yield Side(archive=archive, image=archive.image(digest=digest, platform=plan.lock.platform))
+
+
+def layer_names(lock: Lock, count: int) -> Sequence[str]:
+    """What the layers of an image of `lock` are called, if it has `count` of them."""
+    own = own_layers(lock)
+    return [*(f"{BASE} {place}" for place in range(1, count - len(own) + 1)), *own]

@@ -1,0 +1,65 @@
+"""The seam of `envgen verify`: whatever is locked is verified by a subject for it."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from envgen.core.errors import ResolutionError
+from envgen.trust.verify.report import NOT_CHECKED, Entry
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One thing to verify: what reports call it, the locks it stands in, and what cures it when something is wrong with it."""
+
+    kind: str
+    name: str
+    locks: tuple[str, ...] = ()
+    cure: str = ""
+
+    def entry(self, status: str, detail: str = "", cure: str | None = None) -> Entry:
+        """What was found, with the item's own cure unless there is another."""
+        return Entry(
+            kind=self.kind, name=self.name, status=status, detail=detail, cure=self.cure if cure is None else cure, locks=self.locks
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What is asked in one go: `ask` gives at least one entry for each of `items`.
+
+    It raises ResolutionError when there is no usable answer, which leaves all of them unchecked.
+    """
+
+    items: tuple[Item, ...]
+    ask: Callable[[], Iterable[Entry]]
+
+    def entries(self) -> tuple[Entry, ...]:
+        """What became of the items."""
+        try:
+            return tuple(self.ask())
+        except ResolutionError as error:
+            return tuple(item.entry(NOT_CHECKED, str(error), error.hint) for item in self.items)
+
+
+class Patience:
+    """Keeps an account of the time that was spent on one server for nothing: with none left, it is not asked again."""
+
+    def __init__(self, seconds: float) -> None:
+        self._left = seconds
+        self._last: ResolutionError | None = None
+
+    def ask(self, question: Callable[[], T]) -> T:
+        """The answer to `question`. Raises ResolutionError, as it does."""
+        if self._last and self._left <= 0:
+            raise self._last
+        began = time.monotonic()
+        try:
+            return question()
+        except ResolutionError as error:
+            self._last = error
+            self._left -= time.monotonic() - began
+            raise

@@ -1,0 +1,157 @@
+"""From locks to subjects: each wheel, release, base and model once, however many locks it stands in."""
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+
+from envgen.core.parallel import together
+from envgen.engine import Engine
+from envgen.lock.model import Lock, Wheel
+from envgen.sources.models import Repository
+from envgen.trust.verify.bases import base_entries
+from envgen.trust.verify.models import hub_entries
+from envgen.trust.verify.questions import Item, Patience, Subject
+from envgen.trust.verify.report import BASE, MODEL, VULNERABILITIES, WHEEL, VerificationReport
+from envgen.trust.verify.wheels import Source, model_entries, release_entries, wheel_entries
+from envgen.workspace import Workspace
+
+AT_ONCE = 8
+
+Named = Mapping[str, Lock]
+"""Locks by what reports call them, as in `cuda/py311-linux-amd64`."""
+
+
+def verify(work: Workspace, locks: Sequence[Lock], engine: Engine, today: dt.date) -> VerificationReport:
+    """Asks for everything in `locks`, and for the other models that are known by their hash; `today` stands in the cures."""
+    named = {f"{lock.profile}/{lock.target}": lock for lock in locks}
+    # Registries first: they take longest.
+    subjects = [*_bases(work, named, engine), *_hub_models(work, named), *_Indexes(work, named, today).subjects()]
+    found = together(Subject.entries, subjects, at_once=AT_ONCE)
+    return VerificationReport(locks=tuple(named), entries=tuple(entry for entries in found for entry in entries))
+
+
+def _bases(work: Workspace, locks: Named, engine: Engine) -> Iterator[Subject]:
+    users: dict[str, list[str]] = defaultdict(list)
+    for name, lock in locks.items():
+        if lock.base:
+            users[lock.base].append(name)
+    for base, names in users.items():
+        cure = _for_each(f"envgen update {profile} --base" for profile in dict.fromkeys(locks[name].profile for name in names))
+        item = Item(kind=BASE, name=base, locks=tuple(names), cure=cure)
+        yield Subject(items=(item,), ask=partial(base_entries, engine, work.settings, item, base))
+
+
+def _hub_models(work: Workspace, locks: Named) -> Iterator[Subject]:
+    hub, patience = work.hub(), Patience(work.settings.patience)
+    for model, names in _models(locks).items():
+        if isinstance(model, Repository):
+            item = _model_item(locks, names)
+            yield Subject(items=(item,), ask=partial(hub_entries, hub, patience, item, model))
+
+
+def _models(locks: Named) -> Mapping[Wheel | Repository, list[str]]:
+    """The locked models, each with the locks it stands in."""
+    found: dict[Wheel | Repository, list[str]] = defaultdict(list)
+    for name, lock in locks.items():
+        if lock.model:
+            found[lock.model.source].append(name)
+    return found
+
+
+def _model_item(locks: Named, names: Sequence[str]) -> Item:
+    first = locks[names[0]].model
+    assert first is not None
+    profiles = dict.fromkeys(locks[name].profile for name in names)
+    cure = _for_each(f"name another model in the profile {profile}, then: envgen lock {profile}" for profile in profiles)
+    return Item(kind=MODEL, name=first.name, locks=tuple(names), cure=cure)
+
+
+class _Indexes:
+    """Everything in locks that comes from an index."""
+
+    def __init__(self, work: Workspace, locks: Named, today: dt.date) -> None:
+        self._work = work
+        self._locks = locks
+        self._today = today
+        self._sources: dict[tuple[str, str], Source] = {}
+
+    def subjects(self) -> Iterator[Subject]:
+        packages: dict[tuple[str, str, str], dict[Wheel, list[str]]] = defaultdict(lambda: defaultdict(list))
+        for name, lock in self._locks.items():
+            urls = {index.name: index.url for index in lock.indexes}
+            for wheel in (*lock.wheels, *([lock.installer] if lock.installer else [])):
+                packages[wheel.index, urls.get(wheel.index, ""), wheel.name][wheel].append(name)
+        for (index, url, _), wheels in packages.items():
+            yield from self._package(self._source(index, url), wheels)
+        yield from self._model_wheels()
+
+    def _model_wheels(self) -> Iterator[Subject]:
+        """A subject for each locked model that is a wheel, and for each other one that is known by its hash."""
+        locked = set()
+        for wheel, names in _models(self._locks).items():
+            if isinstance(wheel, Wheel):
+                item = _model_item(self._locks, names)
+                urls = {index.name: index.url for index in self._locks[names[0]].indexes}
+                source = self._source(wheel.index, urls.get(wheel.index, ""))
+                yield Subject(items=(item,), ask=partial(wheel_entries, source, {item: wheel}))
+                locked.add((wheel.index, wheel.name, wheel.version, wheel.sha256))
+        for model in self._work.catalog.model_wheels():
+            if ("default", model.name, model.version, model.sha256) in locked:
+                continue
+            item = Item(kind=MODEL, name=f"wheel:{model.name}=={model.version}", cure="name another in profiles/models/wheels.toml")
+            yield Subject(items=(item,), ask=partial(model_entries, self._source("default", ""), item, model))
+
+    def _package(self, source: Source, wheels: Mapping[Wheel, list[str]]) -> Iterator[Subject]:
+        """A subject for all wheels of one package, and one for each of its releases."""
+        items = {self._item(WHEEL, wheel.file, wheel, names): wheel for wheel, names in wheels.items()}
+        yield Subject(items=tuple(items), ask=partial(wheel_entries, source, items))
+        releases: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for wheel, names in wheels.items():
+            releases[wheel.name, wheel.version] += names
+        for (name, version), names in releases.items():
+            wheel = next(wheel for wheel in wheels if wheel.version == version)
+            item = self._item(VULNERABILITIES, f"{name} {version}", wheel, names)
+            yield Subject(items=(item,), ask=partial(release_entries, source, item, name, version))
+
+    def _item(self, kind: str, text: str, wheel: Wheel, names: Sequence[str]) -> Item:
+        locks = {lock.profile: lock for lock in (self._locks[name] for name in names)}
+        cure = _for_each(_cure(lock, wheel, self._today) for lock in locks.values())
+        return Item(kind=kind, name=text, locks=tuple(names), cure=cure)
+
+    def _source(self, index: str, url: str) -> Source:
+        """The index of that name and URL, which is empty for the default one: two profiles may call two indexes the same."""
+        if (index, url) not in self._sources:
+            client = self._work.client({index: url} if url else {})
+            patience = self._work.settings.patience
+            self._sources[index, url] = Source(index=index, client=client, pages=Patience(patience), releases=Patience(patience))
+        return self._sources[index, url]
+
+
+def _cure(lock: Lock, wheel: Wheel, today: dt.date) -> str:
+    """What moves `wheel`: its package, or the one that pins it."""
+    if wheel == lock.installer:
+        return f"change `installer` in the profile {lock.profile}, then: envgen lock {lock.profile}"
+    name, requirement = _mover(lock, wheel.name)
+    if requirement:
+        return f"change {name}{requirement} in the profile {lock.profile}, then: envgen lock {lock.profile}"
+    return f"envgen update {lock.profile} --package {name} --as-of {today}"
+
+
+def _mover(lock: Lock, name: str) -> tuple[str, str]:
+    """The package to move so that `name` moves, and the profile's exact requirement of it (empty: there is none)."""
+    seen: set[str] = set()
+    while name not in seen:
+        seen.add(name)
+        package = lock.package(name)
+        exact = [demand for demand in package.demands if "==" in demand.requirement] if package else []
+        if not exact:
+            break
+        if exact[0].name == lock.profile:
+            return name, exact[0].requirement
+        name = exact[0].name
+    return name, ""
+
+
+def _for_each(cures: Iterator[str]) -> str:
+    return "\n".join(dict.fromkeys(cures))
