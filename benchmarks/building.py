@@ -29,7 +29,7 @@ from sides import Dockerfile, Envgen, Found, Machine, Version, measure
 from envgen.core.settings import read_settings
 from envgen.lock.folder import read_lock
 from envgen.lock.model import Lock
-from envgen.profiles.catalog import Catalog
+from envgen.profiles.catalog import Project
 from envgen.sources.index import IndexClient
 from envgen.sources.wheel_store import WheelStore
 
@@ -69,7 +69,7 @@ def main(options: argparse.Namespace) -> None:
 
 def locked(profile: str, project: Path) -> Lock:
     """The lock of `profile` for the first target that an image is built for."""
-    catalog = Catalog(project=project)
+    catalog = Project(folder=project)
     found = catalog.profile(profile)
     target = next(target for target in found.targets() if found.base(target))
     return read_lock(catalog, found, target)[0]

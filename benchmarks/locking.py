@@ -19,8 +19,8 @@ sys.path.insert(0, str(ROOT))
 from envgen.core.settings import mirror_of, read_settings
 from envgen.lock.folder import read_lock
 from envgen.lock.make import query_for
-from envgen.lock.resolvers import Query
-from envgen.profiles.catalog import Catalog
+from envgen.lock.resolvers import ResolveRequest
+from envgen.profiles.catalog import Project
 from envgen.sources.index import IndexClient
 
 PROFILE = "cpu-base"
@@ -31,14 +31,14 @@ SHORT_RUNS = 4
 class Bare:
     """`uv pip compile` for each target of the profile, in folders below `work`."""
 
-    def __init__(self, work: Path, env: dict[str, str]) -> None:
+    def __init__(self, workspace: Path, env: dict[str, str]) -> None:
         from uv import find_uv_bin
 
         self._uv = find_uv_bin()
         self._env = env
         self._settings = read_settings(env, ROOT)
-        self._work = work
-        self._catalog = Catalog(project=ROOT)
+        self._workspace = workspace
+        self._catalog = Project(folder=ROOT)
         self._profile = self._catalog.profile(PROFILE)
         client = IndexClient(self._settings, {index.name: index.url for index in self._profile.indexes})
         self.commands = [
@@ -46,8 +46,8 @@ class Bare:
             for target in self._profile.targets()
         ]
 
-    def _command(self, query: Query, client: IndexClient) -> list[str | Path]:
-        folder = self._work / query.target.slug
+    def _command(self, query: ResolveRequest, client: IndexClient) -> list[str | Path]:
+        folder = self._workspace / query.target.slug
         folder.mkdir(parents=True)
         (folder / "pyproject.toml").write_text("\n".join(_project(query, client)), encoding="utf-8")
         (folder / "constraints.txt").write_text("\n".join(query.constraints), encoding="utf-8")
@@ -69,14 +69,14 @@ class Bare:
     def check(self, project: Path) -> None:
         """Ends the benchmark unless the locks below `project` have the versions that bare uv came to."""
         for target in self._profile.targets():
-            text = (self._work / target.slug / "requirements.txt").read_text(encoding="utf-8")
+            text = (self._workspace / target.slug / "requirements.txt").read_text(encoding="utf-8")
             bare = dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
-            lock, _ = read_lock(Catalog(project=project), self._profile, target)
+            lock, _ = read_lock(Project(folder=project), self._profile, target)
             if bare != {wheel.name: wheel.version for wheel in lock.wheels}:
                 sys.exit(f"error: {target.slug}: bare uv and envgen came to different versions: no comparison")
 
 
-def _project(query: Query, client: IndexClient) -> Iterator[str]:
+def _project(query: ResolveRequest, client: IndexClient) -> Iterator[str]:
     yield f"[project]\nname = 'bare'\nversion = '0'\ndependencies = {json.dumps(query.requirements)}\n[tool.uv.sources]"
     for index in query.indexes:
         yield from (f"{package} = {{ index = {json.dumps(index.name)} }}" for package in index.packages)

@@ -26,7 +26,7 @@ class TargetState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LayerGroup:
+class LayerSummary:
     """One layer group of a lock: how many wheels it has, and their bytes together."""
 
     name: str
@@ -52,23 +52,23 @@ class Overview:
     env: tuple[tuple[str, str], ...]
     targets: tuple[TargetState, ...]
     target: str
-    layers: tuple[LayerGroup, ...]
+    layers: tuple[LayerSummary, ...]
     origins: tuple[tuple[str, str], ...]
 
 
-def overview(work: Workspace, profile: Profile, slug: str) -> Overview:
+def overview(workspace: Workspace, profile: Profile, slug: str) -> Overview:
     """What there is to say of `profile`, with the layers of the target `slug` (empty: the first with a base, or the first).
 
     Raises UsageError for a target that it has not.
     """
     targets = profile.targets()
     chosen = _chosen(profile, slug)
-    locks = {target: _lock(work, profile, target) for target in targets}
+    locks = {target: _lock(workspace, profile, target) for target in targets}
     lock = locks[chosen]
     return Overview(
         profile=profile.name,
         description=profile.description,
-        as_of=f"{profile.instant():%Y-%m-%dT%H:%M:%SZ}",
+        as_of=f"{profile.as_of_instant():%Y-%m-%dT%H:%M:%SZ}",
         cuda=profile.cuda,
         driver=profile.driver,
         indexes=tuple((index.name, index.url, index.packages) for index in profile.indexes_for(chosen)),
@@ -94,15 +94,15 @@ def _chosen(profile: Profile, slug: str) -> Target:
     return next((target for target in targets if profile.base(target)), targets[0])
 
 
-def _lock(work: Workspace, profile: Profile, target: Target) -> Lock | str:
+def _lock(workspace: Workspace, profile: Profile, target: Target) -> Lock | str:
     """The lock, or why there is none to speak of."""
-    if work.catalog.find_lock_folder(profile.name, target) is None:
+    if workspace.project.find_lock_folder(profile.name, target) is None:
         return NOT_LOCKED
     try:
-        project.check_locks(work, [(profile, target)])
+        project.check_locks(workspace, [(profile, target)])
     except StaleLockError:
         return STALE
-    return folder.read_lock(work.catalog, profile, target)[0]
+    return folder.read_lock(workspace.project, profile, target)[0]
 
 
 def _state(profile: Profile, target: Target, lock: Lock | str) -> TargetState:
@@ -113,7 +113,7 @@ def _state(profile: Profile, target: Target, lock: Lock | str) -> TargetState:
     return TargetState(target=target.slug, python=target.python_full, base=base, state=LOCKED, wheels=len(lock.wheels), bytes=total)
 
 
-def _layers(lock: Lock) -> tuple[LayerGroup, ...]:
+def _layers(lock: Lock) -> tuple[LayerSummary, ...]:
     """The groups that have wheels, in the order of the image's layers."""
     sizes = {name: [package.wheel.size for package in lock.packages if package.layer == name] for name in lock.layers}
-    return tuple(LayerGroup(name=name, wheels=len(found), bytes=sum(found)) for name, found in sizes.items() if found)
+    return tuple(LayerSummary(name=name, wheels=len(found), bytes=sum(found)) for name, found in sizes.items() if found)

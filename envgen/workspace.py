@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from envgen.core.progress import Reporter
 from envgen.core.settings import Settings
-from envgen.profiles.catalog import Catalog
+from envgen.profiles.catalog import Project
 from envgen.sources.hub import Hub
 from envgen.sources.index import IndexClient
 from envgen.sources.model_store import ModelStore
@@ -16,7 +16,7 @@ from envgen.sources.wheel_store import WheelStore
 class Workspace:
     """What every command works with."""
 
-    catalog: Catalog
+    project: Project
     settings: Settings
     reporter: Reporter
 
@@ -29,7 +29,7 @@ class Workspace:
         return ModelStore(self.settings.models)
 
     def hub(self) -> Hub:
-        return Hub(self.settings, self.catalog.diagnoses())
+        return Hub(self.settings, self.project.diagnoses())
 
     def offline(self) -> "Workspace":
         """The same, but that no network is used."""

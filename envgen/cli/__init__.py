@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        _end_in_order()
+        handle_signals()
         options = parse(arguments)
         from envgen.cli import commands
 
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return DiskFullError.exit_code
 
 
-def _end_in_order() -> None:
+def handle_signals() -> None:
     """Makes the other signals that ask us to end do what Ctrl-C does."""
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
@@ -66,7 +66,7 @@ def print_error(error: EnvgenError) -> None:
         if fault.hint:
             first, *more = _printable(fault.hint).split("\n")
             lines += [f"hint:  {first}", *(f"       {line.lstrip()}" for line in more)]
-        print(*(fitted(line) for line in lines), sep="\n", file=sys.stderr)
+        print(*(wrap_for_terminal(line) for line in lines), sep="\n", file=sys.stderr)
 
 
 def _printable(text: str) -> str:
@@ -75,7 +75,7 @@ def _printable(text: str) -> str:
     return "\n".join("".join(char if char.isprintable() else repr(char)[1:-1] for char in line) for line in lines)
 
 
-def fitted(line: str) -> str:
+def wrap_for_terminal(line: str) -> str:
     """`line` broken between words where it is too long for a terminal; anywhere else it stays one line, for whoever searches in it."""
     if not sys.stderr.isatty():
         return line

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from envgen import __version__
 from envgen.cli.ci_arguments import INIT, MATRIX, add_completion, add_export, add_init, add_matrix
-from envgen.cli.more_arguments import add_doctor, add_run, add_show, divide, gpus, seconds, size
+from envgen.cli.more_arguments import add_doctor, add_run, add_show, gpus, seconds, size, split_at_double_dash
 from envgen.cli.parsers import add_parser
 from envgen.cli.trust_arguments import (
     AUDIT,
@@ -50,7 +50,7 @@ first problem: 5 for the engine, 6 for disk, 4 for a lock, 2 for anything else; 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options of one command; argparse itself ends the process with code 2 for a wrong one."""
     parser = make_parser()
-    words, command = divide(sys.argv[1:] if arguments is None else arguments)
+    words, command = split_at_double_dash(sys.argv[1:] if arguments is None else arguments)
     options, unknown = parser.parse_known_args(words)
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}" + ("; put -- before the command" if options.command == "run" else ""))

@@ -8,7 +8,7 @@ from envgen.engine.docker import DockerEngine
 from envgen.image import prepare
 from envgen.lock import project
 from envgen.trust.audit.audit import audit
-from envgen.trust.audit.report import FAILED, NOT_COMPARED, PASSED, AuditReport, shown
+from envgen.trust.audit.report import FAILED, NOT_COMPARED, PASSED, AuditReport, format_field
 from envgen.workspace import Workspace
 
 MARKS = {PASSED: "ok", FAILED: "FAILED", NOT_COMPARED: "NOT COMPARED"}
@@ -17,11 +17,11 @@ SHOWN = 50
 """Findings that are printed; JSON has all."""
 
 
-def command(options: argparse.Namespace, work: Workspace) -> int:
+def command(options: argparse.Namespace, workspace: Workspace) -> int:
     """Prints the report; 0 only if everything was compared and nothing found."""
-    profile = work.catalog.profile(options.profile)
-    lock = project.checked_lock(work, profile, prepare.image_target(profile, options.target))
-    report = audit(work, lock, DockerEngine(work.settings), options.image)
+    profile = workspace.project.profile(options.profile)
+    lock = project.checked_lock(workspace, profile, prepare.image_target(profile, options.target))
+    report = audit(workspace, lock, DockerEngine(workspace.settings), options.image)
     if options.json:
         print(json.dumps(report.as_json(), indent=2))
     else:
@@ -33,11 +33,11 @@ def _show(found: AuditReport) -> None:
     """The first line says what was not compared."""
     print(f"audit {found.profile} {found.target}: {found.headline()}")
     print(f"image {found.image} {found.digest}")
-    print(f"base  {shown(found.base)}{' (NOT the locked base)' if found.overridden else ''}")
+    print(f"base  {format_field(found.base)}{' (NOT the locked base)' if found.overridden else ''}")
     print()
     width = max(len(part.name) for part in found.parts)
     for part in found.parts:
-        print(f"  {part.name:<{width}}  {MARKS[part.status]:<12}  {shown(part.detail)}")
+        print(f"  {part.name:<{width}}  {MARKS[part.status]:<12}  {format_field(part.detail)}")
     if found.findings:
         print()
     for finding in found.findings[:SHOWN]:

@@ -22,7 +22,7 @@ _envgen_profiles() { local -a names=(%s ${(f)"$(print -l profiles/*.toml(N:t:r))
 """How a shell finds profiles when it is asked: those that come with envgen, and those of the folder it is in."""
 
 
-def command(options: argparse.Namespace, work: Workspace) -> int:
+def command(options: argparse.Namespace, workspace: Workspace) -> int:
     """Prints it; the exit code is 0."""
     import shtab
 
@@ -32,7 +32,7 @@ def command(options: argparse.Namespace, work: Workspace) -> int:
             action.complete = {"bash": "_envgen_profiles", "zsh": "_envgen_profiles"}  # type: ignore[attr-defined]  # shtab looks for it
         elif action.metavar in ("FILE", "DIR", "FOLDER", "MODEL"):
             action.complete = shtab.FILE if action.metavar == "FILE" else shtab.DIRECTORY  # type: ignore[attr-defined]
-    preamble = {shell: text % " ".join(work.catalog.profiles()) if text else "" for shell, text in PREAMBLE.items()}
+    preamble = {shell: text % " ".join(workspace.project.profiles()) if text else "" for shell, text in PREAMBLE.items()}
     print(shtab.complete(parser, shell=options.shell, preamble=preamble))  # type: ignore[arg-type]  # it takes one for each shell
     return 0
 

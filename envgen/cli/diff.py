@@ -8,47 +8,47 @@ from functools import cache
 
 from envgen.cli import diff_markdown, diff_text
 from envgen.core.errors import UsageError, VerificationError
-from envgen.core.git import Repository
+from envgen.core.git import GitRepo
 from envgen.engine.docker import DockerEngine
 from envgen.trust.diff.changes import LockComparison
 from envgen.trust.diff.images import ImageComparison, compare_images
 from envgen.trust.diff.locks import compare_locks
-from envgen.trust.diff.operands import GIT, Finder, ImageSide, LockSide, Side, check_profile, narrowed
+from envgen.trust.diff.operands import GIT, ImageSide, LockSide, OperandFinder, Side, check_profile, restrict_to_common
 from envgen.workspace import Workspace
 
 Comparison = LockComparison | ImageComparison
 
 
-def command(options: argparse.Namespace, work: Workspace) -> int:
+def command(options: argparse.Namespace, workspace: Workspace) -> int:
     """Prints it; the exit code is 0, or with --exit-code that of a verification that failed when there is a difference."""
-    finder = Finder(
-        project=work.catalog.project,
-        repository=Repository(work.settings, work.catalog.project),
-        engine=cache(lambda: DockerEngine(work.settings)),
+    finder = OperandFinder(
+        project=workspace.project.folder,
+        repository=GitRepo(workspace.settings, workspace.project.folder),
+        engine=cache(lambda: DockerEngine(workspace.settings)),
         profile=options.profile,
     )
     before = finder.find(options.before or f"{GIT}HEAD")
     after = finder.find(options.after) if options.after else _now(finder, before)
-    found = _compare(before, after, finder, work)
+    found = _compare(before, after, finder, workspace)
     print(*_lines(found, options), sep="\n")
     return VerificationError.exit_code if options.exit_code and found.different else 0
 
 
-def _now(finder: Finder, before: Side) -> LockSide:
+def _now(finder: OperandFinder, before: Side) -> LockSide:
     if isinstance(before, ImageSide):
         raise UsageError(before.label, "an image, with nothing to compare it with", hint="name another image; or see: envgen audit")
     return finder.now()
 
 
-def _compare(before: Side, after: Side, finder: Finder, work: Workspace) -> Comparison:
+def _compare(before: Side, after: Side, finder: OperandFinder, workspace: Workspace) -> Comparison:
     if isinstance(before, LockSide) and isinstance(after, LockSide):
-        before, after = narrowed(before, after)
+        before, after = restrict_to_common(before, after)
         check_profile(finder.profile, before, after)
         return compare_locks(before, after)
     if isinstance(before, ImageSide) and isinstance(after, ImageSide):
         if finder.profile:
             raise UsageError(f"--profile {finder.profile}", "both sides are images, and each has one profile", hint="leave --profile out")
-        return compare_images((before, after), finder.engine, work.catalog, work.reporter.step)
+        return compare_images((before, after), finder.engine, workspace.project, workspace.reporter.step)
     image, locks = (before, after) if isinstance(before, ImageSide) else (after, before)
     problem = f"found {image.label} against {locks.label}, expected two images, or locks on both sides"
     raise UsageError("diff", problem, hint="compare an image with its lock: envgen audit PROFILE --image NAME")

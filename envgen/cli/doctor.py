@@ -18,11 +18,13 @@ from envgen.workspace import Workspace
 MARKS = {OK: "ok", WARNING: "warning", PROBLEM: "PROBLEM", NOT_APPLICABLE: "-"}
 
 
-def command(options: argparse.Namespace, work: Workspace) -> int:
+def command(options: argparse.Namespace, workspace: Workspace) -> int:
     """Prints the findings, or the explanation of an error; the exit code."""
     if options.explain is not None:
-        return _explain(options, work)
-    findings = examine(work, options.profile, DockerEngine(work.settings), find_gpus(work.settings.environment()), os.environ)
+        return _explain(options, workspace)
+    findings = examine(
+        workspace, options.profile, DockerEngine(workspace.settings), find_gpus(workspace.settings.environment()), os.environ
+    )
     counts = {status: sum(finding.status == status for finding in findings) for status in (PROBLEM, WARNING)}
     if options.json:
         body = {"problems": counts[PROBLEM], "warnings": counts[WARNING], "findings": [asdict(finding) for finding in findings]}
@@ -48,15 +50,15 @@ def _print(findings: Sequence[Finding]) -> None:
             print(" " * len(head) + ("      " if position else "cure: ") + line.removeprefix("       "))
 
 
-def _explain(options: argparse.Namespace, work: Workspace) -> int:
+def _explain(options: argparse.Namespace, workspace: Workspace) -> int:
     """What the documents' tables know of an error text. Raises UsageError when that is nothing."""
     text = sys.stdin.read() if options.explain == "-" else options.explain
     if not text.strip():
         raise UsageError("--explain", "no text to look up", hint="as in: envgen doctor --explain \"No module named 'torch'\"")
-    own = [path.stem for path in (work.catalog.project / "profiles").glob("*.toml")]
+    own = [path.stem for path in (workspace.project.folder / "profiles").glob("*.toml")]
     # Where the project has one profile it is that one.
-    profile = work.catalog.profile(options.profile).name if options.profile else own[0] if len(own) == 1 else "PROFILE"
-    found = diagnose(text, work.catalog.diagnoses())
+    profile = workspace.project.profile(options.profile).name if options.profile else own[0] if len(own) == 1 else "PROFILE"
+    found = diagnose(text, workspace.project.diagnoses())
     if found is None:
         raise UsageError(
             "--explain", "no table of the documents knows this text",

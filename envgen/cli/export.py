@@ -7,14 +7,14 @@ from envgen.lock import project, pylock
 from envgen.workspace import Workspace
 
 
-def command(options: argparse.Namespace, work: Workspace) -> int:
+def command(options: argparse.Namespace, workspace: Workspace) -> int:
     """Prints it whole, or nothing; the exit code is 0."""
-    profile = work.catalog.profile(options.profile)
+    profile = workspace.project.profile(options.profile)
     target = profile.find_targets(options.target)[0]
-    lock = project.checked_lock(work, profile, target)
+    lock = project.checked_lock(workspace, profile, target)
     if options.offline:
-        places = pylock.paths_of(lock, work.store)
+        places = pylock.paths_of(lock, workspace.store)
     else:
-        places = pylock.urls_of(lock, work.client({index.name: index.url for index in lock.indexes}))
+        places = pylock.urls_of(lock, workspace.client({index.name: index.url for index in lock.indexes}))
     sys.stdout.write(pylock.render_pylock(lock, target, places))
     return 0

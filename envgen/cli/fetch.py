@@ -13,14 +13,14 @@ from envgen.offline import needed
 from envgen.workspace import Workspace
 
 
-def command(options: argparse.Namespace, work: Workspace) -> int:
+def command(options: argparse.Namespace, workspace: Workspace) -> int:
     """Fetches; the exit code is that of an error if something could not be had."""
-    locks = project.wanted_locks(work, options.profiles, options.target)
-    wheels = prepare.fetch(work, *locks)
-    models = needed.fetch_all(work, locks)
+    locks = project.wanted_locks(workspace, options.profiles, options.target)
+    wheels = prepare.fetch(workspace, *locks)
+    models = needed.fetch_all(workspace, locks)
     bases: tuple[BaseState, ...] = ()
     if not options.no_base and any(lock.base for lock in locks):
-        bases = fetch_bases(work, locks, DockerEngine(work.settings))
+        bases = fetch_bases(workspace, locks, DockerEngine(workspace.settings))
     if options.json:
         found = {"wheels": asdict(wheels), "models": [asdict(model) for model in models], "bases": [asdict(base) for base in bases]}
         print(json.dumps({"locks": len(locks), **found}, indent=2))

@@ -18,76 +18,76 @@ from envgen.image.build import Built
 from envgen.image.publish import check_repository, publish
 from envgen.lock import project
 from envgen.lock.model import Lock
-from envgen.lock.needs import check_held
+from envgen.lock.needs import require_cached
 from envgen.offline import needed
 from envgen.smoke import memory, run
-from envgen.smoke.find_model import find_model, kept_model
+from envgen.smoke.find_model import cached_model, find_model
 from envgen.workspace import Workspace
 
 
-def build(options: argparse.Namespace, work: Workspace) -> int:
+def build(options: argparse.Namespace, workspace: Workspace) -> int:
     for option, reference in (("--tag", options.tag), ("--base", options.base)):
         if reference and not REFERENCE.fullmatch(reference):
             raise UsageError(option, f"found {reference!r}, expected an image's name", hint="as in registry.example/team/image:1.0")
-    work = work.offline() if options.offline else work
-    profile = work.catalog.profile(options.profile)
-    lock = project.checked_lock(work, profile, prepare.image_target(profile, options.target))
-    if work.settings.offline:
-        check_offline(options, work, lock)
+    workspace = workspace.offline() if options.offline else workspace
+    profile = workspace.project.profile(options.profile)
+    lock = project.checked_lock(workspace, profile, prepare.image_target(profile, options.target))
+    if workspace.settings.offline:
+        check_offline(options, workspace, lock)
     if options.push:
         check_push(options)
-    engine = DockerEngine(work.settings)
+    engine = DockerEngine(workspace.settings)
     info = engine.check()
-    check_gpus(options, lock, info, _driver(work, lock))
-    work.reporter.step(f"engine: {info.versions()}")
-    work.reporter.step(show.estimate(prepare.estimate(work, lock)))
+    check_gpus(options, lock, info, _driver(workspace, lock))
+    workspace.reporter.step(f"engine: {info.versions()}")
+    workspace.reporter.step(show.estimate(prepare.estimate(workspace, lock)))
     prepare.check_platform(lock, info)
-    prepare.check_disk(work, lock, info)
-    records = recording.read(work, lock)
-    prepare.fetch(work, lock)
+    prepare.check_disk(workspace, lock, info)
+    records = recording.read(workspace, lock)
+    prepare.fetch(workspace, lock)
     if not (options.no_smoke or options.model):
-        needed.fetch(work, lock)
+        needed.fetch(workspace, lock)
     with show.clock() as elapsed:
         asked = building.BuildOptions(base=options.base, tag=options.tag, compression=options.compression, cache=not options.no_cache)
-        built = building.build(work, lock, engine, asked)
-    work.reporter.step(f"image: {built.image.name}, built in {elapsed():.0f} s, {show.size(built.image.size)} in the engine's store")
-    work.reporter.step(f"digest: {built.image.digest}")
+        built = building.build(workspace, lock, engine, asked)
+    workspace.reporter.step(f"image: {built.image.name}, built in {elapsed():.0f} s, {show.size(built.image.size)} in the engine's store")
+    workspace.reporter.step(f"digest: {built.image.digest}")
     for line in show.push(built):
-        work.reporter.step(line)
-    built = recording.checked(work, built, records, info.versions())
+        workspace.reporter.step(line)
+    built = recording.checked(workspace, built, records, info.versions())
     built = replace(built, built_with=f"{info.versions()}, {options.compression}")
     assert built.recorded
-    work.reporter.step(built.recorded.headline())
+    workspace.reporter.step(built.recorded.headline())
     if options.no_smoke:
-        work.reporter.step("smoke: NOT RUN (--no-smoke)")
+        workspace.reporter.step("smoke: NOT RUN (--no-smoke)")
         if options.json:
             print(json.dumps({**_image_json(built), "smoke": None, "published": None}, indent=2))
         return 0
-    return _test(options, work, engine, built, info)
+    return _test(options, workspace, engine, built, info)
 
 
-def smoke(options: argparse.Namespace, work: Workspace) -> int:
-    profile = work.catalog.profile(options.profile)
-    lock = project.checked_lock(work, profile, prepare.image_target(profile, options.target))
-    engine = DockerEngine(work.settings)
+def smoke(options: argparse.Namespace, workspace: Workspace) -> int:
+    profile = workspace.project.profile(options.profile)
+    lock = project.checked_lock(workspace, profile, prepare.image_target(profile, options.target))
+    engine = DockerEngine(workspace.settings)
     info = engine.check()
-    check_gpus(options, lock, info, _driver(work, lock))
+    check_gpus(options, lock, info, _driver(workspace, lock))
     built = prepare.existing(lock, engine, options.image)
-    prepare.fetch(work, lock)
+    prepare.fetch(workspace, lock)
     if not options.model:
-        needed.fetch(work, lock)
-    return _test(options, work, engine, built, info)
+        needed.fetch(workspace, lock)
+    return _test(options, workspace, engine, built, info)
 
 
-def check_offline(options: argparse.Namespace, work: Workspace, lock: Lock) -> None:
+def check_offline(options: argparse.Namespace, workspace: Workspace, lock: Lock) -> None:
     """Raises before anything is done: BuildError for wheels or a locked model that would have to be fetched, UsageError for --model."""
-    check_held(work.store, [lock])
+    require_cached(workspace.store, [lock])
     if options.no_smoke:
         return
     if not options.model:
-        needed.check_held(work, [lock])
+        needed.require_cached(workspace, [lock])
     else:
-        kept_model(options.model, work.models, work.catalog.model_wheels())
+        cached_model(options.model, workspace.models, workspace.project.model_wheels())
 
 
 def check_push(options: argparse.Namespace) -> None:
@@ -101,9 +101,9 @@ def check_push(options: argparse.Namespace) -> None:
             raise UsageError(f"--push {options.push}", problem, hint=f"leave --{name.replace('_', '-')} out")
 
 
-def _driver(work: Workspace, lock: Lock) -> Finding | None:
+def _driver(workspace: Workspace, lock: Lock) -> Finding | None:
     """What there is to say of this machine's driver, for a lock with CUDA."""
-    return driver(lock, find_gpus(work.settings.environment()), work.catalog.toolkit()) if lock.cuda else None
+    return driver(lock, find_gpus(workspace.settings.environment()), workspace.project.toolkit()) if lock.cuda else None
 
 
 def check_gpus(options: argparse.Namespace, lock: Lock, info: EngineInfo, found: Finding | None) -> None:
@@ -124,19 +124,19 @@ def check_gpus(options: argparse.Namespace, lock: Lock, info: EngineInfo, found:
         raise EngineError(asked, f"the gpu tier can't run: the driver is too old: {found.found}", hint=found.cure)
 
 
-def _test(options: argparse.Namespace, work: Workspace, engine: DockerEngine, built: Built, info: EngineInfo) -> int:
+def _test(options: argparse.Namespace, workspace: Workspace, engine: DockerEngine, built: Built, info: EngineInfo) -> int:
     gpus = options.gpus or ("all" if options.require_gpu else "")
     hint = "add --gpus all" if info.gpus and not gpus else ""
     limits = {"memory": options.memory, "check_limit": options.check_limit or run.CHECK_LIMIT}
-    bench = run.Bench(engine=engine, reporter=work.reporter, gpus=gpus, gpu_hint=hint, **limits)
-    kit = prepare.model_kit(work, built, bench)
+    bench = run.SmokeOptions(engine=engine, reporter=workspace.reporter, gpus=gpus, gpu_hint=hint, **limits)
+    kit = prepare.model_kit(workspace, built, bench)
     model = find_model(options.model, options.prompt, options.expect, kit)
     said = f"model: {model.name}, {model.digest}" if model.digest else ""
     for line in (said, memory.summary(model.folder), memory.warning(model.folder, options.memory or info.memory)):
         if line:
-            work.reporter.step(line)
-    subject = run.Subject(image=built.image, lock=built.lock, python=built.python, base=built.base)
-    report = run.smoke(subject, model, bench, work.store, kit.diagnoses)
+            workspace.reporter.step(line)
+    subject = run.ImageUnderTest(image=built.image, lock=built.lock, python=built.python, base=built.base)
+    report = run.smoke(subject, model, bench, workspace.store, kit.diagnoses)
     if not options.json:
         show.report(report)
     error: EnvgenError | None = None
@@ -145,7 +145,7 @@ def _test(options: argparse.Namespace, work: Workspace, engine: DockerEngine, bu
         if options.require_gpu and "gpu" in report.idle:
             raise SmokeError("--require-gpu", "the gpu tier was not run", hint=f"see what is missing: envgen doctor {report.profile}")
         if getattr(options, "push", ""):
-            published = publish(work, built, report, engine, options.push)
+            published = publish(workspace, built, report, engine, options.push)
     except EnvgenError as found:
         error = found
     if options.json:

@@ -6,18 +6,18 @@ from pathlib import Path
 
 from envgen.profiles import edit
 from envgen.profiles.adopt import Imported, additions_to, read_requirements
-from envgen.profiles.catalog import Catalog
+from envgen.profiles.catalog import Project
 from envgen.profiles.scaffold import Scaffold, profile_name, project_files, write_project
 from envgen.workspace import Workspace
 
 
-def command(options: argparse.Namespace, work: Workspace) -> int:
+def command(options: argparse.Namespace, workspace: Workspace) -> int:
     """Writes what is not there yet; the exit code is 0."""
     folder = Path(options.folder)
     scaffold = _scaffold(options, folder)
-    written, kept = write_project(folder, project_files(scaffold, work.catalog.init_templates()))
+    written, kept = write_project(folder, project_files(scaffold, workspace.project.init_templates()))
     # What was written must be a profile that envgen takes; where one was there, that one.
-    Catalog(project=folder.absolute()).profile(scaffold.name)
+    Project(folder=folder.absolute()).profile(scaffold.name)
     if options.json:
         left_out = [{"text": entry.text, "reason": entry.reason} for entry in scaffold.left_out]
         print(json.dumps({"profile": scaffold.name, "written": written, "kept": kept, "left_out": left_out}, indent=2))
@@ -35,7 +35,7 @@ def command(options: argparse.Namespace, work: Workspace) -> int:
 
 def _scaffold(options: argparse.Namespace, folder: Path) -> Scaffold:
     """Raises UsageError for a name, a date, a profile or a file that will not do."""
-    shipped = Catalog(project=folder / "profiles")  # a folder in which no profile of the project's own is
+    shipped = Project(folder=folder / "profiles")  # a folder in which no profile of the project's own is
     parent = shipped.profile(options.extends)
     name = profile_name(folder, options.name, shipped.profiles())
     imported = read_requirements(Path(options.source)) if options.source else Imported(requirements=(), left_out=())

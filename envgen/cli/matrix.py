@@ -7,31 +7,31 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from envgen.core.errors import UsageError
-from envgen.core.git import Repository
-from envgen.engine import BuildOrder
+from envgen.core.git import GitRepo
+from envgen.engine import BuildRequest
 from envgen.engine.docker import DockerEngine
 from envgen.image import build, prepare
 from envgen.image.bake import BakeTarget, bake_file
-from envgen.image.contexts import hand_out, index_arguments
-from envgen.image.matrix import Cell, cells
+from envgen.image.contexts import index_arguments, write_contexts
+from envgen.image.matrix import MatrixEntry, cells
 from envgen.image.publish import check_repository
 from envgen.lock import project as pipeline
 from envgen.lock.model import Lock
 from envgen.workspace import Workspace
 
 
-def command(options: argparse.Namespace, work: Workspace) -> int:
+def command(options: argparse.Namespace, workspace: Workspace) -> int:
     """Prints it; the exit code is 0, also where nothing is affected."""
     _check(options)
-    profiles = [work.catalog.profile(name) for name in options.profiles or work.catalog.own_profiles()]
+    profiles = [workspace.project.profile(name) for name in options.profiles or workspace.project.own_profiles()]
     changed = None
     if options.changed_since:
-        changed = Repository(work.settings, work.catalog.project).changed_since(options.changed_since)
-    found = [cell for cell in cells(work.catalog, profiles, changed) if cell.image or not options.images]
+        changed = GitRepo(workspace.settings, workspace.project.folder).changed_since(options.changed_since)
+    found = [cell for cell in cells(workspace.project, profiles, changed) if cell.image or not options.images]
     if options.format == "github":
         print(json.dumps({"include": [asdict(cell) for cell in found]}))
     elif options.format == "bake":
-        print(json.dumps(bake_file(list(_targets(options, work, [cell for cell in found if cell.image]))), indent=2))
+        print(json.dumps(bake_file(list(_targets(options, workspace, [cell for cell in found if cell.image]))), indent=2))
     elif options.format == "json":
         print(json.dumps([asdict(cell) for cell in found], indent=2))
     else:
@@ -47,7 +47,7 @@ def _check(options: argparse.Namespace) -> None:
         check_repository(repository)
 
 
-def _table(found: Sequence[Cell]) -> None:
+def _table(found: Sequence[MatrixEntry]) -> None:
     for cell in found:
         state = "image" if cell.image else "lock only"
         words = [f"{cell.profile:<12} {cell.target:<20}", f"{state:<10}", f"{'locked' if cell.lock else 'NOT LOCKED':<11}"]
@@ -56,37 +56,39 @@ def _table(found: Sequence[Cell]) -> None:
         print("nothing is affected")
 
 
-def _targets(options: argparse.Namespace, work: Workspace, found: Sequence[Cell]) -> Iterator[BakeTarget]:
+def _targets(options: argparse.Namespace, workspace: Workspace, found: Sequence[MatrixEntry]) -> Iterator[BakeTarget]:
     """What bake builds for each cell. Raises UsageError, StaleLockError, BuildError."""
-    engine = DockerEngine(work.settings)
+    engine = DockerEngine(workspace.settings)
     for cell in found:
         name = f"{cell.profile}-{cell.target}"
-        profile = work.catalog.profile(cell.profile)
+        profile = workspace.project.profile(cell.profile)
         target = profile.find_targets(cell.target)[0]
-        lock = pipeline.checked_lock(work, profile, target)
+        lock = pipeline.checked_lock(workspace, profile, target)
         if options.wheels or options.base:  # another base decides anew which of them are wanted
-            prepare.fetch(work, lock)
+            prepare.fetch(workspace, lock)
         tag = f"{options.push}:{name}" if options.push else ""
-        order, _ = build.make_order(work, lock, engine, build.BuildOptions(base=options.base, tag=tag, compression=options.compression))
-        folder = work.catalog.find_lock_folder(profile.name, target)
+        order, _ = build.make_order(
+            workspace, lock, engine, build.BuildOptions(base=options.base, tag=tag, compression=options.compression)
+        )
+        folder = workspace.project.find_lock_folder(profile.name, target)
         assert folder is not None
         yield BakeTarget(
             name=name,
-            folder=_from_project(work, folder),
-            order=_with_wheels(order, options.wheels, work, lock),
+            folder=_from_project(workspace, folder),
+            order=_with_wheels(order, options.wheels, workspace, lock),
             cache=f"{options.cache}:{name}" if options.cache else "",
             push=bool(options.push),
         )
 
 
-def _with_wheels(order: BuildOrder, wheels: str, work: Workspace, lock: Lock) -> BuildOrder:
+def _with_wheels(order: BuildRequest, wheels: str, workspace: Workspace, lock: Lock) -> BuildRequest:
     """`order` with the wheels in folders below `wheels`, or for an empty one with the indexes that the builder asks."""
     if not wheels:
-        return replace(order, arguments={**order.arguments, **index_arguments(lock, work.settings)})
-    return replace(order, contexts=build.contexts_of(hand_out(work.store, build.handed_in(lock), Path(wheels))))
+        return replace(order, arguments={**order.arguments, **index_arguments(lock, workspace.settings)})
+    return replace(order, contexts=build.contexts_of(write_contexts(workspace.store, build.wheel_groups(lock), Path(wheels))))
 
 
-def _from_project(work: Workspace, folder: Path) -> Path:
+def _from_project(workspace: Workspace, folder: Path) -> Path:
     """`folder` as it is called from the project's folder, where bake is run; one that came with envgen keeps its whole path."""
-    project = work.catalog.project
+    project = workspace.project.folder
     return folder.relative_to(project) if folder.is_relative_to(project) else folder

@@ -9,7 +9,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)([kKMG]?)B?")
 _GPUS = re.compile(r"all|\d+(,\d+)*")
 
 
-def divide(words: Sequence[str]) -> tuple[list[str], list[str]]:
+def split_at_double_dash(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """The words before and after `--` for `run`, whose command is nothing that argparse may look into; all of them for another."""
     if "run" not in words or "--" not in words or words.index("run") > words.index("--"):
         return list(words), []

@@ -9,16 +9,16 @@ from textwrap import wrap
 from envgen.cli.show import size
 from envgen.overview import LOCKED, NOT_LOCKED, Overview, TargetState, overview
 from envgen.smoke import memory
-from envgen.smoke.find_model import kept_model
+from envgen.smoke.find_model import cached_model
 from envgen.workspace import Workspace
 
 
-def command(options: argparse.Namespace, work: Workspace) -> int:
+def command(options: argparse.Namespace, workspace: Workspace) -> int:
     """Prints it; the exit code is 0."""
-    found = overview(work, work.catalog.profile(options.profile), options.target)
+    found = overview(workspace, workspace.project.profile(options.profile), options.target)
     estimate = None
     if options.model:
-        estimate = memory.estimate(kept_model(options.model, work.models, work.catalog.model_wheels()))
+        estimate = memory.estimate(cached_model(options.model, workspace.models, workspace.project.model_wheels()))
     if options.json:
         body: dict[str, object] = {**asdict(found), "memory": None}
         if estimate:
@@ -68,7 +68,7 @@ def _locked(profile: str, state: TargetState) -> str:
     return f"{'NOT LOCKED' if state.state == NOT_LOCKED else 'lock is STALE'} (envgen lock {profile})"
 
 
-def _memory(model: str, found: memory.Estimate) -> Iterator[str]:
+def _memory(model: str, found: memory.ModelMemory) -> Iterator[str]:
     yield f"memory for the weights of {model}: {found.parameters:,} parameters, {size(found.stored)} in their files"
     yield f"  {'loaded as':<12}{'from the header':>16}{'by the documented rule':>25}"
     rows = (("bf16, fp16", found.bf16, found.documented_fp16), ("int8", found.int8, found.documented_8bit), ("nf4", found.nf4, 0))

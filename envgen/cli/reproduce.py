@@ -10,7 +10,7 @@ from envgen.engine import EngineInfo
 from envgen.engine.docker import DockerEngine
 from envgen.image import prepare, recording
 from envgen.image.build import BuildOptions
-from envgen.image.layer_record import Compared
+from envgen.image.layer_record import LayerComparison
 from envgen.lock import project
 from envgen.lock.model import digest_of, dump_lock
 from envgen.oci.entries import Difference
@@ -23,30 +23,30 @@ SHOWN = 20
 """Differences of one layer that the text shows; the JSON has all."""
 
 
-def command(options: argparse.Namespace, work: Workspace) -> int:
+def command(options: argparse.Namespace, workspace: Workspace) -> int:
     if options.against == "":
         raise UsageError("--against", "names no image", hint="is a variable empty? without --against two builds are compared")
     if options.record and options.against:
         raise UsageError("--record", "takes two builds of our own", hint="leave --against out")
-    profile = work.catalog.profile(options.profile)
-    lock = project.checked_lock(work, profile, prepare.image_target(profile, options.target))
+    profile = workspace.project.profile(options.profile)
+    lock = project.checked_lock(workspace, profile, prepare.image_target(profile, options.target))
     if options.record:
-        recording.check_writable(work, lock)
-    records = recording.read(work, lock)
-    engine = DockerEngine(work.settings)
+        recording.check_writable(workspace, lock)
+    records = recording.read(workspace, lock)
+    engine = DockerEngine(workspace.settings)
     info = engine.check()
     prepare.check_platform(lock, info)
-    prepare.check_disk(work, lock, info)
-    prepare.fetch(work, lock)
+    prepare.check_disk(workspace, lock, info)
+    prepare.fetch(workspace, lock)
     asked = BuildOptions(base=options.base, compression=options.compression)
-    plan = Plan(work=work, lock=lock, options=asked, make_engine=DockerEngine)
+    plan = Plan(workspace=workspace, lock=lock, options=asked, make_engine=DockerEngine)
     found = reproduce.build_against(plan, options.against) if options.against else reproduce.build_twice(plan)
     if options.record and found.same:
-        path, records = recording.record(work, found.built, records, info.versions())
-        work.reporter.step(f"layers: recorded in {work.catalog.label(path)}")
+        path, records = recording.record(workspace, found.built, records, info.versions())
+        workspace.reporter.step(f"layers: recorded in {workspace.project.label(path)}")
     elif options.record:
-        work.reporter.step("layers: NOT recorded: the two builds are not the same")
-    compared = recording.compared(work, found.built, records)
+        workspace.reporter.step("layers: NOT recorded: the two builds are not the same")
+    compared = recording.compared(workspace, found.built, records)
     if options.json:
         print(json.dumps(_as_json(found, compared, options, info), indent=2))
     else:
@@ -54,7 +54,7 @@ def command(options: argparse.Namespace, work: Workspace) -> int:
     return 0 if found.same and not compared.wrong else VerificationError.exit_code
 
 
-def _as_json(found: Reproduction, compared: Compared, options: argparse.Namespace, info: EngineInfo) -> dict[str, object]:
+def _as_json(found: Reproduction, compared: LayerComparison, options: argparse.Namespace, info: EngineInfo) -> dict[str, object]:
     return {
         "profile": found.built.lock.profile,
         "target": found.built.lock.target,
@@ -84,7 +84,7 @@ def _depends_on(found: Reproduction, options: argparse.Namespace, info: EngineIn
     }
 
 
-def _text(found: Reproduction, compared: Compared, options: argparse.Namespace, info: EngineInfo) -> Iterator[str]:
+def _text(found: Reproduction, compared: LayerComparison, options: argparse.Namespace, info: EngineInfo) -> Iterator[str]:
     lock = found.built.lock
     yield f"reproduce {lock.profile} {lock.target}: {'the same' if found.same else 'NOT THE SAME'} as {_printable(found.other.name)}"
     overridden = " (NOT the locked base)" if found.built.base != lock.base else ""

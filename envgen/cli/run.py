@@ -8,7 +8,7 @@ from envgen.core.errors import SmokeError, UsageError
 from envgen.engine.docker import DockerEngine
 from envgen.engine.gpus import Gpus, find_gpus
 from envgen.image import prepare
-from envgen.image.run import Wishes, choose_gpus, plan, this_caller
+from envgen.image.run import RunOptions, choose_gpus, plan, this_caller
 from envgen.lock import folder, project
 from envgen.workspace import Workspace
 
@@ -20,27 +20,27 @@ ENDS = {
 """What an exit code mostly means, as docker and shells have it; a command may give it a meaning of its own."""
 
 
-def command(options: argparse.Namespace, work: Workspace) -> int:
+def command(options: argparse.Namespace, workspace: Workspace) -> int:
     """Runs it on our own standard streams; its exit code."""
-    profile = work.catalog.profile(options.profile)
+    profile = workspace.project.profile(options.profile)
     target = prepare.image_target(profile, options.target)
-    project.check_locks(work, [(profile, target)])
-    lock, _ = folder.read_lock(work.catalog, profile, target)
+    project.check_locks(workspace, [(profile, target)])
+    lock, _ = folder.read_lock(workspace.project, profile, target)
     caller = this_caller(os.environ)
-    engine = DockerEngine(work.settings)
+    engine = DockerEngine(workspace.settings)
     info = engine.check()
-    gpus = choose_gpus(lock, options.gpus, info, find_gpus(work.settings.environment()) if lock.cuda else Gpus())
+    gpus = choose_gpus(lock, options.gpus, info, find_gpus(workspace.settings.environment()) if lock.cuda else Gpus())
     try:
         built = prepare.existing(lock, engine, options.image)
     except SmokeError as error:
         raise UsageError(error.where, error.problem, hint=error.hint) from error
-    wishes = Wishes(command=tuple(options.words), gpus=options.gpus, network=options.network)
-    planned = plan(built.image.name, gpus, wishes, caller, work.settings)
-    work.reporter.step(f"run: {planned.summary}")
+    wishes = RunOptions(command=tuple(options.words), gpus=options.gpus, network=options.network)
+    planned = plan(built.image.name, gpus, wishes, caller, workspace.settings)
+    workspace.reporter.step(f"run: {planned.summary}")
     for warning in planned.warnings:
-        work.reporter.step(f"warning: {warning}")
+        workspace.reporter.step(f"warning: {warning}")
     code = engine.attach(planned.order, terminal=sys.stdin.isatty() and sys.stdout.isatty())
     if code in ENDS:
         meaning = ENDS[code].format(profile=profile.name, program=(*options.words, "python")[0])
-        work.reporter.step(f"run: ended with {code}, which mostly means: {meaning}")
+        workspace.reporter.step(f"run: ended with {code}, which mostly means: {meaning}")
     return code

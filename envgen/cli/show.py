@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from envgen.lock.model import Package
 from envgen.smoke.report import FAILED, NOT_RUN, PASSED, SmokeReport
 
-if TYPE_CHECKING:  # both bring what `envgen lock --check` does not need
+if TYPE_CHECKING:  # these bring what `envgen lock --check` does not need
     from envgen.image.build import Built
-    from envgen.image.prepare import Estimate
+    from envgen.image.prepare import BuildEstimate
     from envgen.image.publish import Published
-    from envgen.lock.why import Held
+    from envgen.lock.why import HeldBack
 
 MARKS = {PASSED: "ok", FAILED: "FAILED", NOT_RUN: "not run"}
 
@@ -28,7 +28,7 @@ def size(count: float) -> str:
     return f"{count:.1f} GB"
 
 
-def estimate(wanted: "Estimate") -> str:
+def estimate(wanted: "BuildEstimate") -> str:
     """What a build will take, in one line."""
     download = f"{size(wanted.download)} to download" if wanted.download else "nothing to download"
     disk, time = f"about {size(wanted.disk)} of the engine's disk", f"at most about {wanted.seconds} s on two cores plus download"
@@ -160,7 +160,7 @@ def published(found: "Published") -> None:
     print(f"pushed {found.index}: {', '.join(found.platforms)}{absent}")
 
 
-def why(package: Package, held: "Sequence[Held] | None", reason: str) -> None:
+def why(package: Package, held: "Sequence[HeldBack] | None", reason: str) -> None:
     """Who asked for a package, which documented bounds hold it, and what holds back newer versions."""
     wheel = package.wheel
     uploaded = f"uploaded {wheel.uploaded:%Y-%m-%d}" if wheel.uploaded else "upload time not published"

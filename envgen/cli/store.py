@@ -15,14 +15,14 @@ from envgen.offline.store_entry import BASE, MODEL, WHEEL
 from envgen.workspace import Workspace
 
 
-def command(options: argparse.Namespace, work: Workspace) -> int:
-    return _export(options, work) if options.action == "export" else _import(options, work)
+def command(options: argparse.Namespace, workspace: Workspace) -> int:
+    return _export(options, workspace) if options.action == "export" else _import(options, workspace)
 
 
-def _export(options: argparse.Namespace, work: Workspace) -> int:
-    locks = project.wanted_locks(work, options.profiles, options.target)
-    engine = None if options.no_base or not any(lock.base for lock in locks) else DockerEngine(work.settings)
-    found = export_store(work, locks, Path(options.archive), engine)
+def _export(options: argparse.Namespace, workspace: Workspace) -> int:
+    locks = project.wanted_locks(workspace, options.profiles, options.target)
+    engine = None if options.no_base or not any(lock.base for lock in locks) else DockerEngine(workspace.settings)
+    found = export_store(workspace, locks, Path(options.archive), engine)
     if options.json:
         print(json.dumps(asdict(found), indent=2))
         return 0
@@ -34,8 +34,8 @@ def _export(options: argparse.Namespace, work: Workspace) -> int:
     return 0
 
 
-def _import(options: argparse.Namespace, work: Workspace) -> int:
-    items = import_store(work, Path(options.archive), None if options.no_base else DockerEngine(work.settings))
+def _import(options: argparse.Namespace, workspace: Workspace) -> int:
+    items = import_store(workspace, Path(options.archive), None if options.no_base else DockerEngine(workspace.settings))
     if options.json:
         print(json.dumps({"archive": options.archive, "items": [asdict(item) for item in items]}, indent=2))
     else:

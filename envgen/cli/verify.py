@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from envgen.core.errors import VerificationError
 from envgen.engine.docker import DockerEngine
 from envgen.lock.folder import read_lock
-from envgen.trust.verify.report import FINDINGS, INFORMATION, NOT_CHECKED, NOT_PUBLISHED, VERIFIED, Entry, VerificationReport, counted
+from envgen.trust.verify.report import FINDINGS, INFORMATION, NOT_CHECKED, NOT_PUBLISHED, VERIFIED, Verdict, VerificationReport, pluralize
 from envgen.trust.verify.verify import verify
 from envgen.workspace import Workspace
 
@@ -17,12 +17,12 @@ SHOWN = 5
 """How many names are listed of those that have one reason."""
 
 
-def command(options: argparse.Namespace, work: Workspace) -> int:
+def command(options: argparse.Namespace, workspace: Workspace) -> int:
     """Prints the report; the exit code."""
-    profiles = [work.catalog.profile(name) for name in dict.fromkeys(options.profiles or work.catalog.own_profiles())]
-    locks = [read_lock(work.catalog, profile, target)[0] for profile in profiles for target in profile.find_targets(options.target)]
-    work.reporter.step(f"asking about {len(locks)} lock{'' if len(locks) == 1 else 's'}")
-    found = verify(work, locks, DockerEngine(work.settings), dt.datetime.now(tz=dt.UTC).date())
+    profiles = [workspace.project.profile(name) for name in dict.fromkeys(options.profiles or workspace.project.own_profiles())]
+    locks = [read_lock(workspace.project, profile, target)[0] for profile in profiles for target in profile.find_targets(options.target)]
+    workspace.reporter.step(f"asking about {len(locks)} lock{'' if len(locks) == 1 else 's'}")
+    found = verify(workspace, locks, DockerEngine(workspace.settings), dt.datetime.now(tz=dt.UTC).date())
     if options.json:
         print(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
     else:
@@ -40,11 +40,11 @@ def lines(found: VerificationReport, profiles: str) -> Iterator[str]:
             yield from ("", title, *_by_reason(entries))
     yield ""
     for kind, numbers in found.counts().items():
-        yield f"{counted(kind, sum(numbers.values()))}: {', '.join(f'{status} {number}' for status, number in numbers.items())}"
+        yield f"{pluralize(kind, sum(numbers.values()))}: {', '.join(f'{status} {number}' for status, number in numbers.items())}"
     yield f"verify {profiles}: {found.verdict() if found.verdict() == VERIFIED else found.verdict().upper()}"
 
 
-def _findings(entries: Sequence[Entry]) -> Iterator[str]:
+def _findings(entries: Sequence[Verdict]) -> Iterator[str]:
     for entry in entries:
         yield ""
         yield f"{entry.status.upper()}  {entry.name}"
@@ -54,13 +54,13 @@ def _findings(entries: Sequence[Entry]) -> Iterator[str]:
         yield from (f"    {'cure:' if position == 0 else '     '} {line}" for position, line in enumerate(entry.cure.splitlines()))
 
 
-def _by_reason(entries: Sequence[Entry]) -> Iterator[str]:
+def _by_reason(entries: Sequence[Verdict]) -> Iterator[str]:
     """One paragraph for all that have the same reason."""
     groups: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for entry in entries:
         groups[entry.kind, entry.detail, entry.cure].append(entry.name)
     for (kind, detail, cure), names in groups.items():
-        yield f"  {counted(kind, len(names))}: {detail}"
+        yield f"  {pluralize(kind, len(names))}: {detail}"
         yield f"      {_some(names)}"
         yield from (f"      {line}" for line in cure.splitlines())
 

@@ -16,7 +16,7 @@ RECENT = 10
 _OBJECT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
-class Repository:
+class GitRepo:
     """The repository that the folder `folder` is in, if it is in one."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:

@@ -19,7 +19,7 @@ GRACE = 1.0
 """Seconds that the threads have for tidying up when we are interrupted."""
 
 
-def together(function: Callable[[Item], Result], items: Sequence[Item], *, at_once: int) -> list[Result]:
+def map_parallel(function: Callable[[Item], Result], items: Sequence[Item], *, at_once: int) -> list[Result]:
     """What `function` gives for each of `items`, in their order; `at_once` of them run at the same time.
 
     After an error the rest is not begun, what has begun is waited for, and the first error in the order of `items` is raised.
@@ -73,7 +73,7 @@ class _Crew(Generic[Item, Result]):
 
 
 @contextmanager
-def uninterrupted() -> Iterator[None]:
+def defer_signals() -> Iterator[None]:
     """Puts off Ctrl-C and the other signals that end us until the block is done; for blocks that take no time.
 
     A signal mask would not do: where there are other threads one of them takes the signal, and Python interrupts us all the same.

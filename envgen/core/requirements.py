@@ -13,7 +13,7 @@ PACKAGE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Needs:
+class WheelRequirements:
     """What the core metadata of a wheel asks for; `requires_python` is empty where it does not say."""
 
     requires: tuple[Requirement, ...]
@@ -28,7 +28,7 @@ def read_requirement(text: str) -> Requirement:
         raise InvalidRequirement("its marker is nested too deeply") from error
 
 
-def applies(requirement: Requirement, environment: Mapping[str, str]) -> bool:
+def marker_holds(requirement: Requirement, environment: Mapping[str, str]) -> bool:
     """Whether the marker of `requirement` holds in `environment`.
 
     Raises InvalidRequirement for a marker that can't be evaluated, such as one that compares a word with a version.
@@ -41,7 +41,7 @@ def applies(requirement: Requirement, environment: Mapping[str, str]) -> bool:
         raise InvalidRequirement(f"the marker of '{requirement}' can't be evaluated") from error
 
 
-def read_needs(metadata: bytes, file: str, index: str) -> Needs:
+def read_needs(metadata: bytes, file: str, index: str) -> WheelRequirements:
     """What the wheel `file` of `index` asks for by its METADATA. Raises ResolutionError for what can't be read."""
     from packaging.metadata import parse_email
 
@@ -50,7 +50,7 @@ def read_needs(metadata: bytes, file: str, index: str) -> Needs:
         requires = tuple(read_requirement(text) for text in raw.get("requires_dist", []))
     except (InvalidRequirement, RecursionError) as error:
         raise ResolutionError(f"index {index}", f"{file} has unreadable requirements: {_first_line(error)}") from error
-    return Needs(requires=requires, requires_python=raw.get("requires_python", ""))
+    return WheelRequirements(requires=requires, requires_python=raw.get("requires_python", ""))
 
 
 def _first_line(error: Exception) -> str:

@@ -4,15 +4,15 @@ import hashlib
 from pathlib import Path
 
 
-def seal(content: bytes) -> bytes:
+def with_digest(content: bytes) -> bytes:
     """What is to be written for `content`."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}\n".encode() + content
 
 
-def unsealed(path: Path) -> bytes | None:
+def read_checked(path: Path) -> bytes | None:
     """The content of the file at `path`, None where it is not there or not what it says. Raises OSError."""
     if not path.is_file():
         return None
     data = path.read_bytes()
     content = data.partition(b"\n")[2]
-    return content if seal(content) == data else None
+    return content if with_digest(content) == data else None

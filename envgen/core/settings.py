@@ -183,7 +183,7 @@ def registry_of(base: str) -> tuple[str, str]:
     return "docker.io", base if rest else f"library/{base}"
 
 
-def mirrored_base(settings: Settings, base: str) -> str:
+def base_via_mirror(settings: Settings, base: str) -> str:
     """The image reference `base` with its registry replaced by the mirror for it, if there is one."""
     registry, path = registry_of(base)
     mirror = settings.registries.get(registry)

@@ -21,13 +21,13 @@ however the process ends. The file is there before the folder, and goes after it
 
 
 @contextmanager
-def scratch(purpose: str, within: Path | None = None) -> Iterator[Path]:
+def temp_dir(purpose: str, within: Path | None = None) -> Iterator[Path]:
     """An empty folder of our own in `within` (default: where temporary files are), gone when the context ends.
 
     If we are killed it goes when any envgen next makes one there. Raises OSError.
     """
     place = within or Path(tempfile.gettempdir())
-    sweep(place)
+    remove_stale(place)
     alive = _sign_of_life(place / f"envgen-{purpose}-{secrets.token_hex(8)}{_ALIVE}")
     try:
         folder = Path(alive.lock_file).with_suffix("")
@@ -37,7 +37,7 @@ def scratch(purpose: str, within: Path | None = None) -> Iterator[Path]:
         _remove(alive)
 
 
-def sweep(place: Path) -> None:
+def remove_stale(place: Path) -> None:
     """Removes the scratch folders in `place` that belong to nobody any more."""
     from filelock import FileLock, Timeout
 

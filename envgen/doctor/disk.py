@@ -7,18 +7,18 @@ from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, Finding
 from envgen.engine import EngineInfo
 from envgen.image import prepare
 from envgen.lock.model import Lock
-from envgen.sources.wheel_store import SPARE, free_space, in_words
+from envgen.sources.wheel_store import SPARE, free_space, human_size
 from envgen.workspace import Workspace
 
 
-def disk(work: Workspace, locks: Sequence[Lock], info: EngineInfo | None) -> tuple[Finding, ...]:
+def disk(workspace: Workspace, locks: Sequence[Lock], info: EngineInfo | None) -> tuple[Finding, ...]:
     """Both findings, for the lock that takes most."""
     if not locks:
         nothing = "no image to build"
         return tuple(Finding(subject=subject, status=NOT_APPLICABLE, found=nothing) for subject in ("wheel store", "engine's disk"))
-    wanted = {lock.profile: prepare.estimate(work, lock) for lock in locks}
+    wanted = {lock.profile: prepare.estimate(workspace, lock) for lock in locks}
     largest, most = max(wanted.items(), key=lambda pair: (pair[1].disk, pair[1].download))
-    store = work.settings.wheels
+    store = workspace.settings.wheels
     found = [_finding("wheel store", store, most.download, f"the wheels of {largest}", "set ENVGEN_CACHE to a folder on a larger disk")]
     if info is None or not info.data_root:
         reason = "its engine's host is another machine" if info else "no engine answers"
@@ -34,13 +34,13 @@ def disk(work: Workspace, locks: Sequence[Lock], info: EngineInfo | None) -> tup
 
 def _finding(subject: str, folder: Path, needed: int, what: str, cure: str) -> Finding:
     existing, free = free_space(folder)
-    found = f"{in_words(free)} free at {existing}"
+    found = f"{human_size(free)} free at {existing}"
     if not needed:
         return Finding(subject=subject, status=OK, found=f"{found}; {what}: all there")
     enough = free >= needed + SPARE
     return Finding(
         subject=subject,
         status=OK if enough else PROBLEM,
-        found=f"{found}; {what}: {'takes' if enough else 'would take'} about {in_words(needed)}",
+        found=f"{found}; {what}: {'takes' if enough else 'would take'} about {human_size(needed)}",
         cure="" if enough else cure,
     )

@@ -19,45 +19,47 @@ from envgen.profiles.model import Profile
 from envgen.workspace import Workspace
 
 
-def examine(work: Workspace, profile: str, engine: Engine, found: Gpus, environ: Mapping[str, str] = os.environ) -> tuple[Finding, ...]:
+def examine(
+    workspace: Workspace, profile: str, engine: Engine, found: Gpus, environ: Mapping[str, str] = os.environ
+) -> tuple[Finding, ...]:
     """The findings for one profile, or for all of them where none is named.
 
     Raises UsageError for a name that there is not, ProfileError for a fault in that profile.
     """
-    locks, about_locks = _named(work, work.catalog.profile(profile)) if profile else _all(work)
+    locks, about_locks = _named(workspace, workspace.project.profile(profile)) if profile else _all(workspace)
     info, about_engine = ask(engine)
     return (
         *about_engine,
         *(platforms(locks, info) if info else ()),
-        *disk(work, locks, info),
+        *disk(workspace, locks, info),
         *about_locks,
-        *gpu(locks, found, work.catalog.toolkit(), info),
-        *environment(environ, work.settings),
+        *gpu(locks, found, workspace.project.toolkit(), info),
+        *environment(environ, workspace.settings),
     )
 
 
-def _named(work: Workspace, profile: Profile) -> tuple[tuple[Lock, ...], tuple[Finding, ...]]:
+def _named(workspace: Workspace, profile: Profile) -> tuple[tuple[Lock, ...], tuple[Finding, ...]]:
     """The lock that an image of `profile` is built from, and what there is to say of it."""
     try:
         target = prepare.image_target(profile, "")
     except UsageError as error:
         return (), (Finding(subject="lock", status=NOT_APPLICABLE, found=f"{profile.name}: {error.problem}"),)
     try:
-        project.check_locks(work, [(profile, target)])
+        project.check_locks(workspace, [(profile, target)])
     except StaleLockError as error:
         first = str(error).splitlines()[0]
         return (), (Finding(subject="lock", status=PROBLEM, found=first, cure=error.hint or f"run: envgen lock {profile.name}"),)
-    lock, folder = lock_folder.read_lock(work.catalog, profile, target)
-    return (lock,), (Finding(subject="lock", status=OK, found=work.catalog.label(folder)),)
+    lock, folder = lock_folder.read_lock(workspace.project, profile, target)
+    return (lock,), (Finding(subject="lock", status=OK, found=workspace.project.label(folder)),)
 
 
-def _all(work: Workspace) -> tuple[tuple[Lock, ...], tuple[Finding, ...]]:
+def _all(workspace: Workspace) -> tuple[tuple[Lock, ...], tuple[Finding, ...]]:
     """The locks that are up to date, and what hinders the others: nothing that must be cured to build these."""
     locks: list[Lock] = []
     findings: list[Finding] = []
-    for name in work.catalog.profiles():
+    for name in workspace.project.profiles():
         try:
-            more, said = _named(work, work.catalog.profile(name))
+            more, said = _named(workspace, workspace.project.profile(name))
         except (ProfileError, UsageError) as error:
             fault = error.faults()[0]
             said = (Finding(subject="profile", status=WARNING, found=str(fault).splitlines()[0], cure=fault.hint or "correct it there"),)

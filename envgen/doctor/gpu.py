@@ -7,14 +7,14 @@ from envgen.engine import EngineInfo
 from envgen.engine.gpus import Gpus
 from envgen.engine.run import GPU_CURE
 from envgen.lock.model import Lock
-from envgen.profiles.cuda import Toolkit
-from envgen.sources.wheel_store import in_words
+from envgen.profiles.cuda import CudaTable
+from envgen.sources.wheel_store import human_size
 
 SUBJECTS = ("GPU", "driver", "GPU runtime")
 MENDED = "install the driver again and restart the machine; `nvidia-smi` must list the GPUs"
 
 
-def gpu(locks: Sequence[Lock], found: Gpus, toolkit: Toolkit, info: EngineInfo | None) -> tuple[Finding, ...]:
+def gpu(locks: Sequence[Lock], found: Gpus, toolkit: CudaTable, info: EngineInfo | None) -> tuple[Finding, ...]:
     """The findings for that lock with CUDA which wants the newest driver."""
     wanted = max((lock for lock in locks if lock.cuda), key=lambda lock: int(lock.driver or 0), default=None)
     if wanted is None:
@@ -22,7 +22,7 @@ def gpu(locks: Sequence[Lock], found: Gpus, toolkit: Toolkit, info: EngineInfo |
     if found.trouble:
         devices = Finding(subject="GPU", status=PROBLEM, found=found.trouble, cure=MENDED)
     elif found.gpus:
-        words = [f"{entry.name} ({in_words(entry.memory)})" if entry.memory else entry.name for entry in found.gpus]
+        words = [f"{entry.name} ({human_size(entry.memory)})" if entry.memory else entry.name for entry in found.gpus]
         devices = Finding(subject="GPU", status=OK, found=", ".join(words))
     else:
         said, cure = "no NVIDIA GPU: the gpu tier will be NOT RUN", "all other tiers run on a CPU; for this one take a machine with a GPU"
@@ -30,7 +30,7 @@ def gpu(locks: Sequence[Lock], found: Gpus, toolkit: Toolkit, info: EngineInfo |
     return devices, driver(wanted, found, toolkit), _runtime(found, info)
 
 
-def driver(lock: Lock, found: Gpus, toolkit: Toolkit) -> Finding:
+def driver(lock: Lock, found: Gpus, toolkit: CudaTable) -> Finding:
     """Whether the driver runs the CUDA of a lock."""
     if not found.driver:
         said = f"none found; {lock.profile} needs >={lock.driver} for CUDA {lock.cuda}"
@@ -41,7 +41,7 @@ def driver(lock: Lock, found: Gpus, toolkit: Toolkit) -> Finding:
     return Finding(subject="driver", status=PROBLEM, found=said, cure=_fitting(lock, found.branch, toolkit))
 
 
-def _fitting(lock: Lock, branch: int, toolkit: Toolkit) -> str:
+def _fitting(lock: Lock, branch: int, toolkit: CudaTable) -> str:
     """A cure for a driver that is too old: a newer one, or the newest CUDA that this one runs."""
     update = f"update the driver to {lock.driver} or newer"
     cuda = newest_cuda(toolkit, branch)
@@ -54,7 +54,7 @@ def _fitting(lock: Lock, branch: int, toolkit: Toolkit) -> str:
     )
 
 
-def newest_cuda(toolkit: Toolkit, branch: int) -> str:
+def newest_cuda(toolkit: CudaTable, branch: int) -> str:
     """The newest CUDA that torch is built for and the driver runs whose branch this is; empty for none."""
     floors = {build.cuda: toolkit.driver(build.cuda) for build in toolkit.builds}
     fitting = [cuda for cuda, driver in floors.items() if driver and int(driver.floor) <= branch]

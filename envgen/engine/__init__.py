@@ -77,7 +77,7 @@ class Pushed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BuildOrder:
+class BuildRequest:
     """What is to be built: a Dockerfile with its named contexts, build arguments and labels, under a tag.
 
     `compression` is that of the layers: `zstd` or `gzip`.
@@ -94,7 +94,7 @@ class BuildOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunOrder:
+class RunRequest:
     """What is to be run in an image: locked down unless it says otherwise.
 
     `mounts` maps a path on this host to a path in the container and whether it may be written; without `network`
@@ -135,7 +135,7 @@ class Engine(Protocol):
         """Raises EngineError, with the cure, when the engine can't build what envgen needs."""
         ...
 
-    def build(self, order: BuildOrder, on_line: Line) -> Image:
+    def build(self, order: BuildRequest, on_line: Line) -> Image:
         """Builds into the engine's own store. Raises BuildError."""
         ...
 
@@ -186,10 +186,10 @@ class Engine(Protocol):
         """Makes `reference` in its registry an index of `images`, which are in the same repository. Raises EngineError."""
         ...
 
-    def run(self, order: RunOrder, on_line: Line) -> RunResult:
+    def run(self, order: RunRequest, on_line: Line) -> RunResult:
         """Runs a container to its end and removes it; `on_line` gets its standard output."""
         ...
 
-    def attach(self, order: RunOrder, *, terminal: bool) -> int:
+    def attach(self, order: RunRequest, *, terminal: bool) -> int:
         """Runs a container on our own standard streams (`terminal`: they are one) to its end; the exit code of its command."""
         ...

@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from envgen.engine import RunOrder
+from envgen.engine import RunRequest
 from envgen.engine.run import TMPFS
 
 SHARED_MEMORY = "2g"
@@ -13,7 +13,7 @@ SHARED_MEMORY = "2g"
 and end in a bus error when it is full. Only what is written there takes memory."""
 
 
-def attached_command(order: RunOrder, known: Mapping[str, str], *, terminal: bool) -> tuple[list[str], dict[str, str]]:
+def attached_command(order: RunRequest, known: Mapping[str, str], *, terminal: bool) -> tuple[list[str], dict[str, str]]:
     """The words after `docker` that run `order`, and the variables that the docker command needs beside those in `known`.
 
     Values go by way of docker's own environment: what stands on a command line can be read by everybody on the machine.

@@ -14,8 +14,8 @@ from packaging.version import InvalidVersion, Version
 from envgen.core.errors import BuildError, EngineError, UsageError
 from envgen.core.process import Finished, attached, run
 from envgen.core.settings import Settings
-from envgen.core.tempdirs import scratch
-from envgen.engine import REFERENCE, Base, Blob, BuildOrder, EngineInfo, Image, Line, Pushed, RunOrder, RunResult
+from envgen.core.tempdirs import temp_dir
+from envgen.engine import REFERENCE, Base, Blob, BuildRequest, EngineInfo, Image, Line, Pushed, RunRequest, RunResult
 from envgen.engine.attach import attached_command
 from envgen.engine.manifest import read_layers
 from envgen.engine.push import push_image
@@ -85,8 +85,8 @@ class DockerEngine:
             gpus=_gpus(info),
         )
 
-    def build(self, order: BuildOrder, on_line: Line) -> Image:
-        with scratch("build") as work:
+    def build(self, order: BuildRequest, on_line: Line) -> Image:
+        with temp_dir("build") as work:
             (work / "context").mkdir()
             (work / "Dockerfile").write_bytes(order.dockerfile)
             finished = self._buildx(order, work, on_line)
@@ -105,7 +105,7 @@ class DockerEngine:
             )
         return image
 
-    def _buildx(self, order: BuildOrder, work: Path, on_line: Line) -> Finished:
+    def _buildx(self, order: BuildRequest, work: Path, on_line: Line) -> Finished:
         command = ["buildx", "build", "--builder", self._builder(), "--progress", "plain", "--provenance=false"]
         command += ["--platform", order.platform, "--file", str(work / "Dockerfile"), "--metadata-file", str(work / "metadata.json")]
         command += [word for name, path in order.contexts.items() for word in ("--build-context", f"{name}={path}")]
@@ -198,10 +198,10 @@ class DockerEngine:
             reason = (found.stderr.strip().splitlines() or ["no output"])[-1].removeprefix("ERROR: ")
             raise EngineError(reference, f"the index of all platforms can't be made: {reason}", hint="may you push to that repository?")
 
-    def run(self, order: RunOrder, on_line: Line) -> RunResult:
+    def run(self, order: RunRequest, on_line: Line) -> RunResult:
         return run_container(self._connect(), order, on_line)
 
-    def attach(self, order: RunOrder, *, terminal: bool) -> int:
+    def attach(self, order: RunRequest, *, terminal: bool) -> int:
         words, variables = attached_command(order, self._env, terminal=terminal)
         return attached([self._docker(), *words], env={**self._env, **variables})
 
@@ -244,7 +244,7 @@ class DockerEngine:
         return self._program
 
 
-def output_of(order: BuildOrder) -> str:
+def output_of(order: BuildRequest) -> str:
     """The value of buildx's --output for `order`: into the engine's store, or wherever else its builder keeps images."""
     return f"type=image,name={order.tag},{COMPRESSION[order.compression]}"
 

@@ -52,11 +52,11 @@ class _Registry(ThreadingHTTPServer):
     """All blobs are asked about at once, and who is not heard tries again a second later."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", 0), _RegistryHandler)
         self.manifests: dict[str, bytes] = {}
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _RegistryHandler(BaseHTTPRequestHandler):
     server: _Registry
     default_request_version = "HTTP/1.1"
     """Engines try TLS first, and go on without only after an answer that is HTTP; the class would answer a line alone."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from envgen.core.errors import EngineError
-from envgen.engine import Line, RunOrder, RunResult
+from envgen.engine import Line, RunRequest, RunResult
 
 TMPFS = {"/tmp": "rw,nosuid,nodev,mode=1777"}  # noqa: S108  (a path in the container)
 
@@ -21,7 +21,7 @@ install the NVIDIA Container Toolkit on the engine's host, then:
        nvidia-ctk runtime configure --runtime=docker && systemctl restart docker"""
 
 
-def run_container(client: Any, order: RunOrder, on_line: Line) -> RunResult:  # the SDK has no types
+def run_container(client: Any, order: RunRequest, on_line: Line) -> RunResult:  # the SDK has no types
     """Runs `order` and removes its container. Raises EngineError."""
     from docker.errors import APIError
 
@@ -82,7 +82,7 @@ class Watchdog:
             self._kill()
 
 
-def _options(order: RunOrder) -> dict[str, Any]:
+def _options(order: RunRequest) -> dict[str, Any]:
     from docker.types import DeviceRequest, Mount
 
     options: dict[str, Any] = {

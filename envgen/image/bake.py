@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from envgen.engine import BuildOrder
+from envgen.engine import BuildRequest
 from envgen.engine.docker import output_of
 
 
@@ -18,7 +18,7 @@ class BakeTarget:
 
     name: str
     folder: Path
-    order: BuildOrder
+    order: BuildRequest
     cache: str = ""
     push: bool = False
 

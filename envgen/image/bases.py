@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from envgen.core.errors import BuildError, EngineError
-from envgen.core.settings import mirrored_base
+from envgen.core.settings import base_via_mirror
 from envgen.engine import Engine, Image
 from envgen.lock.model import Lock
 from envgen.lock.needs import bases_of, fetch_command
@@ -43,7 +43,7 @@ def find_base(engine: Engine, reference: str) -> Image | None:
     return engine.image(digest_in(reference) or reference)
 
 
-def held_base(engine: Engine, reference: str, lock: Lock) -> str:
+def cached_base(engine: Engine, reference: str, lock: Lock) -> str:
     """The name in the engine's store of the base `reference` for `lock`. Raises BuildError when it is not there."""
     image = find_base(engine, reference)
     if image is None:
@@ -60,23 +60,23 @@ def keep_base(engine: Engine, image: Image) -> str:
     return name
 
 
-def fetch_bases(work: Workspace, locks: Sequence[Lock], engine: Engine) -> tuple[BaseState, ...]:
+def fetch_bases(workspace: Workspace, locks: Sequence[Lock], engine: Engine) -> tuple[BaseState, ...]:
     """Brings the bases of `locks` into the engine's store, each by its digest; one that can't be had does not stop the others."""
-    return tuple(_fetch(work, base, platform, engine) for base, platform in bases_of(locks))
+    return tuple(_fetch(workspace, base, platform, engine) for base, platform in bases_of(locks))
 
 
-def _fetch(work: Workspace, base: str, platform: str, engine: Engine) -> BaseState:
+def _fetch(workspace: Workspace, base: str, platform: str, engine: Engine) -> BaseState:
     try:
         image = find_base(engine, base)
         # An image for several platforms has some of them here, perhaps; the engine says of one only.
         there = image is not None and image.platform == platform
         if image is None or not there:
-            image = engine.pull(mirrored_base(work.settings, base), platform)
+            image = engine.pull(base_via_mirror(workspace.settings, base), platform)
         keep_base(engine, image)
     except EngineError as error:
-        work.reporter.step(f"base: NOT fetched: {base} for {platform}: {error.problem}")
+        workspace.reporter.step(f"base: NOT fetched: {base} for {platform}: {error.problem}")
         return BaseState(base=base, platform=platform, status=NOT_FETCHED, problem=error.problem, hint=error.hint)
-    work.reporter.step(f"base: {base} for {platform} {'is in' if there else 'fetched into'} the engine's store")
+    workspace.reporter.step(f"base: {base} for {platform} {'is in' if there else 'fetched into'} the engine's store")
     return BaseState(base=base, platform=platform, status=THERE if there else FETCHED)
 
 

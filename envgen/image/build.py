@@ -6,16 +6,16 @@ from pathlib import Path
 
 from envgen.core.errors import BuildError, EngineError, ResolutionError, UsageError
 from envgen.core.requirements import read_needs
-from envgen.core.settings import mirrored_base
+from envgen.core.settings import base_via_mirror
 from envgen.core.target import Target
-from envgen.engine import Blob, BuildOrder, Engine, Image, RunOrder
-from envgen.image.bases import held_base
-from envgen.image.layer_record import Compared
+from envgen.engine import Blob, BuildRequest, Engine, Image, RunRequest
+from envgen.image.bases import cached_base
+from envgen.image.layer_record import LayerComparison
 from envgen.image.layers import GroupSize, group_sizes, own_blobs
 from envgen.lock.demands import demands_of
 from envgen.lock.model import Lock, Wheel
 from envgen.lock.render import DOCKERFILE, EPOCH, INSTALLER_GROUP, groups_of, render_dockerfile
-from envgen.lock.select import Chosen
+from envgen.lock.select import SelectedWheel
 from envgen.sources.wheel_store import WheelStore
 from envgen.workspace import Workspace
 
@@ -53,7 +53,7 @@ class Built:
     base: str
     groups: tuple[GroupSize, ...] = ()
     replaced: str = ""
-    recorded: Compared | None = None
+    recorded: LayerComparison | None = None
     built_with: str = ""
 
 
@@ -62,16 +62,16 @@ def default_tag(lock: Lock) -> str:
     return f"envgen/{lock.profile}:{lock.target}"
 
 
-def build(work: Workspace, lock: Lock, engine: Engine, options: BuildOptions) -> Built:
+def build(workspace: Workspace, lock: Lock, engine: Engine, options: BuildOptions) -> Built:
     """Builds the image of `lock` into the engine's store; nothing is fetched inside the build but the base.
 
     Raises BuildError, EngineError, VerificationError, and UsageError for a template that can't do what is asked.
     """
-    order, python = make_order(work, lock, engine, options)
+    order, python = make_order(workspace, lock, engine, options)
     before = engine.image(order.tag)
     there = {blob.digest for blob in engine.layers(before)} if before else set[str]()
-    with work.store.lend(handed_in(lock)) as folders:
-        image, blobs = _build(replace(order, contexts=contexts_of(folders)), lock, engine, work)
+    with workspace.store.linked_dirs(wheel_groups(lock)) as folders:
+        image, blobs = _build(replace(order, contexts=contexts_of(folders)), lock, engine, workspace)
     return Built(
         image=image,
         lock=lock,
@@ -82,11 +82,11 @@ def build(work: Workspace, lock: Lock, engine: Engine, options: BuildOptions) ->
     )
 
 
-def make_order(work: Workspace, lock: Lock, engine: Engine, options: BuildOptions) -> tuple[BuildOrder, str]:
+def make_order(workspace: Workspace, lock: Lock, engine: Engine, options: BuildOptions) -> tuple[BuildRequest, str]:
     """What is to be built, without the wheels, and the full version of the Python it is built on. Raises as `build` does."""
-    python, arguments, labels = _base(work, lock, engine, options)
-    order = BuildOrder(
-        dockerfile=_dockerfile(work, lock, arguments),
+    python, arguments, labels = _base(workspace, lock, engine, options)
+    order = BuildRequest(
+        dockerfile=_dockerfile(workspace, lock, arguments),
         contexts={},
         arguments={"SOURCE_DATE_EPOCH": str(EPOCH), **arguments, **options.arguments},
         labels=labels,
@@ -98,7 +98,7 @@ def make_order(work: Workspace, lock: Lock, engine: Engine, options: BuildOption
     return order, python
 
 
-def handed_in(lock: Lock) -> dict[str, Sequence[Wheel]]:
+def wheel_groups(lock: Lock) -> dict[str, Sequence[Wheel]]:
     """The wheels that a build is given, by layer group; the installer is a group of its own."""
     assert lock.installer is not None
     return {**groups_of(lock), INSTALLER_GROUP: (lock.installer,)}
@@ -109,44 +109,44 @@ def contexts_of(folders: Mapping[str, Path]) -> dict[str, Path]:
     return {f"wheels-{group}": folder for group, folder in folders.items()}
 
 
-def _base(work: Workspace, lock: Lock, engine: Engine, options: BuildOptions) -> tuple[str, Mapping[str, str], Mapping[str, str]]:
+def _base(workspace: Workspace, lock: Lock, engine: Engine, options: BuildOptions) -> tuple[str, Mapping[str, str], Mapping[str, str]]:
     """The full version of the Python to build on, and the build arguments and labels that say which base it is in."""
-    source = _source(work, lock, engine, options)
+    source = _source(workspace, lock, engine, options)
     # The image must be the same wherever the base was taken from.
     place = {} if source == (options.base or lock.base) else {BASE_FROM: source}
     if not options.base:
         return lock.python, place, {}
     python = base_python(engine, options.base, source, lock)
-    check_same_packages(lock, python, work.store)
-    work.reporter.step(f"base: {options.base} with Python {python}, IN PLACE OF the locked {lock.base}")
+    check_same_packages(lock, python, workspace.store)
+    workspace.reporter.step(f"base: {options.base} with Python {python}, IN PLACE OF the locked {lock.base}")
     return python, {"BASE": options.base, "PYTHON": python, **place}, {"envgen.base.override": options.base}
 
 
-def _source(work: Workspace, lock: Lock, engine: Engine, options: BuildOptions) -> str:
+def _source(workspace: Workspace, lock: Lock, engine: Engine, options: BuildOptions) -> str:
     """What BuildKit is to take the base from: its name in the engine's store without a network, else the mirror of a locked one."""
-    if work.settings.offline:
-        return held_base(engine, options.base or lock.base, lock)
-    return options.base or mirrored_base(work.settings, lock.base)
+    if workspace.settings.offline:
+        return cached_base(engine, options.base or lock.base, lock)
+    return options.base or base_via_mirror(workspace.settings, lock.base)
 
 
-def _dockerfile(work: Workspace, lock: Lock, arguments: Mapping[str, str]) -> bytes:
+def _dockerfile(workspace: Workspace, lock: Lock, arguments: Mapping[str, str]) -> bytes:
     """The Dockerfile. Raises UsageError for a project's own template that can't be told where the base is taken from."""
-    text = render_dockerfile(lock, work.catalog.template(DOCKERFILE))
+    text = render_dockerfile(lock, workspace.project.template(DOCKERFILE))
     if BASE_FROM in arguments and f"ARG {BASE_FROM}" not in text:
         problem = f"has no ARG {BASE_FROM}, which says where the base is taken from: {arguments[BASE_FROM]}"
         raise UsageError(f"templates/{DOCKERFILE}", problem, hint="begin with that of envgen, or remove yours")
     return text.encode()
 
 
-def _build(order: BuildOrder, lock: Lock, engine: Engine, work: Workspace) -> tuple[Image, tuple[Blob, ...]]:
+def _build(order: BuildRequest, lock: Lock, engine: Engine, workspace: Workspace) -> tuple[Image, tuple[Blob, ...]]:
     """The image of `order` with its layers, all of ours in the compression that was asked for."""
-    image = engine.build(order, work.reporter.detail)
+    image = engine.build(order, workspace.reporter.detail)
     blobs = engine.layers(image)
     if all(blob.media_type.endswith(order.compression) for blob in own_blobs(lock, blobs).values()):
         return image, blobs
     # A builder that made a layer for somebody else keeps it as they had it, and the digest would depend on that.
-    work.reporter.step(f"layers: the builder has some that are not {order.compression}: building again without its cache")
-    image = engine.build(replace(order, cache=False), work.reporter.detail)
+    workspace.reporter.step(f"layers: the builder has some that are not {order.compression}: building again without its cache")
+    image = engine.build(replace(order, cache=False), workspace.reporter.detail)
     return image, engine.layers(image)
 
 
@@ -159,7 +159,7 @@ def base_python(engine: Engine, base: str, source: str, lock: Lock) -> str:
     program = f"python{lock.python_minor}"
     command = (program, "-I", "-S", "-c", "import platform; print(platform.python_version())")
     try:
-        result = engine.run(RunOrder(image=source, command=command, environment={}), lines.append)
+        result = engine.run(RunRequest(image=source, command=command, environment={}), lines.append)
     except EngineError as error:
         raise BuildError(f"--base {base}", f"can't be run: {error.problem}", hint=f"pull it first: docker pull {base}") from error
     if result.code != 0 or not lines:
@@ -184,6 +184,6 @@ def check_same_packages(lock: Lock, python: str, store: WheelStore) -> None:
         raise BuildError("--base", problem, hint="take a base with the locked Python") from error
 
 
-def _chosen(wheel: Wheel, store: WheelStore) -> Chosen:
+def _chosen(wheel: Wheel, store: WheelStore) -> SelectedWheel:
     needs = read_needs(store.metadata_of(wheel), wheel.file, wheel.index)
-    return Chosen(wheel=wheel, requires=needs.requires, requires_python=needs.requires_python)
+    return SelectedWheel(wheel=wheel, requires=needs.requires, requires_python=needs.requires_python)

@@ -13,7 +13,7 @@ from envgen.lock.render import argument_of
 from envgen.sources.wheel_store import WheelStore
 
 
-def hand_out(store: WheelStore, groups: Mapping[str, Sequence[Wheel]], root: Path) -> dict[str, Path]:
+def write_contexts(store: WheelStore, groups: Mapping[str, Sequence[Wheel]], root: Path) -> dict[str, Path]:
     """A folder below `root` for each group with its verified wheels in it; the same wheels have the same folder in every profile.
 
     Raises VerificationError for a wheel that is damaged or not in the store, UsageError for a folder that can't be written.

@@ -23,7 +23,7 @@ _VERSION = re.compile(r"3\.[0-9]{1,4}\.[0-9]{1,4}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class LayerRecord:
     """What a layer was once: the digest of its inputs, and the digest of the layer as it is unpacked."""
 
     inputs: str
@@ -31,19 +31,19 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
+class LayerRecords:
     """The layers that were built with one Python, by layer group, and the versions of engine, buildx and BuildKit that built them."""
 
     built_with: str
-    layers: Mapping[str, Record]
+    layers: Mapping[str, LayerRecord]
 
 
-Records = Mapping[str, Recorded]
+RecordedPythons = Mapping[str, LayerRecords]
 """What is recorded, by the full version of a Python."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
+class LayerComparison:
     """Which layer groups of an image have the diff ID that is recorded for its Python, and which could not be compared.
 
     `wrong` are those that have another one, each with the recorded and the found diff ID; `built_with` says what built the recorded
@@ -107,12 +107,12 @@ def _text_of(name: str, stages: Mapping[str, str]) -> Iterator[str]:
         wanted += [*_FROM.findall(stages[stage]), *([start["base"]] if start else [])]
 
 
-def compare(records: Records, python: str, inputs: Mapping[str, str], diff_ids: Mapping[str, str]) -> Compared:
+def compare(records: RecordedPythons, python: str, inputs: Mapping[str, str], diff_ids: Mapping[str, str]) -> LayerComparison:
     """What `records` say to an image with the Python `python`; `inputs` and `diff_ids` go by layer group."""
-    here = records.get(python, Recorded(built_with="", layers={}))
+    here = records.get(python, LayerRecords(built_with="", layers={}))
     known = {group: record for group, record in here.layers.items() if group in diff_ids and record.inputs == inputs.get(group)}
     pairs = [(group, known[group].diff_id, diff_ids[group]) for group in diff_ids if group in known]
-    return Compared(
+    return LayerComparison(
         python=python,
         built_with=here.built_with,
         same=tuple(group for group, recorded, found in pairs if recorded == found),
@@ -121,7 +121,7 @@ def compare(records: Records, python: str, inputs: Mapping[str, str], diff_ids: 
     )
 
 
-def merged(records: Records, python: str, new: Recorded, inputs: Mapping[str, str]) -> Records:
+def merged(records: RecordedPythons, python: str, new: LayerRecords, inputs: Mapping[str, str]) -> RecordedPythons:
     """`records` with `new` in place of what was there for its Python, and without what is of no use any more.
 
     The `inputs` of a layer group are the same for every Python, so an entry of another one with other inputs is never compared again.
@@ -134,7 +134,7 @@ def merged(records: Records, python: str, new: Recorded, inputs: Mapping[str, st
     return {version: replace(kept[version], layers=layers) for version, layers in useful.items() if layers}
 
 
-def dump_records(profile: str, records: Records) -> bytes:
+def dump_records(profile: str, records: RecordedPythons) -> bytes:
     """The bytes of `layers.toml`: one line for each layer, sorted."""
     body = "\n".join(_body(records)) + "\n"
     head = (
@@ -145,14 +145,14 @@ def dump_records(profile: str, records: Records) -> bytes:
     return (head + body).encode()
 
 
-def _body(records: Records) -> Iterator[str]:
+def _body(records: RecordedPythons) -> Iterator[str]:
     for python in sorted(records, key=lambda version: [int(number) for number in version.split(".")]):
         yield from ("", f'[python."{python}"]', f"built_with = {json.dumps(records[python].built_with)}")
         for group, record in sorted(records[python].layers.items()):
             yield f'{group} = {{ inputs = "{record.inputs}", diff_id = "{record.diff_id}" }}'
 
 
-def parse_records(data: bytes, label: str, profile: str) -> Records:
+def parse_records(data: bytes, label: str, profile: str) -> RecordedPythons:
     """The entries in `data`, the bytes of the file that messages call `label`.
 
     Raises StaleLockError when it can't be read or was edited by hand: writing it again must give the same bytes.
@@ -169,7 +169,7 @@ def parse_records(data: bytes, label: str, profile: str) -> Records:
     return records
 
 
-def _read(data: Mapping[str, object], faults: Faults) -> Records:
+def _read(data: Mapping[str, object], faults: Faults) -> RecordedPythons:
     table = Table(data, faults)
     if table.require("version", int, 0) != 1:
         table.fault("version", "expected 1: another envgen wrote this")
@@ -184,12 +184,12 @@ def _read(data: Mapping[str, object], faults: Faults) -> Records:
     return found
 
 
-def _recorded(table: Table) -> Recorded:
+def _recorded(table: Table) -> LayerRecords:
     names = [name for name in table.names() if name != "built_with"]
-    return Recorded(built_with=table.require("built_with", str, ""), layers={name: _record(table.table(name)) for name in names})
+    return LayerRecords(built_with=table.require("built_with", str, ""), layers={name: _record(table.table(name)) for name in names})
 
 
-def _record(table: Table) -> Record:
+def _record(table: Table) -> LayerRecord:
     inputs, diff_id = table.require("inputs", str, ""), table.require("diff_id", str, "")
     table.close()
-    return Record(inputs=inputs, diff_id=diff_id)
+    return LayerRecord(inputs=inputs, diff_id=diff_id)

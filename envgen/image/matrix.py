@@ -8,7 +8,7 @@ from envgen.core.target import Target
 from envgen.image.build import default_tag
 from envgen.lock import folder as lock_folder
 from envgen.lock.model import digest_of, dump_lock
-from envgen.profiles.catalog import TEMPLATES, TOOLKIT, Catalog
+from envgen.profiles.catalog import TEMPLATES, TOOLKIT, Project
 from envgen.profiles.model import Profile
 
 RUNNERS = {
@@ -21,7 +21,7 @@ RUNNERS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class MatrixEntry:
     """One profile on one target.
 
     `image` says whether one is built for it, on `base`; `lock` is the digest of its lock, empty where there is none; `gpu` whether
@@ -41,22 +41,22 @@ class Cell:
     lock: str
 
 
-def cells(catalog: Catalog, profiles: Sequence[Profile], changed: Collection[str] | None = None) -> Iterator[Cell]:
+def cells(project: Project, profiles: Sequence[Profile], changed: Collection[str] | None = None) -> Iterator[MatrixEntry]:
     """The cells of `profiles`; with the files that `changed`, those alone that these files have a part in."""
     for profile in profiles:
         for target in profile.targets():
-            if changed is None or is_affected(catalog, profile, target, changed):
-                yield _cell(catalog, profile, target)
+            if changed is None or is_affected(project, profile, target, changed):
+                yield _cell(project, profile, target)
 
 
-def _cell(catalog: Catalog, profile: Profile, target: Target) -> Cell:
+def _cell(project: Project, profile: Profile, target: Target) -> MatrixEntry:
     try:
-        lock, _ = lock_folder.read_lock(catalog, profile, target)
+        lock, _ = lock_folder.read_lock(project, profile, target)
     except StaleLockError:
         lock = None
     base = profile.base(target)
     tiers = profile.tiers if base else ()
-    return Cell(
+    return MatrixEntry(
         profile=profile.name,
         target=target.slug,
         platform=target.platform,
@@ -71,9 +71,9 @@ def _cell(catalog: Catalog, profile: Profile, target: Target) -> Cell:
     )
 
 
-def is_affected(catalog: Catalog, profile: Profile, target: Target, changed: Collection[str]) -> bool:
+def is_affected(project: Project, profile: Profile, target: Target, changed: Collection[str]) -> bool:
     """Whether one of the `changed` files (relative to the project) has a part in the lock or the image of `profile` for `target`."""
-    folder = f"{catalog.lock_folder(profile.name, target).relative_to(catalog.project).as_posix()}/"
+    folder = f"{project.lock_folder(profile.name, target).relative_to(project.folder).as_posix()}/"
     return any(name in _sources(profile) or name.startswith(folder) for name in changed)
 
 

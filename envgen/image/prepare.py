@@ -8,10 +8,10 @@ from envgen.core.target import Target
 from envgen.engine import Engine, EngineInfo
 from envgen.image.build import Built, default_tag
 from envgen.lock.model import Lock, digest_of, dump_lock
-from envgen.lock.needs import by_indexes, check_held, wheels_of
+from envgen.lock.needs import by_indexes, require_cached, wheels_of
 from envgen.profiles.model import Profile
 from envgen.smoke.kit import Kit
-from envgen.smoke.run import Bench
+from envgen.smoke.run import SmokeOptions
 from envgen.sources.wheel_store import check_space
 from envgen.workspace import Workspace
 
@@ -29,7 +29,7 @@ BUILD_START = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class BuildEstimate:
     """What a build will take: bytes to download, bytes of disk for the engine, seconds; all but the first are rough."""
 
     download: int
@@ -38,7 +38,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fetched:
+class FetchedFiles:
     """How many wheels there are and their bytes; how many of them were fetched just now, and the bytes of these."""
 
     wheels: int
@@ -58,17 +58,17 @@ def image_target(profile: Profile, slug: str) -> Target:
     raise UsageError(f"profile {profile.name}", problem, hint=f"images are built for: {names}" if names else "add a base to a Python")
 
 
-def estimate(work: Workspace, lock: Lock) -> Estimate:
+def estimate(workspace: Workspace, lock: Lock) -> BuildEstimate:
     """What building `lock` will take."""
     total = sum(wheel.size for wheel in lock.wheels)
-    download = sum(wheel.size for wheel in work.store.missing(lock.fetched))
-    return Estimate(download=download, disk=DISK_START + total * DISK_PER_WHEEL_BYTE, seconds=BUILD_START + int(total / BUILD_RATE))
+    download = sum(wheel.size for wheel in workspace.store.missing(lock.fetched))
+    return BuildEstimate(download=download, disk=DISK_START + total * DISK_PER_WHEEL_BYTE, seconds=BUILD_START + int(total / BUILD_RATE))
 
 
-def check_disk(work: Workspace, lock: Lock, info: EngineInfo) -> None:
+def check_disk(workspace: Workspace, lock: Lock, info: EngineInfo) -> None:
     """Raises DiskFullError before a build starts that would run out of disk."""
-    wanted = estimate(work, lock)
-    check_space(work.settings.wheels, wanted.download, "the wheels that are missing in the store")
+    wanted = estimate(workspace, lock)
+    check_space(workspace.settings.wheels, wanted.download, "the wheels that are missing in the store")
     if info.data_root:
         check_space(Path(info.data_root), wanted.disk, "the build")
 
@@ -83,24 +83,24 @@ def check_platform(lock: Lock, info: EngineInfo) -> None:
         raise EngineError("docker", problem, hint=hint)
 
 
-def fetch(work: Workspace, *locks: Lock) -> Fetched:
+def fetch(workspace: Workspace, *locks: Lock) -> FetchedFiles:
     """Brings every wheel of `locks` into the store, verified and each once.
 
     Raises ResolutionError, VerificationError or DiskFullError, and where no network may be used BuildError with all that is missing.
     """
     wheels = wheels_of(locks)
-    missing = work.store.missing(wheels)
+    missing = workspace.store.missing(wheels)
     total = sum(wheel.size for wheel in missing)
     if not missing:
-        work.reporter.step(f"wheels: all {len(wheels)} are in the store")
-    elif work.settings.offline:
-        check_held(work.store, locks)
+        workspace.reporter.step(f"wheels: all {len(wheels)} are in the store")
+    elif workspace.settings.offline:
+        require_cached(workspace.store, locks)
     else:
-        check_space(work.settings.wheels, total, "the wheels that are missing in the store")
-        with work.reporter.transfer(f"wheels: fetching {len(missing)} of {len(wheels)}", total) as advance:
+        check_space(workspace.settings.wheels, total, "the wheels that are missing in the store")
+        with workspace.reporter.transfer(f"wheels: fetching {len(missing)} of {len(wheels)}", total) as advance:
             for urls, group in by_indexes(locks, missing):
-                work.store.fetch(group, work.client(urls), advance)
-    return Fetched(wheels=len(wheels), size=sum(wheel.size for wheel in wheels), fetched=len(missing), fetched_size=total)
+                workspace.store.fetch(group, workspace.client(urls), advance)
+    return FetchedFiles(wheels=len(wheels), size=sum(wheel.size for wheel in wheels), fetched=len(missing), fetched_size=total)
 
 
 def existing(lock: Lock, engine: Engine, name: str) -> Built:
@@ -121,16 +121,16 @@ def existing(lock: Lock, engine: Engine, name: str) -> Built:
     return Built(image=image, lock=lock, python=image.labels.get("envgen.python", lock.python), base=base)
 
 
-def model_kit(work: Workspace, built: Built, bench: Bench) -> Kit:
+def model_kit(workspace: Workspace, built: Built, bench: SmokeOptions) -> Kit:
     """What the model of a test is got with."""
     return Kit(
         image=built.image.name,
         lock=built.lock,
         bench=bench,
-        client=work.client({index.name: index.url for index in built.lock.indexes}),
-        store=work.store,
-        hub=work.hub(),
-        models=work.models,
-        known=work.catalog.model_wheels(),
-        diagnoses=work.catalog.diagnoses(),
+        client=workspace.client({index.name: index.url for index in built.lock.indexes}),
+        store=workspace.store,
+        hub=workspace.hub(),
+        models=workspace.models,
+        known=workspace.project.model_wheels(),
+        diagnoses=workspace.project.diagnoses(),
     )

@@ -43,7 +43,7 @@ def check_repository(repository: str) -> None:
         raise UsageError("--push", problem, hint="as in --push registry.example.com/team/images")
 
 
-def publish(work: Workspace, built: Built, report: SmokeReport, engine: Engine, repository: str) -> Published:
+def publish(workspace: Workspace, built: Built, report: SmokeReport, engine: Engine, repository: str) -> Published:
     """Pushes a tested image to `repository`, as REGISTRY/NAME.
 
     Raises SmokeError for one that failed, EngineError when the registry does not take it, VerificationError when it
@@ -53,23 +53,23 @@ def publish(work: Workspace, built: Built, report: SmokeReport, engine: Engine, 
         raise SmokeError(f"--push {repository}", "not pushed: the smoke test failed", hint="mend what failed, then build again")
     pushed = []
     for tag in tags_of(built.lock):
-        found = engine.push(built.image, f"{repository}:{tag}", work.reporter.detail)
+        found = engine.push(built.image, f"{repository}:{tag}", workspace.reporter.detail)
         if found.digest != built.image.digest:
             problem = f"the registry has {found.digest} after the push, expected {built.image.digest}"
             raise VerificationError(f"{repository}:{tag}", problem, hint="does somebody else push to this tag?")
         pushed.append(found)
-    return _with_index(work, built.lock, engine, repository, pushed)
+    return _with_index(workspace, built.lock, engine, repository, pushed)
 
 
-def _with_index(work: Workspace, lock: Lock, engine: Engine, repository: str, pushed: Sequence[Pushed]) -> Published:
+def _with_index(workspace: Workspace, lock: Lock, engine: Engine, repository: str, pushed: Sequence[Pushed]) -> Published:
     """Makes the tag for all platforms of one Python mean the images of their current locks, as far as these are in the registry."""
-    profile = work.catalog.profile(lock.profile)
+    profile = workspace.project.profile(lock.profile)
     present: dict[str, str] = {}
     absent = []
     for target in profile.targets():
         if target.python != lock.python_minor or not profile.base(target):
             continue
-        digest = _digest_of(work, profile, target, engine, repository)
+        digest = _digest_of(workspace, profile, target, engine, repository)
         if digest:
             present[target.platform] = digest
         else:
@@ -79,10 +79,10 @@ def _with_index(work: Workspace, lock: Lock, engine: Engine, repository: str, pu
     return Published(tags=tuple(pushed), index=index, platforms=tuple(present), absent=tuple(absent))
 
 
-def _digest_of(work: Workspace, profile: Profile, target: Target, engine: Engine, repository: str) -> str:
+def _digest_of(workspace: Workspace, profile: Profile, target: Target, engine: Engine, repository: str) -> str:
     """The digest in the registry of the image of `target`'s lock; empty where there is none."""
     try:
-        lock, _ = folder.read_lock(work.catalog, profile, target)
+        lock, _ = folder.read_lock(workspace.project, profile, target)
         return engine.digest(f"{repository}:{tags_of(lock)[0]}")
     except (StaleLockError, BaseGoneError):
         return ""

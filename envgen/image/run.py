@@ -8,7 +8,7 @@ from pathlib import Path
 
 from envgen.core.errors import EngineError, UsageError
 from envgen.core.settings import Settings
-from envgen.engine import EngineInfo, RunOrder
+from envgen.engine import EngineInfo, RunRequest
 from envgen.engine.gpus import Gpus
 from envgen.engine.run import GPU_CURE
 from envgen.lock.model import Lock
@@ -26,7 +26,7 @@ Mounts = tuple[tuple[Path, str, bool], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
+class HostUser:
     """Who runs the command: `user` as UID:GID (empty: this system has none), a name, the folder they are in, their variables."""
 
     user: str
@@ -36,7 +36,7 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class RunOptions:
     """What is asked for: `gpus` is `auto`, `none`, `all` or their numbers; `network` is one of docker's."""
 
     command: tuple[str, ...]
@@ -45,15 +45,15 @@ class Wishes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
+class RunPlan:
     """What will be run, and what the caller should know of it: a line that sums it up, and warnings."""
 
-    order: RunOrder
+    order: RunRequest
     summary: str
     warnings: tuple[str, ...]
 
 
-def this_caller(environ: Mapping[str, str]) -> Caller:
+def this_caller(environ: Mapping[str, str]) -> HostUser:
     """The one who runs this process. Raises UsageError for a folder that can't be theirs in a container."""
     try:
         folder = Path.cwd()
@@ -63,15 +63,15 @@ def this_caller(environ: Mapping[str, str]) -> Caller:
         problem = f"is {folder}: it would be mounted into the container, and be writable there, as a whole"
         raise UsageError("the current folder", problem, hint="cd into the folder that the command is to work in")
     user = f"{os.getuid()}:{os.getgid()}" if hasattr(os, "getuid") else ""
-    return Caller(user=user, name=environ.get("USER") or environ.get("USERNAME") or "envgen", folder=folder, environ=environ)
+    return HostUser(user=user, name=environ.get("USER") or environ.get("USERNAME") or "envgen", folder=folder, environ=environ)
 
 
-def plan(image: str, gpus: tuple[str, str], wishes: Wishes, caller: Caller, settings: Settings) -> Planned:
+def plan(image: str, gpus: tuple[str, str], wishes: RunOptions, caller: HostUser, settings: Settings) -> RunPlan:
     """The order for `image`; `gpus` is what `choose_gpus` gave. Makes the folders of the Hugging Face cache where they are missing."""
     online, certificates = settings.in_container() if wishes.network != NONE else ({"HF_HUB_OFFLINE": "1"}, ())
     caches, warnings = _caches(caller)
     places: Mounts = ((caller.folder, WORK, True), *((folder, CACHES[variable], True) for variable, folder in caches.items()))
-    order = RunOrder(
+    order = RunRequest(
         image=image,
         command=wishes.command,
         mounts=(*places, *certificates),
@@ -91,10 +91,10 @@ def plan(image: str, gpus: tuple[str, str], wishes: Wishes, caller: Caller, sett
     )
     words = [image, *([f"as {caller.user}"] if caller.user else []), gpus[1], f"network {wishes.network}"]
     words += [f"{inside} is {folder}" for folder, inside, _ in places]
-    return Planned(order=order, summary=", ".join(words), warnings=(*_lacking("the current folder", caller.folder, caller.user), *warnings))
+    return RunPlan(order=order, summary=", ".join(words), warnings=(*_lacking("the current folder", caller.folder, caller.user), *warnings))
 
 
-def _caches(caller: Caller) -> tuple[dict[str, Path], tuple[str, ...]]:
+def _caches(caller: HostUser) -> tuple[dict[str, Path], tuple[str, ...]]:
     """The folders of the cache that can be mounted, by variable, and what is wrong with them."""
     caches, warnings = {}, []
     for variable, folder in cache_folders(caller.environ).items():

@@ -8,23 +8,25 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from envgen.core.errors import ResolutionError
-from envgen.core.requirements import applies
+from envgen.core.requirements import marker_holds
 from envgen.core.target import Target
-from envgen.lock.model import Demand, Evidence
-from envgen.lock.select import Chosen
+from envgen.lock.model import LockedBound, RequiredBy
+from envgen.lock.select import SelectedWheel
 from envgen.profiles.constraints import Bound
 from envgen.profiles.cuda import runtime_of
 from envgen.profiles.model import Profile
 
 
-def demands_of(requirements: Sequence[str], requirer: str, chosen: Sequence[Chosen], target: Target) -> dict[str, tuple[Demand, ...]]:
+def demands_of(
+    requirements: Sequence[str], requirer: str, chosen: Sequence[SelectedWheel], target: Target
+) -> dict[str, tuple[RequiredBy, ...]]:
     """Who asks for each package: the profile `requirer` with its `requirements`, or another package.
 
     Walks from the requirements through the wheels' own metadata, with markers and extras, and raises ResolutionError
     for a package that is missing, unneeded, or not in a version that was asked for.
     """
     by_name = {entry.wheel.name: entry for entry in chosen}
-    found: dict[str, list[Demand]] = defaultdict(list)
+    found: dict[str, list[RequiredBy]] = defaultdict(list)
     queue = [(requirer, Requirement(text), "") for text in requirements]
     expanded: set[tuple[str, str]] = set()
     while queue:
@@ -36,7 +38,7 @@ def demands_of(requirements: Sequence[str], requirer: str, chosen: Sequence[Chos
         if entry is None or not requirement.specifier.contains(entry.wheel.version, prereleases=True):
             version = entry.wheel.version if entry else "nothing"
             raise ResolutionError(f"{target.slug}: {name}", f"resolved to {version}, but {asker} asks for {requirement}")
-        demand = Demand(name=asker, requirement=_canonical(requirement))
+        demand = RequiredBy(name=asker, requirement=_canonical(requirement))
         if demand not in found[name]:
             found[name].append(demand)
         for wanted in ("", *sorted(requirement.extras)):
@@ -51,7 +53,7 @@ def demands_of(requirements: Sequence[str], requirer: str, chosen: Sequence[Chos
 
 def _is_meant(requirement: Requirement, environment: Mapping[str, str], where: str) -> bool:
     try:
-        return applies(requirement, environment)
+        return marker_holds(requirement, environment)
     except InvalidRequirement as error:
         raise ResolutionError(where, f"asks for what can't be understood: {error}") from error
 
@@ -63,20 +65,20 @@ def _canonical(requirement: Requirement) -> str:
     return extras + specifier or "*"
 
 
-def bounds_of(package: str, bounds: Sequence[Bound]) -> tuple[Evidence, ...]:
+def bounds_of(package: str, bounds: Sequence[Bound]) -> tuple[LockedBound, ...]:
     """The documented bounds that hold `package`, in the order of the constraint sets."""
     return tuple(
-        Evidence(set_name=bound.set_name, requirement=bound.requirement, source=bound.source)
+        LockedBound(set_name=bound.set_name, requirement=bound.requirement, source=bound.source)
         for bound in bounds
         if bound.package == package and bound.requirement
     )
 
 
-def check_bounds(chosen: Sequence[Chosen], bounds: Sequence[Bound], target: Target) -> None:
+def check_bounds(chosen: Sequence[SelectedWheel], bounds: Sequence[Bound], target: Target) -> None:
     """Raises ResolutionError for a version that a documented bound, or a wheel's own Python bound, does not admit."""
     for entry in chosen:
         wheel = entry.wheel
-        if not admits(entry.requires_python, target):
+        if not python_allowed(entry.requires_python, target):
             problem = f"{wheel.version} wants Python {entry.requires_python}, the target has {target.python_full}"
             raise ResolutionError(f"{target.slug}: {wheel.name}", problem)
         for bound in bounds:
@@ -85,7 +87,7 @@ def check_bounds(chosen: Sequence[Chosen], bounds: Sequence[Bound], target: Targ
                 raise ResolutionError(f"{target.slug}: {wheel.name}", problem)
 
 
-def check_cuda(profile: Profile, chosen: Sequence[Chosen], target: Target) -> None:
+def check_cuda(profile: Profile, chosen: Sequence[SelectedWheel], target: Target) -> None:
     """Raises ResolutionError unless the resolution brings the CUDA that `profile` is for."""
     found = runtime_of((entry.wheel.name, entry.wheel.version) for entry in chosen)
     if profile.cuda and found != profile.cuda:
@@ -95,7 +97,7 @@ def check_cuda(profile: Profile, chosen: Sequence[Chosen], target: Target) -> No
         raise ResolutionError(f"{target.slug}: cuda", problem, hint=hint)
 
 
-def admits(requires_python: str, target: Target) -> bool:
+def python_allowed(requires_python: str, target: Target) -> bool:
     """Whether a wheel's own bound on Python holds for `target`; one that can't be read holds for all."""
     try:
         return SpecifierSet(requires_python).contains(target.python_full, prereleases=True)
@@ -104,7 +106,7 @@ def admits(requires_python: str, target: Target) -> bool:
         return True
 
 
-def inherited(profile: Profile, demands: dict[str, tuple[Demand, ...]]) -> frozenset[str]:
+def inherited(profile: Profile, demands: dict[str, tuple[RequiredBy, ...]]) -> frozenset[str]:
     """The packages that would be here without the profile's own additions to what it extends."""
     own = {canonicalize_name(Requirement(text).name) for text in profile.own}
     roots = {canonicalize_name(Requirement(text).name) for text in profile.requirements} - own

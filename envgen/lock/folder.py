@@ -4,22 +4,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from envgen.core.errors import DiskFullError, StaleLockError, UsageError
-from envgen.core.parallel import uninterrupted
+from envgen.core.parallel import defer_signals
 from envgen.core.target import Target
-from envgen.core.tempdirs import is_full, scratch, sweep
-from envgen.image.layer_record import RECORD_FILE, Records, parse_records
+from envgen.core.tempdirs import is_full, remove_stale, temp_dir
+from envgen.image.layer_record import RECORD_FILE, RecordedPythons, parse_records
 from envgen.lock import render
 from envgen.lock.format import parse_lock
 from envgen.lock.model import Lock, dump_lock
-from envgen.profiles.catalog import DOCKERFILE, LOCK_FILE, REQUIREMENTS_FILE, Catalog
+from envgen.profiles.catalog import DOCKERFILE, LOCK_FILE, REQUIREMENTS_FILE, Project
 from envgen.profiles.model import Profile
 
 
-def files_of(lock: Lock, catalog: Catalog) -> dict[str, bytes]:
+def files_of(lock: Lock, project: Project) -> dict[str, bytes]:
     """The lock and its renderings, by file name."""
-    files = {REQUIREMENTS_FILE: render.render_requirements(lock, catalog.template(render.REQUIREMENTS)).encode()}
+    files = {REQUIREMENTS_FILE: render.render_requirements(lock, project.template(render.REQUIREMENTS)).encode()}
     if lock.base:
-        files[DOCKERFILE] = render.render_dockerfile(lock, catalog.template(render.DOCKERFILE)).encode()
+        files[DOCKERFILE] = render.render_dockerfile(lock, project.template(render.DOCKERFILE)).encode()
     return {**files, LOCK_FILE: dump_lock(lock)}
 
 
@@ -38,7 +38,7 @@ def write_records(folder: Path, content: bytes) -> bool:
     return _put(folder, {RECORD_FILE: content}, [])
 
 
-def read_records(catalog: Catalog, folder: Path, profile: str) -> Records:
+def read_records(project: Project, folder: Path, profile: str) -> RecordedPythons:
     """What is recorded of the layers of the lock in `folder`; nothing where there is no record. Raises StaleLockError."""
     path = folder / RECORD_FILE
     try:
@@ -46,18 +46,18 @@ def read_records(catalog: Catalog, folder: Path, profile: str) -> Records:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise StaleLockError(catalog.label(path), f"can't be read: {error.strerror}") from error
-    return parse_records(data, catalog.label(path), profile)
+        raise StaleLockError(project.label(path), f"can't be read: {error.strerror}") from error
+    return parse_records(data, project.label(path), profile)
 
 
 def _put(folder: Path, files: dict[str, bytes], dropped: Sequence[Path]) -> bool:
-    sweep(folder)
+    remove_stale(folder)
     same = all((folder / name).is_file() and (folder / name).read_bytes() == content for name, content in files.items())
     if same and not any(path.exists() for path in dropped):
         return False
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with uninterrupted(), scratch("lock", folder) as fresh:
+        with defer_signals(), temp_dir("lock", folder) as fresh:
             _replace_all(folder, files, fresh)
             for path in dropped:
                 path.unlink(missing_ok=True)
@@ -96,13 +96,13 @@ def _write(path: Path, content: bytes) -> None:
     path.chmod(0o644)
 
 
-def read_lock(catalog: Catalog, profile: Profile, target: Target) -> tuple[Lock, Path]:
+def read_lock(project: Project, profile: Profile, target: Target) -> tuple[Lock, Path]:
     """The lock of `profile` for `target` and its folder. Raises StaleLockError when there is none that can be read."""
-    folder = catalog.find_lock_folder(profile.name, target)
+    folder = project.find_lock_folder(profile.name, target)
     if folder is None:
-        label = catalog.label(catalog.lock_folder(profile.name, target) / LOCK_FILE)
+        label = project.label(project.lock_folder(profile.name, target) / LOCK_FILE)
         raise StaleLockError(label, "there is no lock", hint=f"run: envgen lock {profile.name}")
-    label = catalog.label(folder / LOCK_FILE)
+    label = project.label(folder / LOCK_FILE)
     return parse_lock(read_file(folder / LOCK_FILE, label), label), folder
 
 

@@ -7,8 +7,8 @@ from packaging.version import InvalidVersion, Version
 
 from envgen.core.errors import ProfileError, ProfileErrors, StaleLockError
 from envgen.core.toml import Faults, Table, parse_toml
-from envgen.lock.model import NOT_PUBLISHED, WHEEL_FILE, Demand, Evidence, Lock, LockedIndex, LockedModel, Package, Wheel, dump_lock
-from envgen.sources.models import COMMIT, FILE_NAME, SHA256, HubFile, Repository, is_repo
+from envgen.lock.model import NOT_PUBLISHED, WHEEL_FILE, Lock, LockedBound, LockedIndex, LockedModel, Package, RequiredBy, Wheel, dump_lock
+from envgen.sources.models import COMMIT, FILE_NAME, SHA256, HubFile, LockedModelFiles, is_repo
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -132,7 +132,7 @@ def _model(table: Table) -> LockedModel:
     return LockedModel(source=source, prompt=prompt, expect=expect)
 
 
-def _repository(table: Table) -> Repository:
+def _repository(table: Table) -> LockedModelFiles:
     repo, commit = table.require("repo", str, ""), table.require("commit", str, "")
     # All of these are used as paths, and in the addresses that files are fetched from.
     if not is_repo(repo):
@@ -143,7 +143,7 @@ def _repository(table: Table) -> Repository:
     names = [file.name for file in files]
     if not names or names != sorted(set(names)):
         table.fault("files", "found none, or not each once and in order, expected the files of a model by name")
-    return Repository(repo=repo, commit=commit, files=files)
+    return LockedModelFiles(repo=repo, commit=commit, files=files)
 
 
 def _hub_file(table: Table) -> HubFile:
@@ -180,11 +180,11 @@ def _package(table: Table) -> Package:
         wheel=_wheel(table, close=False),
         layer=table.require("layer", str, ""),
         demands=tuple(
-            Demand(name=row.require("name", str, ""), requirement=row.require("requirement", str, ""))
+            RequiredBy(name=row.require("name", str, ""), requirement=row.require("requirement", str, ""))
             for row in table.array_of_tables("required_by")
         ),
         bounds=tuple(
-            Evidence(
+            LockedBound(
                 set_name=row.require("set", str, ""),
                 requirement=row.require("requirement", str, ""),
                 source=row.require("source", str, ""),

@@ -11,7 +11,7 @@ FACTS = ("description", "target", "platform", "as_of", "python", "base", "cuda",
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
+class HeaderField:
     """A field that differs, and its value on either side as a user would write it."""
 
     name: str
@@ -19,12 +19,12 @@ class Fact:
     after: str
 
 
-def changed_facts(before: Lock, after: Lock) -> Iterator[Fact]:
+def changed_facts(before: Lock, after: Lock) -> Iterator[HeaderField]:
     """The facts that differ, each with its whole value."""
     for name in FACTS:
         old, new = getattr(before, name), getattr(after, name)
         if old != new:
-            yield Fact(name=name, before=shown(old), after=shown(new))
+            yield HeaderField(name=name, before=shown(old), after=shown(new))
 
 
 def shown(value: object) -> str:

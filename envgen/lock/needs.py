@@ -33,7 +33,7 @@ def by_indexes(locks: Sequence[Lock], wheels: Sequence[Wheel]) -> Iterator[tuple
         yield dict(urls), group
 
 
-def check_held(store: WheelStore, locks: Sequence[Lock]) -> None:
+def require_cached(store: WheelStore, locks: Sequence[Lock]) -> None:
     """Raises BuildError, with all of them, when wheels are missing in the store."""
     missing = store.missing(wheels_of(locks))
     if missing:

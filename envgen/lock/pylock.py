@@ -10,7 +10,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from envgen.core.errors import ResolutionError, VerificationError
-from envgen.core.parallel import together
+from envgen.core.parallel import map_parallel
 from envgen.core.target import Target
 from envgen.lock.model import Lock, Wheel
 from envgen.sources.index import CONNECTIONS, IndexClient
@@ -40,7 +40,7 @@ def urls_of(lock: Lock, client: IndexClient) -> dict[str, str | Path]:
         raise ResolutionError(where, f"{wheel.file} is not there any more", hint=f"lock again: envgen lock {lock.profile}")
 
     wheels = lock.wheels
-    return dict(zip((wheel.file for wheel in wheels), together(url, wheels, at_once=CONNECTIONS), strict=True))
+    return dict(zip((wheel.file for wheel in wheels), map_parallel(url, wheels, at_once=CONNECTIONS), strict=True))
 
 
 def paths_of(lock: Lock, store: WheelStore) -> dict[str, str | Path]:

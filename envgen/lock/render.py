@@ -28,7 +28,7 @@ INSTALLER_GROUP = "installer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class IndexRequirements:
     """Requirements that come from one index: how pip is told about it, and one line for each wheel.
 
     `argument` is the Dockerfile's ARG for the index, empty for the default one.
@@ -46,7 +46,7 @@ class Group:
     name: str
     pins: tuple[str, ...]
     sums: tuple[str, ...]
-    sources: tuple[Source, ...]
+    sources: tuple[IndexRequirements, ...]
 
 
 def groups_of(lock: Lock) -> dict[str, tuple[Wheel, ...]]:
@@ -103,7 +103,7 @@ def _group(name: str, wheels: Sequence[Wheel], arguments: Mapping[str, str]) -> 
     for index in dict.fromkeys(wheel.index for wheel in wheels):
         here = [wheel for wheel in wheels if wheel.index == index]
         lines = tuple(requirement_line(wheel) for wheel in here)
-        sources.append(Source(argument=arguments.get(index, ""), packages=tuple(wheel.name for wheel in here), lines=lines))
+        sources.append(IndexRequirements(argument=arguments.get(index, ""), packages=tuple(wheel.name for wheel in here), lines=lines))
     sums = sorted((wheel.file, wheel.sha256) for wheel in wheels)
     return Group(
         name=name,

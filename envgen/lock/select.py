@@ -11,17 +11,17 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import InvalidVersion, Version
 
 from envgen.core.errors import ProfileError, ResolutionError
-from envgen.core.parallel import together
+from envgen.core.parallel import map_parallel
 from envgen.core.requirements import read_needs
 from envgen.lock.model import WHEEL_FILE, Wheel
-from envgen.lock.resolvers import Query, Resolution
+from envgen.lock.resolvers import Resolution, ResolveRequest
 from envgen.sources.index import CONNECTIONS, IndexClient
 from envgen.sources.index_pages import IndexFile
 from envgen.sources.wheel_store import WheelStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
+class SelectedWheel:
     """A wheel that was chosen, and what its own metadata requires."""
 
     wheel: Wheel
@@ -29,7 +29,7 @@ class Chosen:
     requires_python: str
 
 
-def choose_wheels(query: Query, resolution: Resolution, client: IndexClient, store: WheelStore) -> tuple[Chosen, ...]:
+def choose_wheels(query: ResolveRequest, resolution: Resolution, client: IndexClient, store: WheelStore) -> tuple[SelectedWheel, ...]:
     """The one wheel for each resolved package, by name.
 
     Raises ResolutionError when an index has no wheel that fits, IndexUnavailableError when it does not answer.
@@ -38,23 +38,25 @@ def choose_wheels(query: Query, resolution: Resolution, client: IndexClient, sto
     asked = {canonicalize_name(Requirement(text).name) for text in query.requirements}
     # First what the profile names: the pages of these were begun before the resolver ran.
     pins = sorted(resolution.versions, key=lambda pin: pin[0] not in asked)
-    chosen = together(lambda pin: _choose(pin, ranks, query, client, store), pins, at_once=CONNECTIONS)
+    chosen = map_parallel(lambda pin: _choose(pin, ranks, query, client, store), pins, at_once=CONNECTIONS)
     return tuple(dict(zip(pins, chosen, strict=True))[pin] for pin in resolution.versions)
 
 
-def choose_wheel(query: Query, pin: tuple[str, str], client: IndexClient, store: WheelStore) -> Wheel:
+def choose_wheel(query: ResolveRequest, pin: tuple[str, str], client: IndexClient, store: WheelStore) -> Wheel:
     """The wheel for one package whose own requirements do not matter. Raises as `choose_wheels` does."""
     ranks = {tag: rank for rank, tag in enumerate(query.target.wheel_tags())}
     return _pick(pin, ranks, query, client, store)[0]
 
 
-def _choose(pin: tuple[str, str], ranks: Mapping[Tag, int], query: Query, client: IndexClient, store: WheelStore) -> Chosen:
+def _choose(pin: tuple[str, str], ranks: Mapping[Tag, int], query: ResolveRequest, client: IndexClient, store: WheelStore) -> SelectedWheel:
     wheel, file = _pick(pin, ranks, query, client, store)
     needs = read_needs(store.metadata(file, wheel.index, client), file.filename, wheel.index)
-    return Chosen(wheel=wheel, requires=needs.requires, requires_python=needs.requires_python)
+    return SelectedWheel(wheel=wheel, requires=needs.requires, requires_python=needs.requires_python)
 
 
-def _pick(pin: tuple[str, str], ranks: Mapping[Tag, int], query: Query, client: IndexClient, store: WheelStore) -> tuple[Wheel, IndexFile]:
+def _pick(
+    pin: tuple[str, str], ranks: Mapping[Tag, int], query: ResolveRequest, client: IndexClient, store: WheelStore
+) -> tuple[Wheel, IndexFile]:
     name, version = pin
     index = query.index_of(name)
     files = _early_enough(client.files(index, name), name, query)
@@ -79,7 +81,7 @@ def _pick(pin: tuple[str, str], ranks: Mapping[Tag, int], query: Query, client: 
     return wheel, file
 
 
-def _early_enough(files: Sequence[IndexFile], name: str, query: Query) -> list[IndexFile]:
+def _early_enough(files: Sequence[IndexFile], name: str, query: ResolveRequest) -> list[IndexFile]:
     """Those of `files` that were there at the cut-off. Raises ResolutionError or ProfileError where one does not say."""
     if not query.publishes_times(name):
         return list(files)
@@ -87,7 +89,7 @@ def _early_enough(files: Sequence[IndexFile], name: str, query: Query) -> list[I
     return [file for file in files if _uploaded(file, name, query) < cutoff]
 
 
-def _uploaded(file: IndexFile, name: str, query: Query) -> dt.datetime:
+def _uploaded(file: IndexFile, name: str, query: ResolveRequest) -> dt.datetime:
     if file.uploaded is None:
         index = query.index_of(name)
         if index == "default":

@@ -13,18 +13,18 @@ from envgen.lock import make
 from envgen.lock.demands import bounds_of
 from envgen.lock.header import changed_facts
 from envgen.lock.model import Lock
-from envgen.profiles.catalog import DOCKERFILE, Catalog
+from envgen.profiles.catalog import DOCKERFILE, Project
 from envgen.profiles.constraints import Bound
 from envgen.profiles.model import Profile
 
 
-def differences(catalog: Catalog, profile: Profile, bounds: Sequence[Bound], target: Target) -> tuple[str, ...]:
+def differences(project: Project, profile: Profile, bounds: Sequence[Bound], target: Target) -> tuple[str, ...]:
     """What the lock of `profile` for `target` and its renderings say that the profile does not; offline.
 
     Raises StaleLockError for a lock that is not there, can't be read, or was edited by hand.
     """
-    lock, folder = lock_folder.read_lock(catalog, profile, target)
-    expected = make.outline(profile, bounds, target)
+    lock, folder = lock_folder.read_lock(project, profile, target)
+    expected = make.lock_without_packages(profile, bounds, target)
     # A profile has no hashes of a model: what it says of one is compared below.
     changed = changed_facts(lock, replace(expected, model=lock.model))
     facts = [f"{fact.name}: the lock has {fact.before}, the profile {fact.after}" for fact in changed]
@@ -34,10 +34,10 @@ def differences(catalog: Catalog, profile: Profile, bounds: Sequence[Bound], tar
             found.append(f"{package.wheel.name}: the documented bounds on it have changed")
     if lock.inputs != expected.inputs and not found:
         found.append("the profile or a constraint set has changed in a way that may lead to other versions")
-    for name, content in lock_folder.files_of(lock, catalog).items():
-        found.extend(_changed_file(folder / name, content, catalog.label(folder / name)))
+    for name, content in lock_folder.files_of(lock, project).items():
+        found.extend(_changed_file(folder / name, content, project.label(folder / name)))
     if not lock.base and (folder / DOCKERFILE).exists():
-        found.append(f"{catalog.label(folder / DOCKERFILE)}: is there, but no image is built for this target any more")
+        found.append(f"{project.label(folder / DOCKERFILE)}: is there, but no image is built for this target any more")
     return tuple(found)
 
 

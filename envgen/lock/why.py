@@ -9,10 +9,10 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import Version
 
 from envgen.core.errors import ResolutionError
-from envgen.core.requirements import applies, read_needs
-from envgen.lock.demands import admits
+from envgen.core.requirements import marker_holds, read_needs
+from envgen.lock.demands import python_allowed
 from envgen.lock.model import Lock, Package
-from envgen.lock.resolvers import Query
+from envgen.lock.resolvers import ResolveRequest
 from envgen.lock.select import best_wheel
 from envgen.profiles.constraints import Bound
 from envgen.sources.index import IndexClient
@@ -21,7 +21,7 @@ from envgen.sources.wheel_store import WheelStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class HeldBack:
     """Newer versions, from `first` to `last`, that all are held back for one reason."""
 
     first: str
@@ -30,17 +30,17 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
+class WhyContext:
     """Everything the reasons are drawn from."""
 
     lock: Lock
-    query: Query
+    query: ResolveRequest
     bounds: tuple[Bound, ...]
     client: IndexClient
     store: WheelStore
 
 
-def held_back(package: Package, scene: Scene) -> tuple[Held, ...]:
+def held_back(package: Package, scene: WhyContext) -> tuple[HeldBack, ...]:
     """What holds back each newer release of `package` that the index lists, oldest first.
 
     Raises IndexUnavailableError when the index does not answer.
@@ -48,7 +48,7 @@ def held_back(package: Package, scene: Scene) -> tuple[Held, ...]:
     name = package.wheel.name
     files = scene.client.files(package.wheel.index, name)
     versions = sorted({version for file in files if (version := _version(file)) and version > Version(package.wheel.version)})
-    found: list[Held] = []
+    found: list[HeldBack] = []
     for version in versions:
         if version.is_prerelease:
             continue
@@ -56,7 +56,7 @@ def held_back(package: Package, scene: Scene) -> tuple[Held, ...]:
         if found and found[-1].reason == reason:
             found[-1] = replace(found[-1], last=str(version))
         else:
-            found.append(Held(first=str(version), last=str(version), reason=reason))
+            found.append(HeldBack(first=str(version), last=str(version), reason=reason))
     return tuple(found)
 
 
@@ -67,7 +67,7 @@ def _version(file: IndexFile) -> Version | None:
         return None
 
 
-def _reasons(package: Package, version: Version, files: Sequence[IndexFile], scene: Scene) -> Iterator[str]:
+def _reasons(package: Package, version: Version, files: Sequence[IndexFile], scene: WhyContext) -> Iterator[str]:
     """The reasons against `version`, the hardest first; there is always one."""
     name, query = package.wheel.name, scene.query
     ours = [file for file in files if _version(file) == version]
@@ -92,17 +92,17 @@ def _reasons(package: Package, version: Version, files: Sequence[IndexFile], sce
     yield "nothing found here forbids it: the resolver chose the older one for the sake of the whole"
 
 
-def _own_wishes(file: IndexFile, package: Package, scene: Scene) -> Iterator[str]:
+def _own_wishes(file: IndexFile, package: Package, scene: WhyContext) -> Iterator[str]:
     """What the wheel `file` itself wants that can't be had."""
     target = scene.query.target
     metadata = scene.store.metadata(file, package.wheel.index, scene.client)
     try:
         needs = read_needs(metadata, file.filename, package.wheel.index)
-        wanted = [requirement for requirement in needs.requires if applies(requirement, target.markers())]
+        wanted = [requirement for requirement in needs.requires if marker_holds(requirement, target.markers())]
     except (ResolutionError, InvalidRequirement):
         yield "its requirements can't be read"
         return
-    if not admits(needs.requires_python, target):
+    if not python_allowed(needs.requires_python, target):
         yield f"it wants Python {needs.requires_python}, the target has {target.python_full}"
     for requirement in wanted:
         name = canonicalize_name(requirement.name)

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from envgen.core.errors import DiskFullError, VerificationError
-from envgen.core.tempdirs import scratch
+from envgen.core.tempdirs import temp_dir
 from envgen.oci.archive import Archive
 from envgen.oci.tars import add_bytes, add_file, write_tar
 
@@ -25,7 +25,7 @@ def temporary_folder() -> Iterator[Path]:
     """A folder for archives of images on their way. Raises DiskFullError."""
     with ExitStack() as stack:
         try:
-            folder = stack.enter_context(scratch("image"))
+            folder = stack.enter_context(temp_dir("image"))
         except OSError as error:
             raise DiskFullError(tempfile.gettempdir(), f"can't be written: {error.strerror or error}", hint=TEMPORARY_ROOM) from error
         yield folder

@@ -26,7 +26,7 @@ FILE, FOLDER, LINK, HARD_LINK, SPECIAL = "file", "folder", "symbolic link", "har
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class LayerEntry:
     """One entry of a layer; `path` is as written there, but for a `./` before and a `/` behind it.
 
     `target` is where a link leads, `mtime` is in seconds, `sha256` is that of a file's content, `content` what was read of it,
@@ -55,7 +55,7 @@ class Entry:
         return f"a {self.kind}{where} of mode {self.mode:o} and owner {self.owner[0]}:{self.owner[1]}"
 
 
-def read_entries(archive: Archive, layer: Layer, unpack: Mapping[str, Path]) -> Iterator[Entry]:
+def read_entries(archive: Archive, layer: Layer, unpack: Mapping[str, Path]) -> Iterator[LayerEntry]:
     """The entries of `layer` in their order; the files at the paths in `unpack` are written there.
 
     Raises VerificationError when it can't be read, or a digest of it is wrong, and DiskFullError.
@@ -63,7 +63,7 @@ def read_entries(archive: Archive, layer: Layer, unpack: Mapping[str, Path]) -> 
     for member, stream in archive.files(layer):
         path = member.name.removeprefix("./").rstrip("/") or "."
         sha256, content = _read(stream, path, unpack.get(path)) if stream else ("", b"")
-        yield Entry(
+        yield LayerEntry(
             path=path,
             kind=_kind(member),
             mode=member.mode,

@@ -9,7 +9,7 @@ MTIME = 315532800
 """1980-01-01, of every file."""
 
 
-class _Hashed:
+class _HashedReader:
     """A stream that hashes what is read of it."""
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -31,7 +31,7 @@ def add_file(tar: tarfile.TarFile, name: str, stream: IO[bytes], size: int) -> s
     """Adds `size` bytes of `stream` as the file `name`; gives their sha256 (hex). Raises OSError, also when there are fewer."""
     entry = tarfile.TarInfo(name)
     entry.size, entry.mtime, entry.mode = size, MTIME, 0o644
-    hashed: Any = _Hashed(stream)
+    hashed: Any = _HashedReader(stream)
     tar.addfile(entry, hashed)
     found: str = hashed.digest.hexdigest()
     return found

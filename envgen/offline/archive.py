@@ -21,8 +21,8 @@ from typing import IO, BinaryIO
 
 from envgen.core.errors import UsageError, VerificationError
 from envgen.oci.tars import add_bytes, add_file, write_tar
-from envgen.offline.store_entry import BASE, WHEEL, Entry, models_of, read_entry
-from envgen.sources.models import Repository, needed
+from envgen.offline.store_entry import BASE, WHEEL, ArchiveMember, models_of, read_entry
+from envgen.sources.models import LockedModelFiles, needed
 
 MANIFEST = "envgen-store.json"
 FORMAT = 1
@@ -33,7 +33,7 @@ CHUNK = 1 << 20
 """Bytes that are read at a time; no header of an archive of ours is larger."""
 
 
-def write_archive(stream: BinaryIO, content: Mapping[Entry, Path]) -> None:
+def write_archive(stream: BinaryIO, content: Mapping[ArchiveMember, Path]) -> None:
     """Writes an archive of the files that `content` names into `stream`, each read once and checked.
 
     Raises VerificationError for a file that is not what its entry says, and OSError.
@@ -56,7 +56,7 @@ def _damaged(path: Path, found: str) -> VerificationError:
     return VerificationError(str(path), f"{found}: damaged; nothing was written", hint="remove it and fetch it anew: envgen fetch PROFILE")
 
 
-def _dump(entries: Sequence[Entry]) -> bytes:
+def _dump(entries: Sequence[ArchiveMember]) -> bytes:
     rows = [{key: value for key, value in asdict(entry).items() if value != ""} for entry in entries]
     return json.dumps({"format": FORMAT, "files": rows}, indent=1, sort_keys=True).encode() + b"\n"
 
@@ -99,19 +99,19 @@ class StoreArchive:
         self._file.close()
 
     @property
-    def wheels(self) -> tuple[Entry, ...]:
+    def wheels(self) -> tuple[ArchiveMember, ...]:
         return tuple(entry for entry in self.entries if entry.kind == WHEEL)
 
     @property
-    def bases(self) -> tuple[Entry, ...]:
+    def bases(self) -> tuple[ArchiveMember, ...]:
         return tuple(entry for entry in self.entries if entry.kind == BASE)
 
     @property
-    def models(self) -> tuple[Repository, ...]:
+    def models(self) -> tuple[LockedModelFiles, ...]:
         """The models of the hub, with those of their files that are in here, each of which is `model_entry`."""
         return models_of(self.entries)
 
-    def content(self, entry: Entry) -> Iterator[bytes]:
+    def content(self, entry: ArchiveMember) -> Iterator[bytes]:
         """The content of a file, piece by piece; after the last one its sha256 is checked. Raises VerificationError."""
         digest = hashlib.sha256()
         try:
@@ -133,7 +133,7 @@ class StoreArchive:
         assert stream is not None
         return json.loads(b"".join(iter(lambda: stream.read(CHUNK), b"")))
 
-    def _parse(self, manifest: object) -> tuple[Entry, ...]:
+    def _parse(self, manifest: object) -> tuple[ArchiveMember, ...]:
         rows = manifest.get("files") if isinstance(manifest, dict) and manifest.get("format") == FORMAT else None
         if not isinstance(rows, list):
             raise self._wrong(f"{MANIFEST} has another format than {FORMAT}", hint="is there a newer envgen?")
@@ -142,7 +142,7 @@ class StoreArchive:
             raise self._wrong(f"{MANIFEST} names a file twice")
         return entries
 
-    def _entry(self, row: object) -> Entry:
+    def _entry(self, row: object) -> ArchiveMember:
         entry = read_entry(row)
         if entry is None:
             problem = f"{MANIFEST} has an entry that is neither a wheel nor a base nor of a model: {str(row)[:200]!a}"

@@ -9,25 +9,25 @@ from pathlib import Path
 from typing import BinaryIO
 
 from envgen.core.errors import DiskFullError, EngineError, EnvgenError, UsageError, VerificationError
-from envgen.core.tempdirs import scratch
+from envgen.core.tempdirs import temp_dir
 from envgen.engine import Engine
 from envgen.image.bases import digest_in, find_base, local_name
 from envgen.lock.model import Lock
-from envgen.lock.needs import bases_of, check_held, fetch_command, wheels_of
+from envgen.lock.needs import bases_of, fetch_command, require_cached, wheels_of
 from envgen.oci.archive import Archive
 from envgen.oci.copy import copy_image, temporary_folder
 from envgen.offline import needed as model_files
 from envgen.offline.archive import write_archive
-from envgen.offline.store_entry import Entry, base_entry, model_entry, wheel_entry
-from envgen.sources.models import Repository
-from envgen.sources.wheel_store import check_space, in_words, sha256_of
+from envgen.offline.store_entry import ArchiveMember, base_entry, model_entry, wheel_entry
+from envgen.sources.models import LockedModelFiles
+from envgen.sources.wheel_store import check_space, human_size, sha256_of
 from envgen.workspace import Workspace
 
 ROOM = "make room there, or name a file on a larger disk"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
+class Skipped:
     """A locked base that is not in the archive, and why."""
 
     base: str
@@ -41,42 +41,42 @@ class Exported:
     archive: str
     sha256: str
     size: int
-    entries: tuple[Entry, ...]
-    left_out: tuple[LeftOut, ...]
+    entries: tuple[ArchiveMember, ...]
+    left_out: tuple[Skipped, ...]
 
 
-def export_store(work: Workspace, locks: Sequence[Lock], path: Path, engine: Engine | None) -> Exported:
+def export_store(workspace: Workspace, locks: Sequence[Lock], path: Path, engine: Engine | None) -> Exported:
     """Writes all that `locks` need into the archive `path`, whole or not at all; without an `engine` no base is in it.
 
     Raises BuildError for wheels or models that are missing, VerificationError for damaged ones, UsageError for a path that can't be
     written, and DiskFullError.
     """
-    check_held(work.store, locks)
-    model_files.check_held(work, locks)
+    require_cached(workspace.store, locks)
+    model_files.require_cached(workspace, locks)
     with _new_file(path) as stream, temporary_folder() as folder:
         wheels = wheels_of(locks)
-        content = {wheel_entry(wheel.file, wheel.sha256, wheel.size): work.store.path(wheel.sha256, wheel.file) for wheel in wheels}
-        content.update(_models(work, locks))
-        bases, left_out = _saved_bases(work, locks, engine, folder)
+        content = {wheel_entry(wheel.file, wheel.sha256, wheel.size): workspace.store.path(wheel.sha256, wheel.file) for wheel in wheels}
+        content.update(_models(workspace, locks))
+        bases, left_out = _saved_bases(workspace, locks, engine, folder)
         content.update(bases)
         total = sum(entry.size for entry in content)
         check_space(path.parent, total, "the archive", ROOM)
-        work.reporter.step(f"archive: writing {in_words(total)}")
+        workspace.reporter.step(f"archive: writing {human_size(total)}")
         write_archive(stream, content)
     entries = tuple(sorted(content, key=lambda entry: entry.path))
     return Exported(archive=str(path), sha256=sha256_of(path), size=path.stat().st_size, entries=entries, left_out=left_out)
 
 
-def _models(work: Workspace, locks: Sequence[Lock]) -> dict[Entry, Path]:
+def _models(workspace: Workspace, locks: Sequence[Lock]) -> dict[ArchiveMember, Path]:
     """The files of the models of `locks`; those of the hub are read and verified as a whole. Raises VerificationError."""
-    found: dict[Entry, Path] = {}
+    found: dict[ArchiveMember, Path] = {}
     for lock in model_files.having_models(locks):
         source = lock.model.source if lock.model else None
-        if not isinstance(source, Repository):
-            found |= {wheel_entry(file.path.name, file.sha256, file.size): file.path for file in model_files.files(work, lock)}
+        if not isinstance(source, LockedModelFiles):
+            found |= {wheel_entry(file.path.name, file.sha256, file.size): file.path for file in model_files.files(workspace, lock)}
             continue
         try:
-            folder = work.models.verify(source)
+            folder = workspace.models.verify(source)
         except VerificationError as error:
             raise VerificationError(error.where, error.problem, hint=f"fetch it anew: {fetch_command([lock])}") from error
         found |= {model_entry(source, file): folder / file.name for file in source.files}
@@ -91,7 +91,7 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
             problem = "is no file: an archive is written whole or not at all, and so can't be written there"
             raise UsageError(str(path), problem, hint="name a file, as in wheels.tar")
         path.parent.stat()  # where there is none, what scratch locks would make it
-        with scratch("archive", path.parent) as folder:
+        with temp_dir("archive", path.parent) as folder:
             part = folder / "archive.part"
             with part.open("wb") as stream:
                 yield stream
@@ -110,10 +110,10 @@ def _file_error(error: OSError, path: Path) -> EnvgenError:
 
 
 def _saved_bases(
-    work: Workspace, locks: Sequence[Lock], engine: Engine | None, folder: Path
-) -> tuple[dict[Entry, Path], tuple[LeftOut, ...]]:
+    workspace: Workspace, locks: Sequence[Lock], engine: Engine | None, folder: Path
+) -> tuple[dict[ArchiveMember, Path], tuple[Skipped, ...]]:
     """The bases of `locks` as archives in `folder`, and those that could not be saved."""
-    saved: dict[Entry, Path] = {}
+    saved: dict[ArchiveMember, Path] = {}
     left_out = []
     needed = bases_of(locks)
     for base in dict.fromkeys(base for base, _ in needed):
@@ -122,9 +122,9 @@ def _saved_bases(
                 raise EngineError("base", "--no-base")
             path = _save(engine, base, [platform for named, platform in needed if named == base], folder)
         except (EngineError, VerificationError) as error:
-            left_out.append(LeftOut(base=base, reason=error.problem))
+            left_out.append(Skipped(base=base, reason=error.problem))
             hint = f"; {fetch_command(locks)}" if engine else ""
-            work.reporter.step(f"base: LEFT OUT: {base}: {error.problem}{hint}")
+            workspace.reporter.step(f"base: LEFT OUT: {base}: {error.problem}{hint}")
             continue
         saved[base_entry(base, sha256_of(path), path.stat().st_size)] = path
     return saved, tuple(left_out)

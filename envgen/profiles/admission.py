@@ -7,7 +7,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from envgen.core.toml import Faults, join_path
-from envgen.profiles.constraints import Bound, is_impossible
+from envgen.profiles.constraints import Bound, is_unsatisfiable
 from envgen.profiles.model import Profile
 
 
@@ -36,7 +36,7 @@ def check_within(profile: Profile, bounds: Sequence[Bound]) -> None:
     faults = Faults(lambda _path: label)
     for requirement in map(Requirement, profile.requirements):
         for bound in bounds:
-            if bound.package == requirement.name and is_impossible(requirement.specifier & SpecifierSet(bound.requirement)):
+            if bound.package == requirement.name and is_unsatisfiable(requirement.specifier & SpecifierSet(bound.requirement)):
                 problem = f"found '{requirement}', but the documented bound is {bound.requirement}\n({bound.source})"
                 faults.add("requirements", problem, "ask for a version within it, or leave the constraint set out")
     faults.raise_any()

@@ -28,7 +28,7 @@ _CONDA = re.compile(r"(?:\S+::)?([A-Za-z0-9_.-]+)\s*(?:(==|>=|<=|!=|~=|=|<|>)\s*
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
+class NotTaken:
     """A line that could not be taken over, and why."""
 
     text: str
@@ -40,7 +40,7 @@ class Imported:
     """Requirements in normal form, each package once, and what was left out."""
 
     requirements: tuple[str, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[NotTaken, ...]
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class _Found:
     """What reading has found so far; the last of several entries for a package holds."""
 
     requirements: dict[str, str] = field(default_factory=dict)
-    left_out: list[LeftOut] = field(default_factory=list)
+    left_out: list[NotTaken] = field(default_factory=list)
 
     def add(self, text: str) -> None:
         """Takes one requirement, or says why not."""
@@ -66,7 +66,7 @@ class _Found:
     def leave(self, text: str, reason: str) -> None:
         # It is to stand in a comment of a file that is committed: in one line, and without credentials.
         plain = re.sub(r"[\x00-\x1f\x7f]+", " ", _CREDENTIALS.sub("://", text))
-        self.left_out.append(LeftOut(text=" ".join(plain.split()), reason=reason))
+        self.left_out.append(NotTaken(text=" ".join(plain.split()), reason=reason))
 
 
 def read_requirements(path: Path) -> Imported:

@@ -9,7 +9,7 @@ from envgen.core.target import Target
 from envgen.core.toml import load_toml, suggestion
 from envgen.profiles.admission import check_python_floor, check_refused, check_within
 from envgen.profiles.constraints import Bound, read_constraints
-from envgen.profiles.cuda import Toolkit, read_toolkit, with_cuda
+from envgen.profiles.cuda import CudaTable, read_toolkit, with_cuda
 from envgen.profiles.error_tables import Diagnosis, read_diagnoses
 from envgen.profiles.extends import PROFILE_NAME
 from envgen.profiles.model import Profile
@@ -34,19 +34,19 @@ def shipped() -> Path:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Catalog:
+class Project:
     """What there is for the project in the folder `project`."""
 
-    project: Path
+    folder: Path
 
     def profiles(self) -> tuple[str, ...]:
         """The names of all profiles, the project's and envgen's own."""
-        folders = (self.project / "profiles", shipped() / "profiles")
+        folders = (self.folder / "profiles", shipped() / "profiles")
         return tuple(sorted({path.stem for folder in folders if folder.is_dir() for path in folder.glob("*.toml")}))
 
     def own_profiles(self) -> tuple[str, ...]:
         """The names of the project's own profiles; of all of them where it has none. What commands take when none is named."""
-        own = tuple(sorted(path.stem for path in (self.project / "profiles").glob("*.toml")))
+        own = tuple(sorted(path.stem for path in (self.folder / "profiles").glob("*.toml")))
         return own or self.profiles()
 
     def profile(self, name: str) -> Profile:
@@ -65,7 +65,7 @@ class Catalog:
         check_within(profile, bounds)
         return with_cuda(profile, self.toolkit()) if profile.cuda else profile
 
-    def toolkit(self) -> Toolkit:
+    def toolkit(self) -> CudaTable:
         """What is known of CUDA. Raises ProfileError or ProfileErrors."""
         path = self._find(TOOLKIT)
         if path is None:
@@ -119,7 +119,7 @@ class Catalog:
 
     def lock_folder(self, profile: str, target: Target) -> Path:
         """Where the project's lock of `profile` for `target` is, or will be."""
-        return self.project / "locks" / profile / target.slug
+        return self.folder / "locks" / profile / target.slug
 
     def find_lock_folder(self, profile: str, target: Target) -> Path | None:
         """The project's lock, else the shipped one if the profile is shipped too; None where there is neither."""
@@ -127,19 +127,19 @@ class Catalog:
         if (own / LOCK_FILE).is_file():
             return own
         theirs = shipped() / "locks" / profile / target.slug
-        is_own_profile = (self.project / "profiles" / f"{profile}.toml").is_file()
+        is_own_profile = (self.folder / "profiles" / f"{profile}.toml").is_file()
         return theirs if (theirs / LOCK_FILE).is_file() and not is_own_profile else None
 
     def label(self, path: Path) -> str:
         """What messages call `path`: relative to the project, or as what came with envgen."""
-        for folder, prefix in ((self.project, ""), (shipped(), "<envgen>/")):
+        for folder, prefix in ((self.folder, ""), (shipped(), "<envgen>/")):
             if path.is_relative_to(folder):
                 return prefix + path.relative_to(folder).as_posix()
         return str(path)
 
     def _find(self, relative: str) -> Path | None:
-        return next((folder / relative for folder in (self.project, shipped()) if (folder / relative).is_file()), None)
+        return next((folder / relative for folder in (self.folder, shipped()) if (folder / relative).is_file()), None)
 
     def _each(self, relative: str, pattern: str) -> Iterator[Path]:
-        for folder in (self.project, shipped()):
+        for folder in (self.folder, shipped()):
             yield from (folder / relative).glob(pattern)

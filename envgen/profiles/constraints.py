@@ -49,7 +49,7 @@ def read_constraints(name: str, data: Mapping[str, object], label: str) -> tuple
     for position, bound in enumerate(bounds):
         joined = by_package.get(bound.package, SpecifierSet()) & SpecifierSet(bound.requirement)
         by_package[bound.package] = joined
-        if is_impossible(joined):
+        if is_unsatisfiable(joined):
             hint = f"loosen it, or another entry for {bound.package}: all of them hold together"
             faults.add(f"bound[{position}].requirement", f"no version of {bound.package} can satisfy {joined}", hint)
     faults.raise_any()
@@ -95,6 +95,6 @@ def specifier(bounds: tuple[Bound, ...], package: str) -> SpecifierSet:
     return joined
 
 
-def is_impossible(specifiers: SpecifierSet) -> bool:
+def is_unsatisfiable(specifiers: SpecifierSet) -> bool:
     """Whether no version at all satisfies `specifiers`."""
     return specifiers.is_unsatisfiable()

@@ -34,7 +34,7 @@ class Build:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Toolkit:
+class CudaTable:
     """What is known of CUDA; `index` is the URL of PyTorch's builds for one CUDA, with {tag} where its tag goes."""
 
     index: str
@@ -51,7 +51,7 @@ class Toolkit:
         return next((build.cuda for build in fitting if SpecifierSet(build.releases).contains(torch)), "")
 
 
-def read_toolkit(data: Mapping[str, object], label: str) -> Toolkit:
+def read_toolkit(data: Mapping[str, object], label: str) -> CudaTable:
     """The content of profiles/toolkits/cuda.toml. Raises ProfileError or ProfileErrors."""
     faults = Faults(lambda _path: label)
     table = Table(data, faults)
@@ -60,7 +60,7 @@ def read_toolkit(data: Mapping[str, object], label: str) -> Toolkit:
     builds = tuple(
         Build(platforms=inner.strings("platforms"), **_texts(inner, "releases", "cuda")) for inner in table.array_of_tables("torch")
     )
-    toolkit = Toolkit(index=table.require("index", str, ""), drivers=drivers, builds=builds)
+    toolkit = CudaTable(index=table.require("index", str, ""), drivers=drivers, builds=builds)
     for position, build in enumerate(builds):
         try:
             SpecifierSet(build.releases)
@@ -77,7 +77,7 @@ def _texts(table: Table, *keys: str) -> dict[str, str]:
     return found
 
 
-def with_cuda(profile: Profile, toolkit: Toolkit) -> Profile:
+def with_cuda(profile: Profile, toolkit: CudaTable) -> Profile:
     """`profile` with what its `cuda` stands for: the driver's floor, and PyTorch's index unless the default one has that build.
 
     Raises ProfileError.

@@ -8,15 +8,15 @@ from typing import Any
 import tomlkit
 
 from envgen.core.errors import BaseGoneError, ProfileError, UsageError
-from envgen.core.settings import Settings, mirrored_base
+from envgen.core.settings import Settings, base_via_mirror
 from envgen.engine import Base, Engine
-from envgen.profiles.catalog import Catalog
+from envgen.profiles.catalog import Project
 from envgen.profiles.model import Profile, Python
 
 
-def profile_path(catalog: Catalog, name: str) -> Path:
+def profile_path(project: Project, name: str) -> Path:
     """The project's own file of the profile `name`. Raises UsageError for one that only comes with envgen."""
-    path = catalog.project / "profiles" / f"{name}.toml"
+    path = project.folder / "profiles" / f"{name}.toml"
     if not path.is_file():
         problem = "comes with envgen and is not in this project, so there is no file here to edit"
         raise UsageError(f"profile {name}", problem, hint=f'write a profile of your own with extends = "{name}" and update that')
@@ -45,7 +45,7 @@ def move_bases(path: Path, profile: Profile, engine: Engine, settings: Settings)
         raise UsageError("--base", f"no Python of {profile.name} has a base to move", hint="add one, as NAME:TAG@sha256:DIGEST")
     for python in pythons:
         tagged = python.base.partition("@")[0]
-        found = _asked(engine, mirrored_base(settings, tagged), mirrored=mirrored_base(settings, tagged) != tagged)
+        found = _asked(engine, base_via_mirror(settings, tagged), mirrored=base_via_mirror(settings, tagged) != tagged)
         if found.python and not found.python.startswith(f"{python.version}."):
             problem = f"{tagged} has Python {found.python} now, expected {python.version}"
             raise ProfileError(f'profiles/{profile.name}.toml: python."{python.version}".base', problem, hint="name a tag of that Python")

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from envgen.core.errors import ProfileError
-from envgen.profiles.model import Layer
+from envgen.profiles.model import LayerGroup
 
 REST = "libraries"
 """The group of everything that no other group names."""
@@ -16,26 +16,26 @@ LIMIT = 5_000_000_000
 """Bytes of a compressed layer: some registries refuse layers of 10 GB, and none can be sent in parts."""
 
 DEFAULT_LAYERS = (
-    Layer(name="cuda", packages=("nvidia-*", "triton", "cuda-*")),
-    Layer(name="torch", packages=("torch", "torchvision", "torchaudio")),
-    Layer(name=REST, packages=()),
-    Layer(
+    LayerGroup(name="cuda", packages=("nvidia-*", "triton", "cuda-*")),
+    LayerGroup(name="torch", packages=("torch", "torchvision", "torchaudio")),
+    LayerGroup(name=REST, packages=()),
+    LayerGroup(
         name="hugging-face",
         packages=("transformers", "tokenizers", "safetensors", "huggingface-hub", "hf-xet", "accelerate", "datasets", "peft"),
     ),
-    Layer(name=OWN, packages=()),
+    LayerGroup(name=OWN, packages=()),
 )
 """From what changes least to what changes most; a profile's own groups come before all of these."""
 
 
-def groups_for(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+def groups_for(layers: Sequence[LayerGroup]) -> tuple[LayerGroup, ...]:
     """The groups of a profile in the order of the image's layers; one with a default's name replaces it."""
     names = {layer.name for layer in layers}
     kept = tuple(layer for layer in DEFAULT_LAYERS if layer.name not in names)
     return (*layers, *kept)
 
 
-def layer_of(package: str, layers: Sequence[Layer], inherited: bool) -> str:
+def layer_of(package: str, layers: Sequence[LayerGroup], inherited: bool) -> str:
     """The group that `package` goes into: the first of the profile's own `layers` that names it, else a default one.
 
     What a profile adds to the one it extends goes into a layer of its own, so that all others stay shared.

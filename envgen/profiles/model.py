@@ -37,7 +37,7 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
+class LayerGroup:
     """A layer group: wheels that change together. A name that ends in `*` stands for all that start so."""
 
     name: str
@@ -66,7 +66,7 @@ class Profile:
     cuda: str = ""
     driver: str = ""
     indexes: tuple[Index, ...] = ()
-    layers: tuple[Layer, ...] = ()
+    layers: tuple[LayerGroup, ...] = ()
     moved: tuple[tuple[str, dt.date], ...] = ()
     env: tuple[tuple[str, str], ...] = ()
     tiers: tuple[str, ...] = ("static",)
@@ -98,7 +98,7 @@ class Profile:
     def indexes_for(self, target: Target) -> tuple[Index, ...]:
         return tuple(index for index in self.indexes if index.serves(target))
 
-    def instant(self, package: str = "") -> dt.datetime:
+    def as_of_instant(self, package: str = "") -> dt.datetime:
         """The moment the indexes are read as of: midnight UTC at the start of the day, for one package or for all."""
         day = dict(self.moved).get(package, self.as_of)
         return dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC)

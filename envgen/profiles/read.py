@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 from packaging.requirements import InvalidRequirement
 from packaging.utils import canonicalize_name
 
-from envgen.core.requirements import PACKAGE_NAME, applies, read_requirement
+from envgen.core.requirements import PACKAGE_NAME, marker_holds, read_requirement
 from envgen.core.target import PLATFORMS, Target
 from envgen.core.toml import Faults, Table
 from envgen.profiles.extends import PROFILE_NAME, Loader, additions, entry_name, merge, read_chain
-from envgen.profiles.model import TIERS, Index, Layer, Profile, Python
+from envgen.profiles.model import TIERS, Index, LayerGroup, Profile, Python
 from envgen.sources.models import EMBEDDED, WheelName, parse_model_name
 
 _FULL_VERSION = re.compile(r"3\.[0-9]{1,2}\.[0-9]{1,3}")
@@ -90,7 +90,7 @@ def _requirements(table: Table) -> tuple[str, ...]:
         # No position: with `extends` it would be one in a list that stands in no file.
         try:
             requirement = read_requirement(text)
-            applies(requirement, _ANY_TARGET.markers())
+            marker_holds(requirement, _ANY_TARGET.markers())
             if not str(requirement).isprintable():  # resolvers know more ends of a line than one
                 raise InvalidRequirement("its marker has a control character, or the end of a line, in it")
         except InvalidRequirement as error:
@@ -204,7 +204,7 @@ def _env_form(name: str) -> str:
     return re.sub(r"[^A-Z0-9]", "_", name.upper())
 
 
-def _layers(table: Table) -> tuple[Layer, ...]:
+def _layers(table: Table) -> tuple[LayerGroup, ...]:
     inner = table.table("layers")
     found = []
     for name in inner.names():
@@ -212,7 +212,7 @@ def _layers(table: Table) -> tuple[Layer, ...]:
             inner.fault(name, "not a name a layer can have", "use small letters, digits and -")
         if name == "installer":
             inner.fault(name, "the name of a build stage of its own", "choose another one")
-        found.append(Layer(name=name, packages=tuple(canonicalize_name(pattern) for pattern in inner.strings(name))))
+        found.append(LayerGroup(name=name, packages=tuple(canonicalize_name(pattern) for pattern in inner.strings(name))))
     return tuple(found)
 
 

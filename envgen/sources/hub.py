@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote, urlsplit
 
 from envgen.core.errors import HubGoneError, HubRefusedError, HubUnavailableError, UsageError, VerificationError
-from envgen.core.parallel import together
+from envgen.core.parallel import map_parallel
 from envgen.core.settings import Settings
 from envgen.profiles.error_tables import Diagnosis, diagnose
-from envgen.sources.download import Advance, Body, arrive
+from envgen.sources.download import Advance, Download, arrive
 from envgen.sources.index import unavailable
-from envgen.sources.models import COMMIT, SHA256, HubFile, HubName, Repository, needed
+from envgen.sources.models import COMMIT, SHA256, HubFile, HubName, LockedModelFiles, needed
 
 if TYPE_CHECKING:
     import requests  # slow to import, and most commands ask no hub
@@ -38,7 +38,7 @@ class Hub:
         self._diagnoses = diagnoses
         self._making, self._listing = threading.Lock(), threading.Lock()
         self._made: requests.Session | None = None
-        self._listed: dict[HubName, Repository] = {}
+        self._listed: dict[HubName, LockedModelFiles] = {}
 
     @property
     def where(self) -> str:
@@ -57,7 +57,7 @@ class Hub:
             raise HubUnavailableError(self.where, f"found no commit in its answer for {name}, expected 40 hexadecimal digits")
         return commit
 
-    def repository(self, name: HubName) -> Repository:
+    def repository(self, name: HubName) -> LockedModelFiles:
         """The files that loading takes of a model at a commit, which is the revision of `name`.
 
         Raises as `commit` does, and HubGoneError for a repository without a model in it.
@@ -67,17 +67,17 @@ class Hub:
                 self._listed[name] = self._repository(name)
             return self._listed[name]
 
-    def _repository(self, name: HubName) -> Repository:
+    def _repository(self, name: HubName) -> LockedModelFiles:
         listed = {str(entry.get("path")): entry for entry in self._entries(name) if entry.get("type") == "file"}
         wanted = needed(tuple(listed))
         if not wanted or "config.json" not in wanted:
             missing = "config.json" if wanted else "safetensors, and no .bin either,"
             problem = f"{name} has no {missing} at its top: no model that transformers loads"
             raise HubGoneError(self.where, problem, hint="take another model, or another revision of it")
-        files = together(lambda path: self._hub_file(path, listed[path], name), wanted, at_once=CONNECTIONS)
-        return Repository(repo=name.repo, commit=name.revision, files=tuple(files))
+        files = map_parallel(lambda path: self._hub_file(path, listed[path], name), wanted, at_once=CONNECTIONS)
+        return LockedModelFiles(repo=name.repo, commit=name.revision, files=tuple(files))
 
-    def receive(self, repository: Repository, file: HubFile, stream: BinaryIO, advance: Advance) -> None:
+    def receive(self, repository: LockedModelFiles, file: HubFile, stream: BinaryIO, advance: Advance) -> None:
         """Writes `file` to `stream`.
 
         Raises VerificationError unless it has its sha256, HubRefusedError, or HubUnavailableError.
@@ -85,7 +85,7 @@ class Hub:
         import requests
 
         name = HubName(repo=repository.repo, revision=repository.commit)
-        body = Body(name=f"{name}: {file.name}", size=file.size, origin=self.where, patience=self._settings.patience)
+        body = Download(name=f"{name}: {file.name}", size=file.size, origin=self.where, patience=self._settings.patience)
         try:
             found = arrive(body, lambda: self._chunks(file.name, name), stream, advance)
         except requests.RequestException as error:

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from envgen.core.errors import VerificationError
-from envgen.core.parallel import together
+from envgen.core.parallel import map_parallel
 from envgen.core.progress import Reporter
 from envgen.sources.download import Advance
 from envgen.sources.hub import Hub
-from envgen.sources.models import HubFile, HubName, Repository, read_listing
+from envgen.sources.models import HubFile, HubName, LockedModelFiles, read_listing
 from envgen.sources.wheel_store import check_space, disk_error, sha256_of
 
 
@@ -31,16 +31,16 @@ class ModelStore:
         """Where the model is, or would be."""
         return self.root / "hub" / repo.replace("/", "--") / commit
 
-    def kept(self, name: HubName) -> Repository | None:
+    def cached(self, name: HubName) -> LockedModelFiles | None:
         """The model at a commit, the revision of `name`, as it was when it came; None where it is not here as a whole."""
         folder = self.folder(name.repo, name.revision)
-        digests = kept_listing(folder)
+        digests = cached_listing(folder)
         if digests is None:
             return None
         files = (HubFile(name=file, sha256=sha256, size=_size(folder / file)) for file, sha256 in digests.items())
-        return Repository(repo=name.repo, commit=name.revision, files=tuple(files))
+        return LockedModelFiles(repo=name.repo, commit=name.revision, files=tuple(files))
 
-    def fetch(self, repository: Repository, hub: Hub, reporter: Reporter) -> None:
+    def fetch(self, repository: LockedModelFiles, hub: Hub, reporter: Reporter) -> None:
         """Fetches the model unless it is here, each file verified by its sha256.
 
         Raises VerificationError for wrong content, HubRefusedError, HubUnavailableError, and DiskFullError.
@@ -48,16 +48,16 @@ class ModelStore:
         final = self.folder(repository.repo, repository.commit)
         try:
             # One process fetches a model, the others wait for it.
-            with _held(final):
+            with _locked(final):
                 if not final.is_dir():
                     with reporter.transfer(f"model: fetching {repository.name}", repository.size) as advance:
                         self._arrive(repository, hub, advance)
-                if kept_listing(final) is None:
+                if cached_listing(final) is None:
                     write_listing(final, repository.listing)
         except OSError as error:
             raise disk_error(error, self.root, "the store of models") from error
 
-    def _arrive(self, repository: Repository, hub: Hub, advance: Advance) -> None:
+    def _arrive(self, repository: LockedModelFiles, hub: Hub, advance: Advance) -> None:
         final = self.folder(repository.repo, repository.commit)
         arriving = _partial(final)
         arriving.mkdir(exist_ok=True)
@@ -79,21 +79,23 @@ class ModelStore:
             finally:
                 part.unlink(missing_ok=True)
 
-        together(fetch_one, absent, at_once=4)
+        map_parallel(fetch_one, absent, at_once=4)
         write_listing(final, repository.listing)
         arriving.chmod(0o755)
         arriving.replace(final)
 
-    def take(self, repository: Repository, content: Callable[[HubFile], Iterable[bytes]]) -> bool:
+    def add_from_stream(self, repository: LockedModelFiles, content: Callable[[HubFile], Iterable[bytes]]) -> bool:
         """Keeps the model, each file of which comes in pieces; False where it was here as a whole before, and stays as it was.
 
         All content is read to its end either way. No list is written: which files belong to it a lock says, or the hub, and not
         who brought them. Raises VerificationError when a file is another one, and DiskFullError.
         """
         final = self.folder(repository.repo, repository.commit)
-        if final.is_dir() and not all((final / name).is_file() for name in kept_listing(final) or (file.name for file in repository.files)):
+        if final.is_dir() and not all(
+            (final / name).is_file() for name in cached_listing(final) or (file.name for file in repository.files)
+        ):
             self._take_out(final)
-        with making(final) as folder:
+        with create_once(final) as folder:
             for file in repository.files:
                 with (folder / file.name if folder else Path(os.devnull)).open("wb") as stream:
                     digest = hashlib.sha256()
@@ -109,7 +111,7 @@ class ModelStore:
                         (folder / file.name).chmod(0o644)
         return folder is not None
 
-    def verify(self, repository: Repository) -> Path:
+    def verify(self, repository: LockedModelFiles) -> Path:
         """The model's folder, every file of which was read again; one that is damaged is taken out, and the model with it.
 
         Raises VerificationError, also for a model that is not here.
@@ -121,7 +123,7 @@ class ModelStore:
     def _take_out(self, folder: Path) -> None:
         """Puts it where the next fetch looks: what is not damaged need not come again."""
         try:
-            with _held(folder):
+            with _locked(folder):
                 if folder.is_dir():  # unless another process was quicker
                     _remove(_partial(folder))
                     folder.rename(_partial(folder))
@@ -171,7 +173,7 @@ def listing_path(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.sha256")
 
 
-def kept_listing(folder: Path) -> dict[str, str] | None:
+def cached_listing(folder: Path) -> dict[str, str] | None:
     """The sha256 (hex) of each file of a folder as it came; None where it is not here with its list, so that it has to come again."""
     try:
         return read_listing(listing_path(folder).read_bytes()) or None if folder.is_dir() else None
@@ -196,13 +198,13 @@ def _partial(folder: Path) -> Path:
 
 
 @contextmanager
-def making(final: Path) -> Iterator[Path | None]:
+def create_once(final: Path) -> Iterator[Path | None]:
     """A folder to fill that becomes `final` when it is whole, and is gone when it is not; None where `final` is here.
 
     One process makes it, the others wait for it. Raises DiskFullError, also where there can be no such folder.
     """
     try:
-        with _held(final):
+        with _locked(final):
             if final.is_dir():
                 yield None
                 return
@@ -222,7 +224,7 @@ def making(final: Path) -> Iterator[Path | None]:
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """Keeps all others from this folder; the kernel lets go of it however we end. Raises OSError."""
     from filelock import FileLock
 

@@ -64,7 +64,7 @@ class HubFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Repository:
+class LockedModelFiles:
     """A model of the hub at one commit (40 hex digits), with those of its files that loading it takes."""
 
     repo: str

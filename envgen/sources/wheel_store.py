@@ -16,9 +16,9 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 from envgen.core.errors import DiskFullError, ResolutionError, VerificationError
-from envgen.core.parallel import together
-from envgen.core.sealed import seal, unsealed
-from envgen.core.tempdirs import is_full, scratch
+from envgen.core.parallel import map_parallel
+from envgen.core.sealed import read_checked, with_digest
+from envgen.core.tempdirs import is_full, temp_dir
 from envgen.core.zips import open_zip, read_member
 from envgen.lock.model import Wheel
 from envgen.sources.download import Advance, receive
@@ -60,7 +60,7 @@ class WheelStore:
         """
         missing = self.missing(wheels)
         check_space(self._root, sum(wheel.size for wheel in missing), "the wheels that are missing in the store")
-        together(lambda wheel: self._fetch_one(wheel, client, advance), missing, at_once=4)
+        map_parallel(lambda wheel: self._fetch_one(wheel, client, advance), missing, at_once=4)
 
     def _fetch_one(self, wheel: Wheel, client: IndexClient, advance: Advance) -> None:
         found = [file for file in client.files(wheel.index, wheel.name) if file.filename == wheel.file]
@@ -79,13 +79,13 @@ class WheelStore:
         if sha256 and self.path(sha256, file.filename).is_file():
             return self.path(sha256, file.filename), sha256
         # One process fetches a wheel, the others wait for it.
-        with self._disk_errors(), self._held(sha256 or file.filename):
+        with self._disk_errors(), self._locked(sha256 or file.filename):
             if sha256 and self.path(sha256, file.filename).is_file():
                 return self.path(sha256, file.filename), sha256
             return self._arrive(file, index, sha256, client, advance)
 
     def _arrive(self, file: IndexFile, index: str, sha256: str, client: IndexClient, advance: Advance) -> tuple[Path, str]:
-        with scratch("wheel", self._partial()) as folder:
+        with temp_dir("wheel", self._partial()) as folder:
             arriving = folder / _ARRIVING
             with arriving.open("wb") as stream:
                 found = receive(file, index, client, stream, advance)
@@ -98,13 +98,13 @@ class WheelStore:
                 )  # fmt: skip
             return self._keep(arriving, file.filename, found), found
 
-    def take(self, file: str, sha256: str, content: Iterable[bytes]) -> bool:
+    def add_from_stream(self, file: str, sha256: str, content: Iterable[bytes]) -> bool:
         """Keeps the wheel `file`, which comes as pieces of `content`; False where it was here before, and stays as it was.
 
         The content is read to its end either way. Raises VerificationError when it is another one, and DiskFullError.
         """
         digest = hashlib.sha256()
-        with self._disk_errors(), self._held(sha256), scratch("wheel", self._partial()) as folder:
+        with self._disk_errors(), self._locked(sha256), temp_dir("wheel", self._partial()) as folder:
             here = self.path(sha256, file).is_file()
             with (Path(os.devnull) if here else folder / _ARRIVING).open("wb") as stream:
                 for piece in content:
@@ -120,7 +120,7 @@ class WheelStore:
         return not here
 
     @contextmanager
-    def _held(self, name: str) -> Iterator[None]:
+    def _locked(self, name: str) -> Iterator[None]:
         """Keeps all others from what has this name; the kernel lets go of it however we end. Raises OSError."""
         from filelock import FileLock
 
@@ -153,7 +153,7 @@ class WheelStore:
 
         Raises VerificationError, also for a wheel that is not here.
         """
-        together(lambda wheel: self.check(self.path(wheel.sha256, wheel.file), wheel.sha256), wheels, at_once=4)
+        map_parallel(lambda wheel: self.check(self.path(wheel.sha256, wheel.file), wheel.sha256), wheels, at_once=4)
 
     def check(self, path: Path, sha256: str) -> None:
         """As `verify`, for the wheel at a path in the store."""
@@ -166,14 +166,14 @@ class WheelStore:
             raise VerificationError(str(path), problem, hint="run the command again to fetch it anew")
 
     @contextmanager
-    def lend(self, groups: dict[str, Sequence[Wheel]]) -> Iterator[dict[str, Path]]:
+    def linked_dirs(self, groups: dict[str, Sequence[Wheel]]) -> Iterator[dict[str, Path]]:
         """A folder for each group with its verified wheels in it, for as long as the context lasts.
 
         They are hard links, so that lending gigabytes costs nothing. Raises VerificationError.
         """
         with ExitStack() as stack:
             with self._disk_errors():
-                view = stack.enter_context(scratch("view", self._partial()))
+                view = stack.enter_context(temp_dir("view", self._partial()))
                 self.verify([wheel for wheels in groups.values() for wheel in wheels])
                 for group, wheels in groups.items():
                     (view / group).mkdir()
@@ -186,7 +186,7 @@ class WheelStore:
         if file.size is not None:
             return file.size
         kept = self._root / file.sha256 / "SIZE"
-        if text := unsealed(kept):
+        if text := read_checked(kept):
             return int(text)
         found = client.size(file, index)
         self._keep_bytes(kept, b"%d" % found)
@@ -195,7 +195,7 @@ class WheelStore:
     def metadata(self, file: IndexFile, index: str, client: IndexClient) -> bytes:
         """The core metadata of the wheel `file` (which has its sha256): from the store, the index, or the wheel itself."""
         kept = self._root / file.sha256 / "METADATA"
-        if (content := unsealed(kept)) is not None:
+        if (content := read_checked(kept)) is not None:
             return content
         wheel = self.path(file.sha256, file.filename)
         content = None if wheel.is_file() else client.metadata(file, index)
@@ -214,8 +214,8 @@ class WheelStore:
 
     def _keep_bytes(self, path: Path, content: bytes) -> None:
         """Writes a small file whole; `path` is in the folder of a wheel."""
-        with self._disk_errors(), scratch("file", self._partial()) as folder:
-            (folder / path.name).write_bytes(seal(content))
+        with self._disk_errors(), temp_dir("file", self._partial()) as folder:
+            (folder / path.name).write_bytes(with_digest(content))
             path.parent.mkdir(exist_ok=True)
             (folder / path.name).replace(path)
 
@@ -231,7 +231,7 @@ def check_space(folder: Path, needed: int, what: str, cure: str = CACHE_ROOM) ->
     existing, free = free_space(folder)
     wanted = needed + SPARE
     if needed and free < wanted:
-        raise DiskFullError(str(existing), f"{in_words(free)} free, expected at least {in_words(wanted)} for {what}", hint=cure)
+        raise DiskFullError(str(existing), f"{human_size(free)} free, expected at least {human_size(wanted)} for {what}", hint=cure)
 
 
 def free_space(folder: Path) -> tuple[Path, int]:
@@ -240,7 +240,7 @@ def free_space(folder: Path) -> tuple[Path, int]:
     return existing, shutil.disk_usage(existing).free
 
 
-def in_words(count: int) -> str:
+def human_size(count: int) -> str:
     """A number of bytes as messages say it."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 

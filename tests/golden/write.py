@@ -16,7 +16,7 @@ from samples import sample_lock  # noqa: E402
 
 from envgen.cli import diff_markdown, diff_text  # noqa: E402
 from envgen.lock.folder import files_of, write_files  # noqa: E402
-from envgen.profiles.catalog import Catalog  # noqa: E402
+from envgen.profiles.catalog import Project  # noqa: E402
 from envgen.trust.diff.locks import compare_locks  # noqa: E402
 
 LOCKS = {
@@ -27,7 +27,7 @@ LOCKS = {
 
 def main() -> None:
     for name, lock in LOCKS.items():
-        changed = write_files(HERE / name, files_of(lock, Catalog(project=HERE.parents[1])))
+        changed = write_files(HERE / name, files_of(lock, Project(folder=HERE.parents[1])))
         print(f"{name}: {'written' if changed else 'unchanged'}")
     bump = compare_locks(*sides())
     texts = {"bump.txt": "\n".join(diff_text.lines(bump)), "bump.md": diff_markdown.document(bump, "envgen diff")}

@@ -26,8 +26,8 @@ from packaging.utils import parse_wheel_filename
 from envgen.core.errors import ResolutionError
 from envgen.core.settings import Settings, read_settings
 from envgen.core.target import Target
-from envgen.lock.resolvers import Query
-from envgen.lock.resolvers.dated_index import Sight, serve
+from envgen.lock.resolvers import ResolveRequest
+from envgen.lock.resolvers.dated_index import DatedIndex, serve
 from envgen.lock.resolvers.piptools import PipToolsResolver
 from envgen.lock.resolvers.uv import UvResolver
 from envgen.profiles.model import Index
@@ -280,11 +280,11 @@ def settings(private) -> Settings:
 
 
 @pytest.fixture
-def sight(settings) -> Sight:
+def sight(settings) -> DatedIndex:
     index = Index(
         name="private", url="https://packages.example.com/simple", packages=("colorama", "tagged", "wants-tagged"), upload_times=False
     )
-    query = Query(
+    query = ResolveRequest(
         requirements=("tagged", "colorama==0.4.6"),
         constraints=(),
         target=Target(python_full=FULL, platform=PLATFORM),
@@ -292,7 +292,7 @@ def sight(settings) -> Sight:
         moved=(("idna", dt.datetime(2020, 1, 1, tzinfo=dt.UTC)),),
         indexes=(index,),
     )
-    return Sight(query=query, client=IndexClient(settings, {"private": index.url}), store=WheelStore(settings.wheels))
+    return DatedIndex(query=query, client=IndexClient(settings, {"private": index.url}), store=WheelStore(settings.wheels))
 
 
 @pytest.fixture(params=RESOLVERS)

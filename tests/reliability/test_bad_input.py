@@ -25,8 +25,8 @@ from envgen.lock import make
 from envgen.lock.demands import demands_of
 from envgen.lock.folder import files_of
 from envgen.lock.model import dump_lock
-from envgen.lock.select import Chosen, best_wheel, versions_of
-from envgen.profiles.catalog import Catalog
+from envgen.lock.select import SelectedWheel, best_wheel, versions_of
+from envgen.profiles.catalog import Project
 from envgen.smoke.expected_files import expected_tree
 from envgen.sources.wheel_store import WheelStore
 
@@ -143,7 +143,7 @@ def test_locks(project: Path) -> None:
     folder = project / "locks" / "small" / lock.target
     folder.mkdir(parents=True)
     written = dump_lock(lock)
-    for name, content in files_of(lock, Catalog(project=project)).items():
+    for name, content in files_of(lock, Project(folder=project)).items():
         (folder / name).write_bytes(content)
 
     def refuses(content: bytes) -> bool:
@@ -204,7 +204,7 @@ def test_wheels(tmp_path: Path) -> None:
 
         def demands() -> None:
             needs = read_needs(store.metadata_of(locked), locked.file, "default")
-            demands_of(["demo[extra]"], "small", [Chosen(wheel=locked, requires=needs.requires, requires_python="")], LINUX)
+            demands_of(["demo[extra]"], "small", [SelectedWheel(wheel=locked, requires=needs.requires, requires_python="")], LINUX)
 
         # Both, whatever the other says.
         return refusal(demands) | refusal(lambda: expected_tree([path], python=LINUX.python_full))

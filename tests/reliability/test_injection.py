@@ -25,10 +25,10 @@ from samples import sample_lock
 from envgen.core.settings import read_settings
 from envgen.lock.folder import files_of
 from envgen.lock.format import parse_lock
-from envgen.lock.make import outline, query_for
+from envgen.lock.make import lock_without_packages, query_for
 from envgen.lock.model import Lock
 from envgen.lock.resolvers.uv import UvResolver
-from envgen.profiles.catalog import Catalog
+from envgen.profiles.catalog import Project
 from envgen.sources.index import IndexClient
 
 MARK = "envgen-was-here"
@@ -98,12 +98,12 @@ def instructions(dockerfile: str) -> list[str]:
 
 def check_contained(project: Path, name: str) -> None:
     """What was accepted is a value and nothing else: in the Dockerfile, in requirements.txt, and in what a resolver is given."""
-    catalog = Catalog(project=project)
+    catalog = Project(folder=project)
     profile = catalog.profile(name)
     bounds = catalog.bounds(profile)
     settings = read_settings({"ENVGEN_CACHE": str(project / "cache")}, project)
     for target in profile.targets():
-        lock = locked(outline(profile, bounds, target))
+        lock = locked(lock_without_packages(profile, bounds, target))
         files = {file: content.decode() for file, content in files_of(lock, catalog).items()}
         assert ITS_RESULT not in "".join(files.values())
         assert parse_lock(files["envgen.lock"].encode(), "x/y/z") == lock

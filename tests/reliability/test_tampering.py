@@ -18,10 +18,10 @@ from loopback import Proxy
 from envgen.core.errors import VerificationError
 from envgen.lock.folder import files_of
 from envgen.lock.format import parse_lock
-from envgen.lock.make import outline
+from envgen.lock.make import lock_without_packages
 from envgen.lock.model import Lock
 from envgen.lock.render import groups_of
-from envgen.profiles.catalog import Catalog, shipped
+from envgen.profiles.catalog import Project, shipped
 from envgen.profiles.model import Profile
 from envgen.sources.wheel_store import WheelStore
 
@@ -110,7 +110,7 @@ def test_a_field_of_a_lock(original: tiny.Site) -> None:
 def test_a_field_of_a_lock_with_a_digest_that_fits(original: tiny.Site) -> None:
     """Whoever makes the digest anew still has the renderings against them; what they get past these is not in the image."""
     folder = original.project / LOCK
-    catalog = Catalog(project=original.project)
+    catalog = Project(folder=original.project)
     before = parse_lock(folder.read_bytes(), LOCK)
 
     def change(content: bytes, running: Campaign) -> Changed:
@@ -124,7 +124,7 @@ def test_a_field_of_a_lock_with_a_digest_that_fits(original: tiny.Site) -> None:
         each(running, original, LOCK, change, same)
 
 
-def installed(lock: Lock, catalog: Catalog) -> tuple[object, ...]:
+def installed(lock: Lock, catalog: Project) -> tuple[object, ...]:
     """What of a lock is in an image, but for the label that names the lock."""
     files = files_of(lock, catalog)
     dockerfile = [line for line in files["Dockerfile"].splitlines() if not line.startswith(b"LABEL envgen.lock=")]
@@ -134,10 +134,10 @@ def installed(lock: Lock, catalog: Catalog) -> tuple[object, ...]:
 
 def inputs(project: Path) -> tuple[object, ...]:
     """What a project's profile and its constraint sets come to."""
-    catalog = Catalog(project=project)
+    catalog = Project(folder=project)
     profile: Profile = replace(catalog.profile("tiny"), origins=())
     bounds = catalog.bounds(profile)
-    return profile, bounds, [outline(profile, bounds, target) for target in profile.targets()]
+    return profile, bounds, [lock_without_packages(profile, bounds, target) for target in profile.targets()]
 
 
 @pytest.mark.parametrize("name", ["profiles/tiny.toml", "profiles/constraints/papers.toml"])
@@ -150,9 +150,9 @@ def test_a_byte_of_the_inputs(original: tiny.Site, name: str) -> None:
 @pytest.mark.parametrize("name", ["templates/Dockerfile.j2", "templates/requirements.txt.j2"])
 def test_a_byte_of_a_template(original: tiny.Site, name: str) -> None:
     lock = parse_lock((original.project / LOCK).read_bytes(), LOCK)
-    before = files_of(lock, Catalog(project=original.project))
+    before = files_of(lock, Project(folder=original.project))
     with campaign(f"tampering: {name}", sample=25, full=120) as running:
-        each(running, original, name, a_byte, lambda site: files_of(lock, Catalog(project=site.project)) == before)
+        each(running, original, name, a_byte, lambda site: files_of(lock, Project(folder=site.project)) == before)
 
 
 def test_a_byte_of_a_wheel_in_the_store(original: tiny.Site, tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_byte_of_a_wheel_in_the_store(original: tiny.Site, tmp_path: Path) -> 
 
 def is_lent(store: WheelStore, lock: Lock) -> bool:
     try:
-        with store.lend(groups_of(lock)):
+        with store.linked_dirs(groups_of(lock)):
             return True
     except VerificationError:
         return False

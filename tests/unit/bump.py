@@ -6,13 +6,13 @@ from dataclasses import replace
 from samples import ROOT
 
 from envgen.lock.format import parse_lock
-from envgen.lock.model import Demand, Lock, Package
+from envgen.lock.model import Lock, Package, RequiredBy
 from envgen.trust.diff.operands import LockSide
 
 NEW_AS_OF = dt.datetime(2026, 10, 22, tzinfo=dt.UTC)
 UPLOADED = dt.datetime(2026, 10, 6, 14, 5, 11, tzinfo=dt.UTC)
 NAME, VERSION = "transformers", "5.15.2"
-NEEDS = Demand(name=NAME, requirement=">=0.7.0")
+NEEDS = RequiredBy(name=NAME, requirement=">=0.7.0")
 
 
 def sides() -> tuple[LockSide, LockSide]:

@@ -17,13 +17,13 @@ from urllib3.response import HTTPResponse
 
 from envgen.core.settings import read_settings
 from envgen.core.target import Target
-from envgen.lock.model import Demand, Evidence, Lock, LockedIndex, LockedModel, Package, Wheel
-from envgen.profiles.catalog import Catalog
+from envgen.lock.model import Lock, LockedBound, LockedIndex, LockedModel, Package, RequiredBy, Wheel
+from envgen.profiles.catalog import Project
 from envgen.profiles.model import Profile
 from envgen.profiles.read import load_profile
 from envgen.sources.hub import Hub
 from envgen.sources.index import IndexClient
-from envgen.sources.models import HubFile, Repository
+from envgen.sources.models import HubFile, LockedModelFiles
 
 ROOT = Path(__file__).parents[2]
 AS_OF = dt.datetime(2026, 9, 22, tzinfo=dt.UTC)
@@ -82,7 +82,7 @@ def wheel(name: str, version: str = "1.0", **fields: object) -> Wheel:
 
 COMMIT = "8c7bfcd4a1c4bd1f2b0f0f3c5b9d1f4a6e7d8c9b"
 HUB_MODEL = LockedModel(
-    source=Repository(
+    source=LockedModelFiles(
         repo="tests/small",
         commit=COMMIT,
         files=(
@@ -103,16 +103,16 @@ NASTY = 'it\'s "quoted", costs $5, ${HOME} $(id) `id` {{ lock.base }} {% if %} C
 def sample_lock(**fields: object) -> Lock:
     """A lock with two indexes, several layers and an environment that needs quoting."""
     packages = (
-        package("demo", "1.5", "own", (Demand(name="small", requirement=">=1"),)),
-        package("demo-data", "2.0", "models", (Demand(name="demo", requirement="*"),)),
-        package("numpy", "2.4.6", "libraries", (Demand(name="demo", requirement=">=2"), Demand(name="torch", requirement="*"))),
+        package("demo", "1.5", "own", (RequiredBy(name="small", requirement=">=1"),)),
+        package("demo-data", "2.0", "models", (RequiredBy(name="demo", requirement="*"),)),
+        package("numpy", "2.4.6", "libraries", (RequiredBy(name="demo", requirement=">=2"), RequiredBy(name="torch", requirement="*"))),
         Package(
             wheel=wheel(
                 "torch", "2.13.0+cpu", file="torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl", index="pytorch-cpu", uploaded=None
             ),
             layer="torch",
-            demands=(Demand(name="small", requirement="==2.13.0"),),
-            bounds=(Evidence(set_name="documents", requirement=">=2.2", source='paper.txt, Section "1"'),),
+            demands=(RequiredBy(name="small", requirement="==2.13.0"),),
+            bounds=(LockedBound(set_name="documents", requirement=">=2.2", source='paper.txt, Section "1"'),),
         ),
     )
     values: dict[str, object] = {
@@ -135,7 +135,7 @@ def sample_lock(**fields: object) -> Lock:
     return Lock(**values)  # type: ignore[arg-type]  # test data
 
 
-def package(name: str, version: str, layer: str, demands: tuple[Demand, ...]) -> Package:
+def package(name: str, version: str, layer: str, demands: tuple[RequiredBy, ...]) -> Package:
     return Package(wheel=wheel(name, version), layer=layer, demands=demands)
 
 
@@ -177,7 +177,7 @@ class Server(BaseAdapter):
 def hub_for(server: Server, folder: Path, **environ: str) -> Hub:
     """A hub at HUB whose answers come from `server`, with a table that knows the cure for a gated model."""
     settings = read_settings({"ENVGEN_CACHE": str(folder / "cache"), "HF_ENDPOINT": HUB, **environ}, folder)
-    hub = Hub(settings, Catalog(project=folder).diagnoses())
+    hub = Hub(settings, Project(folder=folder).diagnoses())
     for scheme in ("https://", "http://"):
         hub._session().mount(scheme, server)
     return hub

@@ -5,7 +5,7 @@ from samples import PROFILE, ROOT, profile_of
 
 from envgen.core.errors import ProfileError, ProfileErrors
 from envgen.profiles.admission import check_python_floor, check_refused, check_within
-from envgen.profiles.catalog import Catalog
+from envgen.profiles.catalog import Project
 from envgen.profiles.constraints import Bound
 
 REFUSED = Bound(
@@ -56,10 +56,10 @@ def test_nothing_else_is_refused() -> None:
 
 
 def test_the_shipped_sets_refuse_what_is_source_only_or_retired() -> None:
-    catalog = Catalog(project=ROOT)
-    refused = {bound.package for bound in catalog.bounds(catalog.profile("bnb-quant")) if bound.refused}
+    project = Project(folder=ROOT)
+    refused = {bound.package for bound in project.bounds(project.profile("bnb-quant")) if bound.refused}
     assert refused == {"auto-gptq", "autoawq", "gptqmodel", "flash-attn"}
-    assert all(bound.cure for bound in catalog.bounds(catalog.profile("bnb-quant")) if bound.refused)
+    assert all(bound.cure for bound in project.bounds(project.profile("bnb-quant")) if bound.refused)
 
 
 FLOOR = Bound(set_name="papers", package="torch", requirement=">=2.14", role="core", document="paper.txt", section="One")

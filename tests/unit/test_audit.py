@@ -16,10 +16,10 @@ from samples import NASTY, sample_lock, wheel
 from envgen.core.errors import DiskFullError, EngineError, UsageError, VerificationError
 from envgen.core.progress import Reporter
 from envgen.core.settings import read_settings
-from envgen.engine import Engine, Image, Line, RunOrder, RunResult
-from envgen.lock.model import Demand, Lock, Package, digest_of, dump_lock
-from envgen.oci.stack_entries import FILE, LINK, Entry
-from envgen.profiles.catalog import Catalog
+from envgen.engine import Engine, Image, Line, RunRequest, RunResult
+from envgen.lock.model import Lock, Package, RequiredBy, digest_of, dump_lock
+from envgen.oci.stack_entries import FILE, LINK, LayerEntry
+from envgen.profiles.catalog import Project
 from envgen.smoke.uv_record import Row, render, row_of
 from envgen.trust.audit.audit import audit
 from envgen.trust.audit.report import AuditReport
@@ -61,7 +61,7 @@ class Store:
     archives: dict[str, tuple[str, Path]] = field(default_factory=dict)
     byte_code: tuple[str, str] = ("passed", "2 sources compiled again, all equal")
     python: str = "3.11.16"
-    ran: list[RunOrder] = field(default_factory=list)
+    ran: list[RunRequest] = field(default_factory=list)
 
     def image(self, name: str) -> Image | None:
         digest, path = self.archives.get(name, ("", Path()))
@@ -70,7 +70,7 @@ class Store:
     def save(self, image: Image, path: Path) -> None:
         path.write_bytes(self.archives[image.name][1].read_bytes())
 
-    def run(self, order: RunOrder, on_line: Line) -> RunResult:
+    def run(self, order: RunRequest, on_line: Line) -> RunResult:
         self.ran.append(order)
         assert order.network == "none"
         if "byte-code" not in order.command:
@@ -146,7 +146,7 @@ def group(files: Mapping[str, bytes], *packages: str) -> list[Any]:
 class Scene:
     """A lock with its wheels in a store, an image made of it, and the engine that has its base."""
 
-    work: Workspace
+    workspace: Workspace
     lock: Lock
     image: Made
     engine: Store
@@ -154,7 +154,7 @@ class Scene:
 
     def audit(self, engine: Store | None = None) -> AuditReport:
         self.image.write(self.folder / "image.tar")
-        return audit(self.work, self.lock, cast(Engine, engine or self.engine), str(self.folder / "image.tar"))
+        return audit(self.workspace, self.lock, cast(Engine, engine or self.engine), str(self.folder / "image.tar"))
 
 
 def image_config(lock: Lock, base: str = "") -> dict[str, Any]:
@@ -184,14 +184,14 @@ def scene(tmp_path: Path) -> Scene:
     packages = []
     for name, members, layer in (("demo", DEMO, "own"), ("model", MODEL, "models")):
         sha256, size = put_wheel(tmp_path / "cache" / "wheels", name, members)
-        demands = (Demand(name="small", requirement="*"),)
+        demands = (RequiredBy(name="small", requirement="*"),)
         packages.append(Package(wheel=wheel(name, sha256=sha256, size=size), layer=layer, demands=demands))
     lock = sample_lock(packages=tuple(packages), base=f"python:3.11@{digest}", env=(("NASTY", NASTY),))
     settings = read_settings({"ENVGEN_CACHE": str(tmp_path / "cache")}, tmp_path)
-    work = Workspace(catalog=Catalog(project=tmp_path), settings=settings, reporter=cast(Reporter, Quiet()))
+    workspace = Workspace(project=Project(folder=tmp_path), settings=settings, reporter=cast(Reporter, Quiet()))
     layers = [below, skeleton(), [], group(installed("model", MODEL), "model"), group(installed("demo", DEMO), "demo")]
     engine = Store(archives=dict.fromkeys((lock.base, STAND_IN), (digest, tmp_path / "base.tar")))
-    return Scene(work=work, lock=lock, image=Made(layers, image_config(lock)), engine=engine, folder=tmp_path)
+    return Scene(workspace=workspace, lock=lock, image=Made(layers, image_config(lock)), engine=engine, folder=tmp_path)
 
 
 def said(report: AuditReport) -> list[str]:
@@ -213,7 +213,7 @@ def test_byte_code_is_compiled_by_the_base_and_by_nothing_else(scene: Scene) -> 
     seen: dict[str, bytes] = {}
 
     class Looking(Store):
-        def run(self, order: RunOrder, on_line: Line) -> RunResult:
+        def run(self, order: RunRequest, on_line: Line) -> RunResult:
             for source, target, _ in order.mounts:
                 if target == "/opt/venv":
                     seen.update({str(path.relative_to(source)): path.read_bytes() for path in source.rglob("*.py*") if path.is_file()})
@@ -427,11 +427,11 @@ def test_an_image_without_labels_is_refused(scene: Scene) -> None:
 
 def test_an_image_that_is_not_there_is_an_error(scene: Scene) -> None:
     with pytest.raises(UsageError, match=r"envgen/small:py311-linux-amd64: there is no such image"):
-        audit(scene.work, scene.lock, cast(Engine, scene.engine), "")
+        audit(scene.workspace, scene.lock, cast(Engine, scene.engine), "")
 
 
 def test_wheels_that_are_missing_are_to_be_fetched(scene: Scene) -> None:
-    path = scene.work.store.path(scene.lock.wheels[0].sha256, scene.lock.wheels[0].file)
+    path = scene.workspace.store.path(scene.lock.wheels[0].sha256, scene.lock.wheels[0].file)
     path.unlink()
     with pytest.raises(VerificationError, match=r"1 of 2 wheels are not in the wheel store, such as demo-1\.0") as raised:
         scene.audit()
@@ -439,7 +439,7 @@ def test_wheels_that_are_missing_are_to_be_fetched(scene: Scene) -> None:
 
 
 def test_a_damaged_wheel_is_no_measure(scene: Scene) -> None:
-    path = scene.work.store.path(scene.lock.wheels[0].sha256, scene.lock.wheels[0].file)
+    path = scene.workspace.store.path(scene.lock.wheels[0].sha256, scene.lock.wheels[0].file)
     path.write_bytes(path.read_bytes() + b"x")
     with pytest.raises(VerificationError, match="damaged, and taken out of the store"):
         scene.audit()
@@ -456,7 +456,7 @@ def test_a_full_disk_is_said(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> N
     scene.image.write(scene.folder / "image.tar")
     monkeypatch.setattr(Path, "open", full)
     with pytest.raises(DiskFullError, match="No space left on device"):
-        audit(scene.work, scene.lock, cast(Engine, NoEngine()), str(scene.folder / "image.tar"))
+        audit(scene.workspace, scene.lock, cast(Engine, NoEngine()), str(scene.folder / "image.tar"))
 
 
 def test_the_locked_base_by_another_name_is_the_locked_one(scene: Scene) -> None:
@@ -479,7 +479,7 @@ def test_a_label_can_make_no_path(scene: Scene, python: str) -> None:
 
 def test_a_name_that_is_too_long_for_a_file_is_asked_of_the_engine(scene: Scene) -> None:
     with pytest.raises(UsageError, match="there is no such image"):
-        audit(scene.work, scene.lock, cast(Engine, scene.engine), "x" * 5000)
+        audit(scene.workspace, scene.lock, cast(Engine, scene.engine), "x" * 5000)
 
 
 def test_what_a_layer_removes_is_gone_from_the_base() -> None:
@@ -494,6 +494,6 @@ def test_links_are_followed_and_circles_end() -> None:
     assert resolve("a/c", tree) in ("a/c", "b/c")
 
 
-def entry_of(path: str, target: str) -> Entry:
+def entry_of(path: str, target: str) -> LayerEntry:
     kind = LINK if target else FILE
-    return Entry(path=path, kind=kind, mode=0o644, owner=(0, 0), mtime=0, target=target, sha256="", content=b"", surprises=())
+    return LayerEntry(path=path, kind=kind, mode=0o644, owner=(0, 0), mtime=0, target=target, sha256="", content=b"", surprises=())

@@ -17,18 +17,18 @@ from envgen.cli.show import QuietReporter
 from envgen.core.errors import BuildError, DiskFullError, EngineError, EnvgenError, UsageError, VerificationError
 from envgen.core.settings import read_settings
 from envgen.engine import Engine
-from envgen.image.bases import FETCHED, NOT_FETCHED, THERE, check_fetched, fetch_bases, find_base, held_base, local_name
+from envgen.image.bases import FETCHED, NOT_FETCHED, THERE, cached_base, check_fetched, fetch_bases, find_base, local_name
 from envgen.image.build import BuildOptions, build
 from envgen.lock.model import Lock, LockedIndex, LockedModel, Package
-from envgen.lock.needs import bases_of, by_indexes, check_held, wheels_of
+from envgen.lock.needs import bases_of, by_indexes, require_cached, wheels_of
 from envgen.offline import needed
 from envgen.offline.archive import StoreArchive, write_archive
 from envgen.offline.export import export_store
 from envgen.offline.import_ import LEFT_OUT, TAKEN, check_taken, import_store
 from envgen.offline.import_ import THERE as KEPT
 from envgen.offline.store_entry import base_entry, model_entry
-from envgen.profiles.catalog import Catalog
-from envgen.sources.models import HubFile, HubName, Repository
+from envgen.profiles.catalog import Project
+from envgen.sources.models import HubFile, HubName, LockedModelFiles
 from envgen.workspace import Workspace
 
 
@@ -46,7 +46,7 @@ class Ears(QuietReporter):
 class World:
     """A lock with three wheels and a base, a store that has the wheels, and an engine that has the base."""
 
-    work: Workspace
+    workspace: Workspace
     lock: Lock
     shelf: Shelf
 
@@ -56,12 +56,12 @@ class World:
 
     def elsewhere(self, folder: Path) -> "World":
         """Another machine: nothing is there."""
-        return World(work=workspace(folder), lock=self.lock, shelf=Shelf(self.shelf.images))
+        return World(workspace=workspace(folder), lock=self.lock, shelf=Shelf(self.shelf.images))
 
 
 def workspace(folder: Path, **environ: str) -> Workspace:
     settings = read_settings({"ENVGEN_CACHE": str(folder / "cache"), **environ}, folder)
-    return Workspace(catalog=Catalog(project=folder), settings=settings, reporter=Ears())
+    return Workspace(project=Project(folder=folder), settings=settings, reporter=Ears())
 
 
 def content_of(name: str) -> bytes:
@@ -88,15 +88,15 @@ def world(tmp_path: Path) -> World:
     images = Images()
     digest = images.image("base")
     lock = lock_on(f"python:3.11-slim-bookworm@{digest}")
-    found = World(work=workspace(tmp_path / "here"), lock=lock, shelf=Shelf(images, {f"mirror.example/python@{digest}": digest}))
+    found = World(workspace=workspace(tmp_path / "here"), lock=lock, shelf=Shelf(images, {f"mirror.example/python@{digest}": digest}))
     for wheel in lock.fetched:
-        assert found.work.store.take(wheel.file, wheel.sha256, [content_of(wheel.name)])
+        assert found.workspace.store.add_from_stream(wheel.file, wheel.sha256, [content_of(wheel.name)])
     return found
 
 
-def store_of(work: Workspace) -> list[str]:
+def store_of(workspace: Workspace) -> list[str]:
     """The files in a store, without the locks that keep processes apart."""
-    root = work.settings.wheels
+    root = workspace.settings.wheels
     return sorted(path.name for path in root.rglob("*") if path.is_file() and path.suffix != ".lock")
 
 
@@ -119,9 +119,9 @@ def test_each_wheel_is_asked_of_an_index_of_its_own_lock(world: World) -> None:
 
 
 def test_what_is_missing_is_listed_with_the_command_that_brings_it(world: World, tmp_path: Path) -> None:
-    check_held(world.work.store, [world.lock])
+    require_cached(world.workspace.store, [world.lock])
     with pytest.raises(BuildError, match=r"(?s)^wheel store: missing, 5 of 5 wheels:\ndemo-1.5.*\nuv-") as caught:
-        check_held(world.elsewhere(tmp_path).work.store, [world.lock, replace(world.lock, profile="other")])
+        require_cached(world.elsewhere(tmp_path).workspace.store, [world.lock, replace(world.lock, profile="other")])
     assert caught.value.hint == "with a network: envgen fetch small other; from an archive: envgen store import FILE"
 
 
@@ -130,7 +130,7 @@ def test_a_base_is_found_by_its_digest_and_given_a_name(world: World) -> None:
     found = find_base(world.engine, world.lock.base)
     assert found is not None
     assert found.digest == digest
-    assert held_base(world.engine, world.lock.base, world.lock) == local_name(digest) == f"localhost/envgen-base:{digest[7:]}"
+    assert cached_base(world.engine, world.lock.base, world.lock) == local_name(digest) == f"localhost/envgen-base:{digest[7:]}"
     assert world.shelf.names[local_name(digest)] == digest
     assert world.shelf.pulled == []
 
@@ -139,20 +139,20 @@ def test_a_base_is_found_by_its_digest_and_given_a_name(world: World) -> None:
 def test_a_base_that_is_not_there_is_said(world: World, tmp_path: Path, reference: str, cure: str) -> None:
     other = world.elsewhere(tmp_path)
     with pytest.raises(BuildError, match=r"not in the engine's store, and no registry may be asked") as caught:
-        held_base(other.engine, reference or world.lock.base, world.lock)
+        cached_base(other.engine, reference or world.lock.base, world.lock)
     assert cure in caught.value.hint
 
 
 def test_bases_come_through_the_mirror_and_stay_what_they_are(world: World, tmp_path: Path) -> None:
     digest = world.lock.base.partition("@")[2]
     other = world.elsewhere(tmp_path)
-    work = replace(other.work, settings=replace(other.work.settings, registries={"docker.io": "mirror.example"}))
+    workspace = replace(other.workspace, settings=replace(other.workspace.settings, registries={"docker.io": "mirror.example"}))
     mirrored = f"mirror.example/library/{world.lock.base}"
     other.shelf.registry[mirrored] = digest
-    (state,) = fetch_bases(work, [world.lock, world.lock], other.engine)
+    (state,) = fetch_bases(workspace, [world.lock, world.lock], other.engine)
     assert (state.status, other.shelf.pulled) == (FETCHED, [(mirrored, "linux/amd64")])
     assert other.shelf.names[local_name(digest)] == digest
-    (again,) = fetch_bases(work, [world.lock], other.engine)
+    (again,) = fetch_bases(workspace, [world.lock], other.engine)
     assert (again.status, len(other.shelf.pulled)) == (THERE, 1)
     check_fetched([state, again])
 
@@ -160,7 +160,7 @@ def test_bases_come_through_the_mirror_and_stay_what_they_are(world: World, tmp_
 def test_another_platform_of_the_same_base_is_fetched_too(world: World) -> None:
     digest = world.lock.base.partition("@")[2]
     world.shelf.registry[world.lock.base] = digest
-    states = fetch_bases(world.work, [world.lock, replace(world.lock, platform="linux/arm64")], world.engine)
+    states = fetch_bases(world.workspace, [world.lock, replace(world.lock, platform="linux/arm64")], world.engine)
     assert [state.status for state in states] == [THERE, FETCHED]
     assert world.shelf.pulled == [(world.lock.base, "linux/arm64")]
 
@@ -169,47 +169,47 @@ def test_a_base_that_can_not_be_had_does_not_stop_the_others(world: World, tmp_p
     other = world.elsewhere(tmp_path)
     gone = replace(world.lock, base=f"gone:1@sha256:{'0' * 64}")
     other.shelf.registry[world.lock.base] = world.lock.base.partition("@")[2]
-    states = fetch_bases(other.work, [gone, world.lock], other.engine)
+    states = fetch_bases(other.workspace, [gone, world.lock], other.engine)
     assert [state.status for state in states] == [NOT_FETCHED, FETCHED]
     with pytest.raises(
         EngineError, match=r"(?s)NOT fetched, so that a build without a network would fail\ngone:1@.*no such host"
     ) as caught:
         check_fetched(states)
     assert caught.value.hint == "check the network; without bases: --no-base"
-    assert cast(Ears, other.work.reporter).heard[0].startswith(f"base: NOT fetched: {gone.base} for linux/amd64: can't be pulled")
+    assert cast(Ears, other.workspace.reporter).heard[0].startswith(f"base: NOT fetched: {gone.base} for linux/amd64: can't be pulled")
 
 
 def test_everything_gets_to_another_machine(world: World, tmp_path: Path) -> None:
     archive, other = tmp_path / "a.tar", world.elsewhere(tmp_path / "there")
-    exported = export_store(world.work, [world.lock], archive, world.engine)
+    exported = export_store(world.workspace, [world.lock], archive, world.engine)
     assert (exported.left_out, exported.size) == ((), archive.stat().st_size)
     assert exported.sha256 == hashlib.sha256(archive.read_bytes()).hexdigest()
-    items = import_store(other.work, archive, other.engine)
+    items = import_store(other.workspace, archive, other.engine)
     assert {item.status for item in items} == {TAKEN}
-    assert store_of(other.work) == store_of(world.work) == sorted(wheel.file for wheel in world.lock.fetched)
-    check_held(other.work.store, [world.lock])
+    assert store_of(other.workspace) == store_of(world.workspace) == sorted(wheel.file for wheel in world.lock.fetched)
+    require_cached(other.workspace.store, [world.lock])
     assert other.shelf.names == {local_name(world.lock.base.partition("@")[2]): world.lock.base.partition("@")[2]}
-    assert {item.status for item in import_store(other.work, archive, other.engine)} == {KEPT}
+    assert {item.status for item in import_store(other.workspace, archive, other.engine)} == {KEPT}
     check_taken(items)
 
 
 def test_the_same_content_gives_the_same_archive(world: World, tmp_path: Path) -> None:
     first, second, other = tmp_path / "1.tar", tmp_path / "2.tar", world.elsewhere(tmp_path / "there")
-    export_store(world.work, [world.lock], first, world.engine)
-    import_store(other.work, first, other.engine)
-    export_store(other.work, [world.lock, world.lock], second, other.engine)
+    export_store(world.workspace, [world.lock], first, world.engine)
+    import_store(other.workspace, first, other.engine)
+    export_store(other.workspace, [world.lock, world.lock], second, other.engine)
     assert first.read_bytes() == second.read_bytes()
     assert b"mirror.example" not in first.read_bytes()
 
 
 def test_a_base_that_an_engine_has_not_is_left_out_and_said(world: World, tmp_path: Path) -> None:
     engine = world.elsewhere(tmp_path).engine
-    exported = export_store(world.work, [world.lock], tmp_path / "a.tar", engine)
+    exported = export_store(world.workspace, [world.lock], tmp_path / "a.tar", engine)
     assert [(found.base, found.reason) for found in exported.left_out] == [(world.lock.base, "not in the engine's store")]
-    assert f"base: LEFT OUT: {world.lock.base}: not in the engine's store; envgen fetch small" in cast(Ears, world.work.reporter).heard
+    assert f"base: LEFT OUT: {world.lock.base}: not in the engine's store; envgen fetch small" in cast(Ears, world.workspace.reporter).heard
     wanted = [world.lock, replace(world.lock, platform="linux/arm64")]
     world.shelf.images.blobs.clear()
-    exported = export_store(world.work, wanted, tmp_path / "a.tar", world.engine)
+    exported = export_store(world.workspace, wanted, tmp_path / "a.tar", world.engine)
     assert len(exported.left_out) == 1
 
 
@@ -218,27 +218,27 @@ def test_a_base_without_the_platform_of_a_lock_is_left_out(world: World, tmp_pat
     index = images.several(amd64=images.image("amd64"))
     lock = replace(world.lock, base=f"python:3@{index}")
     world.shelf.names["python:3"] = index
-    assert export_store(world.work, [lock], tmp_path / "a.tar", world.engine).left_out == ()
-    exported = export_store(world.work, [lock, replace(lock, platform="linux/arm64")], tmp_path / "a.tar", world.engine)
+    assert export_store(world.workspace, [lock], tmp_path / "a.tar", world.engine).left_out == ()
+    exported = export_store(world.workspace, [lock, replace(lock, platform="linux/arm64")], tmp_path / "a.tar", world.engine)
     assert "found 0 images that fit" in exported.left_out[0].reason
 
 
 def test_without_an_engine_there_are_no_bases(world: World, tmp_path: Path) -> None:
     archive, other = tmp_path / "a.tar", world.elsewhere(tmp_path / "there")
-    assert [found.reason for found in export_store(world.work, [world.lock], archive, None).left_out] == ["--no-base"]
-    export_store(world.work, [world.lock], archive, world.engine)
-    items = import_store(other.work, archive, None)
+    assert [found.reason for found in export_store(world.workspace, [world.lock], archive, None).left_out] == ["--no-base"]
+    export_store(world.workspace, [world.lock], archive, world.engine)
+    items = import_store(other.workspace, archive, None)
     assert [item.status for item in items if item.kind == "base"] == [LEFT_OUT]
     check_taken(items)
-    check_held(other.work.store, [world.lock])
+    require_cached(other.workspace.store, [world.lock])
 
 
 def test_an_engine_that_takes_no_base_is_said_after_the_wheels(world: World, tmp_path: Path) -> None:
     archive, other = tmp_path / "a.tar", world.elsewhere(tmp_path / "there")
-    export_store(world.work, [world.lock], archive, world.engine)
+    export_store(world.workspace, [world.lock], archive, world.engine)
     other.shelf.refuses = "no engine answers"
-    items = import_store(other.work, archive, other.engine)
-    check_held(other.work.store, [world.lock])
+    items = import_store(other.workspace, archive, other.engine)
+    require_cached(other.workspace.store, [world.lock])
     with pytest.raises(EngineError, match=r"(?s)NOT taken.*no engine answers") as caught:
         check_taken(items)
     assert "--no-base" in caught.value.hint
@@ -254,7 +254,7 @@ def test_an_archive_gives_no_image_a_name_of_its_own_choice(world: World, tmp_pa
     archive, content = tmp_path / "a.tar", hostile.read_bytes()
     with archive.open("wb") as stream:
         write_archive(stream, {base_entry(world.lock.base, hashlib.sha256(content).hexdigest(), len(content)): hostile})
-    import_store(other.work, archive, other.engine)
+    import_store(other.workspace, archive, other.engine)
     assert other.shelf.names == {local_name(digest): digest}
 
 
@@ -265,23 +265,23 @@ def test_a_base_under_another_digest_is_refused(world: World, tmp_path: Path) ->
     with archive.open("wb") as stream:
         write_archive(stream, {entry: saved})
     with pytest.raises(VerificationError, match=r"has no blobs/sha256/0000"):
-        import_store(other.work, archive, other.engine)
+        import_store(other.workspace, archive, other.engine)
     assert other.shelf.names == {}
 
 
 def test_a_wheel_that_is_missing_writes_nothing(world: World, tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"missing, 5 of 5 wheels"):
-        export_store(world.elsewhere(tmp_path / "there").work, [world.lock], tmp_path / "a.tar", None)
+        export_store(world.elsewhere(tmp_path / "there").workspace, [world.lock], tmp_path / "a.tar", None)
     assert not list(tmp_path.glob("*.tar"))
 
 
 @pytest.mark.parametrize("damage", [b"", b"x" * 900], ids=["shorter", "another"])
 def test_a_damaged_wheel_writes_nothing_and_leaves_what_was_there(world: World, tmp_path: Path, damage: bytes) -> None:
     wheel = world.lock.fetched[0]
-    world.work.store.path(wheel.sha256, wheel.file).write_bytes(damage)
+    world.workspace.store.path(wheel.sha256, wheel.file).write_bytes(damage)
     (tmp_path / "a.tar").write_bytes(b"an older archive")
     with pytest.raises(VerificationError, match=r"damaged; nothing was written"):
-        export_store(world.work, [world.lock], tmp_path / "a.tar", None)
+        export_store(world.workspace, [world.lock], tmp_path / "a.tar", None)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar", "here"]
     assert (tmp_path / "a.tar").read_bytes() == b"an older archive"
 
@@ -294,32 +294,32 @@ def test_a_disk_that_takes_no_more_has_nothing_of_it(
         raise OSError(code, os.strerror(code))
 
     archive, other = tmp_path / "a.tar", world.elsewhere(tmp_path / "there")
-    export_store(world.work, [world.lock], archive, None)
+    export_store(world.workspace, [world.lock], archive, None)
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(kind) as caught:
-        export_store(world.work, [world.lock], tmp_path / "b.tar", None)
+        export_store(world.workspace, [world.lock], tmp_path / "b.tar", None)
     assert caught.value.hint
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["a.tar"]
     with pytest.raises(DiskFullError):
-        import_store(other.work, archive, None)
-    assert store_of(other.work) == []
+        import_store(other.workspace, archive, None)
+    assert store_of(other.workspace) == []
 
 
 def test_a_huge_archive_is_refused_before_anything_is_taken(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive, other = tmp_path / "a.tar", world.elsewhere(tmp_path / "there")
-    export_store(world.work, [world.lock], archive, None)
+    export_store(world.workspace, [world.lock], archive, None)
     monkeypatch.setattr("envgen.sources.wheel_store.free_space", lambda folder: (folder, 1000))
     with pytest.raises(DiskFullError, match=r"for the wheels of the archive"):
-        import_store(other.work, archive, None)
+        import_store(other.workspace, archive, None)
     with pytest.raises(DiskFullError, match=r"for the archive"):
-        export_store(world.work, [world.lock], tmp_path / "b.tar", None)
-    assert store_of(other.work) == []
+        export_store(world.workspace, [world.lock], tmp_path / "b.tar", None)
+    assert store_of(other.workspace) == []
     assert not list(tmp_path.glob("*b.tar*"))
 
 
 def test_what_was_taken_before_a_fault_is_whole(world: World, tmp_path: Path) -> None:
     archive, other = tmp_path / "a.tar", world.elsewhere(tmp_path / "there")
-    export_store(world.work, [world.lock], archive, None)
+    export_store(world.workspace, [world.lock], archive, None)
     with StoreArchive(archive) as found, tarfile.open(archive) as tar:
         last = max(found.entries, key=lambda entry: entry.path)
         place = tar.getmember(last.path).offset_data
@@ -327,17 +327,17 @@ def test_what_was_taken_before_a_fault_is_whole(world: World, tmp_path: Path) ->
     content[place] ^= 1
     archive.write_bytes(content)
     with pytest.raises(VerificationError, match=rf"{last.path} has sha256 .*, expected {last.sha256}"):
-        import_store(other.work, archive, None)
-    assert store_of(other.work) == sorted(wheel.file for wheel in world.lock.fetched if wheel.sha256 != last.sha256)
+        import_store(other.workspace, archive, None)
+    assert store_of(other.workspace) == sorted(wheel.file for wheel in world.lock.fetched if wheel.sha256 != last.sha256)
 
 
 def test_a_wheel_that_is_here_stays_as_it_is_and_is_read_all_the_same(world: World) -> None:
     wheel = world.lock.fetched[0]
-    path = world.work.store.path(wheel.sha256, wheel.file)
+    path = world.workspace.store.path(wheel.sha256, wheel.file)
     before = path.stat().st_ino
-    assert not world.work.store.take(wheel.file, wheel.sha256, [content_of(wheel.name)])
+    assert not world.workspace.store.add_from_stream(wheel.file, wheel.sha256, [content_of(wheel.name)])
     with pytest.raises(VerificationError, match=rf"expected {wheel.sha256}"):
-        world.work.store.take(wheel.file, wheel.sha256, [b"another"])
+        world.workspace.store.add_from_stream(wheel.file, wheel.sha256, [b"another"])
     assert path.stat().st_ino == before
 
 
@@ -348,28 +348,28 @@ def test_an_interruption_leaves_nothing(world: World, tmp_path: Path) -> None:
 
     other = world.elsewhere(tmp_path / "there")
     with pytest.raises(KeyboardInterrupt):
-        other.work.store.take("x-1.0-py3-none-any.whl", "0" * 64, interrupted())
-    assert store_of(other.work) == []
+        other.workspace.store.add_from_stream("x-1.0-py3-none-any.whl", "0" * 64, interrupted())
+    assert store_of(other.workspace) == []
 
 
 def test_without_a_network_nobody_is_asked(world: World, tmp_path: Path) -> None:
-    client = world.work.offline().client({})
+    client = world.workspace.offline().client({})
     with pytest.raises(UsageError, match=r"^--offline: \S+ would have to be asked$") as caught:
         client.files("default", "demo")
     assert "envgen fetch" in caught.value.hint
-    assert not world.work.settings.offline
+    assert not world.workspace.settings.offline
 
 
 def test_a_template_that_can_not_be_told_where_the_base_is_is_refused(world: World, tmp_path: Path) -> None:
-    folder = world.work.catalog.project / "templates"
+    folder = world.workspace.project.folder / "templates"
     folder.mkdir()
     (folder / "Dockerfile.j2").write_text("ARG BASE={{ lock.base }}\nFROM ${BASE}\n", encoding="utf-8")
     with pytest.raises(UsageError, match=r"has no ARG BASE_FROM, .*: localhost/envgen-base:"):
-        build(world.work.offline(), world.lock, world.engine, BuildOptions())
+        build(world.workspace.offline(), world.lock, world.engine, BuildOptions())
 
 
 MODEL_FILES = {"config.json": b"{}", "model.safetensors": b"weights" * 90, "tokenizer.json": b"{}"}
-MODEL = Repository(
+MODEL = LockedModelFiles(
     repo="tests/small",
     commit=COMMIT,
     files=tuple(HubFile(name=name, sha256=hashlib.sha256(content).hexdigest(), size=len(content)) for name, content in MODEL_FILES.items()),
@@ -379,27 +379,27 @@ MODEL = Repository(
 @pytest.fixture
 def tested(world: World) -> World:
     """The world with a lock that has a model of the hub, which is here."""
-    assert world.work.models.take(MODEL, lambda file: [MODEL_FILES[file.name]])
+    assert world.workspace.models.add_from_stream(MODEL, lambda file: [MODEL_FILES[file.name]])
     return replace(world, lock=replace(world.lock, model=LockedModel(source=MODEL)))
 
 
 def model_folder(world: World) -> Path:
-    return world.work.models.folder(MODEL.repo, MODEL.commit)
+    return world.workspace.models.folder(MODEL.repo, MODEL.commit)
 
 
 def test_a_model_gets_to_another_machine(tested: World, tmp_path: Path) -> None:
     archive, again, other = tmp_path / "a.tar", tmp_path / "b.tar", tested.elsewhere(tmp_path / "there")
-    exported = export_store(tested.work, [tested.lock, replace(tested.lock, profile="other")], archive, None)
+    exported = export_store(tested.workspace, [tested.lock, replace(tested.lock, profile="other")], archive, None)
     assert [entry.file for entry in exported.entries if entry.kind == "model"] == list(MODEL_FILES)
-    items = import_store(other.work, archive, None)
+    items = import_store(other.workspace, archive, None)
     assert [(item.name, item.status) for item in items if item.kind == "model"] == [(MODEL.name, TAKEN)]
-    assert {path.name: path.read_bytes() for path in other.work.models.verify(MODEL).iterdir()} == MODEL_FILES
+    assert {path.name: path.read_bytes() for path in other.workspace.models.verify(MODEL).iterdir()} == MODEL_FILES
     assert {path.stat().st_mode & 0o777 for path in model_folder(other).iterdir()} == {0o644}
-    needed.check_held(other.work, [tested.lock])
-    export_store(other.work, [tested.lock], again, None)
+    needed.require_cached(other.workspace, [tested.lock])
+    export_store(other.workspace, [tested.lock], again, None)
     assert archive.read_bytes() == again.read_bytes()
     inode = model_folder(other).stat().st_ino
-    assert [item.status for item in import_store(other.work, archive, None) if item.kind == "model"] == [KEPT]
+    assert [item.status for item in import_store(other.workspace, archive, None) if item.kind == "model"] == [KEPT]
     assert model_folder(other).stat().st_ino == inode
 
 
@@ -410,45 +410,45 @@ def test_who_brings_a_model_does_not_say_what_belongs_to_it(tested: World, tmp_p
     content = {model_entry(less, file): model_folder(tested) / file.name for file in less.files}
     with archive.open("wb") as stream:
         write_archive(stream, content)
-    import_store(other.work, archive, None)
-    assert other.work.models.kept(HubName(repo=MODEL.repo, revision=MODEL.commit)) is None
+    import_store(other.workspace, archive, None)
+    assert other.workspace.models.cached(HubName(repo=MODEL.repo, revision=MODEL.commit)) is None
     with pytest.raises(BuildError, match=rf"missing, 1 file:\n{MODEL.name}: tokenizer.json"):
-        needed.check_held(other.work, [tested.lock])
+        needed.require_cached(other.workspace, [tested.lock])
     with pytest.raises(VerificationError, match=r"tokenizer.json: found no file"):
-        other.work.models.verify(MODEL)
+        other.workspace.models.verify(MODEL)
     assert not model_folder(other).exists()
 
 
 def test_a_model_with_a_fault_is_not_taken_at_all(tested: World, tmp_path: Path) -> None:
     archive, other = tmp_path / "a.tar", tested.elsewhere(tmp_path / "there")
-    export_store(tested.work, [tested.lock], archive, None)
+    export_store(tested.workspace, [tested.lock], archive, None)
     content = archive.read_bytes()
     archive.write_bytes(content.replace(b"weightsweights", b"weightsWeights", 1))
     with pytest.raises(VerificationError, match=r"model.safetensors has sha256 .*, expected "):
-        import_store(other.work, archive, None)
+        import_store(other.workspace, archive, None)
     assert not model_folder(other).exists()
     assert [path.name for path in model_folder(other).parent.rglob("*")] == [".partial", f"{COMMIT}.lock"]
     with pytest.raises(VerificationError, match=r"config.json: found sha256 "):
-        other.work.models.take(MODEL, lambda _file: [b"another"])
+        other.workspace.models.add_from_stream(MODEL, lambda _file: [b"another"])
     archive.write_bytes(content)
-    import_store(other.work, archive, None)
+    import_store(other.workspace, archive, None)
     assert model_folder(other).is_dir()
 
 
 def test_a_model_that_lost_a_file_comes_out_of_an_archive(tested: World, tmp_path: Path) -> None:
-    export_store(tested.work, [tested.lock], tmp_path / "a.tar", None)
+    export_store(tested.workspace, [tested.lock], tmp_path / "a.tar", None)
     (model_folder(tested) / "config.json").unlink()
-    assert TAKEN in [item.status for item in import_store(tested.work, tmp_path / "a.tar", None) if item.kind == "model"]
-    tested.work.models.verify(MODEL)
+    assert TAKEN in [item.status for item in import_store(tested.workspace, tmp_path / "a.tar", None) if item.kind == "model"]
+    tested.workspace.models.verify(MODEL)
 
 
 def test_a_model_that_is_missing_or_damaged_is_not_exported(tested: World, tmp_path: Path) -> None:
     (model_folder(tested) / "config.json").write_bytes(b"[]")
     with pytest.raises(VerificationError, match=r"config.json: found sha256 ") as caught:
-        export_store(tested.work, [tested.lock], tmp_path / "a.tar", None)
+        export_store(tested.workspace, [tested.lock], tmp_path / "a.tar", None)
     assert caught.value.hint == "fetch it anew: envgen fetch small"
     with pytest.raises(BuildError, match=r"locked models: missing, 3 files:\n") as lacking:
-        export_store(tested.work, [tested.lock], tmp_path / "a.tar", None)
+        export_store(tested.workspace, [tested.lock], tmp_path / "a.tar", None)
     assert "envgen fetch small" in lacking.value.hint
     assert sorted(path.name for path in tmp_path.iterdir()) == ["here"]
 
@@ -460,12 +460,12 @@ def test_a_wheel_with_a_model_goes_with_the_wheels(world: World, tmp_path: Path)
     source = replace(source, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
     lock = replace(world.lock, model=LockedModel(source=source))
     with pytest.raises(BuildError, match=r"locked models: missing, 1 file:\nwheel:a-model==.*: a_model-1.0"):
-        export_store(world.work, [lock], tmp_path / "a.tar", None)
-    world.work.store.take(source.file, source.sha256, [content])
-    export_store(world.work, [lock], tmp_path / "a.tar", None)
-    import_store(other.work, tmp_path / "a.tar", None)
-    needed.check_held(other.work, [lock])
-    assert source.file in store_of(other.work)
+        export_store(world.workspace, [lock], tmp_path / "a.tar", None)
+    world.workspace.store.add_from_stream(source.file, source.sha256, [content])
+    export_store(world.workspace, [lock], tmp_path / "a.tar", None)
+    import_store(other.workspace, tmp_path / "a.tar", None)
+    needed.require_cached(other.workspace, [lock])
+    assert source.file in store_of(other.workspace)
 
 
 def test_what_a_killed_export_left_goes_with_the_next(world: World, tmp_path: Path) -> None:
@@ -473,5 +473,5 @@ def test_what_a_killed_export_left_goes_with_the_next(world: World, tmp_path: Pa
     left.mkdir()
     (left / "archive.part").write_bytes(b"half of it")
     left.with_name(f"{left.name}.alive").write_bytes(b"")
-    export_store(world.work, [world.lock], tmp_path / "a.tar", None)
+    export_store(world.workspace, [world.lock], tmp_path / "a.tar", None)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar", "here"]

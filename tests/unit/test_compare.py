@@ -11,7 +11,7 @@ from image_files import EPOCH, File, layer_tar, write_archive
 from envgen.core.errors import VerificationError
 from envgen.oci.archive import Archive
 from envgen.oci.entries import Difference
-from envgen.trust.reproduce.compare import Side, compare_images
+from envgen.trust.reproduce.compare import OpenImage, compare_images
 
 BASE = layer_tar([File(path="etc/passwd"), File(path="bin/sh", fields={"mode": 0o755})])
 FILES = (File(path="opt/a.py"), File(path="opt/b.py"), File(path="opt/c.py"))
@@ -21,7 +21,7 @@ NAMES = ("base 1", "torch")
 
 def compared(first: Path, second: Path, names: Sequence[str] = NAMES) -> tuple[Difference, ...]:
     with Archive(first) as one, Archive(second) as two:
-        return compare_images(Side(archive=one, image=one.image()), Side(archive=two, image=two.image()), names)
+        return compare_images(OpenImage(archive=one, image=one.image()), OpenImage(archive=two, image=two.image()), names)
 
 
 def found(folder: Path, layers: Sequence[bytes], **second: Any) -> tuple[Difference, ...]:

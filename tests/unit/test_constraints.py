@@ -6,7 +6,7 @@ import pytest
 from samples import ROOT
 
 from envgen.core.errors import ProfileError
-from envgen.profiles.constraints import Bound, is_impossible, read_constraints, specifier
+from envgen.profiles.constraints import Bound, is_unsatisfiable, read_constraints, specifier
 
 SHIPPED = ROOT / "profiles" / "constraints" / "transformers.toml"
 
@@ -63,7 +63,7 @@ def test_faults(entries: list[dict[str, object]], fault: str) -> None:
 def test_impossible_bounds(text: str, impossible: bool) -> None:
     from packaging.specifiers import SpecifierSet
 
-    assert is_impossible(SpecifierSet(text)) is impossible
+    assert is_unsatisfiable(SpecifierSet(text)) is impossible
 
 
 def test_the_shipped_set_holds_what_the_documents_say() -> None:

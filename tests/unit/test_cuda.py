@@ -7,7 +7,7 @@ import pytest
 from samples import PROFILE, ROOT, profile_of
 
 from envgen.core.errors import ProfileError
-from envgen.profiles.cuda import Toolkit, index_name, read_toolkit, runtime_of, torch_of, with_cuda
+from envgen.profiles.cuda import CudaTable, index_name, read_toolkit, runtime_of, torch_of, with_cuda
 from envgen.profiles.model import Index, Profile
 
 LABEL = "profiles/toolkits/cuda.toml"
@@ -16,7 +16,7 @@ CUDA = WITHOUT_INDEX.replace('"windows/amd64"', '"linux/arm64"').replace("as_of"
 
 
 @pytest.fixture(scope="module")
-def toolkit() -> Toolkit:
+def toolkit() -> CudaTable:
     return read_toolkit(tomllib.loads((ROOT / LABEL).read_text(encoding="utf-8")), LABEL)
 
 
@@ -24,7 +24,7 @@ def profile(cuda: str = "13.0", torch: str = "2.13.0", text: str = CUDA) -> Prof
     return profile_of(text.replace("13.0", cuda, 1).replace("torch==2.13.0", f"torch=={torch}"))
 
 
-def test_the_shipped_toolkit(toolkit: Toolkit) -> None:
+def test_the_shipped_toolkit(toolkit: CudaTable) -> None:
     assert {driver.cuda: driver.floor for driver in toolkit.drivers} == {"12": "525", "13": "580"}
     assert all(driver.source for driver in toolkit.drivers)
     releases = ("2.7.1", "2.8.0", "2.10.9", "2.11.0", "2.14.1", "2.15.0", "2.16.0")
@@ -34,21 +34,21 @@ def test_the_shipped_toolkit(toolkit: Toolkit) -> None:
     assert all(toolkit.driver(build.cuda) for build in toolkit.builds)
 
 
-def test_the_driver_goes_by_the_major_version(toolkit: Toolkit) -> None:
+def test_the_driver_goes_by_the_major_version(toolkit: CudaTable) -> None:
     found = {cuda: driver.floor for cuda in ("12.4", "12.8", "13.0", "13.2") if (driver := toolkit.driver(cuda))}
     assert found == {"12.4": "525", "12.8": "525", "13.0": "580", "13.2": "580"}
     assert toolkit.driver("1.3") is None
     assert toolkit.driver("130") is None
 
 
-def test_the_default_index_has_its_own_cuda(toolkit: Toolkit) -> None:
+def test_the_default_index_has_its_own_cuda(toolkit: CudaTable) -> None:
     given = profile()
     found = with_cuda(given, toolkit)
     assert (found.cuda, found.driver, found.indexes) == ("13.0", "580", given.indexes)
 
 
 @pytest.mark.parametrize(("cuda", "torch", "tag", "driver"), [("12.8", "2.13.0", "cu128", "525"), ("13.0", "2.15.0", "cu130", "580")])
-def test_any_other_cuda_comes_from_pytorchs_own_index(toolkit: Toolkit, cuda: str, torch: str, tag: str, driver: str) -> None:
+def test_any_other_cuda_comes_from_pytorchs_own_index(toolkit: CudaTable, cuda: str, torch: str, tag: str, driver: str) -> None:
     found = with_cuda(profile(cuda, torch), toolkit)
     url = f"https://download.pytorch.org/whl/{tag}"
     both = ("linux/amd64", "linux/arm64")
@@ -57,7 +57,7 @@ def test_any_other_cuda_comes_from_pytorchs_own_index(toolkit: Toolkit, cuda: st
     assert index_name(cuda) == f"pytorch-{tag}"
 
 
-def test_a_platform_whose_default_build_is_another_has_an_index_of_its_own(toolkit: Toolkit) -> None:
+def test_a_platform_whose_default_build_is_another_has_an_index_of_its_own(toolkit: CudaTable) -> None:
     found = with_cuda(profile("12.8", "2.10.0"), toolkit)
     assert [(index.name, index.platforms) for index in found.indexes] == [("pytorch-cu128", ("linux/arm64",))]
 
@@ -69,7 +69,7 @@ def test_the_one_torch(asked: str, found: str) -> None:
     assert torch_of(profile_of(PROFILE.replace("torch==2.13.0", asked).replace("demo>=1", "torchvision==1.0"))) == found
 
 
-def test_the_indexes_stay_sorted(toolkit: Toolkit) -> None:
+def test_the_indexes_stay_sorted(toolkit: CudaTable) -> None:
     text = (
         CUDA
         + '\n[index.zoo]\nurl = "https://a.example"\npackages = ["demo"]\n\n[index.aaa]\nurl = "https://zoo.example"\npackages = ["a"]\n'
@@ -91,7 +91,7 @@ def test_the_indexes_stay_sorted(toolkit: Toolkit) -> None:
         ),
     ],
 )
-def test_a_profile_that_can_not_have_cuda(toolkit: Toolkit, text: str, words: str, hint: str) -> None:
+def test_a_profile_that_can_not_have_cuda(toolkit: CudaTable, text: str, words: str, hint: str) -> None:
     with pytest.raises(ProfileError) as caught:
         with_cuda(profile_of(text), toolkit)
     assert str(caught.value).startswith("profiles/small.toml: ")

@@ -9,20 +9,20 @@ from samples import LINUX, PROFILE, WINDOWS, profile_of, wheel
 from envgen.core.errors import ResolutionError
 from envgen.core.target import Target
 from envgen.lock.demands import bounds_of, check_bounds, check_cuda, demands_of, inherited
-from envgen.lock.model import Demand
-from envgen.lock.select import Chosen
+from envgen.lock.model import RequiredBy
+from envgen.lock.select import SelectedWheel
 from envgen.profiles.constraints import Bound
 
 
-def chosen(name: str, version: str = "1.0", *requires: str, python: str = "") -> Chosen:
-    return Chosen(wheel=wheel(name, version), requires=tuple(Requirement(text) for text in requires), requires_python=python)
+def chosen(name: str, version: str = "1.0", *requires: str, python: str = "") -> SelectedWheel:
+    return SelectedWheel(wheel=wheel(name, version), requires=tuple(Requirement(text) for text in requires), requires_python=python)
 
 
 def bound(package: str, requirement: str) -> Bound:
     return Bound(set_name="papers", package=package, requirement=requirement, role="core", document="paper.txt", section="One")
 
 
-def asked(requirements: list[str], *packages: Chosen, target: Target = LINUX) -> dict[str, list[str]]:
+def asked(requirements: list[str], *packages: SelectedWheel, target: Target = LINUX) -> dict[str, list[str]]:
     found = demands_of(requirements, "small", packages, target)
     return {name: [f"{demand.name} {demand.requirement}" for demand in demands] for name, demands in found.items()}
 
@@ -120,11 +120,11 @@ def test_a_python_bound_that_nobody_can_read_is_passed_over(python: str) -> None
 def test_what_a_profile_adds_is_told_from_what_it_inherits() -> None:
     profile = profile_of('extends = "small"\nrequirements = ["extra"]', "mine", small=PROFILE)
     demands = {
-        "demo": (Demand(name="mine", requirement=">=1"),),
-        "torch": (Demand(name="mine", requirement="==2.13.0"),),
-        "numpy": (Demand(name="torch", requirement="*"), Demand(name="extra", requirement="*")),
-        "extra": (Demand(name="mine", requirement="*"),),
-        "helper": (Demand(name="extra", requirement="*"),),
+        "demo": (RequiredBy(name="mine", requirement=">=1"),),
+        "torch": (RequiredBy(name="mine", requirement="==2.13.0"),),
+        "numpy": (RequiredBy(name="torch", requirement="*"), RequiredBy(name="extra", requirement="*")),
+        "extra": (RequiredBy(name="mine", requirement="*"),),
+        "helper": (RequiredBy(name="extra", requirement="*"),),
     }
     assert inherited(profile, demands) == {"demo", "torch", "numpy"}
 
@@ -139,7 +139,7 @@ def test_what_a_profile_adds_is_told_from_what_it_inherits() -> None:
     ],
     ids=["right", "another CUDA", "no CUDA", "no torch"],
 )
-def test_a_resolution_must_bring_the_cuda_of_the_profile(packages: tuple[Chosen, ...], problem: str) -> None:
+def test_a_resolution_must_bring_the_cuda_of_the_profile(packages: tuple[SelectedWheel, ...], problem: str) -> None:
     profile = replace(profile_of(), cuda="13.0")
     check_cuda(profile_of(), packages, LINUX)
     if not problem:

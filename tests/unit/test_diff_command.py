@@ -14,9 +14,9 @@ from envgen.cli.diff_words import headline, moved
 from envgen.cli.show import PlainReporter
 from envgen.core.errors import UsageError
 from envgen.core.settings import read_settings
-from envgen.lock.header import Fact
-from envgen.lock.model import Demand, Lock, dump_lock
-from envgen.profiles.catalog import Catalog
+from envgen.lock.header import HeaderField
+from envgen.lock.model import Lock, RequiredBy, dump_lock
+from envgen.profiles.catalog import Project
 from envgen.trust.diff.changes import LockComparison
 from envgen.trust.diff.images import ImageComparison, ImageLayer, ImageSummary
 from envgen.trust.diff.locks import compare_locks
@@ -87,7 +87,7 @@ def test_what_a_lock_says_can_not_move_a_terminals_cursor() -> None:
 
 
 def many(version: str, count: int) -> Lock:
-    asked = (Demand(name="small", requirement=f"=={version}"),)
+    asked = (RequiredBy(name="small", requirement=f"=={version}"),)
     return sample_lock(packages=tuple(package(f"package-{number:05}", version, "own", asked) for number in range(count)))
 
 
@@ -117,7 +117,7 @@ def image(label: str, digest: str, lock: str = "", known_as: str = "") -> ImageS
 IMAGES = ImageComparison(
     before=image("image app:1", "1", f"sha256:{'a' * 64}", "small py311-linux-amd64"),
     after=image("image app:2", "2"),
-    labels=(Fact(name="envgen.python", before="3.11.16", after="3.11.17"),),
+    labels=(HeaderField(name="envgen.python", before="3.11.16", after="3.11.17"),),
     layers=(
         ImageLayer(digest=f"sha256:{'b' * 64}", size=2_000_000, side="both", holds="torch"),
         ImageLayer(digest=f"sha256:{'c' * 64}", size=1_000_000, side="after", holds="a, b and 3 more"),
@@ -164,14 +164,14 @@ def test_sizes_say_by_how_much_they_moved() -> None:
 
 
 @pytest.fixture
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.chdir(tmp_path)
     for folder, lock in (("a", sample_lock()), ("b", sample_lock(tiers=("static",)))):
         path = tmp_path / folder / lock.profile / lock.target / "envgen.lock"
         path.parent.mkdir(parents=True)
         path.write_bytes(dump_lock(lock))
     settings = read_settings({}, tmp_path)
-    return Workspace(catalog=Catalog(project=tmp_path), settings=settings, reporter=PlainReporter())
+    return Workspace(project=Project(folder=tmp_path), settings=settings, reporter=PlainReporter())
 
 
 def options(before: str = "./a", after: str = "./b", **fields: object) -> Namespace:
@@ -180,28 +180,28 @@ def options(before: str = "./a", after: str = "./b", **fields: object) -> Namesp
 
 @pytest.mark.parametrize(("after", "asked", "code"), [("./b", False, 0), ("./b", True, 8), ("./a", True, 0)])
 def test_the_exit_code_tells_only_when_it_is_asked_to(
-    work: Workspace, capsys: pytest.CaptureFixture[str], after: str, asked: bool, code: int
+    workspace: Workspace, capsys: pytest.CaptureFixture[str], after: str, asked: bool, code: int
 ) -> None:
-    assert diff.command(options(after=after, exit_code=asked), work) == code
+    assert diff.command(options(after=after, exit_code=asked), workspace) == code
     assert ("tiers" in capsys.readouterr().out) == (after == "./b")
 
 
 @pytest.mark.parametrize("name", ["text", "json", "markdown"])
-def test_each_format_is_printed(work: Workspace, capsys: pytest.CaptureFixture[str], name: str) -> None:
-    assert diff.command(options(format=name), work) == 0
+def test_each_format_is_printed(workspace: Workspace, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    assert diff.command(options(format=name), workspace) == 0
     start = {"text": "1 of 1 locks differ", "json": '{\n  "kind": "locks"', "markdown": "### envgen: 1 of 1"}[name]
     assert capsys.readouterr().out.startswith(start)
 
 
-def test_images_and_locks_do_not_go_together(work: Workspace, tmp_path: Path) -> None:
+def test_images_and_locks_do_not_go_together(workspace: Workspace, tmp_path: Path) -> None:
     import tarfile
 
     with tarfile.open(tmp_path / "image.tar", "w") as archive:
         archive.add(tmp_path / "a", "a")
     with pytest.raises(UsageError, match=r"found archive \./image\.tar against \./a, expected two images") as caught:
-        diff.command(options("./a", "./image.tar"), work)
+        diff.command(options("./a", "./image.tar"), workspace)
     assert "envgen audit" in caught.value.hint
     with pytest.raises(UsageError, match="nothing to compare it with"):
-        diff.command(options("./image.tar", ""), work)
+        diff.command(options("./image.tar", ""), workspace)
     with pytest.raises(UsageError, match="each has one profile"):
-        diff.command(options("./image.tar", "./image.tar", profile="small"), work)
+        diff.command(options("./image.tar", "./image.tar", profile="small"), workspace)

@@ -12,8 +12,8 @@ import pytest
 from samples import package, sample_lock
 
 from envgen.core.errors import VerificationError
-from envgen.lock.model import Demand, Lock, digest_of, dump_lock
-from envgen.profiles.catalog import Catalog
+from envgen.lock.model import Lock, RequiredBy, digest_of, dump_lock
+from envgen.profiles.catalog import Project
 from envgen.trust.diff.contents import layer_contents, packages_of
 from envgen.trust.diff.images import ImageComparison, compare_images
 from envgen.trust.diff.operands import ImageSide
@@ -84,7 +84,7 @@ def no_engine() -> None:
 
 
 def compared(folder: Path, before: ImageSide, after: ImageSide) -> ImageComparison:
-    catalog = Catalog(project=folder)
+    catalog = Project(folder=folder)
     return compare_images((before, after), no_engine, catalog, lambda _text: None)  # type: ignore[arg-type]  # there is none
 
 
@@ -145,7 +145,8 @@ def test_a_package_of_the_base_is_said_to_be_there(tmp_path: Path) -> None:
 def locked(project: Path, version: str) -> Lock:
     """A lock of the project with this version of demo."""
     lock = sample_lock(
-        profile=f"p{version[0]}", packages=(package("demo", version, "own", (Demand(name=f"p{version[0]}", requirement=f"=={version}"),)),)
+        profile=f"p{version[0]}",
+        packages=(package("demo", version, "own", (RequiredBy(name=f"p{version[0]}", requirement=f"=={version}"),)),),
     )
     folder = project / "locks" / lock.profile / lock.target
     folder.mkdir(parents=True)

@@ -4,18 +4,18 @@ from dataclasses import replace
 
 from samples import AS_OF, COMMIT, HUB_MODEL, package, sample_lock, wheel
 
-from envgen.lock.model import Demand, Lock, LockedModel
-from envgen.sources.models import Repository
+from envgen.lock.model import Lock, LockedModel, RequiredBy
+from envgen.sources.models import LockedModelFiles
 from envgen.trust.diff.changes import LockComparison, Push
 from envgen.trust.diff.locks import compare_locks
 from envgen.trust.diff.operands import LockSide
-from envgen.trust.diff.places import Place, where
+from envgen.trust.diff.places import LockId, where
 
 SMALL = sample_lock()
 WINDOWS = sample_lock(target="py311-windows-amd64", platform="windows/amd64", base="", installer=None)
 LARGE = sample_lock(profile="large")
-LINUX_PLACE, WINDOWS_PLACE, LARGE_PLACE = (Place(profile=lock.profile, target=lock.target) for lock in (SMALL, WINDOWS, LARGE))
-ASKED = (Demand(name="small", requirement=">=1"),)
+LINUX_PLACE, WINDOWS_PLACE, LARGE_PLACE = (LockId(profile=lock.profile, target=lock.target) for lock in (SMALL, WINDOWS, LARGE))
+ASKED = (RequiredBy(name="small", requirement=">=1"),)
 
 
 def compared(before: tuple[Lock, ...], after: tuple[Lock, ...], *, single: bool = False) -> LockComparison:
@@ -54,7 +54,7 @@ def test_the_same_change_in_many_locks_is_told_once() -> None:
 
 def test_a_reason_that_does_not_hold_everywhere_keeps_its_places() -> None:
     pinned = with_demo(WINDOWS, "1.6")
-    asked = (Demand(name="small", requirement="==1.6"),)
+    asked = (RequiredBy(name="small", requirement="==1.6"),)
     pinned = replace(pinned, packages=tuple(replace(one, demands=asked) if one.wheel.name == "demo" else one for one in pinned.packages))
     found = compared((SMALL, WINDOWS), (with_demo(SMALL, "1.6"), pinned))
     (change,) = found.packages
@@ -66,7 +66,7 @@ def test_a_reason_that_does_not_hold_everywhere_keeps_its_places() -> None:
 
 def test_two_single_locks_are_compared_whatever_they_are_of() -> None:
     found = compared((SMALL,), (with_demo(LARGE, "1.6"),), single=True)
-    assert found.compared == (Place(profile="small -> large", target="py311-linux-amd64"),)
+    assert found.compared == (LockId(profile="small -> large", target="py311-linux-amd64"),)
     assert {(entry.fact.name, entry.fact.before, entry.fact.after) for entry in found.facts} == {("profile", "small", "large")}
 
 
@@ -83,7 +83,7 @@ def test_facts_are_told_in_words_and_once() -> None:
 
 def test_another_model_is_told_by_its_name() -> None:
     lock = replace(SMALL, model=HUB_MODEL)
-    digest = f"(sha256 {HUB_MODEL.source.digest[7:19]})" if isinstance(HUB_MODEL.source, Repository) else ""
+    digest = f"(sha256 {HUB_MODEL.source.digest[7:19]})" if isinstance(HUB_MODEL.source, LockedModelFiles) else ""
     other = LockedModel(source=wheel("demo-model", "2.0"))
     words = f"hub:tests/small@{COMMIT} {digest}, asked 'Is \"it\" so?\\nSay it.', must answer 'é'"
     told = [(entry.fact.name, entry.fact.before, entry.fact.after) for entry in compared((lock,), (replace(lock, model=other),)).facts]

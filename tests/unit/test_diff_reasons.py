@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from samples import AS_OF, sample_lock, wheel
 
-from envgen.lock.model import Demand, Evidence, Lock, LockedIndex, Package
+from envgen.lock.model import Lock, LockedBound, LockedIndex, Package, RequiredBy
 from envgen.trust.diff.changes import Change
 from envgen.trust.diff.packages import changes_of, kind_of
 from envgen.trust.diff.pair import Pair
@@ -21,10 +21,10 @@ def one(
     version: str, *demands: str, name: str = "tool", layer: str = "libraries", bounds: tuple[str, ...] = (), **fields: object
 ) -> Package:
     """A package; each demand is `ASKER REQUIREMENT`, with the profile if none is given."""
-    asked = tuple(Demand(name=asker, requirement=text) for asker, _, text in (demand.partition(" ") for demand in demands))
-    evidence = tuple(Evidence(set_name="documents", requirement=text, source="paper.txt, Core") for text in bounds)
+    asked = tuple(RequiredBy(name=asker, requirement=text) for asker, _, text in (demand.partition(" ") for demand in demands))
+    evidence = tuple(LockedBound(set_name="documents", requirement=text, source="paper.txt, Core") for text in bounds)
     return Package(
-        wheel=wheel(name, version, **fields), layer=layer, demands=asked or (Demand(name=PROFILE, requirement="*"),), bounds=evidence
+        wheel=wheel(name, version, **fields), layer=layer, demands=asked or (RequiredBy(name=PROFILE, requirement="*"),), bounds=evidence
     )
 
 

@@ -6,10 +6,10 @@ from samples import NASTY, sample_lock
 from envgen.core.errors import UsageError
 from envgen.lock.render import labels_of, render_dockerfile
 from envgen.profiles.catalog import shipped
-from envgen.trust.audit.dockerfile import DEFAULT_PATH, Recipe, read_recipe
+from envgen.trust.audit.dockerfile import DEFAULT_PATH, ImageConfig, read_recipe
 
 
-def read(*lines: str, **environment: str) -> Recipe:
+def read(*lines: str, **environment: str) -> ImageConfig:
     return read_recipe("\n".join(("FROM ${BASE} AS base", "RUN x", "FROM base", *lines, "")), {"BASE": "base:1"}, environment)
 
 

@@ -20,8 +20,8 @@ from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding,
 from envgen.doctor.gpu import gpu, newest_cuda
 from envgen.engine import EngineInfo, gpus
 from envgen.engine.gpus import Gpu, Gpus, parse_module, parse_query
-from envgen.profiles.catalog import Catalog
-from envgen.profiles.cuda import Toolkit, read_toolkit
+from envgen.profiles.catalog import Project
+from envgen.profiles.cuda import CudaTable, read_toolkit
 from envgen.sources import wheel_store
 from envgen.workspace import Workspace
 
@@ -33,7 +33,7 @@ A100 = Gpu(name="NVIDIA A100-SXM4-40GB", memory=40 << 30)
 
 
 @pytest.fixture(scope="module")
-def toolkit() -> Toolkit:
+def toolkit() -> CudaTable:
     path = ROOT / "profiles" / "toolkits" / "cuda.toml"
     return read_toolkit(tomllib.loads(path.read_text(encoding="utf-8")), "t.toml")
 
@@ -52,7 +52,7 @@ class Silent:
 
 def workspace(project: Path, **environ: str) -> Workspace:
     settings = read_settings({"ENVGEN_CACHE": str(project / "cache"), **environ}, project)
-    return Workspace(catalog=Catalog(project=project), settings=settings, reporter=QuietReporter())
+    return Workspace(project=Project(folder=project), settings=settings, reporter=QuietReporter())
 
 
 def by_subject(findings: tuple[Finding, ...]) -> dict[str, Finding]:
@@ -108,7 +108,7 @@ def test_a_driver_without_nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("branch", "cuda"), [(0, ""), (450, ""), (524, ""), (525, "12.8"), (535, "12.8"), (579, "12.8"), (580, "13.2"), (590, "13.2")]
 )
-def test_the_newest_cuda_for_a_driver(toolkit: Toolkit, branch: int, cuda: str) -> None:
+def test_the_newest_cuda_for_a_driver(toolkit: CudaTable, branch: int, cuda: str) -> None:
     assert newest_cuda(toolkit, branch) == cuda
 
 
@@ -121,7 +121,7 @@ def test_the_newest_cuda_for_a_driver(toolkit: Toolkit, branch: int, cuda: str) 
         ("450.80.02", PROBLEM, ("update the driver to 580 or newer", "take cpu-base")),
     ],
 )
-def test_a_driver_against_the_floor(toolkit: Toolkit, driver: str, status: str, words: tuple[str, ...]) -> None:
+def test_a_driver_against_the_floor(toolkit: CudaTable, driver: str, status: str, words: tuple[str, ...]) -> None:
     found = by_subject(gpu([CPU, CUDA], Gpus(driver=driver, gpus=(A100, A100)), toolkit, RUNTIME))
     assert found["driver"].status == status
     assert found["driver"].found == f"{driver}; cuda needs >=580 for CUDA 13.0"
@@ -132,18 +132,18 @@ def test_a_driver_against_the_floor(toolkit: Toolkit, driver: str, status: str, 
     assert (found["GPU runtime"].status, found["GPU runtime"].found) == (OK, "the nvidia runtime")
 
 
-def test_no_gpu(toolkit: Toolkit) -> None:
+def test_no_gpu(toolkit: CudaTable) -> None:
     found = by_subject(gpu([CUDA], Gpus(), toolkit, INFO))
     assert (found["GPU"].status, found["GPU"].found) == (WARNING, "no NVIDIA GPU: the gpu tier will be NOT RUN")
     assert (found["driver"].status, found["GPU runtime"].status) == (NOT_APPLICABLE, NOT_APPLICABLE)
 
 
-def test_without_cuda_no_gpu_is_asked_for(toolkit: Toolkit) -> None:
+def test_without_cuda_no_gpu_is_asked_for(toolkit: CudaTable) -> None:
     found = by_subject(gpu([CPU], Gpus(driver="1.1", gpus=(A100,)), toolkit, INFO))
     assert {finding.status for finding in found.values()} == {NOT_APPLICABLE}
 
 
-def test_an_engine_that_passes_no_gpu_on(toolkit: Toolkit) -> None:
+def test_an_engine_that_passes_no_gpu_on(toolkit: CudaTable) -> None:
     found = by_subject(gpu([CUDA], Gpus(driver="590.1", gpus=(A100,)), toolkit, INFO))
     assert found["GPU runtime"].status == PROBLEM
     assert "nvidia-ctk runtime configure" in found["GPU runtime"].cure
@@ -151,7 +151,7 @@ def test_an_engine_that_passes_no_gpu_on(toolkit: Toolkit) -> None:
     assert by_subject(gpu([CUDA], Gpus(driver="590.1"), toolkit, None))["GPU runtime"].status == NOT_APPLICABLE
 
 
-def test_a_driver_that_does_not_work(toolkit: Toolkit) -> None:
+def test_a_driver_that_does_not_work(toolkit: CudaTable) -> None:
     trouble = "nvidia-smi: Failed to initialize NVML: Driver/library version mismatch"
     found = by_subject(gpu([CUDA], Gpus(trouble=trouble), toolkit, RUNTIME))
     assert (found["GPU"].status, found["GPU"].found) == (PROBLEM, trouble)
@@ -325,12 +325,12 @@ def test_a_profile_whose_lock_is_missing(tmp_path: Path) -> None:
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles" / "mine.toml").write_text('extends = "cpu-base"\ndescription = "Mine"\n')
     (tmp_path / "profiles" / "odd.toml").write_text('extends = "nothing"\n')
-    work = workspace(tmp_path)
-    named = by_subject(examine(work, "mine", Silent(INFO), Gpus(), {"HF_HOME": str(tmp_path)}))  # type: ignore[arg-type]
+    project = workspace(tmp_path)
+    named = by_subject(examine(project, "mine", Silent(INFO), Gpus(), {"HF_HOME": str(tmp_path)}))  # type: ignore[arg-type]
     assert (named["lock"].status, named["lock"].cure) == (PROBLEM, "run: envgen lock mine")
     assert named["wheel store"].status == NOT_APPLICABLE
     assert exit_code(tuple(named.values())) == 4
-    every = examine(work, "", Silent(INFO), Gpus(), {"HF_HOME": str(tmp_path)})  # type: ignore[arg-type]
+    every = examine(project, "", Silent(INFO), Gpus(), {"HF_HOME": str(tmp_path)})  # type: ignore[arg-type]
     said = [finding for finding in every if finding.subject in ("lock", "profile")]
     assert [(finding.subject, finding.status) for finding in said] == [("lock", OK), ("lock", WARNING), ("profile", WARNING)]
     assert "odd.toml" in said[2].found

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from envgen.core.settings import read_settings
-from envgen.trust.reproduce.environments import FIRST, SECOND, Surroundings, inside
+from envgen.trust.reproduce.environments import FIRST, SECOND, BuildVariation, inside
 
 
 def umask() -> int:
@@ -62,7 +62,7 @@ def test_without_a_time_zone_there_is_none_afterwards(monkeypatch: pytest.Monkey
 
 
 def test_run_steps_see_what_is_in_no_image() -> None:
-    around = Surroundings(name="x", umask=0, time_zone="UTC", hostname="host", no_proxy="no")
+    around = BuildVariation(name="x", umask=0, time_zone="UTC", hostname="host", no_proxy="no")
     assert around.arguments == {"BUILDKIT_SANDBOX_HOSTNAME": "host", "no_proxy": "no"}
 
 

@@ -18,7 +18,7 @@ from envgen.core.errors import (
     UsageError,
     VerificationError,
 )
-from envgen.core.requirements import applies, read_needs, read_requirement
+from envgen.core.requirements import marker_holds, read_needs, read_requirement
 from envgen.core.settings import read_settings
 from envgen.core.toml import parse_toml
 from envgen.image.layer_record import parse_records
@@ -27,8 +27,8 @@ from envgen.lock.folder import files_of
 from envgen.lock.format import parse_lock
 from envgen.lock.model import dump_lock
 from envgen.lock.render import render_requirements
-from envgen.lock.select import Chosen
-from envgen.profiles.catalog import Catalog
+from envgen.lock.select import SelectedWheel
+from envgen.profiles.catalog import Project
 from envgen.profiles.constraints import read_constraints
 from envgen.smoke.expected_files import expected_tree
 from envgen.smoke.launchers import Layout, launchers
@@ -49,7 +49,7 @@ def test_toml_without_an_end_is_none(text: str, tmp_path: Path) -> None:
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles" / "bad.toml").write_bytes(data)
     with pytest.raises(ProfileError, match=r"^profiles/bad.toml: not TOML: "):
-        Catalog(project=tmp_path).profile("bad")
+        Project(folder=tmp_path).profile("bad")
     with pytest.raises(StaleLockError, match=r"not a lock that envgen wrote"):
         parse_lock(data, "locks/x/y/envgen.lock")
     with pytest.raises(StaleLockError, match=r"not a record that envgen wrote"):
@@ -166,11 +166,11 @@ def test_headers_that_lead_nowhere(status: int, header: str, value: str, tmp_pat
 
 def test_a_marker_that_compares_what_can_not_be_compared() -> None:
     with pytest.raises(InvalidRequirement, match=r"can't be evaluated"):
-        applies(read_requirement("demo; 'linux' ~= sys_platform"), LINUX.markers())
+        marker_holds(read_requirement("demo; 'linux' ~= sys_platform"), LINUX.markers())
     demo = wheel("demo")
     needs = read_needs(b"Metadata-Version: 2.1\nRequires-Dist: x; 'linux' ~= sys_platform\n", demo.file, "default")
     with pytest.raises(ResolutionError, match=r"demo: asks for what can't be understood"):
-        demands_of(["demo"], "small", [Chosen(wheel=demo, requires=needs.requires, requires_python="")], LINUX)
+        demands_of(["demo"], "small", [SelectedWheel(wheel=demo, requires=needs.requires, requires_python="")], LINUX)
 
 
 def archive(method: int, *, name: str = "demo-1.0.dist-info/METADATA", flag: int = 0) -> bytes:
@@ -229,10 +229,10 @@ def test_a_template_is_no_program(tmp_path: Path) -> None:
     program = "{{ lock.packages.__class__.__base__.__subclasses__() }}"
     (tmp_path / "templates" / "requirements.txt.j2").write_text(program)
     with pytest.raises(ProfileError, match=r"SecurityError"):
-        files_of(sample_lock(), Catalog(project=tmp_path))
+        files_of(sample_lock(), Project(folder=tmp_path))
     (tmp_path / "templates" / "requirements.txt.j2").write_bytes(b"\xff")
     with pytest.raises(ProfileError, match=r"can't be read"):
-        files_of(sample_lock(), Catalog(project=tmp_path))
+        files_of(sample_lock(), Project(folder=tmp_path))
 
 
 def test_a_message_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

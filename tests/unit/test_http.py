@@ -19,13 +19,13 @@ from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from envgen.core.settings import read_settings
 from envgen.sources import http
-from envgen.sources.http import StalledError, TooLargeError, Tries, ask, chunks, make_session, retry_after
+from envgen.sources.http import Attempts, StalledError, TooLargeError, ask, chunks, make_session, retry_after
 
 URL = "https://index.example/simple/demo/"
 DOWN = requests.ConnectionError("connection refused")
 
 
-class Body(io.BytesIO):
+class Download(io.BytesIO):
     """A body that comes in pieces of `size`; `step` is called before each, and `error` comes at its end."""
 
     def __init__(self, content: bytes, size: int, clock: Clock | None = None, error: Exception | None = None) -> None:
@@ -214,7 +214,7 @@ def test_a_redirect_to_what_is_no_address_is_not_followed(session: requests.Sess
 
 
 def test_a_body_that_breaks_off_is_asked_for_again(session: requests.Session, clock: Clock) -> None:
-    broken = Body(b"fi", 1, error=ProtocolError("connection broken"))
+    broken = Download(b"fi", 1, error=ProtocolError("connection broken"))
     script = served(session, Says(body=broken), Says())
     assert asked(session).content == b"fine"
     assert len(script.seen) == 2
@@ -240,20 +240,20 @@ def test_a_page_that_is_too_large_is_not_asked_again(
 def test_a_stream_is_read_by_whoever_asked(session: requests.Session, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "PAGE", 2)
     monkeypatch.setattr(http, "CHUNK", 4)
-    served(session, Says(body=Body(b"abcdefghij", 3)))
+    served(session, Says(body=Download(b"abcdefghij", 3)))
     with asked(session, stream=True) as response:
         assert list(chunks(response, 60)) == [b"abcdef", b"ghij"]
 
 
 def test_a_body_that_drips_is_given_up(session: requests.Session, clock: Clock) -> None:
-    script = served(session, *(Says(body=Body(bytes(100_000), 10, clock)) for _ in range(3)))
+    script = served(session, *(Says(body=Download(bytes(100_000), 10, clock)) for _ in range(3)))
     with pytest.raises(StalledError, match="only 610 bytes in 61 s"):
         asked(session)
     assert len(script.seen) == 2, "each time lasts as long as our patience"
 
 
 def test_a_body_that_begins_fast_and_then_drips_is_given_up(session: requests.Session, clock: Clock) -> None:
-    class Slower(Body):
+    class Slower(Download):
         def read1(self, size: int | None = -1, /) -> bytes:
             found = super().read1(size)
             self._size = 10
@@ -265,14 +265,14 @@ def test_a_body_that_begins_fast_and_then_drips_is_given_up(session: requests.Se
 
 
 def test_a_slow_line_is_no_stall(session: requests.Session, clock: Clock) -> None:
-    served(session, Says(body=Body(bytes(200_000), 1100, clock)))
+    served(session, Says(body=Download(bytes(200_000), 1100, clock)))
     assert len(asked(session).content) == 200_000
     assert clock.now > 180
 
 
 def test_silence_in_the_middle_is_a_stall(session: requests.Session, clock: Clock) -> None:
     silent = ReadTimeoutError(None, URL, "read timed out")  # type: ignore[arg-type]  # the pool, for the message alone
-    script = served(session, *(Says(body=Body(b"fi", 1, error=silent)) for _ in range(2)))
+    script = served(session, *(Says(body=Download(b"fi", 1, error=silent)) for _ in range(2)))
     with pytest.raises(StalledError, match="nothing came for 60 s"):
         asked(session)
     assert len(script.seen) == 2
@@ -280,6 +280,6 @@ def test_silence_in_the_middle_is_a_stall(session: requests.Session, clock: Cloc
 
 def test_tries_are_counted_for_each_thing_anew(clock: Clock) -> None:
     for _ in range(2):
-        tries = Tries(60, 3)
+        tries = Attempts(60, 3)
         assert [tries.again(), tries.again(), tries.again()] == [True, True, False]
     assert clock.pauses == [0.5, 1, 0.5, 1]

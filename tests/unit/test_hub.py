@@ -14,7 +14,7 @@ from envgen.core.errors import EnvgenError, HubRefusedError, HubUnavailableError
 from envgen.core.settings import read_settings
 from envgen.sources import hub as hubs
 from envgen.sources.hub import Hub
-from envgen.sources.models import HubFile, HubName, Repository
+from envgen.sources.models import HubFile, HubName, LockedModelFiles
 
 NAME = HubName(repo="tests/small", revision="main")
 PINNED = HubName(repo="tests/small", revision=COMMIT)
@@ -52,7 +52,7 @@ def test_a_revision_can_t_leave_its_place_in_the_address(hub: Hub, server: Serve
 
 def test_the_files_of_a_model_with_their_hashes(hub: Hub, server: Server) -> None:
     found = hub.repository(PINNED)
-    assert found == Repository(
+    assert found == LockedModelFiles(
         repo="tests/small", commit=COMMIT, files=tuple(hub_file(name) for name in ("config.json", "model.safetensors", "tokenizer.json"))
     )
     asked = [str(request.url) for request in server.seen]

@@ -4,7 +4,7 @@ import pytest
 
 from envgen.core.errors import ProfileError
 from envgen.profiles.layer_groups import DEFAULT_LAYERS, LIMIT, OWN, REST, check_sizes, groups_for, layer_of
-from envgen.profiles.model import Layer
+from envgen.profiles.model import LayerGroup
 
 
 @pytest.mark.parametrize(
@@ -23,14 +23,14 @@ def test_the_default_groups(package: str, layer: str) -> None:
 
 
 def test_what_a_profile_adds_is_apart_unless_it_names_a_group() -> None:
-    own = (Layer(name="models", packages=("demo",)),)
+    own = (LayerGroup(name="models", packages=("demo",)),)
     assert layer_of("numpy", own, inherited=False) == OWN
     assert layer_of("datasets", own, inherited=False) == OWN
     assert layer_of("demo", own, inherited=False) == "models"
 
 
 def test_a_profile_s_own_groups_come_first() -> None:
-    own = (Layer(name="models", packages=("demo-*", "torch")),)
+    own = (LayerGroup(name="models", packages=("demo-*", "torch")),)
     assert [group.name for group in groups_for(own)][:2] == ["models", "cuda"]
     assert layer_of("demo-data", own, inherited=True) == "models"
     assert layer_of("demo", own, inherited=True) == REST
@@ -38,20 +38,20 @@ def test_a_profile_s_own_groups_come_first() -> None:
 
 
 def test_a_group_with_a_default_s_name_replaces_it() -> None:
-    own = (Layer(name="torch", packages=("torch",)),)
+    own = (LayerGroup(name="torch", packages=("torch",)),)
     assert sum(group.name == "torch" for group in groups_for(own)) == 1
     assert layer_of("torchvision", own, inherited=True) == REST
 
 
 def test_every_package_goes_into_a_group_that_there_is() -> None:
-    own = (Layer(name="libraries", packages=("numpy",)), Layer(name="own", packages=("demo",)))
+    own = (LayerGroup(name="libraries", packages=("numpy",)), LayerGroup(name="own", packages=("demo",)))
     names = {group.name for group in groups_for(own)}
     for package in ("numpy", "demo", "torch", "anything"):
         assert {layer_of(package, own, inherited=True), layer_of(package, own, inherited=False)} <= names
 
 
 def test_a_star_alone_takes_everything() -> None:
-    assert layer_of("anything", (Layer(name="all", packages=("*",)),), inherited=False) == "all"
+    assert layer_of("anything", (LayerGroup(name="all", packages=("*",)),), inherited=False) == "all"
 
 
 def test_names_are_unique_and_change_least_first() -> None:

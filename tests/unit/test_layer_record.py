@@ -6,7 +6,7 @@ import pytest
 from samples import ROOT, sample_lock
 
 from envgen.core.errors import StaleLockError
-from envgen.image.layer_record import Record, Recorded, Records, compare, dump_records, inputs_of, merged, parse_records
+from envgen.image.layer_record import LayerRecord, LayerRecords, RecordedPythons, compare, dump_records, inputs_of, merged, parse_records
 from envgen.lock.format import parse_lock
 from envgen.lock.model import Lock
 from envgen.lock.render import render_dockerfile
@@ -26,11 +26,13 @@ LOCK = sample_lock()
 INPUTS = inputs(LOCK)
 
 
-def recorded(layers: dict[str, str], of: dict[str, str] = INPUTS) -> Recorded:
-    return Recorded(built_with=WITH, layers={group: Record(inputs=of[group], diff_id=diff_id) for group, diff_id in layers.items()})
+def recorded(layers: dict[str, str], of: dict[str, str] = INPUTS) -> LayerRecords:
+    return LayerRecords(
+        built_with=WITH, layers={group: LayerRecord(inputs=of[group], diff_id=diff_id) for group, diff_id in layers.items()}
+    )
 
 
-RECORDS: Records = {"3.11.2": recorded(DIFF_IDS)}
+RECORDS: RecordedPythons = {"3.11.2": recorded(DIFF_IDS)}
 
 
 def bumped(name: str) -> Lock:
@@ -115,7 +117,7 @@ def test_a_layer_that_is_not_as_recorded_is_wrong() -> None:
 
 
 def test_a_record_is_merged_with_those_of_other_pythons() -> None:
-    before: Records = {"3.11.16": recorded({**DIFF_IDS, "gone": "sha256:1"}, {**INPUTS, "gone": "sha256:2"})}
+    before: RecordedPythons = {"3.11.16": recorded({**DIFF_IDS, "gone": "sha256:1"}, {**INPUTS, "gone": "sha256:2"})}
     after = merged(before, "3.11.2", RECORDS["3.11.2"], INPUTS)
     assert after == {"3.11.16": recorded(DIFF_IDS), "3.11.2": recorded(DIFF_IDS)}
     newer = inputs(bumped("torch"))
@@ -127,7 +129,7 @@ def test_a_record_is_merged_with_those_of_other_pythons() -> None:
 
 def test_the_file_says_the_same_whatever_the_order() -> None:
     layers = dict(reversed(RECORDS["3.11.2"].layers.items()))
-    other = {"3.11.16": recorded({"own": DIFF_IDS["own"]}), "3.11.2": Recorded(built_with=WITH, layers=layers)}
+    other = {"3.11.16": recorded({"own": DIFF_IDS["own"]}), "3.11.2": LayerRecords(built_with=WITH, layers=layers)}
     data = dump_records("small", other)
     assert data == dump_records("small", dict(reversed(other.items())))
     assert data.index(b"3.11.2") < data.index(b"3.11.16")

@@ -41,14 +41,14 @@ from envgen.core.errors import (
 from envgen.core.target import Target
 from envgen.lock.folder import read_lock, read_records, write_files, write_records
 from envgen.lock.format import parse_lock
-from envgen.lock.make import Sources, make_lock, outline, query_for
+from envgen.lock.make import Sources, lock_without_packages, make_lock, query_for
 from envgen.lock.model import LockedModel, digest_of, dump_lock
-from envgen.lock.resolvers import Query, Resolution
-from envgen.profiles.catalog import Catalog
+from envgen.lock.resolvers import Resolution, ResolveRequest
+from envgen.profiles.catalog import Project
 from envgen.profiles.constraints import Bound
 from envgen.profiles.model import Index
 from envgen.sources.index_pages import IndexFile
-from envgen.sources.models import HubFile, Repository
+from envgen.sources.models import HubFile, LockedModelFiles
 from envgen.sources.wheel_store import WheelStore
 
 BOUND = Bound(set_name="papers", package="torch", requirement=">=2.2", role="core", document="paper.txt", section="One")
@@ -58,7 +58,7 @@ FILES = {"requirements.txt": b"r2", "Dockerfile": b"d2", "envgen.lock": b"l2"}
 
 def digest(text: str, target: Target | None = None, bounds: tuple[Bound, ...] = (BOUND,), **others: str) -> str:
     profile = profile_of(text, **others)
-    return outline(profile, bounds, target or profile.targets()[0]).inputs
+    return lock_without_packages(profile, bounds, target or profile.targets()[0]).inputs
 
 
 def changed(old: str, new: str) -> str:
@@ -129,8 +129,8 @@ def test_target_and_bounds_are_inputs_too() -> None:
 
 
 def test_a_child_that_adds_nothing_but_its_name_differs_by_its_name_alone() -> None:
-    child = outline(profile_of('extends = "small"', "mine", small=PROFILE), (BOUND,), LINUX)
-    parent = outline(profile_of(), (BOUND,), LINUX)
+    child = lock_without_packages(profile_of('extends = "small"', "mine", small=PROFILE), (BOUND,), LINUX)
+    parent = lock_without_packages(profile_of(), (BOUND,), LINUX)
     assert replace(child, profile="small", inputs=parent.inputs) == parent
 
 
@@ -168,7 +168,7 @@ class Answer:
     def __init__(self, *versions: tuple[str, str]) -> None:
         self._versions = versions
 
-    def resolve(self, _query: Query) -> Resolution:
+    def resolve(self, _query: ResolveRequest) -> Resolution:
         return Resolution(versions=self._versions)
 
 
@@ -258,14 +258,14 @@ def test_files_are_written_and_a_second_time_nothing_changes(tmp_path: Path) -> 
 
 def test_a_lock_and_the_record_of_its_layers_leave_each_other_alone(tmp_path: Path) -> None:
     write_files(tmp_path, FILES)
-    assert read_records(Catalog(project=tmp_path), tmp_path, "small") == {}
+    assert read_records(Project(folder=tmp_path), tmp_path, "small") == {}
     assert write_records(tmp_path, b"record")
     assert not write_records(tmp_path, b"record")
     assert write_files(tmp_path, {"envgen.lock": b"another"})
     assert contents(tmp_path)["layers.toml"] == b"record"
     assert not (tmp_path / "Dockerfile").exists()
     with pytest.raises(StaleLockError, match=r"^layers.toml: not a record that envgen wrote"):
-        read_records(Catalog(project=tmp_path), tmp_path, "small")
+        read_records(Project(folder=tmp_path), tmp_path, "small")
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -358,17 +358,17 @@ def test_an_interruption_waits_until_all_are_in_place(tmp_path: Path, monkeypatc
 
 def test_a_lock_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(StaleLockError, match=r"^locks/small/py311-linux-amd64/envgen.lock: there is no lock$") as caught:
-        read_lock(Catalog(project=tmp_path), profile_of(), LINUX)
+        read_lock(Project(folder=tmp_path), profile_of(), LINUX)
     assert caught.value.hint == "run: envgen lock small"
 
 
 def test_the_committed_locks_are_those_of_their_profiles() -> None:
-    catalog = Catalog(project=ROOT)
-    for name in catalog.profiles():
-        profile = catalog.profile(name)
+    project = Project(folder=ROOT)
+    for name in project.profiles():
+        profile = project.profile(name)
         for target in profile.targets():
-            lock, _ = read_lock(catalog, profile, target)
-            expected = outline(profile, catalog.bounds(profile), target)
+            lock, _ = read_lock(project, profile, target)
+            expected = lock_without_packages(profile, project.bounds(profile), target)
             assert replace(lock, installer=None, packages=()) == expected
 
 
@@ -431,7 +431,7 @@ def test_a_model_of_the_hub_is_locked_by_commit_and_by_each_file(tmp_path: Path)
         HubFile(name="config.json", sha256=sha256(b"{}"), size=2),
         HubFile(name="model.safetensors", sha256=sha256(b"weights"), size=7),
     )
-    assert made.model == LockedModel(source=Repository(repo="tests/small", commit=COMMIT, files=files), prompt="Who?")
+    assert made.model == LockedModel(source=LockedModelFiles(repo="tests/small", commit=COMMIT, files=files), prompt="Who?")
     assert parse_lock(dump_lock(made), "x") == made
 
 

@@ -7,11 +7,11 @@ from samples import NASTY, PROFILE, sample_lock, wheel
 
 from envgen.core.errors import UsageError
 from envgen.core.settings import read_settings
-from envgen.engine import BuildOrder
+from envgen.engine import BuildRequest
 from envgen.image.bake import BakeTarget, bake_file, bake_name
-from envgen.image.contexts import hand_out, index_arguments
-from envgen.image.matrix import Cell, cells
-from envgen.profiles.catalog import Catalog
+from envgen.image.contexts import index_arguments, write_contexts
+from envgen.image.matrix import MatrixEntry, cells
+from envgen.profiles.catalog import Project
 from envgen.sources.wheel_store import WheelStore
 
 CHILD = 'extends = "small"\ndescription = "A child"\nplatforms = ["linux/amd64"]\nconstraints = ["papers"]\n'
@@ -19,25 +19,25 @@ PAPERS = 'description = "papers"\n'
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Catalog:
+def project(tmp_path: Path) -> Project:
     (tmp_path / "profiles" / "constraints").mkdir(parents=True)
     (tmp_path / "profiles" / "small.toml").write_text(PROFILE, encoding="utf-8")
     (tmp_path / "profiles" / "child.toml").write_text(CHILD, encoding="utf-8")
     (tmp_path / "profiles" / "constraints" / "papers.toml").write_text(PAPERS, encoding="utf-8")
-    return Catalog(project=tmp_path)
+    return Project(folder=tmp_path)
 
 
-def found(catalog: Catalog, *changed: str) -> list[str]:
-    profiles = [catalog.profile(name) for name in ("child", "small")]
-    return [f"{cell.profile} {cell.target}" for cell in cells(catalog, profiles, changed or None)]
+def found(project: Project, *changed: str) -> list[str]:
+    profiles = [project.profile(name) for name in ("child", "small")]
+    return [f"{cell.profile} {cell.target}" for cell in cells(project, profiles, changed or None)]
 
 
 CHILD_CELLS = ["child py311-linux-amd64"]
 SMALL_CELLS = ["small py311-linux-amd64", "small py311-windows-amd64"]
 
 
-def test_every_profile_on_every_target(catalog: Catalog) -> None:
-    assert found(catalog) == CHILD_CELLS + SMALL_CELLS
+def test_every_profile_on_every_target(project: Project) -> None:
+    assert found(project) == CHILD_CELLS + SMALL_CELLS
 
 
 @pytest.mark.parametrize(
@@ -55,23 +55,23 @@ def test_every_profile_on_every_target(catalog: Catalog) -> None:
         ("README.md", []),
     ],
 )
-def test_what_a_change_affects(catalog: Catalog, changed: str, affected: list[str]) -> None:
-    assert found(catalog, changed) == affected
+def test_what_a_change_affects(project: Project, changed: str, affected: list[str]) -> None:
+    assert found(project, changed) == affected
 
 
-def test_a_change_of_nothing_affects_nothing(catalog: Catalog) -> None:
-    assert list(cells(catalog, [catalog.profile("small")], frozenset())) == []
+def test_a_change_of_nothing_affects_nothing(project: Project) -> None:
+    assert list(cells(project, [project.profile("small")], frozenset())) == []
 
 
-def test_what_a_cell_says(catalog: Catalog) -> None:
-    linux, windows = cells(catalog, [catalog.profile("small")])
-    assert isinstance(linux, Cell)
+def test_what_a_cell_says(project: Project) -> None:
+    linux, windows = cells(project, [project.profile("small")])
+    assert isinstance(linux, MatrixEntry)
     assert (linux.image, linux.tiers, linux.gpu, linux.runner) == (True, ("static", "cpu"), False, "ubuntu-24.04")
     assert (windows.image, windows.tiers, windows.base, windows.runner) == (False, (), "", "windows-2025")
     assert linux.lock == ""  # not locked yet
 
 
-def order(**fields: object) -> BuildOrder:
+def order(**fields: object) -> BuildRequest:
     values: dict[str, object] = {
         "dockerfile": b"",
         "contexts": {"wheels-own": Path("wheels/own-1")},
@@ -81,7 +81,7 @@ def order(**fields: object) -> BuildOrder:
         "platform": "linux/amd64",
         **fields,
     }
-    return BuildOrder(**values)  # type: ignore[arg-type]  # test data
+    return BuildRequest(**values)  # type: ignore[arg-type]  # test data
 
 
 def test_a_bake_file_has_the_parts_of_a_build() -> None:
@@ -119,10 +119,10 @@ def test_wheels_are_handed_out_once_for_all_profiles(tmp_path: Path) -> None:
     one = wheel("demo", sha256=sha256)
     store.path(sha256, one.file).parent.mkdir(parents=True)
     store.path(sha256, one.file).write_bytes(content)
-    first = hand_out(store, {"own": [one]}, tmp_path / "out")
+    first = write_contexts(store, {"own": [one]}, tmp_path / "out")
     (first["own"] / one.file).unlink()
     (first["own"] / one.file).write_bytes(b"somebody else's")
-    again = hand_out(store, {"own": [one]}, tmp_path / "out")
+    again = write_contexts(store, {"own": [one]}, tmp_path / "out")
     assert again == first
     assert (again["own"] / one.file).read_bytes() == content
     assert [path.name for path in first["own"].iterdir()] == [one.file]

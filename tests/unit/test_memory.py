@@ -92,7 +92,7 @@ def test_other_types_and_shapes(tmp_path: Path) -> None:
     shapes: Shapes = {"a.weight": ("F32", (3, 5)), "a.bias": ("F32", (5,)), "conv.weight": ("F16", (2, 2, 2)), "ids": ("I64", (4, 4))}
     write(tmp_path / "model.safetensors", shapes)
     found = memory.estimate(tmp_path)
-    assert found == memory.Estimate(parameters=28, stored=4 * 20 + 2 * 8 + 128, bf16=2 * 28 + 128, int8=56 - 15 + 128, nf4=26 + 8 + 128)
+    assert found == memory.ModelMemory(parameters=28, stored=4 * 20 + 2 * 8 + 128, bf16=2 * 28 + 128, int8=56 - 15 + 128, nf4=26 + 8 + 128)
 
 
 def test_all_shards_of_an_index_and_nothing_else(tmp_path: Path) -> None:

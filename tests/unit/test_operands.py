@@ -12,7 +12,7 @@ from samples import sample_lock
 from envgen.core.errors import EngineError, StaleLockError, UsageError
 from envgen.engine import Image
 from envgen.lock.model import dump_lock
-from envgen.trust.diff.operands import Finder, ImageSide, LockSide, check_profile, narrowed
+from envgen.trust.diff.operands import ImageSide, LockSide, OperandFinder, check_profile, restrict_to_common
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 IMAGE = Image(name="app:1", digest=f"sha256:{'d' * 64}", size=1, labels={})
@@ -72,8 +72,8 @@ REVISIONS = {
 }
 
 
-def finder(project: Path, profile: str = "", engine: object = Store, revisions: object = REVISIONS) -> Finder:
-    return Finder(project=project, repository=History(revisions), engine=engine, profile=profile)  # type: ignore[arg-type]  # stand-ins
+def finder(project: Path, profile: str = "", engine: object = Store, revisions: object = REVISIONS) -> OperandFinder:
+    return OperandFinder(project=project, repository=History(revisions), engine=engine, profile=profile)  # type: ignore[arg-type]  # stand-ins
 
 
 def found(project: Path, word: str, profile: str = "") -> tuple[str, list[tuple[str, str]], bool, frozenset[str]]:
@@ -211,16 +211,16 @@ def side(*locks: object, **fields: object) -> LockSide:
 def test_a_part_is_compared_with_the_same_part() -> None:
     all_of_them = side(SMALL, LARGE, WINDOWS)
     one = side(LARGE, single=True)
-    assert narrowed(one, all_of_them) == (one, side(LARGE))
-    assert narrowed(all_of_them, one) == (side(LARGE), one)
+    assert restrict_to_common(one, all_of_them) == (one, side(LARGE))
+    assert restrict_to_common(all_of_them, one) == (side(LARGE), one)
     profile = side(SMALL, profiles=frozenset({"small"}))
-    assert narrowed(profile, all_of_them) == (profile, side(SMALL, WINDOWS))
-    assert narrowed(all_of_them, replace(all_of_them, label="others")) == (all_of_them, replace(all_of_them, label="others"))
+    assert restrict_to_common(profile, all_of_them) == (profile, side(SMALL, WINDOWS))
+    assert restrict_to_common(all_of_them, replace(all_of_them, label="others")) == (all_of_them, replace(all_of_them, label="others"))
 
 
 def test_two_single_locks_are_both_kept() -> None:
     pair = side(SMALL, single=True), side(LARGE, single=True)
-    assert narrowed(*pair) == pair
+    assert restrict_to_common(*pair) == pair
 
 
 def test_a_profile_on_neither_side_is_refused() -> None:

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from envgen.core.parallel import together
+from envgen.core.parallel import map_parallel
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
@@ -20,11 +20,11 @@ def test_results_come_in_the_order_of_the_items() -> None:
             later.set()
         return number * 2
 
-    assert together(double, [1, 2, 3], at_once=2) == [2, 4, 6]
+    assert map_parallel(double, [1, 2, 3], at_once=2) == [2, 4, 6]
 
 
 def test_nothing_to_do() -> None:
-    assert together(str, [], at_once=4) == []
+    assert map_parallel(str, [], at_once=4) == []
 
 
 def test_no_more_at_once_than_asked_for() -> None:
@@ -36,7 +36,7 @@ def test_no_more_at_once_than_asked_for() -> None:
         most.append(len(running))
         running.remove(number)
 
-    together(note, range(20), at_once=1)
+    map_parallel(note, range(20), at_once=1)
     assert max(most) == 1
 
 
@@ -48,7 +48,7 @@ def test_the_first_error_in_order_is_raised_whichever_came_first() -> None:
         raise ValueError(number)
 
     with pytest.raises(ValueError, match=r"^1$"):
-        together(fail, [1, 2], at_once=2)
+        map_parallel(fail, [1, 2], at_once=2)
 
 
 def test_after_an_error_the_rest_is_not_begun() -> None:
@@ -59,7 +59,7 @@ def test_after_an_error_the_rest_is_not_begun() -> None:
         raise ValueError(number)
 
     with pytest.raises(ValueError, match=r"^1$"):
-        together(fail, [1, 2, 3], at_once=1)
+        map_parallel(fail, [1, 2, 3], at_once=1)
     assert begun == [1]
 
 
@@ -75,7 +75,7 @@ def test_an_interruption_waits_for_no_thread_that_hangs(monkeypatch: pytest.Monk
         released.wait(10)
 
     with pytest.raises(KeyboardInterrupt):
-        together(hang, [1, 2], at_once=2)
+        map_parallel(hang, [1, 2], at_once=2)
     assert not released.is_set()
     assert stopped == [True]
     released.set()

@@ -10,8 +10,8 @@ from envgen.core.errors import ProfileError
 from envgen.core.settings import Settings, read_settings
 from envgen.core.target import Target
 from envgen.lock.project import write_locks
-from envgen.lock.resolvers import Query, Resolution
-from envgen.profiles.catalog import Catalog
+from envgen.lock.resolvers import Resolution, ResolveRequest
+from envgen.profiles.catalog import Project
 from envgen.sources.index import IndexClient
 from envgen.workspace import Workspace
 
@@ -25,13 +25,13 @@ class NeverAsked:
 
     def check(self, target: Target) -> None: ...
 
-    def resolve(self, query: Query) -> Resolution:
+    def resolve(self, query: ResolveRequest) -> Resolution:
         raise AssertionError(query)
 
 
 def test_a_date_that_has_not_begun_is_refused(tmp_path: Path) -> None:
     profile = profile_of(PROFILE.replace("as_of = 2026-09-22", "as_of = 2999-01-01"))
-    work = Workspace(catalog=Catalog(project=tmp_path), settings=read_settings({}, tmp_path), reporter=QuietReporter())
+    workspace = Workspace(project=Project(folder=tmp_path), settings=read_settings({}, tmp_path), reporter=QuietReporter())
     with pytest.raises(ProfileError, match=r"as_of: found 2999-01-01, which has not begun in UTC"):
-        write_locks(work, profile, profile.targets(), NeverAsked)
+        write_locks(workspace, profile, profile.targets(), NeverAsked)
     assert list(tmp_path.iterdir()) == []

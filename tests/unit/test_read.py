@@ -27,7 +27,7 @@ def child(text: str) -> str:
 def test_a_profile_is_read_whole() -> None:
     profile = profile_of()
     assert profile.as_of == dt.date(2026, 9, 22)
-    assert profile.instant() == dt.datetime(2026, 9, 22, tzinfo=dt.UTC)
+    assert profile.as_of_instant() == dt.datetime(2026, 9, 22, tzinfo=dt.UTC)
     assert profile.requirements == ("demo>=1", "torch==2.13.0")
     assert profile.own == ()
     assert [target.slug for target in profile.targets()] == ["py311-linux-amd64", "py311-windows-amd64"]
@@ -80,8 +80,8 @@ def test_false_for_a_table_that_is_not_there_is_a_fault() -> None:
 
 def test_a_package_may_have_a_date_of_its_own() -> None:
     profile = profile_of(PROFILE + "\n[package.De_Mo]\nas_of = 2026-10-01\n")
-    assert profile.instant("de-mo") == dt.datetime(2026, 10, 1, tzinfo=dt.UTC)
-    assert profile.instant("torch") == profile.instant()
+    assert profile.as_of_instant("de-mo") == dt.datetime(2026, 10, 1, tzinfo=dt.UTC)
+    assert profile.as_of_instant("torch") == profile.as_of_instant()
 
 
 COMMIT = "8c7bfcd4a1c4bd1f2b0f0f3c5b9d1f4a6e7d8c9b"

@@ -14,7 +14,7 @@ from envgen.lock.folder import files_of
 from envgen.lock.format import parse_lock
 from envgen.lock.model import Lock, digest_of, dump_lock
 from envgen.lock.render import argument_of, groups_of, labels_of, render_dockerfile, render_requirements
-from envgen.profiles.catalog import Catalog
+from envgen.profiles.catalog import Project
 
 GOLDEN = ROOT / "tests" / "golden"
 SUMS = "sha256sum *) | diff /tmp/sums -\n"
@@ -25,16 +25,16 @@ NASTY_VALUES = (
 )  # fmt: skip
 
 
-def catalog() -> Catalog:
-    return Catalog(project=ROOT)
+def project() -> Project:
+    return Project(folder=ROOT)
 
 
 def dockerfile(lock: Lock) -> str:
-    return render_dockerfile(lock, catalog().template("Dockerfile.j2"))
+    return render_dockerfile(lock, project().template("Dockerfile.j2"))
 
 
 def requirements(lock: Lock) -> str:
-    return render_requirements(lock, catalog().template("requirements.txt.j2"))
+    return render_requirements(lock, project().template("requirements.txt.j2"))
 
 
 def unquoted(word: str) -> str:
@@ -86,7 +86,7 @@ def test_a_value_can_not_leave_its_quotes(value: str) -> None:
 def test_a_rendering_is_what_was_reviewed(name: str) -> None:
     lock = parse_lock((GOLDEN / name / "envgen.lock").read_bytes(), f"tests/golden/{name}/envgen.lock")
     expected = {path.name: path.read_text(encoding="utf-8") for path in (GOLDEN / name).iterdir()}
-    found = {file: content.decode() for file, content in files_of(lock, catalog()).items()}
+    found = {file: content.decode() for file, content in files_of(lock, project()).items()}
     assert found == expected, "reviewed and meant? then run: python tests/golden/write.py"
 
 
@@ -94,18 +94,18 @@ def test_a_rendering_is_what_was_reviewed(name: str) -> None:
 def test_the_committed_renderings_are_those_of_their_lock(path: Path) -> None:
     lock = parse_lock(path.read_bytes(), str(path))
     expected = {file.name: file.read_text(encoding="utf-8") for file in path.parent.iterdir() if file.name != RECORD_FILE}
-    assert {file: content.decode() for file, content in files_of(lock, catalog()).items()} == expected
+    assert {file: content.decode() for file, content in files_of(lock, project()).items()} == expected
 
 
 def test_the_same_bytes_everywhere(in_zone: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    expected = files_of(sample_lock(), catalog())
+    expected = files_of(sample_lock(), project())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LC_ALL", "tr_TR.UTF-8")
     for zone in ("Pacific/Kiritimati", "America/St_Johns"):
         in_zone(zone)
         before = os.umask(0o077)
         try:
-            assert files_of(sample_lock(), catalog()) == expected
+            assert files_of(sample_lock(), project()) == expected
         finally:
             os.umask(before)
 

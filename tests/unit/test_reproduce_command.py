@@ -10,23 +10,23 @@ from envgen.cli.arguments import parse
 from envgen.core.errors import UsageError
 from envgen.engine import EngineInfo, Image
 from envgen.image.build import Built
-from envgen.image.layer_record import Compared
+from envgen.image.layer_record import LayerComparison
 from envgen.oci.entries import Difference
-from envgen.trust.reproduce.reproduce import Reproduction, Subject, layer_names
+from envgen.trust.reproduce.reproduce import OtherImage, Reproduction, layer_names
 
 INFO = EngineInfo(engine="26.1", buildx="0.13", buildkit="0.13.2", data_root="")
 LOCK = sample_lock()
 BUILT = Built(image=Image(name="a", digest="sha256:1", size=1, labels={}), lock=LOCK, python="3.11.16", base=LOCK.base)
-NOT_COMPARED = Compared(python="3.11.16", built_with="", same=(), wrong=(), not_compared=("own",))
+NOT_COMPARED = LayerComparison(python="3.11.16", built_with="", same=(), wrong=(), not_compared=("own",))
 OPTIONS = parse(["reproduce", "small", "--against", "theirs"])
 
 
-def said(found: Reproduction, options: Namespace = OPTIONS, compared: Compared = NOT_COMPARED) -> list[str]:
+def said(found: Reproduction, options: Namespace = OPTIONS, compared: LayerComparison = NOT_COMPARED) -> list[str]:
     return list(reproduce._text(found, compared, options, INFO))
 
 
 def against(*differences: Difference, digest: str = "sha256:2", causes: tuple[str, ...] = ()) -> Reproduction:
-    other = Subject(name="theirs", digest=digest)
+    other = OtherImage(name="theirs", digest=digest)
     return Reproduction(built=BUILT, other=other, seconds=(1.2,), differences=differences, causes=causes)
 
 
@@ -57,7 +57,9 @@ def test_names_in_somebody_else_s_archive_reach_no_terminal() -> None:
 
 
 def test_a_wrong_record_names_what_built_it() -> None:
-    wrong = Compared(python="3.11.16", built_with="Docker 29", same=("own",), wrong=(("torch", "sha256:a", "sha256:b"),), not_compared=())
+    wrong = LayerComparison(
+        python="3.11.16", built_with="Docker 29", same=("own",), wrong=(("torch", "sha256:a", "sha256:b"),), not_compared=()
+    )
     assert said(against(digest="sha256:1"), compared=wrong)[-3:] == [
         "layers: 1 of 2 as recorded for Python 3.11.16; torch: NOT as recorded",
         "  torch: recorded sha256:a, built sha256:b",

@@ -11,11 +11,11 @@ from samples import sample_lock
 
 from envgen.core.errors import EngineError, UsageError
 from envgen.core.settings import read_settings
-from envgen.engine import EngineInfo, RunOrder
+from envgen.engine import EngineInfo, RunRequest
 from envgen.engine.attach import attached_command
 from envgen.engine.gpus import Gpu, Gpus
 from envgen.image import run
-from envgen.image.run import Caller, Planned, Wishes, cache_folders, choose_gpus, permits, this_caller
+from envgen.image.run import HostUser, RunOptions, RunPlan, cache_folders, choose_gpus, permits, this_caller
 
 INFO = EngineInfo(engine="26", buildx="0.13", buildkit="0.13", data_root="/var/lib/docker")
 RUNTIME = replace(INFO, gpus="the nvidia runtime")
@@ -24,24 +24,24 @@ ONE = Gpus(driver="590.1", gpus=(Gpu(name="A", memory=0),))
 ON_CPU = ("", "on the CPU")
 
 
-def plan(folder: Path, environ: Mapping[str, str], gpus: tuple[str, str] = ON_CPU, user: str = "", **wishes: str) -> Planned:
+def plan(folder: Path, environ: Mapping[str, str], gpus: tuple[str, str] = ON_CPU, user: str = "", **wishes: str) -> RunPlan:
     """The plan of somebody who is in `folder`/workspace, with the cache in `folder`/hf unless `environ` says otherwise."""
     (folder / "work").mkdir(exist_ok=True)
     status = (folder / "work").stat()
-    caller = Caller(
+    caller = HostUser(
         user=user or f"{status.st_uid}:{status.st_gid}",
         name="ann",
         folder=folder / "work",
         environ={"HF_HOME": str(folder / "hf"), **environ},
     )
     settings = read_settings(environ, folder)
-    return run.plan("an/image:tag", gpus, Wishes(command=("python", "x.py"), **wishes), caller, settings)  # type: ignore[arg-type]
+    return run.plan("an/image:tag", gpus, RunOptions(command=("python", "x.py"), **wishes), caller, settings)  # type: ignore[arg-type]
 
 
 def test_the_order(tmp_path: Path) -> None:
     planned = plan(tmp_path, {"HF_TOKEN": "hf_x", "HF_ENDPOINT": "https://hub.example", "SECRET": "s", "HOME": "/home/ann"})
     status = tmp_path.stat()
-    assert planned.order == RunOrder(
+    assert planned.order == RunRequest(
         image="an/image:tag",
         command=("python", "x.py"),
         mounts=((tmp_path / "work", "/workspace", True), (tmp_path / "hf", "/hf", True)),
@@ -175,7 +175,7 @@ def test_the_root_is_no_folder_to_work_in(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert this_caller({"USER": "ann"}).name == "ann"
 
 
-ORDER = RunOrder(
+ORDER = RunRequest(
     image="an/image",
     command=("sh", "-c", "echo $X"),
     environment={"HF_TOKEN": "hf_x", "SSL_CERT_FILE": "/envgen/ca.pem", "HTTPS_PROXY": "http://u:p@h"},

@@ -7,10 +7,10 @@ from typing import Any, cast
 import pytest
 from samples import sample_lock
 
-from envgen.engine import Image, Line, RunOrder, RunResult
+from envgen.engine import Image, Line, RunRequest, RunResult
 from envgen.smoke.model import embedded_model
 from envgen.smoke.report import FAILED, NOT_RUN, PASSED, CheckResult
-from envgen.smoke.run import PHASES, Bench, Subject, collect, smoke
+from envgen.smoke.run import PHASES, ImageUnderTest, SmokeOptions, collect, smoke
 
 Event = dict[str, object]
 WELL = RunResult(code=0, out_of_memory=False, stderr="")
@@ -92,10 +92,10 @@ class Containers:
     """An engine in which every phase passes; it keeps the orders and the jobs by phase."""
 
     def __init__(self) -> None:
-        self.orders: dict[str, RunOrder] = {}
+        self.orders: dict[str, RunRequest] = {}
         self.jobs: dict[str, dict[str, Any]] = {}
 
-    def run(self, order: RunOrder, on_line: Line) -> RunResult:
+    def run(self, order: RunRequest, on_line: Line) -> RunResult:
         phase = order.command[-1]
         self.orders[phase] = order
         file = next(source for source, target, _ in order.mounts if target == "/envgen/job.json")
@@ -122,9 +122,9 @@ def run_tiers(tiers: tuple[str, ...], tmp_path: Path, **bench: str) -> tuple[Con
     lock = sample_lock(tiers=tiers, cuda="13.0", driver="580", packages=())
     image = Image(name="an/image", digest="sha256:1", size=1, labels={})
     report = smoke(
-        Subject(image=image, lock=lock, python=lock.python, base=lock.base),
+        ImageUnderTest(image=image, lock=lock, python=lock.python, base=lock.base),
         embedded_model(),
-        Bench(engine=cast(Any, containers), reporter=cast(Any, Silent()), **bench),
+        SmokeOptions(engine=cast(Any, containers), reporter=cast(Any, Silent()), **bench),
         cast(Any, Empty()),
         (),
     )

@@ -6,22 +6,22 @@ import pytest
 from samples import NASTY
 
 from envgen.core.errors import UsageError
-from envgen.profiles.adopt import LeftOut
-from envgen.profiles.catalog import Catalog
+from envgen.profiles.adopt import NotTaken
+from envgen.profiles.catalog import Project
 from envgen.profiles.scaffold import Scaffold, profile_name, project_files, write_project
 
 
 def files(project: Path, **fields: object) -> dict[str, str]:
     values = {"name": "team", "extends": "cpu-base", "title": "team", **fields}
-    return project_files(Scaffold(**values), Catalog(project=project).init_templates())  # type: ignore[arg-type]  # test data
+    return project_files(Scaffold(**values), Project(folder=project).init_templates())  # type: ignore[arg-type]  # test data
 
 
 def test_the_profile_is_one_that_envgen_takes(tmp_path: Path) -> None:
-    left_out = (LeftOut(text="-e .", reason="a folder is no wheel"),)
+    left_out = (NotTaken(text="-e .", reason="a folder is no wheel"),)
     asked = ("peft~=0.18", 'sentencepiece; python_version < "3.13"')
     made = files(tmp_path, title=NASTY, as_of="2026-11-01", requirements=asked, left_out=left_out, source="r.txt")
     assert write_project(tmp_path, made) == (tuple(made), ())
-    profile = Catalog(project=tmp_path).profile("team")
+    profile = Project(folder=tmp_path).profile("team")
     assert profile.description == f"What {NASTY} runs"
     assert f"{profile.as_of}" == "2026-11-01"
     assert set(asked) <= set(profile.requirements)
@@ -31,7 +31,7 @@ def test_the_profile_is_one_that_envgen_takes(tmp_path: Path) -> None:
 
 def test_without_anything_it_is_what_it_extends(tmp_path: Path) -> None:
     write_project(tmp_path, files(tmp_path))
-    catalog = Catalog(project=tmp_path)
+    catalog = Project(folder=tmp_path)
     assert catalog.profile("team").requirements == catalog.profile("cpu-base").requirements
     assert catalog.own_profiles() == ("team",)
     assert "team" in catalog.profiles()

@@ -11,7 +11,7 @@ from samples import AS_OF, INDEX, LINUX, WINDOWS, Server, client_for, make_wheel
 
 from envgen.core.errors import ProfileError, ResolutionError
 from envgen.core.target import Target
-from envgen.lock.resolvers import Query, Resolution
+from envgen.lock.resolvers import Resolution, ResolveRequest
 from envgen.lock.select import best_wheel, choose_wheels
 from envgen.profiles.model import Index
 from envgen.sources.index_pages import IndexFile
@@ -71,8 +71,8 @@ def test_a_local_version_is_another_version() -> None:
     assert best(*names, version="1.0+cpu") == names[0]
 
 
-def query(*indexes: Index, target: Target = LINUX, moved: tuple[tuple[str, dt.datetime], ...] = ()) -> Query:
-    return Query(requirements=("demo",), constraints=(), target=target, as_of=AS_OF, moved=moved, indexes=indexes)
+def query(*indexes: Index, target: Target = LINUX, moved: tuple[tuple[str, dt.datetime], ...] = ()) -> ResolveRequest:
+    return ResolveRequest(requirements=("demo",), constraints=(), target=target, as_of=AS_OF, moved=moved, indexes=indexes)
 
 
 PIN = Resolution(versions=(("demo", "1.0"),))

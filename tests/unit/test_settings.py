@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from envgen.core.errors import ProfileError, UsageError
-from envgen.core.settings import mirror_of, mirrored_base, read_settings
+from envgen.core.settings import base_via_mirror, mirror_of, read_settings
 
 DIGEST = f"sha256:{'b' * 64}"
 
@@ -100,7 +100,7 @@ def test_the_cache_is_where_it_is_said(tmp_path: Path) -> None:
 )
 def test_a_registry_may_have_a_mirror(tmp_path: Path, base: str, expected: str) -> None:
     environ = {"ENVGEN_REGISTRY_MIRROR": "docker.io=127.0.0.1:5000, quay.io = mirror.example/quay/"}
-    assert mirrored_base(read_settings(environ, tmp_path), base) == expected
+    assert base_via_mirror(read_settings(environ, tmp_path), base) == expected
 
 
 @pytest.mark.parametrize("text", ["docker.io", "=127.0.0.1", "docker.io="])
@@ -112,6 +112,6 @@ def test_a_registry_mirror_is_a_pair(tmp_path: Path, text: str) -> None:
 def test_a_registry_mirror_may_stand_in_the_project(tmp_path: Path) -> None:
     (tmp_path / "envgen.toml").write_text('[registry]\n"docker.io" = "mirror.example:5000/"\n', encoding="utf-8")
     base = f"python:3.11@{DIGEST}"
-    assert mirrored_base(read_settings({}, tmp_path), base) == f"mirror.example:5000/library/{base}"
+    assert base_via_mirror(read_settings({}, tmp_path), base) == f"mirror.example:5000/library/{base}"
     environ = {"ENVGEN_REGISTRY_MIRROR": "docker.io=127.0.0.1:5000"}
-    assert mirrored_base(read_settings(environ, tmp_path), base) == f"127.0.0.1:5000/library/{base}"
+    assert base_via_mirror(read_settings(environ, tmp_path), base) == f"127.0.0.1:5000/library/{base}"

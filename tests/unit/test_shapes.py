@@ -10,17 +10,16 @@ from envgen.cli.arguments import make_parser
 from envgen.cli.shapes import SHAPES
 from envgen.doctor.finding import Finding
 from envgen.engine import Image, Pushed
-from envgen.image.layer_record import Compared
+from envgen.image.layer_record import LayerComparison
 from envgen.image.layers import GroupSize
 from envgen.image.publish import Published
-from envgen.lock.model import Demand, Evidence, Package, Wheel
-from envgen.lock.why import Held
+from envgen.lock.model import LockedBound, Package, RequiredBy, Wheel
+from envgen.lock.why import HeldBack
 from envgen.oci.entries import Difference
-from envgen.overview import LayerGroup, Overview, TargetState
-from envgen.smoke.memory import Estimate
+from envgen.overview import LayerSummary, Overview, TargetState
+from envgen.smoke.memory import ModelMemory
 from envgen.smoke.report import CheckResult, SmokeReport
-from envgen.trust.audit.report import AuditReport, Part
-from envgen.trust.audit.report import Finding as AuditFinding
+from envgen.trust.audit.report import AuditFinding, AuditReport, Part
 
 WORDS = {
     "written",
@@ -39,18 +38,31 @@ WORDS = {
 """Values, which stand in quotes as keys do."""
 
 REPORT = {"headline", "verdict", "states", SmokeReport, CheckResult}
-IMAGE = {"image", "layers", "push", "replaced", "recorded", "headline", "built_with", "smoke", "published", Image, GroupSize, Compared}
+IMAGE = {
+    "image",
+    "layers",
+    "push",
+    "replaced",
+    "recorded",
+    "headline",
+    "built_with",
+    "smoke",
+    "published",
+    Image,
+    GroupSize,
+    LayerComparison,
+}
 KEYS: dict[str, set[object]] = {
     "lock": {"profile", "target", "status", "folder"},
-    "why": {Package, Wheel, Demand, Evidence, Held, "held_back", "not_asked"},
+    "why": {Package, Wheel, RequiredBy, LockedBound, HeldBack, "held_back", "not_asked"},
     "build": IMAGE | REPORT | {Published, Pushed},
     "smoke": IMAGE | REPORT,
-    "show": {Overview, TargetState, LayerGroup, Estimate, "memory", "model", "documented_fp16", "documented_8bit", "documented"},
+    "show": {Overview, TargetState, LayerSummary, ModelMemory, "memory", "model", "documented_fp16", "documented_8bit", "documented"},
     "doctor": {"problems", "warnings", "findings", Finding, "cause", "cure", "documented", "why", "source"},
     "audit": {"headline", "verdict", AuditReport, Part, AuditFinding},
     "reproduce": {
         Difference,
-        Compared,
+        LayerComparison,
         "headline",
         "name",
         "profile",

@@ -16,8 +16,8 @@ from envgen.core.errors import EnvgenError, UsageError, VerificationError
 from envgen.oci.tars import add_bytes, write_tar
 from envgen.offline import archive as store_archive
 from envgen.offline.archive import MANIFEST, StoreArchive, write_archive
-from envgen.offline.store_entry import Entry, base_entry, model_entry, wheel_entry
-from envgen.sources.models import HubFile, Repository
+from envgen.offline.store_entry import ArchiveMember, base_entry, model_entry, wheel_entry
+from envgen.sources.models import HubFile, LockedModelFiles
 
 ALPHA, BETA = b"the wheel of alpha" * 100, b"the wheel of beta"
 BASE = f"python:3.11-slim-bookworm@sha256:{'a' * 64}"
@@ -28,11 +28,11 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def wheel(name: str, content: bytes) -> Entry:
+def wheel(name: str, content: bytes) -> ArchiveMember:
     return wheel_entry(f"{name}-1.0-py3-none-any.whl", sha256(content), len(content))
 
 
-MODEL = Repository(
+MODEL = LockedModelFiles(
     repo="tests/small",
     commit="8" * 40,
     files=(
@@ -46,7 +46,7 @@ WITH_MODEL = {wheel("beta", BETA): BETA, **ITS_FILES}
 CONTENT = {wheel("beta", BETA): BETA, wheel("alpha", ALPHA): ALPHA, base_entry(BASE, sha256(IMAGE), len(IMAGE)): IMAGE}
 
 
-def written(folder: Path, content: Mapping[Entry, bytes] | None = None) -> bytes:
+def written(folder: Path, content: Mapping[ArchiveMember, bytes] | None = None) -> bytes:
     """The archive that envgen writes of some content."""
     content = CONTENT if content is None else content
     paths = {entry: folder / f"{position}.bin" for position, entry in enumerate(content)}
@@ -114,7 +114,7 @@ def test_what_is_not_what_its_entry_says_is_not_written(tmp_path: Path, content:
 Add = Callable[[tarfile.TarFile], None]
 
 
-def rows(*entries: Entry) -> list[dict[str, Any]]:
+def rows(*entries: ArchiveMember) -> list[dict[str, Any]]:
     return [{"path": entry.path, "sha256": entry.sha256, "size": entry.size} for entry in entries]
 
 

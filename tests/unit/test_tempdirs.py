@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from envgen.core.tempdirs import disk_full, is_full, scratch, sweep
+from envgen.core.tempdirs import disk_full, is_full, remove_stale, temp_dir
 
 
 def test_a_folder_is_there_as_long_as_its_context(tmp_path: Path) -> None:
-    with scratch("job", tmp_path) as folder:
+    with temp_dir("job", tmp_path) as folder:
         (folder / "a").mkdir()
         (folder / "a" / "b").write_bytes(b"")
         assert folder.is_relative_to(tmp_path)
@@ -22,13 +22,13 @@ def test_a_folder_is_there_as_long_as_its_context(tmp_path: Path) -> None:
 
 
 def test_an_error_takes_it_along(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), scratch("job", tmp_path):
+    with pytest.raises(KeyboardInterrupt), temp_dir("job", tmp_path):
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
 
 
 def test_two_are_two(tmp_path: Path) -> None:
-    with scratch("job", tmp_path) as one, scratch("job", tmp_path) as two:
+    with temp_dir("job", tmp_path) as one, temp_dir("job", tmp_path) as two:
         assert one != two
         assert one.is_dir()
 
@@ -44,23 +44,23 @@ def abandoned(place: Path) -> Path:
 
 def test_the_next_one_removes_what_a_killed_process_left(tmp_path: Path) -> None:
     left = abandoned(tmp_path)
-    with scratch("job", tmp_path):
+    with temp_dir("job", tmp_path):
         assert not left.exists()
         assert not left.with_suffix(".alive").exists()
 
 
 def test_a_process_that_was_killed_before_it_made_the_folder_leaves_nothing_either(tmp_path: Path) -> None:
     (tmp_path / "envgen-view-0a1b2c3d.alive").touch()
-    sweep(tmp_path)
+    remove_stale(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_somebody_holds_stays(tmp_path: Path) -> None:
     left = abandoned(tmp_path)
     with FileLock(left.with_suffix(".alive")):
-        sweep(tmp_path)
+        remove_stale(tmp_path)
         assert (left / "large").exists()
-    sweep(tmp_path)
+    remove_stale(tmp_path)
     assert not left.exists()
 
 
@@ -68,7 +68,7 @@ def test_what_somebody_holds_stays(tmp_path: Path) -> None:
 def test_what_is_not_ours_stays(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     (tmp_path / name / "files").touch()
-    sweep(tmp_path)
+    remove_stale(tmp_path)
     assert (tmp_path / name / "files").exists()
 
 
@@ -77,12 +77,12 @@ def test_a_link_to_elsewhere_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "envgen-view-link").symlink_to(elsewhere)
     (tmp_path / "envgen-view-link.alive").touch()
     (tmp_path / "envgen-view-lock.alive").symlink_to(elsewhere / "large")
-    sweep(tmp_path)
+    remove_stale(tmp_path)
     assert (elsewhere / "large").exists()
 
 
 def test_where_there_is_nothing_nothing_is_swept(tmp_path: Path) -> None:
-    sweep(tmp_path / "not there")
+    remove_stale(tmp_path / "not there")
 
 
 def test_making_and_sweeping_at_the_same_time(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_making_and_sweeping_at_the_same_time(tmp_path: Path) -> None:
 
     def use() -> None:
         for _ in range(30):
-            with scratch("job", tmp_path) as folder:
+            with temp_dir("job", tmp_path) as folder:
                 (folder / "a").write_bytes(b"")
                 if not (folder / "a").exists():
                     lost.append(folder)

@@ -16,12 +16,12 @@ from envgen.cli import verify as command
 from envgen.cli.show import QuietReporter
 from envgen.core.errors import BaseGoneError, EngineError, IndexUnavailableError
 from envgen.core.settings import read_settings
-from envgen.lock.model import Demand, Lock, LockedModel
-from envgen.profiles.catalog import Catalog
-from envgen.sources.models import HubFile, Repository
+from envgen.lock.model import Lock, LockedModel, RequiredBy
+from envgen.profiles.catalog import Project
+from envgen.sources.models import HubFile, LockedModelFiles
 from envgen.trust.verify import verify as gathering
-from envgen.trust.verify.questions import Patience
-from envgen.trust.verify.report import CHANGED, GONE, NOT_CHECKED, NOT_PUBLISHED, OK, VULNERABLE, YANKED, Entry, VerificationReport
+from envgen.trust.verify.questions import TimeBudget
+from envgen.trust.verify.report import CHANGED, GONE, NOT_CHECKED, NOT_PUBLISHED, OK, VULNERABLE, YANKED, Verdict, VerificationReport
 from envgen.workspace import Workspace
 
 TODAY = dt.date(2026, 11, 25)
@@ -79,11 +79,11 @@ def verify(folder: Path, *locks: Lock, registry: Registry | None = None) -> Veri
     if not models.exists():
         models.write_text('description = "none"\n')
     settings = read_settings({"ENVGEN_CACHE": str(folder / "cache"), "ENVGEN_INDEX_DEFAULT": INDEX, "HF_ENDPOINT": HUB}, folder)
-    work = Workspace(catalog=Catalog(project=folder), settings=settings, reporter=QuietReporter())
-    return gathering.verify(work, locks or (sample_lock(),), registry or Registry(), TODAY)  # type: ignore[arg-type]
+    workspace = Workspace(project=Project(folder=folder), settings=settings, reporter=QuietReporter())
+    return gathering.verify(workspace, locks or (sample_lock(),), registry or Registry(), TODAY)  # type: ignore[arg-type]
 
 
-def only(found: VerificationReport, *statuses: str) -> Entry:
+def only(found: VerificationReport, *statuses: str) -> Verdict:
     (entry,) = found.having(*statuses)
     return entry
 
@@ -174,7 +174,7 @@ def test_a_vulnerable_release_says_what_fixes_it(server: Server, tmp_path: Path)
 
 
 def test_the_cure_moves_what_holds_the_version(server: Server, tmp_path: Path) -> None:
-    held = package("held", "1.0", "own", (Demand(name="torch", requirement="==1.0; x"),))
+    held = package("held", "1.0", "own", (RequiredBy(name="torch", requirement="==1.0; x"),))
     lock = sample_lock(packages=(*sample_lock().packages, held))
     cures = {entry.name.partition("-")[0]: entry.cure for entry in verify(tmp_path, lock).having(GONE)}
     assert cures == {"held": "change torch==2.13.0 in the profile small, then: envgen lock small"}
@@ -191,8 +191,8 @@ def test_each_profile_has_its_cure(server: Server, tmp_path: Path) -> None:
 
 def test_packages_that_hold_each_other_have_a_cure_too() -> None:
     packages = (
-        package("one", "1.0", "own", (Demand(name="two", requirement="==1.0"),)),
-        package("two", "1.0", "own", (Demand(name="one", requirement="==1.0"),)),
+        package("one", "1.0", "own", (RequiredBy(name="two", requirement="==1.0"),)),
+        package("two", "1.0", "own", (RequiredBy(name="one", requirement="==1.0"),)),
     )
     assert gathering._cure(sample_lock(packages=packages), packages[0].wheel, TODAY).startswith("envgen update small --package ")
 
@@ -292,7 +292,7 @@ FILES = {"config.json": b"{}", "model.safetensors": b"weights", "tokenizer.json"
 )
 def test_what_became_of_a_model_of_the_hub(server: Server, tmp_path: Path, files: dict[str, bytes] | int, status: str, detail: str) -> None:
     locked = tuple(HubFile(name=name, sha256=sha256(content).hexdigest(), size=len(content)) for name, content in FILES.items())
-    model = LockedModel(source=Repository(repo="tests/small", commit=COMMIT, files=locked))
+    model = LockedModel(source=LockedModelFiles(repo="tests/small", commit=COMMIT, files=locked))
     if isinstance(files, int):
         server.page(f"{HUB}/api/models/tests/small/tree/{COMMIT}", "", status=files)
     else:
@@ -313,21 +313,21 @@ def test_a_silent_server_is_not_waited_for_again_and_again() -> None:
         asked.append(1)
         raise IndexUnavailableError("there", "silence")
 
-    patience = Patience(1e-9)
+    patience = TimeBudget(1e-9)
     for _ in range(3):
         with pytest.raises(IndexUnavailableError, match="silence"):
             patience.ask(question)
     assert len(asked) == 1
-    assert Patience(0.0).ask(lambda: 1) == 1
-    patient = Patience(60.0)
+    assert TimeBudget(0.0).ask(lambda: 1) == 1
+    patient = TimeBudget(60.0)
     for _ in range(3):
         with pytest.raises(IndexUnavailableError, match="silence"):
             patient.ask(question)
     assert len(asked) == 4
 
 
-def entry(status: str, name: str = "a.whl", **fields: str) -> Entry:
-    return Entry(kind="wheel", name=name, status=status, **{"detail": "why", "cure": "do this\nor that", **fields})
+def entry(status: str, name: str = "a.whl", **fields: str) -> Verdict:
+    return Verdict(kind="wheel", name=name, status=status, **{"detail": "why", "cure": "do this\nor that", **fields})
 
 
 def test_the_text_has_what_was_not_checked_first_and_cures_for_what_was_found() -> None:
@@ -372,9 +372,9 @@ def test_the_exit_code(
 ) -> None:
     report = VerificationReport(locks=("small/x",), entries=tuple(entry(status) for status in statuses))
     monkeypatch.setattr(command, "verify", lambda *_arguments: report)
-    work = Workspace(catalog=Catalog(project=tmp_path), settings=read_settings({}, tmp_path), reporter=QuietReporter())
+    workspace = Workspace(project=Project(folder=tmp_path), settings=read_settings({}, tmp_path), reporter=QuietReporter())
     options = argparse.Namespace(profiles=["cpu-base", "cpu-base"], target="", json=as_json)
-    assert command.command(options, work) == code
+    assert command.command(options, workspace) == code
     said = capsys.readouterr().out
     if as_json:
         found = json.loads(said)
@@ -392,4 +392,4 @@ def test_the_help_documents_the_json() -> None:
 
     shape = VerificationReport(locks=(), entries=()).as_json()
     assert all(f'"{key}"' in VERIFY for key in shape)
-    assert all(f'"{key}"' in VERIFY for key in Entry.__slots__)
+    assert all(f'"{key}"' in VERIFY for key in Verdict.__slots__)

@@ -208,7 +208,7 @@ def test_an_interruption_leaves_nothing(store: WheelStore, client: IndexClient, 
 
 def test_lent_wheels_are_there_as_long_as_they_are_needed(store: WheelStore, client: IndexClient) -> None:
     store.fetch([WHEEL], client)
-    with store.lend({"libraries": [WHEEL], "empty": []}) as folders:
+    with store.linked_dirs({"libraries": [WHEEL], "empty": []}) as folders:
         assert [path.name for path in folders["libraries"].iterdir()] == [NAME]
         assert (folders["libraries"] / NAME).read_bytes() == CONTENT
         assert list(folders["empty"].iterdir()) == []
@@ -222,18 +222,21 @@ def test_a_damaged_wheel_is_not_lent_and_taken_out(store: WheelStore, client: In
     damaged = bytearray(CONTENT)
     damaged[len(damaged) // 2] ^= 1
     path.write_bytes(bytes(damaged))
-    with pytest.raises(VerificationError, match=r"damaged, and taken out of the store") as caught, store.lend({"libraries": [WHEEL]}):
+    with (
+        pytest.raises(VerificationError, match=r"damaged, and taken out of the store") as caught,
+        store.linked_dirs({"libraries": [WHEEL]}),
+    ):
         pytest.fail("a damaged wheel was lent")
     assert caught.value.exit_code == 8
     assert not path.exists()
     assert left(tmp_path / "store") == []
     store.fetch([WHEEL], client)
-    with store.lend({"libraries": [WHEEL]}) as folders:
+    with store.linked_dirs({"libraries": [WHEEL]}) as folders:
         assert (folders["libraries"] / NAME).read_bytes() == CONTENT
 
 
 def test_a_missing_wheel_is_not_lent(store: WheelStore) -> None:
-    with pytest.raises(VerificationError, match=r"missing in the wheel store"), store.lend({"libraries": [WHEEL]}):
+    with pytest.raises(VerificationError, match=r"missing in the wheel store"), store.linked_dirs({"libraries": [WHEEL]}):
         pytest.fail("a missing wheel was lent")
 
 

@@ -9,7 +9,7 @@ from envgen.profiles.model import Index
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class ResolveRequest:
     """What is to be resolved: requirements and constraints (PEP 508), for a target, as of an instant.
 
     `moved` are the packages that are read as of an instant of their own.
@@ -49,6 +49,6 @@ class Resolver(Protocol):
         """Raises UsageError for a target that this resolver can't do."""
         ...
 
-    def resolve(self, query: Query) -> Resolution:
+    def resolve(self, query: ResolveRequest) -> Resolution:
         """Raises ResolutionError when nothing fits, IndexUnavailableError when an index does not answer."""
         ...

@@ -16,7 +16,7 @@ from shutil import copyfileobj
 from urllib.parse import quote, unquote
 
 from envgen.lock.model import WHEEL_FILE
-from envgen.lock.resolvers import Query
+from envgen.lock.resolvers import ResolveRequest
 from envgen.sources.index import IndexClient
 from envgen.sources.index_pages import IndexFile
 from envgen.sources.wheel_store import WheelStore
@@ -26,10 +26,10 @@ _FILE = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
+class DatedIndex:
     """What the indexes of a query hold for it; knows nothing of HTTP."""
 
-    query: Query
+    query: ResolveRequest
     client: IndexClient
     store: WheelStore
 
@@ -58,11 +58,11 @@ class Sight:
         return replace(file, sha256=self.store.add(file, index, "", self.client)[1])
 
 
-class View(ThreadingHTTPServer):
+class DatedIndexServer(ThreadingHTTPServer):
     """The server; `failure` is the first error that its own sources gave while it was asked."""
 
-    def __init__(self, sight: Sight) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, sight: DatedIndex) -> None:
+        super().__init__(("127.0.0.1", 0), _IndexHandler)
         self.sight = sight
         self.failure: Exception | None = None
         self.root = f"http://127.0.0.1:{self.server_port}"
@@ -102,9 +102,9 @@ class View(ThreadingHTTPServer):
         return json.dumps({"meta": {"api-version": "1.0"}, "name": package, "files": entries}).encode()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _IndexHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: View  # the base class knows only of a server in general
+    server: DatedIndexServer  # the base class knows only of a server in general
 
     def do_GET(self) -> None:
         # A resolver that was stopped hangs up.
@@ -144,9 +144,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serve(sight: Sight) -> Iterator[View]:
+def serve(sight: DatedIndex) -> Iterator[DatedIndexServer]:
     """The server of what `sight` shows, running for as long as the context lasts."""
-    with View(sight) as view:
+    with DatedIndexServer(sight) as view:
         thread = threading.Thread(target=view.serve_forever, kwargs={"poll_interval": 0.05}, name="index view", daemon=True)
         thread.start()
         try:

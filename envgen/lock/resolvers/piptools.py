@@ -15,9 +15,9 @@ from envgen.core.errors import ResolutionError, UsageError
 from envgen.core.process import Finished, run
 from envgen.core.settings import Settings
 from envgen.core.target import Target
-from envgen.core.tempdirs import scratch
-from envgen.lock.resolvers import Query, Resolution, piptools_main
-from envgen.lock.resolvers.dated_index import Sight, View, serve
+from envgen.core.tempdirs import temp_dir
+from envgen.lock.resolvers import Resolution, ResolveRequest, piptools_main
+from envgen.lock.resolvers.dated_index import DatedIndex, DatedIndexServer, serve
 from envgen.sources.index import IndexClient
 from envgen.sources.wheel_store import WheelStore
 
@@ -49,9 +49,9 @@ class PipToolsResolver:
                 hint=f"give --target {host}, or lock it with uv: envgen lock PROFILE --target {target.slug} --resolver uv",
             )  # fmt: skip
 
-    def resolve(self, query: Query) -> Resolution:
-        sight = Sight(query=query, client=self._client, store=self._store)
-        with scratch("pip-tools") as work, serve(sight) as view:
+    def resolve(self, query: ResolveRequest) -> Resolution:
+        sight = DatedIndex(query=query, client=self._client, store=self._store)
+        with temp_dir("pip-tools") as work, serve(sight) as view:
             (work / "requirements.in").write_text("\n".join(query.requirements), encoding="utf-8")
             (work / "constraints.txt").write_text("\n".join(query.constraints), encoding="utf-8")
             (work / "target.json").write_text(json.dumps(_about(query.target)), encoding="utf-8")
@@ -71,7 +71,7 @@ class PipToolsResolver:
         return {**kept, "PIP_CONFIG_FILE": os.devnull, "no_proxy": "127.0.0.1"}
 
 
-def _command(view: View) -> list[str | Path]:
+def _command(view: DatedIndexServer) -> list[str | Path]:
     # -P: the folder of this package's modules is no place to import from.
     command: list[str | Path] = [sys.executable, "-P", piptools_main.__file__, "target.json", "requirements.in"]
     command += ["--output-file", "pins.txt", "--constraint", "constraints.txt", "--index-url", view.url, "--no-config"]
@@ -92,7 +92,7 @@ def _about(target: Target) -> dict[str, object]:
     }
 
 
-def _failure(finished: Finished, query: Query) -> ResolutionError:
+def _failure(finished: Finished, query: ResolveRequest) -> ResolutionError:
     """pip's own explanation, without its progress and in the profile's words."""
     where = f"{PipToolsResolver.name}, {query.target.slug}"
     text = "\n".join(_explanation(finished))

@@ -14,8 +14,8 @@ from envgen.core.errors import DiskFullError, IndexRefusedError, IndexUnavailabl
 from envgen.core.process import run
 from envgen.core.settings import Settings, mirror_of
 from envgen.core.target import Target
-from envgen.core.tempdirs import scratch
-from envgen.lock.resolvers import Query, Resolution
+from envgen.core.tempdirs import temp_dir
+from envgen.lock.resolvers import Resolution, ResolveRequest
 from envgen.sources.index import CREDENTIALS, IndexClient, host_of
 
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;]+)", re.MULTILINE)
@@ -51,8 +51,8 @@ class UvResolver:
     def check(self, target: Target) -> None:
         """uv resolves for every target, wherever it runs."""
 
-    def resolve(self, query: Query) -> Resolution:
-        with scratch("uv") as work:
+    def resolve(self, query: ResolveRequest) -> Resolution:
+        with temp_dir("uv") as work:
             (work / "pyproject.toml").write_text("\n".join(self._project(query)), encoding="utf-8")
             (work / "constraints.txt").write_text("\n".join(query.constraints), encoding="utf-8")
             limit = _SLOWEST * self._client.patience
@@ -67,7 +67,7 @@ class UvResolver:
         _check_mapped(pins, query)
         return Resolution(versions=tuple(sorted(pins.items())))
 
-    def _project(self, query: Query) -> Iterator[str]:
+    def _project(self, query: ResolveRequest) -> Iterator[str]:
         """A project file: the one way to tell uv that a package comes from one index alone."""
         yield "[project]\nname = 'envgen-query'\nversion = '0'"
         yield f"dependencies = {_toml(query.requirements)}"
@@ -82,7 +82,7 @@ class UvResolver:
             if folder:
                 yield "format = 'flat'"
 
-    def _command(self, query: Query) -> list[str | Path]:
+    def _command(self, query: ResolveRequest) -> list[str | Path]:
         command: list[str | Path] = [self._uv, "pip", "compile", "pyproject.toml", "--constraints", "constraints.txt"]
         command += ["--no-config", "--quiet", "--no-header", "--no-annotate", "--no-emit-package", "envgen-query"]
         command += ["--only-binary", ":all:", "--python", sys.executable, "--python-version", query.target.python_full]
@@ -101,7 +101,7 @@ class UvResolver:
             command.append(f"--default-index=default={self._client.location('default')}")
         return command
 
-    def _environment(self, query: Query) -> dict[str, str]:
+    def _environment(self, query: ResolveRequest) -> dict[str, str]:
         env = {**self._settings.environment(), "UV_CACHE_DIR": str(self._settings.cache / "uv"), "UV_PYTHON_DOWNLOADS": "never"}
         env["UV_HTTP_TIMEOUT"], env["UV_HTTP_RETRIES"] = str(math.ceil(self._client.patience)), str(_TRIES - 1)
         env["MACOSX_DEPLOYMENT_TARGET"] = query.target.macos
@@ -112,7 +112,7 @@ class UvResolver:
                 env[f"UV_INDEX_{variable}_USERNAME"], env[f"UV_INDEX_{variable}_PASSWORD"] = credentials
         return env
 
-    def _too_slow(self, limit: float, query: Query) -> IndexUnavailableError:
+    def _too_slow(self, limit: float, query: ResolveRequest) -> IndexUnavailableError:
         hosts = {host_of(self._client.location(name)) for name in ("default", *(index.name for index in query.indexes))}
         problem = f"no resolution after {limit:g} s: an index answers far too slowly, or without an end ({', '.join(sorted(hosts - {''}))})"
         hint = f"try again later, or be more patient, as in ENVGEN_PATIENCE={math.ceil(self._client.patience * 5)}"
@@ -124,7 +124,7 @@ class UvResolver:
         return DiskFullError(str(self._settings.cache / "uv"), f"uv's cache can't be written: {reason}", hint=hint)
 
 
-def _check_mapped(pins: Mapping[str, str], query: Query) -> None:
+def _check_mapped(pins: Mapping[str, str], query: ResolveRequest) -> None:
     """uv maps only what the project itself asks for; what others require it takes from the default index."""
     asked = {canonicalize_name(Requirement(text).name) for text in query.requirements}
     for index in query.indexes:
@@ -144,7 +144,7 @@ def _instant(moment: object) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _failure(stderr: str, query: Query) -> ResolutionError:
+def _failure(stderr: str, query: ResolveRequest) -> ResolutionError:
     """uv's own explanation, which is good, with what it means for the profile."""
     lines = [re.sub(r"^\s*(error:|cause:|×|╰─▶|│)\s?", "", line).rstrip() for line in stderr.splitlines()]
     text = "\n".join(line for line in lines if line) or stderr.strip()

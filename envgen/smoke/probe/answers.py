@@ -8,7 +8,7 @@ from typing import Any
 
 import subject as subjects
 from harness import Failed
-from subject import CAUSAL, Subject
+from subject import CAUSAL, ModelUnderTest
 
 NEW_TOKENS = 64
 SENTENCES = ("Every wheel is weighed.", "A longer sentence stands beside it, so that the shorter one has to be padded.")
@@ -24,7 +24,7 @@ class Completion:
     margin: float
 
 
-def inputs(subject: Subject) -> Any:
+def inputs(subject: ModelUnderTest) -> Any:
     """Return the prompt as a batch of one, as a user's turn where the tokenizer has a chat template."""
     tokenizer = subjects.tokenizer(subject)
     if not tokenizer.chat_template:
@@ -33,7 +33,7 @@ def inputs(subject: Subject) -> Any:
     return tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_tensors="pt", return_dict=True)
 
 
-def complete(model: Any, subject: Subject) -> Completion:
+def complete(model: Any, subject: ModelUnderTest) -> Completion:
     """Complete the prompt greedily, up to the end token or NEW_TOKENS tokens."""
     import torch
 
@@ -48,7 +48,7 @@ def complete(model: Any, subject: Subject) -> Completion:
     )
 
 
-def forward(model: Any, subject: Subject) -> Any:
+def forward(model: Any, subject: ModelUnderTest) -> Any:
     """Return the first output for the prompt, logits or hidden states, as float32 of shape (1, tokens, width)."""
     import torch
 
@@ -57,7 +57,7 @@ def forward(model: Any, subject: Subject) -> Any:
         return model(**batch)[0].float().cpu()
 
 
-def embed(model: Any, subject: Subject, *sentences: str) -> Any:
+def embed(model: Any, subject: ModelUnderTest, *sentences: str) -> Any:
     """Return the mean of the last hidden states over each sentence's own tokens, float32 of (sentences, width)."""
     import torch
 
@@ -69,18 +69,18 @@ def embed(model: Any, subject: Subject, *sentences: str) -> Any:
 
 
 @functools.lru_cache(maxsize=2)
-def completion(subject: Subject) -> Completion:
+def completion(subject: ModelUnderTest) -> Completion:
     """Return what the subject says when it is loaded the plain way."""
     return complete(subjects.model(subject), subject)
 
 
 @functools.lru_cache(maxsize=2)
-def embedding(subject: Subject) -> Any:
+def embedding(subject: ModelUnderTest) -> Any:
     """Return the embedding of both sentences when the subject is loaded the plain way."""
     return embed(subjects.model(subject), subject, *SENTENCES)
 
 
-def require_same(model: Any, subject: Subject, how: str) -> str:
+def require_same(model: Any, subject: ModelUnderTest, how: str) -> str:
     """Raise Failed unless `model`, the subject loaded in another way, answers the same; say what was compared."""
     if subject.kind != CAUSAL:
         error = require_close(embed(model, subject, *SENTENCES), embedding(subject), str(model.dtype), how)

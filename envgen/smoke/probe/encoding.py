@@ -7,7 +7,7 @@ from typing import Any
 import answers
 import subject as subjects
 from harness import Failed, Job, optional_text
-from subject import Subject
+from subject import ModelUnderTest
 
 
 def encode(job: Job) -> str:
@@ -36,7 +36,7 @@ def pipeline(job: Job) -> str:
     return _fill_mask(job, subject) if _mask(subject) else _features(subject)
 
 
-def _features(subject: Subject) -> str:
+def _features(subject: ModelUnderTest) -> str:
     """Compare `pipeline("feature-extraction")` with the model's last hidden states."""
     import torch
     from transformers import pipeline as make
@@ -52,7 +52,7 @@ def _features(subject: Subject) -> str:
     return f"feature-extraction on {pipe.device}, {found.shape[1]} tokens by {found.shape[2]}, difference {error:.1e}"
 
 
-def _fill_mask(job: Job, subject: Subject) -> str:
+def _fill_mask(job: Job, subject: ModelUnderTest) -> str:
     """Compare the first word of `pipeline("fill-mask")` with the model's best logit; look for the expected one."""
     from transformers import pipeline as make
 
@@ -69,7 +69,7 @@ def _fill_mask(job: Job, subject: Subject) -> str:
     return f"fill-mask on {pipe.device}, {words[0]!r} at {found[0]['score']:.3f}, as the model's own logits say"
 
 
-def _best_at_mask(subject: Subject, prompt: str) -> int:
+def _best_at_mask(subject: ModelUnderTest, prompt: str) -> int:
     """Return the token with the largest logit in the place of the mask."""
     import torch
 
@@ -81,7 +81,7 @@ def _best_at_mask(subject: Subject, prompt: str) -> int:
     return int(logits[place].argmax())
 
 
-def _masked_prompt(subject: Subject) -> str:
+def _masked_prompt(subject: ModelUnderTest) -> str:
     """Return the prompt with exactly one mask, appended when it has none."""
     mask = _mask(subject)
     count = subject.prompt.count(mask)
@@ -90,7 +90,7 @@ def _masked_prompt(subject: Subject) -> str:
     return subject.prompt if count else f"{subject.prompt} {mask}."
 
 
-def _mask(subject: Subject) -> Any:
+def _mask(subject: ModelUnderTest) -> Any:
     """Return the mask token of a model that can fill it, else None."""
     masked = subject.auto_class == "AutoModelForMaskedLM"
     return subjects.tokenizer(subject).mask_token if masked else None

@@ -63,7 +63,7 @@ def optional_text(job: Job, key: str) -> str | None:
     return None if job.get(key) is None else text(job, key)
 
 
-def some(names: Sequence[str]) -> str:
+def first_few(names: Sequence[str]) -> str:
     """Return the first names of what may be a long list, for one line of detail."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 

@@ -8,7 +8,7 @@ from typing import Any
 import answers
 import subject as subjects
 from harness import Failed, Job, optional_text, text
-from subject import CAUSAL, Subject
+from subject import CAUSAL, ModelUnderTest
 
 SAMPLE = "Every wheel is weighed, counted (1, 2, 3) and sealed."
 
@@ -37,7 +37,7 @@ def generate(job: Job) -> str:
     return verdict(job, subject, subjects.model(subject), answers.completion(subject))
 
 
-def verdict(job: Job, subject: Subject, model: Any, found: answers.Completion) -> str:
+def verdict(job: Job, subject: ModelUnderTest, model: Any, found: answers.Completion) -> str:
     """Say how right an answer of `model`, the subject loaded in some way, is; raise Failed when it is wrong."""
     known, expected = recorded(job, subject), optional_text(job, "expect")
     margin = f"smallest margin {found.margin:.2f} logits"
@@ -99,7 +99,7 @@ def disk_offload(job: Job) -> str:
     return f"{subject.name}: {same}, {places.count('disk')} of {len(places)} parts on disk"
 
 
-def _plain_answer(subject: Subject) -> None:
+def _plain_answer(subject: ModelUnderTest) -> None:
     """Let the plainly loaded model answer now, so that it need not be in memory beside the one to compare with it."""
     if subject.kind == CAUSAL:
         answers.completion(subject)
@@ -107,7 +107,7 @@ def _plain_answer(subject: Subject) -> None:
         answers.embedding(subject)
 
 
-def recorded(job: Job, subject: Subject) -> dict[str, object] | None:
+def recorded(job: Job, subject: ModelUnderTest) -> dict[str, object] | None:
     """Return what was recorded for the subject, unless the job asks another prompt; of the embedded model it stands beside it."""
     known = job.get("recorded") if subject.folder == Path(text(job, "model")) else subjects.recorded(subject)
     return known if isinstance(known, dict) and known.get("prompt") == subject.prompt else None

@@ -7,9 +7,9 @@ from typing import Any
 
 import answers
 import subject as subjects
-from harness import Failed, Job, NotRun, some
+from harness import Failed, Job, NotRun, first_few
 from refusing import bait, require_absent
-from subject import ENCODER, Subject
+from subject import ENCODER, ModelUnderTest
 
 HEADS = ("cls.", "pooler.", "lm_head.", "classifier.")  # an encoder is often published with a head for another task
 
@@ -29,7 +29,7 @@ def load_safetensors(job: Job) -> str:
         if (names := [key for key in keys if not key.removeprefix(model.base_model_prefix + ".").startswith(tolerated)])
     }
     if wrong:
-        raise Failed("; ".join(f"{what}: {some(names)}" for what, names in wrong.items()))
+        raise Failed("; ".join(f"{what}: {first_few(names)}" for what, names in wrong.items()))
     unused = sum(map(len, found.values()))
     heads = f", {unused} weights of a head not matched" if unused else ""
     return f"{type(model).__name__}, {model.num_parameters():,} parameters, {_short(model.dtype)}, {model.device}{heads}"
@@ -47,7 +47,7 @@ def load_bin(job: Job) -> str:
         model = subjects.load(subject, folder).eval()
         different = _different(model, plain)
         if different:
-            raise Failed(f"loaded from .bin, {len(different)} weights differ: {some(different)}")
+            raise Failed(f"loaded from .bin, {len(different)} weights differ: {first_few(different)}")
         expected = answers.forward(plain, subject)
         error = answers.require_close(answers.forward(model, subject), expected, str(model.dtype), "loading a .bin")
     return f"{subject.name}: {len(model.state_dict())} weights equal, largest difference of the output {error:.1e}"
@@ -72,7 +72,7 @@ def prefer_safetensors(job: Job) -> str:
     return f"{subject.name}: safetensors read beside a .bin with other weights and beside one that executes code"
 
 
-def _require_weights(subject: Subject, folder: Path, plain: Any, beside: str) -> None:
+def _require_weights(subject: ModelUnderTest, folder: Path, plain: Any, beside: str) -> None:
     """Raise Failed unless what is loaded from `folder` has the weights of `plain`."""
     different = _different(subjects.load(subject, folder), plain)
     if different:

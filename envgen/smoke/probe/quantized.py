@@ -13,8 +13,8 @@ from typing import Any
 import answers
 import inference
 import subject as subjects
-from harness import Check, Checks, Failed, Job, NotRun, optional_text, some, text
-from subject import Subject
+from harness import Check, Checks, Failed, Job, NotRun, first_few, optional_text, text
+from subject import ModelUnderTest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +118,7 @@ def load(job: Job, mode: Mode) -> str:
     converted = _quantized_layers(model, mode)
     if converted.keys() != linear.keys() or not converted:
         wrong = sorted(converted.keys() ^ linear.keys()) or ["there are none"]
-        raise Failed(f"{len(converted)} of {len(linear)} linear layers are {mode.layer}: not {some(wrong)}")
+        raise Failed(f"{len(converted)} of {len(linear)} linear layers are {mode.layer}: not {first_few(wrong)}")
     _require_packed(converted, mode)
     before = plain.get_memory_footprint()
     saved = sum(module.weight.numel() * (module.weight.element_size() - mode.bytes_per_weight) for module in linear.values())
@@ -214,10 +214,10 @@ def _short(model: Any) -> str:
     return str(model.dtype).removeprefix("torch.")
 
 
-_loaded: dict[tuple[Subject, str], Any] = {}
+_loaded: dict[tuple[ModelUnderTest, str], Any] = {}
 
 
-def quantized(subject: Subject, mode: str) -> Any:
+def quantized(subject: ModelUnderTest, mode: str) -> Any:
     """Return the subject loaded in a mode; the one before goes first, so that no more than two models are in memory."""
     if (subject, mode) not in _loaded:
         _loaded.clear()
@@ -226,7 +226,7 @@ def quantized(subject: Subject, mode: str) -> Any:
     return _loaded[subject, mode]
 
 
-def load_quantized(subject: Subject, mode: Mode, **options: Any) -> Any:
+def load_quantized(subject: ModelUnderTest, mode: Mode, **options: Any) -> Any:
     """Load the subject through BitsAndBytesConfig, with more `options` for from_pretrained."""
     from transformers import BitsAndBytesConfig
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import Failed, Job, NotRun, optional_text, some, text
+from harness import Failed, Job, NotRun, first_few, optional_text, text
 
 SMALL = 20_000_000  # parameters; a larger model is not copied, rewritten and trained within a smoke test
 DEFAULT_PROMPT = "The ship left the harbour in the morning and"
@@ -34,7 +34,7 @@ COPIED = (".json", ".txt", ".model", ".jinja")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subject:
+class ModelUnderTest:
     """A model folder; `name` is what a report calls it, `parameters` is None where no safetensors file tells."""
 
     name: str
@@ -46,7 +46,7 @@ class Subject:
     prompt: str
 
 
-def given(job: Job) -> Subject:
+def given(job: Job) -> ModelUnderTest:
     """Return the model that the job asks for; raise NotRun for a kind without checks, Failed for a broken folder."""
     subject = _subject(job, "model")
     if subject.kind == OTHER:
@@ -54,14 +54,14 @@ def given(job: Job) -> Subject:
     return subject
 
 
-def small(job: Job) -> Subject:
+def small(job: Job) -> ModelUnderTest:
     """Return the given model when it is small enough to be rewritten and trained, else the embedded one."""
     subject = _subject(job, "model")
     fits = subject.kind != OTHER and subject.parameters is not None and subject.parameters <= SMALL
     return subject if fits else _subject(job, "embedded")
 
 
-def causal(job: Job) -> Subject:
+def causal(job: Job) -> ModelUnderTest:
     """Return the given model when it writes text, else the embedded one."""
     subject = _subject(job, "model")
     return subject if subject.kind == CAUSAL else _subject(job, "embedded")
@@ -72,7 +72,7 @@ def stand_in(job: Job) -> str:
     return "" if kind(job) == CAUSAL else "embedded model, for the given one writes no text: "
 
 
-def recorded(subject: Subject) -> Any:
+def recorded(subject: ModelUnderTest) -> Any:
     """Return what was recorded of the embedded model, which is in its folder."""
     return json.loads((subject.folder / "recorded.json").read_text(encoding="utf-8"))
 
@@ -103,7 +103,7 @@ def configuration(folder: Path) -> dict[str, Any]:
     return value
 
 
-def load(subject: Subject, folder: Path | None = None, **options: object) -> Any:
+def load(subject: ModelUnderTest, folder: Path | None = None, **options: object) -> Any:
     """Load the subject's class from its folder, or from another `folder`, with `options` for from_pretrained."""
     import transformers
 
@@ -112,13 +112,13 @@ def load(subject: Subject, folder: Path | None = None, **options: object) -> Any
 
 
 @functools.lru_cache(maxsize=1)
-def model(subject: Subject) -> Any:
+def model(subject: ModelUnderTest) -> Any:
     """Return the subject loaded once, in evaluation mode; `release` gives its memory back."""
     return load(subject).eval()
 
 
 @functools.lru_cache(maxsize=2)
-def tokenizer(subject: Subject) -> Any:
+def tokenizer(subject: ModelUnderTest) -> Any:
     """Return the subject's tokenizer, padding on the right, where padding can't move a token's position."""
     from transformers import AutoTokenizer
 
@@ -152,13 +152,13 @@ def copy_safetensors(source: Path, target: Path) -> None:
             shutil.copyfile(file, target / file.name)
 
 
-def _subject(job: Job, key: str) -> Subject:
+def _subject(job: Job, key: str) -> ModelUnderTest:
     """Read the folder at `key`; the embedded model when that is what the job gives is called so in both places."""
     folder = Path(text(job, key))
     embedded = folder == Path(text(job, "embedded"))
     _require_readable(folder)
     family, auto_class = _classify(folder)
-    return Subject(
+    return ModelUnderTest(
         name="embedded model" if embedded else "given model",
         folder=folder,
         kind=family,
@@ -185,7 +185,7 @@ def _require_readable(folder: Path) -> None:
         raise Failed(f"{folder}: the model folder can't be read by uid {os.getuid()}: {error.strerror}") from error
     if closed:
         mode = closed[0].stat().st_mode & 0o777
-        names = some(sorted(file.name for file in closed))
+        names = first_few(sorted(file.name for file in closed))
         raise Failed(f"{folder}: uid {os.getuid()} can't read {names} (mode {mode:04o}, expected 0644)")
 
 

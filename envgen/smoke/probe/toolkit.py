@@ -37,14 +37,14 @@ def no_cuda_base(_job: harness.Job) -> str:
     torch = import_module("torch")
     found = [*map(str, Path("/usr/local").glob("cuda*")), *_foreign(path for root in LOADER_FOLDERS for path in libraries.below(root))]
     if found:
-        raise harness.Failed(f"CUDA is in the base: {harness.some(sorted(found))}")
+        raise harness.Failed(f"CUDA is in the base: {harness.first_few(sorted(found))}")
     if "LD_LIBRARY_PATH" in os.environ:
         raise harness.Failed(f"LD_LIBRARY_PATH is set to {os.environ['LD_LIBRARY_PATH']!r} (expected not to be needed)")
     loaded = sorted({line.split()[-1] for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines() if ".so" in line})
     ours = [path for path in _foreign(loaded) if path.startswith(f"{sys.prefix}/")]
     others = [path for path in _foreign(loaded) if path not in ours]
     if others or not ours:
-        problem = f"torch {torch.__version__} loaded of CUDA: {harness.some(others) or 'nothing'}"
+        problem = f"torch {torch.__version__} loaded of CUDA: {harness.first_few(others) or 'nothing'}"
         raise harness.Failed(f"{problem} (expected libraries of the wheels)")
     return f"torch loaded {len(ours)} CUDA libraries, all from the wheels"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import subject as subjects
 from harness import Failed, Job
-from subject import CAUSAL, Subject
+from subject import CAUSAL, ModelUnderTest
 
 STEPS = 4
 LEARNING_RATE = 1e-3
@@ -19,7 +19,7 @@ def trainer_step(job: Job) -> str:
     return train(subjects.small(job), use_cpu=True)
 
 
-def train(subject: Subject, *, use_cpu: bool) -> str:
+def train(subject: ModelUnderTest, *, use_cpu: bool) -> str:
     """Train on two sentences in float32: as a language model, or an encoder with a new head that tells them apart."""
     from transformers import Trainer, TrainingArguments, set_seed
 
@@ -53,7 +53,7 @@ def train(subject: Subject, *, use_cpu: bool) -> str:
     return f"{subject.name}: {STEPS} steps on {trainer.args.device}, loss from {before:.4f} to {after:.4f}"
 
 
-def _writer(subject: Subject) -> tuple[Any, list[dict[str, Any]]]:
+def _writer(subject: ModelUnderTest) -> tuple[Any, list[dict[str, Any]]]:
     """Return a causal model and two rows of equal length whose labels are their own tokens."""
     tokenizer = subjects.tokenizer(subject)
     rows = [tokenizer(words).input_ids for words in TEXTS]
@@ -62,7 +62,7 @@ def _writer(subject: Subject) -> tuple[Any, list[dict[str, Any]]]:
     return model, [{"input_ids": ids[:length], "attention_mask": [1] * length, "labels": ids[:length]} for ids in rows]
 
 
-def _classifier(subject: Subject) -> tuple[Any, list[dict[str, Any]]]:
+def _classifier(subject: ModelUnderTest) -> tuple[Any, list[dict[str, Any]]]:
     """Return an encoder with a new head for two classes, and one padded row of each class."""
     import transformers
 

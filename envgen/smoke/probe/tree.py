@@ -32,7 +32,7 @@ class Tree:
 
 
 @dataclass(frozen=True)
-class Entry:
+class TreeEntry:
     """One thing that stands under the prefix; `path` is relative to it, "." for the prefix itself."""
 
     path: str
@@ -72,15 +72,15 @@ def folders(paths: Iterable[str]) -> set[str]:
     return {str(folder) for path in paths for folder in PurePosixPath(path).parents} - {"."}
 
 
-def walk(prefix: str) -> Iterator[Entry]:
+def walk(prefix: str) -> Iterator[TreeEntry]:
     """Yield everything under `prefix` and `prefix` itself; follow no link."""
-    yield Entry(".", os.lstat(prefix))
+    yield TreeEntry(".", os.lstat(prefix))
     pending = [""]
     while pending:
         folder = pending.pop()
         with os.scandir(f"{prefix}/{folder}") as entries:
             for found in entries:
-                entry = Entry(f"{folder}{found.name}", found.stat(follow_symlinks=False))
+                entry = TreeEntry(f"{folder}{found.name}", found.stat(follow_symlinks=False))
                 if entry.is_directory:
                     pending.append(f"{entry.path}/")
                 yield entry

@@ -5,34 +5,34 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envgen.core.errors import EnvgenError, UsageError, VerificationError
-from envgen.core.tempdirs import scratch
+from envgen.core.tempdirs import temp_dir
 from envgen.engine import Engine
 from envgen.image.layers import SKELETON, own_layers
 from envgen.lock.model import Lock
 from envgen.lock.render import groups_of, render_dockerfile
 from envgen.oci.stack_entries import FILE, read_entries
 from envgen.smoke.expected_files import ExpectedTree, expected_tree
-from envgen.smoke.run import Bench
+from envgen.smoke.run import SmokeOptions
 from envgen.trust.audit import report as parts
 from envgen.trust.audit.bytecode import compare_byte_code, places
-from envgen.trust.audit.configuration import as_if_base, compare_configuration, environment_of, labels_of
-from envgen.trust.audit.dockerfile import Recipe, read_recipe
-from envgen.trust.audit.image import OVERRIDE, Ground, Subject, find_ground, opened
-from envgen.trust.audit.layers import Stack, compare_base, compare_layers, make_stack
-from envgen.trust.audit.report import FAILED, NOT_COMPARED, PASSED, AuditReport, Finding, Part
+from envgen.trust.audit.configuration import assumed_base, compare_configuration, environment_of, labels_of
+from envgen.trust.audit.dockerfile import ImageConfig, read_recipe
+from envgen.trust.audit.image import OVERRIDE, AuditedBase, AuditedImage, find_ground, opened
+from envgen.trust.audit.layers import LayerStack, compare_base, compare_layers, make_stack
+from envgen.trust.audit.report import FAILED, NOT_COMPARED, PASSED, AuditFinding, AuditReport, Part
 from envgen.trust.audit.rules import compare, group_rules
 from envgen.trust.audit.skeleton import compare_skeleton, merged
 from envgen.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
+class AuditContext:
     """What is compared with what: the image on its base, with the lock, its recipe, and what the wheels of each group bring."""
 
-    subject: Subject
-    ground: Ground
+    subject: AuditedImage
+    ground: AuditedBase
     lock: Lock
-    recipe: Recipe
+    recipe: ImageConfig
     trees: Mapping[str, ExpectedTree]
 
     @property
@@ -42,22 +42,22 @@ class Scene:
         return replace(expected_tree((), python=self.ground.python), files=files)
 
 
-def audit(work: Workspace, lock: Lock, engine: Engine, name: str) -> AuditReport:
+def audit(workspace: Workspace, lock: Lock, engine: Engine, name: str) -> AuditReport:
     """Compares the image called `name` (a tag, the path of an OCI archive, or empty for the default tag) with `lock`.
 
     Differences are data in the report. Raises UsageError, VerificationError, EngineError or DiskFullError when there is nothing to
     compare, or to compare with.
     """
-    trees = _trees(work, lock)
-    with opened(lock, engine, name) as subject, scratch("audit") as folder:
+    trees = _trees(workspace, lock)
+    with opened(lock, engine, name) as subject, temp_dir("audit") as folder:
         ground = find_ground(subject.documents, lock, engine)
-        recipe = _recipe(work, lock, subject, ground)
-        scene = Scene(subject=subject, ground=ground, lock=lock, recipe=recipe, trees=trees)
+        recipe = _recipe(workspace, lock, subject, ground)
+        scene = AuditContext(subject=subject, ground=ground, lock=lock, recipe=recipe, trees=trees)
         unpack = places(scene.everything, folder)
-        work.reporter.step(f"image: {subject.name} ({subject.documents.digest[:19]}), {len(subject.documents.layers)} layers")
+        workspace.reporter.step(f"image: {subject.name} ({subject.documents.digest[:19]}), {len(subject.documents.layers)} layers")
         layers = []
         for layer in subject.documents.layers:
-            work.reporter.detail(f"reading layer {layer.digest[:19]}")
+            workspace.reporter.detail(f"reading layer {layer.digest[:19]}")
             layers.append(tuple(read_entries(subject.archive, layer, unpack)))
         stack = make_stack(subject.documents, layers, ground.documents, recipe.layers)
         outcomes = [
@@ -66,7 +66,7 @@ def audit(work: Workspace, lock: Lock, engine: Engine, name: str) -> AuditReport
             _outcome(parts.LAYERS, list(compare_layers(stack, recipe.layers)), f"{', '.join(recipe.layers)}, and no other"),
             _skeleton(scene, stack),
             _files(scene, stack),
-            _byte_code(scene, folder, Bench(engine=engine, reporter=work.reporter)),
+            _byte_code(scene, folder, SmokeOptions(engine=engine, reporter=workspace.reporter)),
         ]
     return AuditReport(
         profile=lock.profile,
@@ -80,24 +80,24 @@ def audit(work: Workspace, lock: Lock, engine: Engine, name: str) -> AuditReport
     )
 
 
-def _trees(work: Workspace, lock: Lock) -> dict[str, ExpectedTree]:
+def _trees(workspace: Workspace, lock: Lock) -> dict[str, ExpectedTree]:
     """What the wheels of each layer group bring, read from the wheel store. Raises VerificationError."""
-    missing = work.store.missing(lock.wheels)
+    missing = workspace.store.missing(lock.wheels)
     if missing:
         problem = f"{len(missing)} of {len(lock.wheels)} wheels are not in the wheel store, such as {missing[0].file}"
         raise VerificationError(f"profile {lock.profile}", problem, hint=f"run: envgen fetch {lock.profile}")
-    work.store.verify(lock.wheels)
+    workspace.store.verify(lock.wheels)
     groups = groups_of(lock).items()
     return {
-        group: expected_tree([work.store.path(wheel.sha256, wheel.file) for wheel in wheels], python=lock.python)
+        group: expected_tree([workspace.store.path(wheel.sha256, wheel.file) for wheel in wheels], python=lock.python)
         for group, wheels in groups
     }
 
 
-def _recipe(work: Workspace, lock: Lock, subject: Subject, ground: Ground) -> Recipe:
+def _recipe(workspace: Workspace, lock: Lock, subject: AuditedImage, ground: AuditedBase) -> ImageConfig:
     """What the Dockerfile of `lock` makes on this base. Raises UsageError when that can't be told."""
-    dockerfile = render_dockerfile(lock, work.catalog.template("Dockerfile.j2"))
-    below = ground.documents.config if ground.documents else as_if_base(subject.documents.config)
+    dockerfile = render_dockerfile(lock, workspace.project.template("Dockerfile.j2"))
+    below = ground.documents.config if ground.documents else assumed_base(subject.documents.config)
     recipe = read_recipe(dockerfile, {"BASE": ground.reference, "PYTHON": ground.python}, environment_of(below))
     expected = own_layers(lock)
     if recipe.layers != expected:
@@ -108,10 +108,10 @@ def _recipe(work: Workspace, lock: Lock, subject: Subject, ground: Ground) -> Re
     return replace(recipe, labels={**recipe.labels, **({OVERRIDE: ground.reference} if has_label else {})})
 
 
-Outcome = tuple[Part, Sequence[Finding]]
+Outcome = tuple[Part, Sequence[AuditFinding]]
 
 
-def _outcome(name: str, findings: Sequence[Finding], detail: str) -> Outcome:
+def _outcome(name: str, findings: Sequence[AuditFinding], detail: str) -> Outcome:
     """A part that was compared; `detail` is what is said when nothing was found."""
     if findings:
         return Part(name=name, status=FAILED, detail=f"{len(findings)} finding{'' if len(findings) == 1 else 's'}"), findings
@@ -126,28 +126,28 @@ def _unless(reason: str, outcome: Outcome) -> Outcome:
     return (replace(part, status=NOT_COMPARED, detail=reason) if reason else part), findings
 
 
-def _configuration(scene: Scene) -> Outcome:
+def _configuration(scene: AuditContext) -> Outcome:
     config, ground = scene.subject.documents.config, scene.ground
-    base = ground.documents.config if ground.documents else as_if_base(config)
+    base = ground.documents.config if ground.documents else assumed_base(config)
     findings = list(compare_configuration(config, base, scene.recipe, scene.lock.platform))
     told = f"{len(labels_of(config))} labels, {len(environment_of(config))} variables, user {scene.recipe.user}, as in recipe and base"
     reason = f"only the recipe's part, not what the base brings, because {ground.missing}" if ground.missing else ""
     return _unless(reason, _outcome(parts.CONFIGURATION, findings, told))
 
 
-def _base(scene: Scene, stack: Stack) -> Outcome:
+def _base(scene: AuditContext, stack: LayerStack) -> Outcome:
     ground = scene.ground
     findings = list(compare_base(scene.subject.documents, stack, ground.documents, ground.reference))
     if ground.locked and ground.python != scene.lock.python:
         problem = f"the base has Python {ground.python} (expected {scene.lock.python})"
-        findings.append(Finding(part=parts.BASE, problem=problem))
+        findings.append(AuditFinding(part=parts.BASE, problem=problem))
     count = len(stack.base)
     digest = ground.documents.digest[:19] if ground.documents else ""
     told = f"{count} layer{'' if count == 1 else 's'} of {ground.reference} ({digest}), Python {ground.python}"
     return _unless(f"because {ground.missing}" if ground.missing else "", _outcome(parts.BASE, findings, told))
 
 
-def _skeleton(scene: Scene, stack: Stack) -> Outcome:
+def _skeleton(scene: AuditContext, stack: LayerStack) -> Outcome:
     if SKELETON not in stack.own:
         return _unless("because the layer is missing", _outcome(parts.SKELETON, (), ""))
     entries = stack.own[SKELETON]
@@ -155,8 +155,8 @@ def _skeleton(scene: Scene, stack: Stack) -> Outcome:
     return _outcome(parts.SKELETON, findings, f"{len(entries)} entries: the interpreter's links, pyvenv.cfg, the user")
 
 
-def _files(scene: Scene, stack: Stack) -> Outcome:
-    findings: list[Finding] = []
+def _files(scene: AuditContext, stack: LayerStack) -> Outcome:
+    findings: list[AuditFinding] = []
     files = 0
     for group, tree in scene.trees.items():
         entries = stack.own.get(group)
@@ -170,7 +170,7 @@ def _files(scene: Scene, stack: Stack) -> Outcome:
     return _unless(reason, _outcome(parts.FILES, findings, f"{files} files in {len(scene.trees)} layers, {count} of them as in the wheels"))
 
 
-def _byte_code(scene: Scene, folder: Path, bench: Bench) -> Outcome:
+def _byte_code(scene: AuditContext, folder: Path, bench: SmokeOptions) -> Outcome:
     ground, name = scene.ground, parts.BYTE_CODE
     if ground.documents is None or ground.unasked:
         return _unless(f"because {ground.unasked}", _outcome(name, (), ""))

@@ -7,13 +7,13 @@ has them: byte code says where its source is.
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from envgen.engine import RunOrder
+from envgen.engine import RunRequest
 from envgen.lock.render import PREFIX, UID
 from envgen.oci.stack_entries import written
 from envgen.smoke.expected_files import ExpectedTree
 from envgen.smoke.report import PASSED
-from envgen.smoke.run import CHECK_LIMIT, PROBE, Bench, run_phase
-from envgen.trust.audit.report import BYTE_CODE, Finding
+from envgen.smoke.run import CHECK_LIMIT, PROBE, SmokeOptions, run_phase
+from envgen.trust.audit.report import BYTE_CODE, AuditFinding
 from envgen.trust.audit.rules import ROOT
 
 PHASE = "byte-code"
@@ -32,13 +32,13 @@ def places(tree: ExpectedTree, folder: Path) -> dict[str, Path]:
     return found
 
 
-def compare_byte_code(tree: ExpectedTree, folder: Path, base: str, bench: Bench) -> tuple[tuple[Finding, ...], str]:
+def compare_byte_code(tree: ExpectedTree, folder: Path, base: str, bench: SmokeOptions) -> tuple[tuple[AuditFinding, ...], str]:
     """Every difference, and what was compared; `base` is the digest of the image that compiles.
 
     A probe that does not get to its end is a finding: byte code can be made to do that. Raises EngineError.
     """
     minor = ".".join(tree.python.split(".")[:2])
-    order = RunOrder(
+    order = RunRequest(
         image=base,
         command=(f"python{minor}", "-I", "-S", "/envgen/probe", PHASE),
         mounts=((PROBE, "/envgen/probe", False), (_readable(folder), PREFIX, False)),
@@ -52,11 +52,11 @@ def compare_byte_code(tree: ExpectedTree, folder: Path, base: str, bench: Bench)
     return (() if result.status == PASSED else tuple(_findings(result.detail))), result.detail
 
 
-def _findings(detail: str) -> Iterator[Finding]:
+def _findings(detail: str) -> Iterator[AuditFinding]:
     for line in detail.splitlines():
         path, colon, problem = line.partition(": ")
         inside = bool(colon) and path.startswith(f"{PREFIX}/")
-        yield Finding(part=BYTE_CODE, path=path.removeprefix("/") if inside else "", problem=problem if inside else line)
+        yield AuditFinding(part=BYTE_CODE, path=path.removeprefix("/") if inside else "", problem=problem if inside else line)
 
 
 def _readable(folder: Path) -> Path:

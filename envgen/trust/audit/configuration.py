@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from envgen.lock.render import PREFIX
-from envgen.trust.audit.dockerfile import Recipe
-from envgen.trust.audit.report import CONFIGURATION, Finding
+from envgen.trust.audit.dockerfile import ImageConfig
+from envgen.trust.audit.report import CONFIGURATION, AuditFinding
 
 PLATFORM = ("os", "architecture", "variant", "os.version", "os.features")
 OF_NO_ACCOUNT = ("author", "created", "history", "rootfs", "config")
@@ -43,14 +43,14 @@ def labels_of(config: Json) -> dict[str, str]:
     return {str(name): str(value) for name, value in labels.items()} if isinstance(labels, dict) else {}
 
 
-def as_if_base(config: Json) -> Json:
+def assumed_base(config: Json) -> Json:
     """A base that could have brought everything in `config` that the recipe does not say otherwise, where the real one is not at hand."""
     path = environment_of(config).get("PATH", "")
     others = [f"{name}={value}" for name, value in environment_of(config).items() if name != "PATH"]
     return {**config, "config": {**settings_of(config), "Env": [f"PATH={path.removeprefix(f'{PREFIX}/bin:')}", *others]}}
 
 
-def compare_configuration(config: Json, base: Json, recipe: Recipe, platform: str) -> Iterator[Finding]:
+def compare_configuration(config: Json, base: Json, recipe: ImageConfig, platform: str) -> Iterator[AuditFinding]:
     """Every difference between a configuration and what `recipe` makes of that of the `base`; `platform` is the lock's."""
     found, below = settings_of(config), settings_of(base)
     yield from _pairs("label", labels_of(config), {**labels_of(base), **recipe.labels})
@@ -71,7 +71,7 @@ def compare_configuration(config: Json, base: Json, recipe: Recipe, platform: st
             yield _finding(f"{key} is {config.get(key)!r} (expected {value!r})")
 
 
-def _pairs(kind: str, found: Mapping[str, str], expected: Mapping[str, str]) -> Iterator[Finding]:
+def _pairs(kind: str, found: Mapping[str, str], expected: Mapping[str, str]) -> Iterator[AuditFinding]:
     for name in sorted({*found, *expected}):
         if name not in expected:
             yield _finding(f"{kind} {name}={found[name]}, which neither the recipe nor the base has")
@@ -81,5 +81,5 @@ def _pairs(kind: str, found: Mapping[str, str], expected: Mapping[str, str]) -> 
             yield _finding(f"{kind} {name} is {found[name]} (expected {expected[name]})")
 
 
-def _finding(problem: str) -> Finding:
-    return Finding(part=CONFIGURATION, problem=problem)
+def _finding(problem: str) -> AuditFinding:
+    return AuditFinding(part=CONFIGURATION, problem=problem)

@@ -22,7 +22,7 @@ _PIECE = re.compile(r"""\\(?P<escaped>["\\$ ])|\$\{(?P<name>\w+)\}|\$(?P<bare>[A
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class ImageConfig:
     """The names of the layers on top of the base, in order, and the configuration that the image has on top of the base's."""
 
     layers: tuple[str, ...]
@@ -33,7 +33,7 @@ class Recipe:
     command: tuple[str, ...]
 
 
-def read_recipe(dockerfile: str, arguments: Mapping[str, str], environment: Mapping[str, str]) -> Recipe:
+def read_recipe(dockerfile: str, arguments: Mapping[str, str], environment: Mapping[str, str]) -> ImageConfig:
     """The recipe in the last stage of `dockerfile`, with these build arguments, on a base with this environment.
 
     Raises UsageError for an instruction that is not understood.
@@ -57,7 +57,7 @@ def read_recipe(dockerfile: str, arguments: Mapping[str, str], environment: Mapp
             layers += [EMPTY] if instruction == "WORKDIR" else []
         elif instruction != "ARG":
             raise _not_understood(line)
-    return Recipe(
+    return ImageConfig(
         layers=tuple(layers),
         environment=env,
         labels=labels,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envgen.core.errors import EngineError, EnvgenError, UsageError, VerificationError
-from envgen.core.tempdirs import scratch
+from envgen.core.tempdirs import temp_dir
 from envgen.engine import Engine, Image
 from envgen.image.build import base_python, default_tag
 from envgen.lock.model import Lock, digest_of, dump_lock
@@ -15,14 +15,14 @@ from envgen.oci.archive import Archive, ImageDocuments
 from envgen.sources.wheel_store import check_space
 from envgen.trust.audit.configuration import labels_of
 from envgen.trust.audit.layers import same_base
-from envgen.trust.audit.report import shown
+from envgen.trust.audit.report import format_field
 
 OVERRIDE, GENERAL, PYTHON = "envgen.base.override", "org.opencontainers.image.base.name", "envgen.python"
 """The labels that say which base an image was built on, and the full version of its Python."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class AuditedImage:
     """An image with its open archive; `name` is as it was asked for."""
 
     name: str
@@ -31,14 +31,14 @@ class Subject:
 
 
 @contextmanager
-def opened(lock: Lock, engine: Engine, name: str) -> Iterator[Subject]:
+def opened(lock: Lock, engine: Engine, name: str) -> Iterator[AuditedImage]:
     """The image called `name` (empty: by the default tag), or in the archive at that path.
 
     Raises UsageError when there is none, VerificationError when it can't be read or is of another lock, EngineError, DiskFullError.
     """
     if name and _is_file(name):
         with Archive(Path(name)) as archive:
-            yield _of_this_lock(Subject(name=name, archive=archive, documents=archive.image(platform=lock.platform)), lock)
+            yield _of_this_lock(AuditedImage(name=name, archive=archive, documents=archive.image(platform=lock.platform)), lock)
         return
     image = engine.image(name or default_tag(lock))
     if image is None:
@@ -46,7 +46,7 @@ def opened(lock: Lock, engine: Engine, name: str) -> Iterator[Subject]:
         raise UsageError(name or default_tag(lock), "there is no such image", hint=hint)
     with saved(engine, image) as archive:
         documents = archive.image(digest=image.digest, platform=lock.platform)
-        yield _of_this_lock(Subject(name=image.name, archive=archive, documents=documents), lock)
+        yield _of_this_lock(AuditedImage(name=image.name, archive=archive, documents=documents), lock)
 
 
 def _is_file(name: str) -> bool:
@@ -55,11 +55,11 @@ def _is_file(name: str) -> bool:
     return False
 
 
-def _of_this_lock(subject: Subject, lock: Lock) -> Subject:
+def _of_this_lock(subject: AuditedImage, lock: Lock) -> AuditedImage:
     """`subject`, if it says that it was made from `lock`: of another one nearly every file would be a finding."""
     found, expected = labels_of(subject.documents.config).get("envgen.lock", "none"), digest_of(dump_lock(lock))
     if found != expected:
-        problem = f"label envgen.lock: found an image built from lock {shown(found[:19])}, expected {expected[:19]}"
+        problem = f"label envgen.lock: found an image built from lock {format_field(found[:19])}, expected {expected[:19]}"
         raise VerificationError(subject.name, problem, hint=f"run: envgen build {lock.profile}")
     return subject
 
@@ -67,7 +67,7 @@ def _of_this_lock(subject: Subject, lock: Lock) -> Subject:
 @contextmanager
 def saved(engine: Engine, image: Image) -> Iterator[Archive]:
     """The archive of an image in the engine's store, in a temporary file."""
-    with scratch("audit") as folder:
+    with temp_dir("audit") as folder:
         path = folder / "image.tar"
         check_space(path.parent, image.size, f"the archive of {image.name}", "make room, or set TMPDIR to a folder on a larger disk")
         engine.save(image, path)
@@ -76,7 +76,7 @@ def saved(engine: Engine, image: Image) -> Iterator[Archive]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
+class AuditedBase:
     """The base that an image says it was built on, and the full version of its Python.
 
     `locked` says whether it is the locked one. Where it is not at hand `documents` is None and `missing` says why; where its Python
@@ -91,12 +91,12 @@ class Ground:
     unasked: str = ""
 
 
-def find_ground(documents: ImageDocuments, lock: Lock, engine: Engine) -> Ground:
+def find_ground(documents: ImageDocuments, lock: Lock, engine: Engine) -> AuditedBase:
     """The base of the image with these `documents`, as far as the engine has it."""
     labels = labels_of(documents.config)
     # A plain `docker build` may have been given another base too: then only the general label says so.
     reference = labels.get(OVERRIDE) or labels.get(GENERAL) or lock.base
-    ground = Ground(reference=reference, locked=_pinned(reference) == _pinned(lock.base), python=_stated_python(labels, lock))
+    ground = AuditedBase(reference=reference, locked=_pinned(reference) == _pinned(lock.base), python=_stated_python(labels, lock))
     try:
         base = _find_base(engine, reference, lock.platform)
     except EnvgenError as error:

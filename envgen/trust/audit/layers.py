@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 from envgen.image.layers import EMPTY
 from envgen.oci.archive import ImageDocuments
-from envgen.oci.stack_entries import FOLDER, Entry
-from envgen.trust.audit.report import BASE, LAYERS, Finding
+from envgen.oci.stack_entries import FOLDER, LayerEntry
+from envgen.trust.audit.report import BASE, LAYERS, AuditFinding
 from envgen.trust.audit.rules import ROOT, folders_above
 
-Entries = tuple[Entry, ...]
+Entries = tuple[LayerEntry, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stack:
+class LayerStack:
     """All layers, the lowest first: `base` are those of the base, `own` those of the recipe by name, `extra` those on top.
 
     `labels` says what each layer is called in a finding, by its position in the image.
@@ -29,7 +29,7 @@ class Stack:
         return self.labels[len(self.base) + list(self.own).index(name)]
 
 
-def make_stack(documents: ImageDocuments, layers: Sequence[Entries], base: ImageDocuments | None, names: Sequence[str]) -> Stack:
+def make_stack(documents: ImageDocuments, layers: Sequence[Entries], base: ImageDocuments | None, names: Sequence[str]) -> LayerStack:
     """The layers of the image `documents` on `base`, if that is at hand; `names` are those that the recipe makes."""
     first = next((position for position, entries in enumerate(layers) if any(map(is_inside, entries))), len(layers))
     start = len(base.layers) if base and same_base(documents, base) else first
@@ -38,10 +38,10 @@ def make_stack(documents: ImageDocuments, layers: Sequence[Entries], base: Image
     labels = [f"{position} ({name})" for position, name in enumerate(called, 1)]
     more = documents.layers[len(called) :]
     labels += [f"{position} ({layer.digest[:19]})" for position, layer in enumerate(more, len(called) + 1)]
-    return Stack(base=tuple(layers[:start]), own=own, extra=tuple(layers[len(called) :]), labels=tuple(labels))
+    return LayerStack(base=tuple(layers[:start]), own=own, extra=tuple(layers[len(called) :]), labels=tuple(labels))
 
 
-def is_inside(entry: Entry) -> bool:
+def is_inside(entry: LayerEntry) -> bool:
     """Whether it is in the environment's folder, or that folder itself."""
     return entry.path == ROOT or entry.path.startswith(f"{ROOT}/")
 
@@ -52,7 +52,7 @@ def same_base(documents: ImageDocuments, base: ImageDocuments) -> bool:
     return len(found) > len(expected) and found[: len(expected)] == expected
 
 
-def compare_base(documents: ImageDocuments, stack: Stack, base: ImageDocuments | None, reference: str) -> Iterator[Finding]:
+def compare_base(documents: ImageDocuments, stack: LayerStack, base: ImageDocuments | None, reference: str) -> Iterator[AuditFinding]:
     """The layers that are not those of the base, if that is at hand, and what the base itself has in the environment's folder."""
     if base and not same_base(documents, base):
         found = documents.layers
@@ -60,27 +60,27 @@ def compare_base(documents: ImageDocuments, stack: Stack, base: ImageDocuments |
             actual = found[position].diff_id if position < len(found) else "missing"
             if actual != layer.diff_id:
                 problem = f"is {actual[:19]} unpacked (expected {layer.diff_id[:19]}, of the base {reference} at {base.digest[:19]})"
-                yield Finding(part=BASE, layer=str(position + 1), problem=problem)
+                yield AuditFinding(part=BASE, layer=str(position + 1), problem=problem)
         if len(found) <= len(base.layers):
-            yield Finding(part=BASE, problem=f"the image has no layer on top of the base {reference}")
+            yield AuditFinding(part=BASE, problem=f"the image has no layer on top of the base {reference}")
     for position, entries in enumerate(stack.base):
         for entry in filter(is_inside, entries):
             problem = f"{entry}, which the base has in the environment's folder"
-            yield Finding(part=BASE, layer=stack.labels[position], path=entry.path, problem=problem)
+            yield AuditFinding(part=BASE, layer=stack.labels[position], path=entry.path, problem=problem)
 
 
-def compare_layers(stack: Stack, names: Sequence[str]) -> Iterator[Finding]:
+def compare_layers(stack: LayerStack, names: Sequence[str]) -> Iterator[AuditFinding]:
     """The layers that the recipe makes and are missing, and all that is in layers that it does not make."""
     for name in names:
         if name not in stack.own:
-            yield Finding(part=LAYERS, layer=name, problem="missing")
+            yield AuditFinding(part=LAYERS, layer=name, problem="missing")
     for entry in stack.own.get(EMPTY, ()):
-        yield Finding(part=LAYERS, layer=stack.label(EMPTY), path=entry.path, problem=f"{entry}, in a layer that has nothing in it")
+        yield AuditFinding(part=LAYERS, layer=stack.label(EMPTY), path=entry.path, problem=f"{entry}, in a layer that has nothing in it")
     below = len(stack.base) + len(stack.own)
     for label, entries in zip(stack.labels[below:], stack.extra, strict=True):
         on_the_way = folders_above([entry.path for entry in entries])
         told = [entry for entry in entries if entry.kind != FOLDER or entry.path not in on_the_way]
         for entry in told:
-            yield Finding(part=LAYERS, layer=label, path=entry.path, problem=f"{entry}, in a layer that the recipe does not make")
+            yield AuditFinding(part=LAYERS, layer=label, path=entry.path, problem=f"{entry}, in a layer that the recipe does not make")
         if not told:
-            yield Finding(part=LAYERS, layer=label, problem="a layer that the recipe does not make, with nothing in it")
+            yield AuditFinding(part=LAYERS, layer=label, problem="a layer that the recipe does not make, with nothing in it")

@@ -9,7 +9,7 @@ CONFIGURATION, BASE, LAYERS, SKELETON, FILES, BYTE_CODE = "configuration", "base
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class AuditFinding:
     """One difference: the part of the audit it belongs to, the layer and the path in it (each empty for none), and what is wrong."""
 
     part: str
@@ -18,7 +18,7 @@ class Finding:
     problem: str
 
     def __str__(self) -> str:
-        return ": ".join(shown(text) for text in (self.layer and f"layer {self.layer}", self.path, self.problem) if text)
+        return ": ".join(format_field(text) for text in (self.layer and f"layer {self.layer}", self.path, self.problem) if text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class AuditReport:
     base: str
     overridden: bool
     parts: tuple[Part, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[AuditFinding, ...]
 
     def verdict(self) -> str:
         """One word: what was not compared is never a pass."""
@@ -61,6 +61,6 @@ class AuditReport:
         return {"headline": self.headline(), "verdict": self.verdict(), **asdict(self)}
 
 
-def shown(text: str) -> str:
+def format_field(text: str) -> str:
     """`text`, which may come out of a foreign archive, so that it can do nothing to a terminal."""
     return text if text.isprintable() else ascii(text)[1:-1]

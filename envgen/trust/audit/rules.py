@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from envgen.lock.render import EPOCH, PREFIX
-from envgen.oci.stack_entries import FILE, FOLDER, LINK, Entry
+from envgen.oci.stack_entries import FILE, FOLDER, LINK, LayerEntry
 from envgen.smoke.expected_files import ExpectedTree
-from envgen.trust.audit.report import Finding
+from envgen.trust.audit.report import AuditFinding
 
 ROOT = PREFIX.removeprefix("/")
 """The prefix as paths in a layer begin."""
@@ -47,22 +47,22 @@ def folders_above(paths: Sequence[str]) -> set[str]:
     return {str(folder) for path in paths for folder in PurePosixPath(path).parents} - {"."}
 
 
-def compare(part: str, layer: str, entries: Sequence[Entry], rules: Mapping[str, Rule], stranger: str) -> Iterator[Finding]:
+def compare(part: str, layer: str, entries: Sequence[LayerEntry], rules: Mapping[str, Rule], stranger: str) -> Iterator[AuditFinding]:
     """Every difference between a layer and its rules; `stranger` says of an entry without a rule why it should not be there."""
     seen: set[str] = set()
     for entry in entries:
         if entry.path in seen:
-            yield Finding(part=part, layer=layer, path=entry.path, problem="is there twice")
+            yield AuditFinding(part=part, layer=layer, path=entry.path, problem="is there twice")
         seen.add(entry.path)
         rule = rules.get(entry.path)
         for problem in _problems(entry, rule) if rule else (f"{entry}, {stranger}",):
-            yield Finding(part=part, layer=layer, path=entry.path, problem=problem)
+            yield AuditFinding(part=part, layer=layer, path=entry.path, problem=problem)
     needed = {path for path, rule in rules.items() if rule.required} | folders_above([entry.path for entry in entries])
     for path in sorted(needed - seen):
-        yield Finding(part=part, layer=layer, path=path, problem="missing")
+        yield AuditFinding(part=part, layer=layer, path=path, problem="missing")
 
 
-def _problems(entry: Entry, rule: Rule) -> Iterator[str]:
+def _problems(entry: LayerEntry, rule: Rule) -> Iterator[str]:
     if entry.kind != rule.kind:
         yield f"{entry} (expected a {rule.kind})"
         return

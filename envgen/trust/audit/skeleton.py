@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from envgen.lock.render import PREFIX, UID
-from envgen.oci.stack_entries import FILE, LINK, WHITEOUT, Entry
+from envgen.oci.stack_entries import FILE, LINK, WHITEOUT, LayerEntry
 from envgen.smoke.launchers import Layout
 from envgen.smoke.probe import skeleton
-from envgen.trust.audit.report import SKELETON, Finding
+from envgen.trust.audit.report import SKELETON, AuditFinding
 from envgen.trust.audit.rules import A_FOLDER, ROOT, Rule, compare, folders_above
 
 USER_LINES = {
@@ -20,12 +20,12 @@ USER_LINES = {
 MOST_LINKS = 40
 """Symbolic links that are followed for one path, as the kernel counts them."""
 
-Tree = Mapping[str, Entry]
+Tree = Mapping[str, LayerEntry]
 
 
-def merged(layers: Sequence[Sequence[Entry]]) -> dict[str, Entry]:
+def merged(layers: Sequence[Sequence[LayerEntry]]) -> dict[str, LayerEntry]:
     """What is there by path when all these layers, the lowest first, lie on each other."""
-    tree: dict[str, Entry] = {}
+    tree: dict[str, LayerEntry] = {}
     for entries in layers:
         hidden = [entry.path for entry in entries if entry.name.startswith(WHITEOUT)]
         for path in hidden:
@@ -34,7 +34,7 @@ def merged(layers: Sequence[Sequence[Entry]]) -> dict[str, Entry]:
     return tree
 
 
-def _hide(whiteout: str, tree: dict[str, Entry]) -> None:
+def _hide(whiteout: str, tree: dict[str, LayerEntry]) -> None:
     """Takes away what a whiteout names: a path and all below it, or all below a folder."""
     folder, _, name = whiteout.rpartition("/")
     opaque = name == f"{WHITEOUT}{WHITEOUT}.opq"
@@ -43,7 +43,7 @@ def _hide(whiteout: str, tree: dict[str, Entry]) -> None:
         del tree[path]
 
 
-def compare_skeleton(layer: str, entries: Sequence[Entry], base: Tree, python: str) -> Iterator[Finding]:
+def compare_skeleton(layer: str, entries: Sequence[LayerEntry], base: Tree, python: str) -> Iterator[AuditFinding]:
     """Every difference between the skeleton's layer and what the recipe makes of `base`, which has the full version `python`."""
     yield from compare(SKELETON, layer, entries, _rules(base, python), "which no skeleton has")
     own = {entry.path: entry for entry in entries}
@@ -54,7 +54,7 @@ def compare_skeleton(layer: str, entries: Sequence[Entry], base: Tree, python: s
     problems = [*skeleton.configuration_problems(values, python), *_own_problems(values, {**base, **own}, python)]
     for problem in problems:
         path, _, what = problem.partition(": ")
-        yield Finding(part=SKELETON, layer=layer, path=f"{ROOT}/{path}", problem=what)
+        yield AuditFinding(part=SKELETON, layer=layer, path=f"{ROOT}/{path}", problem=what)
 
 
 def _rules(base: Tree, python: str) -> dict[str, Rule]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from envgen.lock.header import Fact
+from envgen.lock.header import HeaderField
 from envgen.trust.diff.places import Places
 
 ADDED, REMOVED, UPGRADED, DOWNGRADED, REPLACED, REGROUPED, EVIDENCE = (
@@ -52,7 +52,7 @@ class PackageChange:
 class FactChange:
     """The same fact that differs in the same way in all of its places."""
 
-    fact: Fact
+    fact: HeaderField
     places: Places
 
 

@@ -5,14 +5,14 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from envgen.core.errors import StaleLockError, VerificationError
-from envgen.core.tempdirs import scratch
+from envgen.core.tempdirs import temp_dir
 from envgen.engine import Blob, Engine
 from envgen.lock.format import parse_lock
-from envgen.lock.header import Fact
+from envgen.lock.header import HeaderField
 from envgen.lock.model import Lock, digest_of
 from envgen.lock.render import PREFIX
 from envgen.oci.archive import Archive
-from envgen.profiles.catalog import LOCK_FILE, Catalog, shipped
+from envgen.profiles.catalog import LOCK_FILE, Project, shipped
 from envgen.trust.diff.changes import KINDS, Change, PackageChange, Reason
 from envgen.trust.diff.contents import LayerContents, packages_of, read_layer
 from envgen.trust.diff.operands import ImageSide
@@ -54,7 +54,7 @@ class ImageComparison:
 
     before: ImageSummary
     after: ImageSummary
-    labels: tuple[Fact, ...]
+    labels: tuple[HeaderField, ...]
     layers: tuple[ImageLayer, ...]
     packages: tuple[PackageChange, ...]
 
@@ -79,21 +79,21 @@ class _Opened:
     archive: Callable[[], Archive]
 
 
-def locks_at_hand(catalog: Catalog, wanted: Sequence[str]) -> dict[str, Lock]:
+def locks_at_hand(project: Project, wanted: Sequence[str]) -> dict[str, Lock]:
     """The locks of the project, and those that come with envgen, that have these digests."""
     found = {}
-    for folder in (catalog.project, shipped()):
+    for folder in (project.folder, shipped()):
         for path in folder.glob(f"locks/*/*/{LOCK_FILE}"):
             # One that can't be read, or that another envgen wrote, is as good as not here.
             with suppress(OSError, StaleLockError):
                 content = path.read_bytes()
                 if (digest := digest_of(content)) in wanted:
-                    found[digest] = parse_lock(content, catalog.label(path))
+                    found[digest] = parse_lock(content, project.label(path))
     return found
 
 
 def compare_images(
-    sides: tuple[ImageSide, ImageSide], engine: Callable[[], Engine], catalog: Catalog, step: Callable[[str], None]
+    sides: tuple[ImageSide, ImageSide], engine: Callable[[], Engine], project: Project, step: Callable[[str], None]
 ) -> ImageComparison:
     """Everything that differs between two images. Layers are looked into where they are not the same; `step` is told of what takes long.
 
@@ -101,7 +101,7 @@ def compare_images(
     """
     with ExitStack() as stack:
         before, after = (_open(side, engine, stack, step) for side in sides)
-        known = locks_at_hand(catalog, [image.labels.get(LOCK_LABEL, "") for image in (before, after)])
+        known = locks_at_hand(project, [image.labels.get(LOCK_LABEL, "") for image in (before, after)])
         contents = _contents((before, after)) if before.blobs != after.blobs else {}
     locks = known.get(before.labels.get(LOCK_LABEL, "")), known.get(after.labels.get(LOCK_LABEL, ""))
     return ImageComparison(
@@ -121,7 +121,7 @@ def _open(side: ImageSide, engine: Callable[[], Engine], stack: ExitStack, step:
 
     def save() -> Archive:
         step(f"reading {side.label}")
-        folder = stack.enter_context(scratch("diff"))
+        folder = stack.enter_context(temp_dir("diff"))
         engine().save(image, folder / "image.tar")
         return stack.enter_context(Archive(folder / "image.tar"))
 
@@ -165,10 +165,10 @@ def _summary(image: _Opened, lock: Lock | None) -> ImageSummary:
     )
 
 
-def _labels(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Fact]:
+def _labels(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[HeaderField]:
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
-            yield Fact(name=name, before=before.get(name, "none"), after=after.get(name, "none"))
+            yield HeaderField(name=name, before=before.get(name, "none"), after=after.get(name, "none"))
 
 
 def _layers(

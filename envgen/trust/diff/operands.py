@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from envgen.core.errors import EngineError, StaleLockError, UsageError
-from envgen.core.git import Repository
+from envgen.core.git import GitRepo
 from envgen.engine import Engine, Image
 from envgen.lock.format import parse_lock
 from envgen.lock.model import Lock
@@ -60,11 +60,11 @@ Side = LockSide | ImageSide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finder:
+class OperandFinder:
     """Where sides are looked for. `profile` is the only one asked about (empty: all); `engine` makes one when it is needed."""
 
     project: Path
-    repository: Repository
+    repository: GitRepo
     engine: Callable[[], Engine]
     profile: str = ""
 
@@ -187,7 +187,7 @@ def _read(path: Path) -> bytes:
         raise UsageError(str(path), f"can't be read: {error.strerror or error}", hint="see its permissions: ls -l") from error
 
 
-def narrowed(before: LockSide, after: LockSide) -> tuple[LockSide, LockSide]:
+def restrict_to_common(before: LockSide, after: LockSide) -> tuple[LockSide, LockSide]:
     """Both sides without what the other's name leaves out, as locks/cuda does all other profiles."""
     return _within(before, after), _within(after, before)
 

@@ -20,15 +20,15 @@ from envgen.trust.diff.changes import (
     Reason,
 )
 from envgen.trust.diff.pair import Pair
-from envgen.trust.diff.places import told_once
+from envgen.trust.diff.places import group_by_place
 from envgen.trust.diff.reasons import changed_evidence, why_added, why_moved, why_regrouped, why_removed
 
 
 def package_changes(pairs: Sequence[Pair]) -> tuple[PackageChange, ...]:
     """Every change of a package between the locks of each pair; equal ones are one, with all of their places."""
     found = [(change, reason, pair.place) for pair in pairs for change, reasons in changes_of(pair) for reason in reasons]
-    places = told_once((change, place) for change, _, place in found)
-    reasons = told_once(((change, reason), place) for change, reason, place in found)
+    places = group_by_place((change, place) for change, _, place in found)
+    reasons = group_by_place(((change, reason), place) for change, reason, place in found)
     return tuple(
         PackageChange(
             change=change,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from envgen.lock.model import Lock, Package
-from envgen.trust.diff.places import Place
+from envgen.trust.diff.places import LockId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,8 +14,8 @@ class Pair:
     after: Lock
 
     @property
-    def place(self) -> Place:
-        return Place(
+    def place(self) -> LockId:
+        return LockId(
             profile=_one_or_both(self.before.profile, self.after.profile), target=_one_or_both(self.before.target, self.after.target)
         )
 

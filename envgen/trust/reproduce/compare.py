@@ -10,7 +10,7 @@ from envgen.oci.entries import Difference, entry_differences, read_entries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class OpenImage:
     """An image in an open archive."""
 
     archive: Archive
@@ -21,7 +21,7 @@ Pair = tuple[Layer | None, Layer | None]
 """Layers of two images that stand for each other; None where one has no such layer."""
 
 
-def compare_images(first: Side, second: Side, names: Sequence[str]) -> tuple[Difference, ...]:
+def compare_images(first: OpenImage, second: OpenImage, names: Sequence[str]) -> tuple[Difference, ...]:
     """All that differs between two images; nothing if they have one digest. `names` are what the layers of the first one are called.
 
     Raises VerificationError for an archive that is damaged.
@@ -61,7 +61,7 @@ def zip_names(found: Sequence[Pair], names: Sequence[str]) -> Iterator[tuple[str
         yield (next(known) if pair[0] else f"layer {place} of the second"), pair
 
 
-def _layer_differences(name: str, pair: Pair, first: Side, second: Side) -> Iterator[Difference]:
+def _layer_differences(name: str, pair: Pair, first: OpenImage, second: OpenImage) -> Iterator[Difference]:
     mine, other = pair
     if mine is None or other is None:
         what = "only in the second" if mine is None else "only in the first"

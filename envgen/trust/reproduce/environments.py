@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from envgen.core.settings import Settings
-from envgen.core.tempdirs import scratch
+from envgen.core.tempdirs import temp_dir
 
 VARIED = (
     "clock (the second build is later)", "folder of the wheels", "TMPDIR", "umask", "time zone of envgen and buildx", "name of the image",
@@ -23,7 +23,7 @@ NOT_VARIED = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class BuildVariation:
     """What one build has around it; `hostname` and `no_proxy` are what its RUN steps see."""
 
     name: str
@@ -38,19 +38,19 @@ class Surroundings:
         return {"BUILDKIT_SANDBOX_HOSTNAME": self.hostname, "no_proxy": self.no_proxy}
 
 
-FIRST = Surroundings(name="first", umask=0o022, time_zone="UTC", hostname="one", no_proxy="one.invalid")
-SECOND = Surroundings(name="the second", umask=0o077, time_zone="Pacific/Kiritimati", hostname="another-2", no_proxy="two.invalid,three")
+FIRST = BuildVariation(name="first", umask=0o022, time_zone="UTC", hostname="one", no_proxy="one.invalid")
+SECOND = BuildVariation(name="the second", umask=0o077, time_zone="Pacific/Kiritimati", hostname="another-2", no_proxy="two.invalid,three")
 
 
 @contextmanager
-def inside(around: Surroundings, settings: Settings) -> Iterator[Settings]:
+def inside(around: BuildVariation, settings: Settings) -> Iterator[Settings]:
     """Puts this process into surroundings, and the programs that are started with the settings it gives; there may be no other thread.
 
     All of it is taken back at the end, and the folder for temporary files is removed.
     """
     zone, mask, folder = os.environ.get("TZ"), os.umask(0o077), tempfile.tempdir
     try:
-        with scratch(around.name) as work:
+        with temp_dir(around.name) as work:
             _settle(around.time_zone, around.umask, str(work))
             yield replace(settings, system={**settings.system, "TZ": around.time_zone, "TMPDIR": str(work)})
     finally:

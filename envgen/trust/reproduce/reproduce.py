@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envgen.core.errors import EngineError, UsageError
-from envgen.core.parallel import uninterrupted
-from envgen.core.settings import Settings, mirrored_base
-from envgen.core.tempdirs import scratch
+from envgen.core.parallel import defer_signals
+from envgen.core.settings import Settings, base_via_mirror
+from envgen.core.tempdirs import temp_dir
 from envgen.engine import Engine, Image
 from envgen.image import build
 from envgen.image.build import BuildOptions, Built
@@ -20,8 +20,8 @@ from envgen.lock.model import Lock
 from envgen.oci.archive import Archive
 from envgen.oci.entries import Difference
 from envgen.trust.reproduce.causes import likely_causes
-from envgen.trust.reproduce.compare import Side, compare_images
-from envgen.trust.reproduce.environments import FIRST, SECOND, Surroundings, inside
+from envgen.trust.reproduce.compare import OpenImage, compare_images
+from envgen.trust.reproduce.environments import FIRST, SECOND, BuildVariation, inside
 from envgen.workspace import Workspace
 
 MakeEngine = Callable[[Settings], Engine]
@@ -34,14 +34,14 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 class Plan:
     """What is to be reproduced, and with what."""
 
-    work: Workspace
+    workspace: Workspace
     lock: Lock
     options: BuildOptions
     make_engine: MakeEngine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class OtherImage:
     """An image that is compared: what it is called, its digest, and where its blobs are: in the engine or in an archive, or nowhere."""
 
     name: str
@@ -58,7 +58,7 @@ class Reproduction:
     """
 
     built: Built
-    other: Subject
+    other: OtherImage
     seconds: tuple[float, ...]
     differences: tuple[Difference, ...] = ()
     causes: tuple[str, ...] = ()
@@ -73,7 +73,7 @@ def build_twice(plan: Plan) -> Reproduction:
     with ExitStack() as stack:
         built, first = _build(plan, FIRST, stack)
         again, second = _build(plan, SECOND, stack)
-        other = Subject(name="the second build", digest=again.image.digest, image=again.image)
+        other = OtherImage(name="the second build", digest=again.image.digest, image=again.image)
         return _compare(plan, built, other, (first, second))
 
 
@@ -89,58 +89,58 @@ def build_against(plan: Plan, name: str) -> Reproduction:
         return _compare(plan, built, other, (seconds,))
 
 
-def _build(plan: Plan, around: Surroundings, stack: ExitStack) -> tuple[Built, float]:
+def _build(plan: Plan, around: BuildVariation, stack: ExitStack) -> tuple[Built, float]:
     """An image built in surroundings, and the seconds it took; its tag is removed when `stack` ends, whatever happens."""
     tag = f"envgen-reproduce/{plan.lock.profile}:{secrets.token_hex(6)}"
     stack.callback(_remove, plan, tag)
     started = time.monotonic()
-    with inside(around, plan.work.settings) as settings:
+    with inside(around, plan.workspace.settings) as settings:
         options = replace(plan.options, tag=tag, cache=False, arguments=around.arguments)
-        built = build.build(replace(plan.work, settings=settings), plan.lock, plan.make_engine(settings), options)
+        built = build.build(replace(plan.workspace, settings=settings), plan.lock, plan.make_engine(settings), options)
     seconds = time.monotonic() - started
-    plan.work.reporter.step(f"build in {around.name} surroundings: {built.image.digest} ({seconds:.0f} s)")
+    plan.workspace.reporter.step(f"build in {around.name} surroundings: {built.image.digest} ({seconds:.0f} s)")
     return built, seconds
 
 
 def _remove(plan: Plan, tag: str) -> None:
     try:
-        with uninterrupted():
-            plan.make_engine(plan.work.settings).remove(tag)
+        with defer_signals():
+            plan.make_engine(plan.workspace.settings).remove(tag)
     except EngineError as error:
         # Whatever happened before is what matters.
-        plan.work.reporter.step(f"{tag}: can't be removed: {error.problem}")
+        plan.workspace.reporter.step(f"{tag}: can't be removed: {error.problem}")
 
 
-def _find(plan: Plan, name: str, stack: ExitStack) -> Subject:
+def _find(plan: Plan, name: str, stack: ExitStack) -> OtherImage:
     """The image that somebody else made; one that is pulled is removed when `stack` ends."""
     if Path(name).is_file():
         with Archive(Path(name)) as archive:
-            return Subject(name=name, digest=archive.image(platform=plan.lock.platform).digest, archive=Path(name))
-    engine = plan.make_engine(plan.work.settings)
-    reference = mirrored_base(plan.work.settings, name)
+            return OtherImage(name=name, digest=archive.image(platform=plan.lock.platform).digest, archive=Path(name))
+    engine = plan.make_engine(plan.workspace.settings)
+    reference = base_via_mirror(plan.workspace.settings, name)
     if image := engine.image(name) or engine.image(reference):
-        return Subject(name=name, digest=image.digest, image=image)
+        return OtherImage(name=name, digest=image.digest, image=image)
     if _DIGEST.fullmatch(name):
-        return Subject(name=name, digest=name)
+        return OtherImage(name=name, digest=name)
     if Path(name).is_dir():
         hint = f"make an archive of an OCI layout: tar -C {name} -cf image.tar ."
         raise UsageError(f"--against {name}", "is a folder, expected an archive, or the name or digest of an image", hint=hint)
-    plan.work.reporter.step(f"pulling {reference}")
+    plan.workspace.reporter.step(f"pulling {reference}")
     stack.callback(_remove, plan, reference)
     try:
         image = engine.pull(reference, plan.lock.platform)
     except EngineError as error:
         hint = "expected the path of an archive, or the name or digest of an image"
         raise EngineError(f"--against {name}", str(error), hint=hint) from error
-    return Subject(name=name, digest=image.digest, image=image)
+    return OtherImage(name=name, digest=image.digest, image=image)
 
 
-def _compare(plan: Plan, built: Built, other: Subject, seconds: tuple[float, ...]) -> Reproduction:
+def _compare(plan: Plan, built: Built, other: OtherImage, seconds: tuple[float, ...]) -> Reproduction:
     found = Reproduction(built=built, other=other, seconds=seconds)
     if found.same or not (other.image or other.archive):
         return found
-    plan.work.reporter.step("comparing the images, blob by blob")
-    mine = Subject(name=built.image.name, digest=built.image.digest, image=built.image)
+    plan.workspace.reporter.step("comparing the images, blob by blob")
+    mine = OtherImage(name=built.image.name, digest=built.image.digest, image=built.image)
     with _opened(plan, mine) as first, _opened(plan, other) as second:
         names = layer_names(plan.lock, len(first.image.layers))
         differences = compare_images(first, second, names)
@@ -151,15 +151,15 @@ def _compare(plan: Plan, built: Built, other: Subject, seconds: tuple[float, ...
 
 
 @contextmanager
-def _opened(plan: Plan, subject: Subject) -> Iterator[Side]:
+def _opened(plan: Plan, subject: OtherImage) -> Iterator[OpenImage]:
     """The image as an open archive."""
-    with scratch("reproduce") as folder:
+    with temp_dir("reproduce") as folder:
         path = subject.archive or folder / "image.tar"
         if subject.image:
-            plan.make_engine(plan.work.settings).save(subject.image, path)
+            plan.make_engine(plan.workspace.settings).save(subject.image, path)
         with Archive(path) as archive:
             digest = subject.image.digest if subject.image else ""
-            yield Side(archive=archive, image=archive.image(digest=digest, platform=plan.lock.platform))
+            yield OpenImage(archive=archive, image=archive.image(digest=digest, platform=plan.lock.platform))
 
 
 def layer_names(lock: Lock, count: int) -> Sequence[str]:

@@ -3,16 +3,16 @@
 from collections.abc import Iterator
 
 from envgen.core.errors import BaseGoneError, EngineError
-from envgen.core.settings import Settings, mirrored_base
+from envgen.core.settings import Settings, base_via_mirror
 from envgen.engine import Engine
-from envgen.trust.verify.questions import Item
-from envgen.trust.verify.report import GONE, NOT_CHECKED, OK, TAG_DELETED, TAG_MOVED, Entry
+from envgen.trust.verify.questions import VerifiedItem
+from envgen.trust.verify.report import GONE, NOT_CHECKED, OK, TAG_DELETED, TAG_MOVED, Verdict
 
 
-def base_entries(engine: Engine, settings: Settings, item: Item, base: str) -> Iterator[Entry]:
+def base_entries(engine: Engine, settings: Settings, item: VerifiedItem, base: str) -> Iterator[Verdict]:
     """What became of `base`, NAME:TAG@DIGEST."""
     tagged, _, digest = base.partition("@")
-    reference = mirrored_base(settings, base)
+    reference = base_via_mirror(settings, base)
     # A pull-through cache that can't reach its registry has no such tag either, but says so of no digest.
     through = " (asked through its mirror)" if reference != base else ""
     try:
@@ -27,7 +27,7 @@ def base_entries(engine: Engine, settings: Settings, item: Item, base: str) -> I
     if ":" not in tagged.rpartition("/")[2]:
         return
     try:
-        now = engine.digest(mirrored_base(settings, tagged))
+        now = engine.digest(base_via_mirror(settings, tagged))
     except BaseGoneError:
         yield item.entry(TAG_DELETED, f"{tagged} is not there any more{through}: name another tag when the base is to move")
     except EngineError as error:

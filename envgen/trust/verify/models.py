@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from envgen.core.errors import HubGoneError
 from envgen.sources.hub import Hub
-from envgen.sources.models import HubName, Repository
-from envgen.trust.verify.questions import Item, Patience
-from envgen.trust.verify.report import CHANGED, GONE, OK, Entry
+from envgen.sources.models import HubName, LockedModelFiles
+from envgen.trust.verify.questions import TimeBudget, VerifiedItem
+from envgen.trust.verify.report import CHANGED, GONE, OK, Verdict
 
 
-def hub_entries(hub: Hub, patience: Patience, item: Item, locked: Repository) -> Iterator[Entry]:
+def hub_entries(hub: Hub, patience: TimeBudget, item: VerifiedItem, locked: LockedModelFiles) -> Iterator[Verdict]:
     """What became of a locked model. Raises HubUnavailableError, or HubRefusedError where the hub does not show it to whoever asks."""
     found = patience.ask(lambda: _repository(hub, HubName(repo=locked.repo, revision=locked.commit)))
     if isinstance(found, HubGoneError):
@@ -30,7 +30,7 @@ def hub_entries(hub: Hub, patience: Patience, item: Item, locked: Repository) ->
         yield item.entry(OK)
 
 
-def _repository(hub: Hub, name: HubName) -> Repository | HubGoneError:
+def _repository(hub: Hub, name: HubName) -> LockedModelFiles | HubGoneError:
     """What the hub has; that it has nothing is an answer too, and costs no patience."""
     try:
         return hub.repository(name)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from envgen.core.errors import ResolutionError
-from envgen.trust.verify.report import NOT_CHECKED, Entry
+from envgen.trust.verify.report import NOT_CHECKED, Verdict
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class VerifiedItem:
     """One thing to verify: what reports call it, the locks it stands in, and what cures it when something is wrong with it."""
 
     kind: str
@@ -20,24 +20,24 @@ class Item:
     locks: tuple[str, ...] = ()
     cure: str = ""
 
-    def entry(self, status: str, detail: str = "", cure: str | None = None) -> Entry:
+    def entry(self, status: str, detail: str = "", cure: str | None = None) -> Verdict:
         """What was found, with the item's own cure unless there is another."""
-        return Entry(
+        return Verdict(
             kind=self.kind, name=self.name, status=status, detail=detail, cure=self.cure if cure is None else cure, locks=self.locks
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class Question:
     """What is asked in one go: `ask` gives at least one entry for each of `items`.
 
     It raises ResolutionError when there is no usable answer, which leaves all of them unchecked.
     """
 
-    items: tuple[Item, ...]
-    ask: Callable[[], Iterable[Entry]]
+    items: tuple[VerifiedItem, ...]
+    ask: Callable[[], Iterable[Verdict]]
 
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[Verdict, ...]:
         """What became of the items."""
         try:
             return tuple(self.ask())
@@ -45,7 +45,7 @@ class Subject:
             return tuple(item.entry(NOT_CHECKED, str(error), error.hint) for item in self.items)
 
 
-class Patience:
+class TimeBudget:
     """Keeps an account of the time that was spent on one server for nothing: with none left, it is not asked again."""
 
     def __init__(self, seconds: float) -> None:

@@ -25,13 +25,13 @@ _COUNTED = {
 }
 
 
-def counted(kind: str, number: int) -> str:
+def pluralize(kind: str, number: int) -> str:
     """So many of a kind, in words."""
     return _COUNTED[kind][number != 1].format(number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Verdict:
     """One fact: what it is about, its status, and for anything but OK a line of detail and the cure.
 
     `kind` is one of the kinds above, `name` a wheel's file, a base, a model, or a release as in `numpy 2.4.6`; `locks` are those it
@@ -51,9 +51,9 @@ class VerificationReport:
     """All that was asked for the locks `profile/target`, each thing once."""
 
     locks: tuple[str, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[Verdict, ...]
 
-    def having(self, *statuses: str) -> tuple[Entry, ...]:
+    def having(self, *statuses: str) -> tuple[Verdict, ...]:
         return tuple(entry for entry in self.entries if entry.status in statuses)
 
     def verdict(self) -> str:
@@ -77,7 +77,7 @@ class VerificationReport:
         for kind in _COUNTED:
             found = [entry for entry in self.having(status) if entry.kind == kind]
             if found:
-                yield f"{counted(kind, len(found))} ({found[0].detail.splitlines()[0]})"
+                yield f"{pluralize(kind, len(found))} ({found[0].detail.splitlines()[0]})"
 
     def counts(self) -> Mapping[str, Mapping[str, int]]:
         """How many entries there are of each kind and status."""

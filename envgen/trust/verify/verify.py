@@ -5,15 +5,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
-from envgen.core.parallel import together
+from envgen.core.parallel import map_parallel
 from envgen.engine import Engine
 from envgen.lock.model import Lock, Wheel
-from envgen.sources.models import Repository
+from envgen.sources.models import LockedModelFiles
 from envgen.trust.verify.bases import base_entries
 from envgen.trust.verify.models import hub_entries
-from envgen.trust.verify.questions import Item, Patience, Subject
+from envgen.trust.verify.questions import Question, TimeBudget, VerifiedItem
 from envgen.trust.verify.report import BASE, MODEL, VULNERABILITIES, WHEEL, VerificationReport
-from envgen.trust.verify.wheels import Source, model_entries, release_entries, wheel_entries
+from envgen.trust.verify.wheels import AskedIndex, model_entries, release_entries, wheel_entries
 from envgen.workspace import Workspace
 
 AT_ONCE = 8
@@ -22,61 +22,61 @@ Named = Mapping[str, Lock]
 """Locks by what reports call them, as in `cuda/py311-linux-amd64`."""
 
 
-def verify(work: Workspace, locks: Sequence[Lock], engine: Engine, today: dt.date) -> VerificationReport:
+def verify(workspace: Workspace, locks: Sequence[Lock], engine: Engine, today: dt.date) -> VerificationReport:
     """Asks for everything in `locks`, and for the other models that are known by their hash; `today` stands in the cures."""
     named = {f"{lock.profile}/{lock.target}": lock for lock in locks}
     # Registries first: they take longest.
-    subjects = [*_bases(work, named, engine), *_hub_models(work, named), *_Indexes(work, named, today).subjects()]
-    found = together(Subject.entries, subjects, at_once=AT_ONCE)
+    subjects = [*_bases(workspace, named, engine), *_hub_models(workspace, named), *_Indexes(workspace, named, today).subjects()]
+    found = map_parallel(Question.entries, subjects, at_once=AT_ONCE)
     return VerificationReport(locks=tuple(named), entries=tuple(entry for entries in found for entry in entries))
 
 
-def _bases(work: Workspace, locks: Named, engine: Engine) -> Iterator[Subject]:
+def _bases(workspace: Workspace, locks: Named, engine: Engine) -> Iterator[Question]:
     users: dict[str, list[str]] = defaultdict(list)
     for name, lock in locks.items():
         if lock.base:
             users[lock.base].append(name)
     for base, names in users.items():
         cure = _for_each(f"envgen update {profile} --base" for profile in dict.fromkeys(locks[name].profile for name in names))
-        item = Item(kind=BASE, name=base, locks=tuple(names), cure=cure)
-        yield Subject(items=(item,), ask=partial(base_entries, engine, work.settings, item, base))
+        item = VerifiedItem(kind=BASE, name=base, locks=tuple(names), cure=cure)
+        yield Question(items=(item,), ask=partial(base_entries, engine, workspace.settings, item, base))
 
 
-def _hub_models(work: Workspace, locks: Named) -> Iterator[Subject]:
-    hub, patience = work.hub(), Patience(work.settings.patience)
+def _hub_models(workspace: Workspace, locks: Named) -> Iterator[Question]:
+    hub, patience = workspace.hub(), TimeBudget(workspace.settings.patience)
     for model, names in _models(locks).items():
-        if isinstance(model, Repository):
+        if isinstance(model, LockedModelFiles):
             item = _model_item(locks, names)
-            yield Subject(items=(item,), ask=partial(hub_entries, hub, patience, item, model))
+            yield Question(items=(item,), ask=partial(hub_entries, hub, patience, item, model))
 
 
-def _models(locks: Named) -> Mapping[Wheel | Repository, list[str]]:
+def _models(locks: Named) -> Mapping[Wheel | LockedModelFiles, list[str]]:
     """The locked models, each with the locks it stands in."""
-    found: dict[Wheel | Repository, list[str]] = defaultdict(list)
+    found: dict[Wheel | LockedModelFiles, list[str]] = defaultdict(list)
     for name, lock in locks.items():
         if lock.model:
             found[lock.model.source].append(name)
     return found
 
 
-def _model_item(locks: Named, names: Sequence[str]) -> Item:
+def _model_item(locks: Named, names: Sequence[str]) -> VerifiedItem:
     first = locks[names[0]].model
     assert first is not None
     profiles = dict.fromkeys(locks[name].profile for name in names)
     cure = _for_each(f"name another model in the profile {profile}, then: envgen lock {profile}" for profile in profiles)
-    return Item(kind=MODEL, name=first.name, locks=tuple(names), cure=cure)
+    return VerifiedItem(kind=MODEL, name=first.name, locks=tuple(names), cure=cure)
 
 
 class _Indexes:
     """Everything in locks that comes from an index."""
 
-    def __init__(self, work: Workspace, locks: Named, today: dt.date) -> None:
-        self._work = work
+    def __init__(self, workspace: Workspace, locks: Named, today: dt.date) -> None:
+        self._workspace = workspace
         self._locks = locks
         self._today = today
-        self._sources: dict[tuple[str, str], Source] = {}
+        self._sources: dict[tuple[str, str], AskedIndex] = {}
 
-    def subjects(self) -> Iterator[Subject]:
+    def subjects(self) -> Iterator[Question]:
         packages: dict[tuple[str, str, str], dict[Wheel, list[str]]] = defaultdict(lambda: defaultdict(list))
         for name, lock in self._locks.items():
             urls = {index.name: index.url for index in lock.indexes}
@@ -86,7 +86,7 @@ class _Indexes:
             yield from self._package(self._source(index, url), wheels)
         yield from self._model_wheels()
 
-    def _model_wheels(self) -> Iterator[Subject]:
+    def _model_wheels(self) -> Iterator[Question]:
         """A subject for each locked model that is a wheel, and for each other one that is known by its hash."""
         locked = set()
         for wheel, names in _models(self._locks).items():
@@ -94,37 +94,37 @@ class _Indexes:
                 item = _model_item(self._locks, names)
                 urls = {index.name: index.url for index in self._locks[names[0]].indexes}
                 source = self._source(wheel.index, urls.get(wheel.index, ""))
-                yield Subject(items=(item,), ask=partial(wheel_entries, source, {item: wheel}))
+                yield Question(items=(item,), ask=partial(wheel_entries, source, {item: wheel}))
                 locked.add((wheel.index, wheel.name, wheel.version, wheel.sha256))
-        for model in self._work.catalog.model_wheels():
+        for model in self._workspace.project.model_wheels():
             if ("default", model.name, model.version, model.sha256) in locked:
                 continue
-            item = Item(kind=MODEL, name=f"wheel:{model.name}=={model.version}", cure="name another in profiles/models/wheels.toml")
-            yield Subject(items=(item,), ask=partial(model_entries, self._source("default", ""), item, model))
+            item = VerifiedItem(kind=MODEL, name=f"wheel:{model.name}=={model.version}", cure="name another in profiles/models/wheels.toml")
+            yield Question(items=(item,), ask=partial(model_entries, self._source("default", ""), item, model))
 
-    def _package(self, source: Source, wheels: Mapping[Wheel, list[str]]) -> Iterator[Subject]:
+    def _package(self, source: AskedIndex, wheels: Mapping[Wheel, list[str]]) -> Iterator[Question]:
         """A subject for all wheels of one package, and one for each of its releases."""
         items = {self._item(WHEEL, wheel.file, wheel, names): wheel for wheel, names in wheels.items()}
-        yield Subject(items=tuple(items), ask=partial(wheel_entries, source, items))
+        yield Question(items=tuple(items), ask=partial(wheel_entries, source, items))
         releases: dict[tuple[str, str], list[str]] = defaultdict(list)
         for wheel, names in wheels.items():
             releases[wheel.name, wheel.version] += names
         for (name, version), names in releases.items():
             wheel = next(wheel for wheel in wheels if wheel.version == version)
             item = self._item(VULNERABILITIES, f"{name} {version}", wheel, names)
-            yield Subject(items=(item,), ask=partial(release_entries, source, item, name, version))
+            yield Question(items=(item,), ask=partial(release_entries, source, item, name, version))
 
-    def _item(self, kind: str, text: str, wheel: Wheel, names: Sequence[str]) -> Item:
+    def _item(self, kind: str, text: str, wheel: Wheel, names: Sequence[str]) -> VerifiedItem:
         locks = {lock.profile: lock for lock in (self._locks[name] for name in names)}
         cure = _for_each(_cure(lock, wheel, self._today) for lock in locks.values())
-        return Item(kind=kind, name=text, locks=tuple(names), cure=cure)
+        return VerifiedItem(kind=kind, name=text, locks=tuple(names), cure=cure)
 
-    def _source(self, index: str, url: str) -> Source:
+    def _source(self, index: str, url: str) -> AskedIndex:
         """The index of that name and URL, which is empty for the default one: two profiles may call two indexes the same."""
         if (index, url) not in self._sources:
-            client = self._work.client({index: url} if url else {})
-            patience = self._work.settings.patience
-            self._sources[index, url] = Source(index=index, client=client, pages=Patience(patience), releases=Patience(patience))
+            client = self._workspace.client({index: url} if url else {})
+            patience = self._workspace.settings.patience
+            self._sources[index, url] = AskedIndex(index=index, client=client, pages=TimeBudget(patience), releases=TimeBudget(patience))
         return self._sources[index, url]
 
 

@@ -12,18 +12,18 @@ from envgen.smoke.model import ModelWheel
 from envgen.sources.index import IndexClient
 from envgen.sources.index_pages import IndexFile
 from envgen.sources.vulnerabilities import Vulnerability, known_vulnerabilities
-from envgen.trust.verify.questions import Item, Patience
-from envgen.trust.verify.report import CHANGED, GONE, NOT_PUBLISHED, OK, VULNERABLE, YANKED, Entry
+from envgen.trust.verify.questions import TimeBudget, VerifiedItem
+from envgen.trust.verify.report import CHANGED, GONE, NOT_PUBLISHED, OK, VULNERABLE, YANKED, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class AskedIndex:
     """One index, and our patience with its pages and with its JSON API."""
 
     index: str
     client: IndexClient
-    pages: Patience
-    releases: Patience
+    pages: TimeBudget
+    releases: TimeBudget
 
     def files(self, package: str) -> tuple[IndexFile, ...]:
         """Raises IndexUnavailableError, or ResolutionError for a mirror that is none."""
@@ -34,7 +34,7 @@ class Source:
         return self.pages.ask(lambda: self.client.size(replace(file, size=None), self.index))
 
 
-def wheel_entries(source: Source, wheels: Mapping[Item, Wheel]) -> Iterator[Entry]:
+def wheel_entries(source: AskedIndex, wheels: Mapping[VerifiedItem, Wheel]) -> Iterator[Verdict]:
     """What became of wheels of one package. Raises as `Source` does."""
     files = source.files(next(iter(wheels.values())).name)
     for item, wheel in wheels.items():
@@ -43,7 +43,7 @@ def wheel_entries(source: Source, wheels: Mapping[Item, Wheel]) -> Iterator[Entr
         yield from _yanked(item, listed)
 
 
-def _compared(source: Source, item: Item, wheel: Wheel, listed: Sequence[IndexFile]) -> Iterator[Entry]:
+def _compared(source: AskedIndex, item: VerifiedItem, wheel: Wheel, listed: Sequence[IndexFile]) -> Iterator[Verdict]:
     """One entry for the existence, hash and size of `wheel`, unless it is yanked and nothing else."""
     published = {file.sha256 for file in listed if file.sha256}
     sizes = {file.size for file in listed if file.size is not None}
@@ -59,7 +59,7 @@ def _compared(source: Source, item: Item, wheel: Wheel, listed: Sequence[IndexFi
         yield item.entry(OK)
 
 
-def _unpublished(source: Source, item: Item, wheel: Wheel, file: IndexFile) -> Entry:
+def _unpublished(source: AskedIndex, item: VerifiedItem, wheel: Wheel, file: IndexFile) -> Verdict:
     """What there is to say without a published hash: whether the file is there, and its size."""
     try:
         size = source.size(file)
@@ -70,14 +70,14 @@ def _unpublished(source: Source, item: Item, wheel: Wheel, file: IndexFile) -> E
     return item.entry(NOT_PUBLISHED, f"hash not published: not compared; index {source.index} has the file, of the locked size", "")
 
 
-def _yanked(item: Item, listed: Sequence[IndexFile]) -> Iterator[Entry]:
+def _yanked(item: VerifiedItem, listed: Sequence[IndexFile]) -> Iterator[Verdict]:
     for file in listed:
         if file.yanked:
-            yield item.entry(YANKED, plain(file.yanked_because) or "no reason given")
+            yield item.entry(YANKED, one_line(file.yanked_because) or "no reason given")
             return
 
 
-def model_entries(source: Source, item: Item, model: ModelWheel) -> Iterator[Entry]:
+def model_entries(source: AskedIndex, item: VerifiedItem, model: ModelWheel) -> Iterator[Verdict]:
     """What became of a wheel with a model in it, of which the version and the hash are known, but not the file. Raises as `Source` does."""
     listed = [file for file in source.files(model.name) if _is_wheel_of(file, model)]
     same = [file for file in listed if file.sha256 == model.sha256]
@@ -99,7 +99,7 @@ def _is_wheel_of(file: IndexFile, model: ModelWheel) -> bool:
         return False
 
 
-def release_entries(source: Source, item: Item, package: str, version: str) -> Iterator[Entry]:
+def release_entries(source: AskedIndex, item: VerifiedItem, package: str, version: str) -> Iterator[Verdict]:
     """The known vulnerabilities of one release. Raises IndexUnavailableError."""
     found = source.releases.ask(lambda: known_vulnerabilities(source.client, source.index, package, version))
     if found is None:
@@ -114,9 +114,9 @@ def release_entries(source: Source, item: Item, package: str, version: str) -> I
 def _words(found: Vulnerability) -> str:
     also = f" ({', '.join(found.aliases)})" if found.aliases else ""
     cured = f"fixed in {', '.join(found.fixed_in)}" if found.fixed_in else "no release is known to fix it"
-    return plain(f"{found.id}{also}: {found.summary or 'no summary'}; {cured}")
+    return one_line(f"{found.id}{also}: {found.summary or 'no summary'}; {cured}")
 
 
-def plain(text: str) -> str:
+def one_line(text: str) -> str:
     """One line of what an index says, without what would steer a terminal."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
