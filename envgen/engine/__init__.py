@@ -151,6 +151,10 @@ class Engine(Protocol):
         """The layers in the manifest of `image`, the base's first."""
         ...
 
+    def descriptions(self, image: Image) -> tuple[str, ...]:
+        """What the builder added to the history of `image` for layers that are not in it: what it calls the steps that made them."""
+        ...
+
     def save(self, image: Image, path: Path) -> None:
         """Writes `image` into the file `path` as an OCI archive. Raises DiskFullError."""
         ...

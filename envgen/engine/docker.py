@@ -1,5 +1,6 @@
 """Docker: images are built through `docker buildx`, since the SDK has no BuildKit; all else goes through the SDK."""
 
+import itertools
 import json
 import re
 import shutil
@@ -37,6 +38,10 @@ that the builder has as zstd would stay so."""
 RACES = {": already exists": True, "failed to solve: not found": False}
 """How a build may end while others build or remove the same, and whether it is to be tried again with the cache: another build named
 its image the same at the same moment, and what was built is in the cache; or the builder remembers a layer that went with an image."""
+
+BY_EXPORTER = "buildkit.exporter.image.v0"
+"""The comment on what BuildKit adds to the end of a history that says less than there are layers: for as many of the uppermost ones, the
+names of the steps that made them, each as it was when the builder's cache got it."""
 
 RACE_TRIES = 3
 """How often such a build is tried again."""
@@ -151,6 +156,16 @@ class DockerEngine:
 
     def layers(self, image: Image) -> tuple[Blob, ...]:
         return read_layers(self._connect(), image.digest)
+
+    def descriptions(self, image: Image) -> tuple[str, ...]:
+        from docker.errors import APIError
+
+        try:
+            history = self._connect().api.history(image.digest)  # the newest first
+        except (APIError, OSError) as error:
+            raise EngineError("docker", f"the history of {image.name} can't be read: {error}") from error
+        own = itertools.takewhile(lambda step: step.get("Comment") == BY_EXPORTER, history)
+        return tuple(str(step.get("CreatedBy", "")) for step in own)
 
     def save(self, image: Image, path: Path) -> None:
         save_image(self._connect(), image, path)

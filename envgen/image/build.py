@@ -14,7 +14,7 @@ from envgen.image.layer_record import LayerComparison
 from envgen.image.layers import GroupSize, group_sizes, own_blobs
 from envgen.lock.demands import demands_of
 from envgen.lock.model import Lock, Wheel
-from envgen.lock.render import DOCKERFILE, EPOCH, INSTALLER_GROUP, groups_of, render_dockerfile
+from envgen.lock.render import DOCKERFILE, EPOCH, INSTALLER_GROUP, OVERRIDE_LABEL, base_labels, groups_of, render_dockerfile
 from envgen.lock.select import SelectedWheel
 from envgen.sources.wheel_store import WheelStore
 from envgen.workspace import Workspace
@@ -119,7 +119,8 @@ def _base(workspace: Workspace, lock: Lock, engine: Engine, options: BuildOption
     python = base_python(engine, options.base, source, lock)
     check_same_packages(lock, python, workspace.store)
     workspace.reporter.step(f"base: {options.base} with Python {python}, IN PLACE OF the locked {lock.base}")
-    return python, {"BASE": options.base, "PYTHON": python, **place}, {"envgen.base.override": options.base}
+    labels = {**base_labels(options.base, python), OVERRIDE_LABEL: options.base}
+    return python, {"BASE": options.base, "PYTHON": python, **place}, labels
 
 
 def _source(workspace: Workspace, lock: Lock, engine: Engine, options: BuildOptions) -> str:
@@ -139,15 +140,30 @@ def _dockerfile(workspace: Workspace, lock: Lock, arguments: Mapping[str, str]) 
 
 
 def _build(order: BuildRequest, lock: Lock, engine: Engine, workspace: Workspace) -> tuple[Image, tuple[Blob, ...]]:
-    """The image of `order` with its layers, all of ours in the compression that was asked for."""
-    image = engine.build(order, workspace.reporter.detail)
+    """The image of `order` with its layers, all of ours in the compression that was asked for, as if nothing else was ever built."""
+    lines: list[str] = []
+
+    def on_line(line: str) -> None:
+        lines.append(line)
+        workspace.reporter.detail(line)
+
+    image = engine.build(order, on_line)
     blobs = engine.layers(image)
-    if all(blob.media_type.endswith(order.compression) for blob in own_blobs(lock, blobs).values()):
+    # A builder that made a layer for another image keeps it as that had it, and the digest would depend on that.
+    if not all(blob.media_type.endswith(order.compression) for blob in own_blobs(lock, blobs).values()):
+        why = f"layers: the builder has some that are not {order.compression}"
+    elif words_of_others(engine.descriptions(image), lines):
+        why = "history: the builder calls layers what another build called them"
+    else:
         return image, blobs
-    # A builder that made a layer for somebody else keeps it as they had it, and the digest would depend on that.
-    workspace.reporter.step(f"layers: the builder has some that are not {order.compression}: building again without its cache")
+    workspace.reporter.step(f"{why}: building again without its cache")
     image = engine.build(replace(order, cache=False), workspace.reporter.detail)
     return image, engine.layers(image)
+
+
+def words_of_others(descriptions: Sequence[str], lines: Sequence[str]) -> list[str]:
+    """Those `descriptions` of steps, as in `[stage 1/1] COPY …`, that no step of a build has which wrote these `lines`."""
+    return [text for text in descriptions if text.startswith("[") and not any(line.endswith(f" {text}") for line in lines)]
 
 
 def base_python(engine: Engine, base: str, source: str, lock: Lock) -> str:

@@ -9,6 +9,7 @@ from envgen.engine import Engine, EngineInfo
 from envgen.image.build import Built, default_tag
 from envgen.lock.model import Lock, digest_of, dump_lock
 from envgen.lock.needs import by_indexes, require_cached, wheels_of
+from envgen.lock.render import BASE_LABEL, OVERRIDE_LABEL, PYTHON_LABEL
 from envgen.profiles.model import Profile
 from envgen.smoke.kit import Kit
 from envgen.smoke.run import SmokeOptions
@@ -115,10 +116,10 @@ def existing(lock: Lock, engine: Engine, name: str) -> Built:
     if found != digest_of(dump_lock(lock)):
         problem = f"found an image built from lock {found[:19]}, expected {digest_of(dump_lock(lock))[:19]}"
         raise SmokeError(image.name, problem, hint=f"run: envgen build {lock.profile}")
-    # A plain `docker build` may have been given another base too: then only the general label says so.
-    general = image.labels.get("org.opencontainers.image.base.name", lock.base)
-    base = image.labels.get("envgen.base.override", general)
-    return Built(image=image, lock=lock, python=image.labels.get("envgen.python", lock.python), base=base)
+    # A plain `docker build` on another base may have been given the general label alone.
+    general = image.labels.get(BASE_LABEL, lock.base)
+    base = image.labels.get(OVERRIDE_LABEL, general)
+    return Built(image=image, lock=lock, python=image.labels.get(PYTHON_LABEL, lock.python), base=base)
 
 
 def model_kit(workspace: Workspace, built: Built, bench: SmokeOptions) -> Kit:

@@ -26,6 +26,12 @@ UID = 10001
 INSTALLER_GROUP = "installer"
 """The build context that holds the wheel of uv."""
 
+BASE_LABEL, PYTHON_LABEL = "org.opencontainers.image.base.name", "envgen.python"
+"""The labels that say what an image stands on: the name of its base, and the full version of the Python in it."""
+
+OVERRIDE_LABEL = "envgen.base.override"
+"""The label that only an image on another base than the locked one has: the name of that base."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexRequirements:
@@ -114,8 +120,9 @@ def _group(name: str, wheels: Sequence[Wheel], arguments: Mapping[str, str]) -> 
 
 
 def labels_of(lock: Lock) -> dict[str, str]:
-    """The labels of an image: what it was made from."""
+    """The labels of an image on the locked base: what it was made from."""
     return {
+        **base_labels(lock.base, lock.python),
         "org.opencontainers.image.title": lock.profile,
         "org.opencontainers.image.description": lock.description,
         "envgen.profile": lock.profile,
@@ -124,6 +131,11 @@ def labels_of(lock: Lock) -> dict[str, str]:
         "envgen.lock": digest_of(dump_lock(lock)),
         **({"envgen.cuda": lock.cuda, "envgen.driver": f">={lock.driver}"} if lock.cuda else {}),
     }
+
+
+def base_labels(base: str, python: str) -> dict[str, str]:
+    """The labels that say what an image stands on; given to the builder they replace those in the Dockerfile."""
+    return {BASE_LABEL: base, PYTHON_LABEL: python}
 
 
 def _render(name: str, template: str, **values: object) -> str:

@@ -221,11 +221,13 @@ def tagged(name: str) -> Iterator[str]:
 
 def test_the_committed_dockerfile_gives_the_same_image_without_envgen(cpu_base: Report, base: Base) -> None:
     arguments = {"SOURCE_DATE_EPOCH": EPOCH, "INDEX_DEFAULT": mirror("DEFAULT"), "INDEX_PYTORCH_CPU": mirror("PYTORCH_CPU")}
+    labels = {}
     if base.stand_in:
         arguments |= {"BASE": base.stand_in, "PYTHON": base.python()}
+        labels = dict.fromkeys(("org.opencontainers.image.base.name", "envgen.base.override"), base.stand_in)
+        labels["envgen.python"] = base.python()
     words = [word for name, value in arguments.items() if value for word in ("--build-arg", f"{name}={value}")]
-    if base.stand_in:
-        words += ["--label", f"envgen.base.override={base.stand_in}"]
+    words += [word for name, value in labels.items() for word in ("--label", f"{name}={value}")]
     if CERTIFICATES.is_file():
         words += ["--secret", f"id=ca,src={CERTIFICATES}"]
     with tagged("plain") as tag:

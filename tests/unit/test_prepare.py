@@ -38,7 +38,7 @@ def shelf(labels: Mapping[str, str] | None) -> Engine:
         ({"org.opencontainers.image.base.name": "other", "envgen.base.override": "other"}, "other"),
         ({"org.opencontainers.image.base.name": "given-to-docker-build"}, "given-to-docker-build"),
     ],
-    ids=["no label", "locked", "envgen build --base", "docker build --build-arg BASE"],
+    ids=["no label", "locked", "envgen build --base", "docker build --label"],
 )
 def test_the_base_of_an_image_is_what_its_labels_say(labels: dict[str, str], base: str) -> None:
     built = existing(LOCK, shelf(BUILT | labels), "")

@@ -1,5 +1,6 @@
 """envgen.lock.render: a lock becomes a Dockerfile and requirements, byte for byte, and nothing in it can break out."""
 
+import itertools
 import os
 import re
 from collections.abc import Callable
@@ -150,9 +151,22 @@ def test_every_wheel_is_installed_once_and_by_its_hash(lock: Lock) -> None:
     assert not any("uv==" in step for step in installs)
 
 
+@pytest.mark.parametrize("lock", every_lock(), ids=lambda lock: lock.profile)
+def test_what_the_history_says_of_a_layer_is_the_same_in_every_profile(lock: Lock) -> None:
+    """BuildKit writes the value of an ARG into it, or not, by its version, and the stage and number of a step."""
+    stages = "\n".join(instructions(dockerfile(lock))).split("\nFROM ")
+    first = next(position for position, stage in enumerate(stages) if stage.startswith("base AS start\n"))
+    words = [[step.split(" ")[0] for step in stage.split("\n")[1:]] for stage in stages[first:]]
+    assert words[:-1] == [["COPY"], ["WORKDIR"], *[["COPY"] for _ in groups_of(lock)]]
+    assert set(words[-1]) == {"ENV", "LABEL", "USER", "CMD"}
+    names = ["base", "start", "workdir", *(f"with-{group}" for group in groups_of(lock))]
+    expected = [f"{below} AS {name}" for below, name in itertools.pairwise(names)]
+    assert [stage.partition("\n")[0] for stage in stages[first:]] == [*expected, names[-1]]
+
+
 def test_layers_are_copied_in_their_order_and_the_user_is_not_root() -> None:
     steps = instructions(dockerfile(sample_lock()))
-    last = steps[max(position for position, step in enumerate(steps) if step.startswith("FROM")) :]
+    last = steps[steps.index("FROM base AS start") :]
     copies = [step.split("--from=")[1].split()[0] for step in last if step.startswith("COPY")]
     assert copies == ["skeleton", "layer-models", "layer-torch", "layer-libraries", "layer-own"]
     assert all(step.startswith("COPY --link ") for step in last if step.startswith("COPY"))
@@ -190,6 +204,7 @@ def test_labels_say_what_an_image_was_made_from() -> None:
     assert labels["envgen.target"] == "py311-linux-amd64"
     assert labels["envgen.as-of"] == "2026-09-22T00:00:00Z"
     assert labels["envgen.lock"] == digest_of(dump_lock(sample_lock()))
+    assert (labels["org.opencontainers.image.base.name"], labels["envgen.python"]) == (BASE, "3.11.16")
     assert f"ARG BASE={BASE}\n" in dockerfile(sample_lock())
 
 

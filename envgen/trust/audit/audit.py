@@ -9,7 +9,7 @@ from envgen.core.tempdirs import temp_dir
 from envgen.engine import Engine
 from envgen.image.layers import SKELETON, own_layers
 from envgen.lock.model import Lock
-from envgen.lock.render import groups_of, render_dockerfile
+from envgen.lock.render import OVERRIDE_LABEL, base_labels, groups_of, render_dockerfile
 from envgen.oci.stack_entries import FILE, read_entries
 from envgen.smoke.expected_files import ExpectedTree, expected_tree
 from envgen.smoke.run import SmokeOptions
@@ -17,7 +17,7 @@ from envgen.trust.audit import report as parts
 from envgen.trust.audit.bytecode import compare_byte_code, places
 from envgen.trust.audit.configuration import assumed_base, compare_configuration, environment_of, labels_of
 from envgen.trust.audit.dockerfile import ImageConfig, read_recipe
-from envgen.trust.audit.image import OVERRIDE, AuditedBase, AuditedImage, find_ground, opened
+from envgen.trust.audit.image import AuditedBase, AuditedImage, find_ground, opened
 from envgen.trust.audit.layers import LayerStack, compare_base, compare_layers, make_stack
 from envgen.trust.audit.report import FAILED, NOT_COMPARED, PASSED, AuditFinding, AuditReport, Part
 from envgen.trust.audit.rules import compare, group_rules
@@ -101,11 +101,12 @@ def _recipe(workspace: Workspace, lock: Lock, subject: AuditedImage, ground: Aud
     recipe = read_recipe(dockerfile, {"BASE": ground.reference, "PYTHON": ground.python}, environment_of(below))
     expected = own_layers(lock)
     if recipe.layers != expected:
-        problem = f"its last stage makes the layers {', '.join(recipe.layers)} (expected {', '.join(expected)})"
+        problem = f"the stages of the image make the layers {', '.join(recipe.layers)} (expected {', '.join(expected)})"
         raise UsageError("templates/Dockerfile.j2", problem, hint="an audit can't tell what is in others")
     # A build on another base than the locked one adds this label; a plain `docker build` need not.
-    has_label = OVERRIDE in labels_of(subject.documents.config) and not ground.locked
-    return replace(recipe, labels={**recipe.labels, **({OVERRIDE: ground.reference} if has_label else {})})
+    has_label = OVERRIDE_LABEL in labels_of(subject.documents.config) and not ground.locked
+    override = {OVERRIDE_LABEL: ground.reference} if has_label else {}
+    return replace(recipe, labels={**recipe.labels, **base_labels(ground.reference, ground.python), **override})
 
 
 Outcome = tuple[Part, Sequence[AuditFinding]]

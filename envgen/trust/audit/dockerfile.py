@@ -1,4 +1,4 @@
-"""The last stage of a lock's Dockerfile, read back: the layers that it puts on its base, and what it says of the image.
+"""The stages of a lock's Dockerfile that the image is made in, read back: the layers they put on its base, and what they say of it.
 
 Only what the template of envgen has in it is understood. A project's own template may have more; then no audit could tell
 what an image should be, and the recipe is refused.
@@ -15,6 +15,7 @@ from envgen.image.layers import EMPTY
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """What BuildKit takes for PATH where a base has none."""
 
+_STAGE = re.compile(r"(?m)^FROM (?:--\S+ +)*(?P<below>\S+)(?: +(?:AS|as) +(?P<name>\S+))?\s*$")
 _COPY = re.compile(r"--link --from=(?:layer-)?(?P<stage>[\w.-]+) /out/ /")
 _WORD = r"""(?:"(?:[^"\\]|\\.)*"|\\["\\$ ]|[^\s"'\\])+"""
 _WORDS = re.compile(rf"\s*{_WORD}(?:\s+{_WORD})*\s*")
@@ -34,7 +35,7 @@ class ImageConfig:
 
 
 def read_recipe(dockerfile: str, arguments: Mapping[str, str], environment: Mapping[str, str]) -> ImageConfig:
-    """The recipe in the last stage of `dockerfile`, with these build arguments, on a base with this environment.
+    """The recipe in the stages of the image, with these build arguments, on a base with this environment.
 
     Raises UsageError for an instruction that is not understood.
     """
@@ -43,7 +44,7 @@ def read_recipe(dockerfile: str, arguments: Mapping[str, str], environment: Mapp
     env: dict[str, str] = {}
     labels: dict[str, str] = {}
     single: dict[str, str] = {}
-    for line in _last_stage(dockerfile):
+    for line in _image_stages(dockerfile):
         instruction, _, rest = line.partition(" ")
         if instruction == "COPY" and (match := _COPY.fullmatch(rest)):
             layers.append(match["stage"])
@@ -67,12 +68,18 @@ def read_recipe(dockerfile: str, arguments: Mapping[str, str], environment: Mapp
     )
 
 
-def _last_stage(dockerfile: str) -> Iterator[str]:
-    """Its instructions, one a line; the FROM is left out."""
-    _, _, stage = dockerfile.rpartition("\nFROM ")
-    for line in stage.splitlines()[1:]:
-        if line.strip() and not line.startswith("#"):
-            yield line
+def _image_stages(dockerfile: str) -> Iterator[str]:
+    """The instructions, one a line, of the last stage and of those it stands on, the lowest first; each FROM is left out."""
+    starts = list(_STAGE.finditer(dockerfile))
+    ends = [start.start() for start in starts[1:]] + [len(dockerfile)]
+    stages = {start["name"]: (start["below"], dockerfile[start.end() : end]) for start, end in zip(starts, ends, strict=True)}
+    texts: list[str] = []
+    name = starts[-1]["name"] if starts else ""
+    while name in stages:
+        name, text = stages.pop(name)
+        texts.append(text)
+    for text in reversed(texts):
+        yield from (line for line in text.splitlines() if line.strip() and not line.startswith("#"))
 
 
 def _pairs(text: str, variables: Mapping[str, str], line: str) -> dict[str, str]:
@@ -114,5 +121,5 @@ def _command(text: str, line: str) -> tuple[str, ...]:
 
 def _not_understood(line: str) -> UsageError:
     known = "COPY --link --from=STAGE /out/ /, ENV, ARG, LABEL, USER, WORKDIR and CMD"
-    problem = f"its last stage has {line!r}, and an audit can't tell what an image has of that: expected {known}"
+    problem = f"a stage of the image has {line!r}, and an audit can't tell what an image has of that: expected {known}"
     return UsageError("templates/Dockerfile.j2", problem, hint="move it into another stage, and copy that stage's /out/")

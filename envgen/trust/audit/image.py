@@ -11,14 +11,12 @@ from envgen.core.tempdirs import temp_dir
 from envgen.engine import Engine, Image
 from envgen.image.build import base_python, default_tag
 from envgen.lock.model import Lock, digest_of, dump_lock
+from envgen.lock.render import BASE_LABEL, OVERRIDE_LABEL, PYTHON_LABEL
 from envgen.oci.archive import Archive, ImageDocuments
 from envgen.sources.wheel_store import check_space
 from envgen.trust.audit.configuration import labels_of
 from envgen.trust.audit.layers import same_base
 from envgen.trust.audit.report import format_field
-
-OVERRIDE, GENERAL, PYTHON = "envgen.base.override", "org.opencontainers.image.base.name", "envgen.python"
-"""The labels that say which base an image was built on, and the full version of its Python."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +92,8 @@ class AuditedBase:
 def find_ground(documents: ImageDocuments, lock: Lock, engine: Engine) -> AuditedBase:
     """The base of the image with these `documents`, as far as the engine has it."""
     labels = labels_of(documents.config)
-    # A plain `docker build` may have been given another base too: then only the general label says so.
-    reference = labels.get(OVERRIDE) or labels.get(GENERAL) or lock.base
+    # A plain `docker build` on another base may have been given the general label alone.
+    reference = labels.get(OVERRIDE_LABEL) or labels.get(BASE_LABEL) or lock.base
     ground = AuditedBase(reference=reference, locked=_pinned(reference) == _pinned(lock.base), python=_stated_python(labels, lock))
     try:
         base = _find_base(engine, reference, lock.platform)
@@ -117,7 +115,7 @@ def _pinned(reference: str) -> str:
 
 def _stated_python(labels: Mapping[str, str], lock: Lock) -> str:
     """The full version that an image says its Python has, if it can be that of the lock; else that of the lock."""
-    stated = labels.get(PYTHON, "")
+    stated = labels.get(PYTHON_LABEL, "")
     return stated if re.fullmatch(rf"{re.escape(lock.python_minor)}\.\d+\w*", stated, re.ASCII) else lock.python
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from envgen.lock.render import BASE_LABEL, OVERRIDE_LABEL, PYTHON_LABEL
 from envgen.oci.archive import ImageDocuments, Layer
 from envgen.trust.reproduce.compare import compression_of
 
@@ -9,9 +10,9 @@ _LABELS = {
     "envgen.profile": "is of another profile",
     "envgen.target": "is for another target",
     "envgen.lock": "was built from another lock",
-    "envgen.python": "has another Python",
-    "org.opencontainers.image.base.name": "is on another base",
-    "envgen.base.override": "has another base in place of the locked one",
+    PYTHON_LABEL: "has another Python",
+    BASE_LABEL: "is on another base",
+    OVERRIDE_LABEL: "has another base in place of the locked one",
 }
 """The labels that say what an image depends on, and what it means when they are not the same."""
 
