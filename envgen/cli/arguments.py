@@ -43,7 +43,8 @@ look for what this machine lacks, or explain an error
 
 Each finding is ok, a warning, a problem, or not applicable, and says how to cure it. The exit code is that of the
 first problem: 5 for the engine, 6 for disk, 4 for a lock, 2 for anything else; 0 with warnings alone.
---explain ends with 2 when no table knows the text.
+--explain takes a message or a whole traceback, as it was printed: colours, log prefixes and wrapped lines are seen
+through. The last error of it counts. It ends with 2 when no table knows that one (profiles/errors/*.toml).
 """
 
 

@@ -65,7 +65,7 @@ def add_show(parser: argparse.ArgumentParser) -> None:
 def add_doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("profile", nargs="?", default="", metavar="PROFILE", help="what this machine is to build and run (default: all)")
     parser.add_argument(
-        "--explain", default=None, metavar="TEXT", help="look an error message up in the documents' tables (-: read it from standard input)"
+        "--explain", default=None, metavar="TEXT", help="look an error text up in the tables of known errors (-: from standard input)"
     )
     parser.add_argument("--json", action="store_true", help="the findings as JSON")
 

@@ -30,7 +30,8 @@ SHAPES = {
 "documented"} | null}""",
     "doctor": """\
 {"problems": number, "warnings": number, "findings": [{"subject", "status", "found", "cure"}]}; with --explain:
-{"cause", "cure", "documented", "why", "source"}""",
+{"cause", "cure", "documented": text | null, "why": text | null, "source", "versions": text | null, "error",
+"others": [{"error", "cause"}]}""",
     "audit": """\
 {"headline", "verdict": "passed" | "FAILED" | "INCOMPLETE", "profile", "target", "image", "digest", "base", "overridden": boolean,
 "parts": [{"name", "status", "detail"}], "findings": [{"part", "layer", "path", "problem"}]}""",

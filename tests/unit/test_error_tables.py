@@ -51,7 +51,7 @@ def test_a_cure_never_installs_into_an_image_and_never_redirects(shipped: tuple[
             assert not word.startswith((">", "<")), found.cure
 
 
-def test_every_entry_says_where_it_comes_from_and_why_it_differs(shipped: tuple[Diagnosis, ...]) -> None:
+def test_every_entry_of_the_documents_says_where_it_comes_from_and_why_it_differs(shipped: tuple[Diagnosis, ...]) -> None:
     assert len(shipped) >= 8
     for found in shipped:
         assert all((found.cause, found.cure, found.documented, found.why, found.document, found.section)), found
@@ -68,6 +68,13 @@ def test_the_first_that_matches_is_taken() -> None:
     ("change", "fault"),
     [
         ({"pattern": "("}, "t.toml: error[0].pattern: found '(', expected a regular expression"),
+        (
+            {"pattern": "(a+)+b"},
+            "t.toml: error[0].pattern: found '(a+)+b', expected a regular expression: a group is repeated without a limit",
+        ),
+        ({"pattern": "err|fail"}, "t.toml: error[0].pattern: found 'err|fail', expected one that says more: it matches 'error'"),
+        ({"pattern": "x*"}, "t.toml: error[0].pattern: found 'x*', expected one that says more: it matches ''"),
+        ({"consequence": 1}, "t.toml: error[0].consequence: found an integer (1), expected a boolean"),
         ({"cause": 3}, "t.toml: error[0].cause: found an integer (3), expected a string"),
         ({"cuase": "x"}, "t.toml: error[0].cuase: unknown key"),
     ],

@@ -145,8 +145,47 @@ def test_an_error_from_standard_input(project: Path, capsys: pytest.CaptureFixtu
     (project / "profiles" / "mine.toml").write_text('extends = "cpu-base"\ndescription = "Mine"\n')
     monkeypatch.setattr("sys.stdin", io.StringIO("Traceback\n  ...\nImportError: requires Accelerate: `pip install accelerate`\n"))
     found = json.loads(printed(capsys, "--project", str(project), "doctor", "--explain", "-", "--json"))
-    assert set(found) == {"cause", "cure", "documented", "why", "source"}
+    assert set(found) == {"cause", "cure", "documented", "why", "source", "versions", "error", "others"}
+    assert found["error"] == "ImportError: requires Accelerate: 'pip install accelerate'"
     assert "profiles/mine.toml" in found["cure"], "the one profile that the project has"
+
+
+def test_of_several_errors_the_last_is_explained(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "ModuleNotFoundError: No module named 'torch'\nTypeError: f() got an unexpected keyword argument 'load_in_4bit'"
+    out = printed(capsys, "--project", str(project), "doctor", "cuda", "--explain", text).splitlines()
+    assert out[0] == "error:           TypeError: f() got an unexpected keyword argument 'load_in_4bit' (the last one counts)"
+    assert "holds for:       transformers 5 and newer" in out
+    assert out[-1] == "known, too:      ModuleNotFoundError: No module named 'torch': PyTorch is not in the image"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "No module named 'torch'\n".encode("utf-16"),
+        b"\xff\xfe\xff No\nNo module named 'torch'\n",
+        b"x\n" * 1_000_000 + b"No module named 'torch'",
+    ],
+)
+def test_any_bytes_on_standard_input(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+    if data.startswith(b"\xff\xfe\xff"):
+        assert "knows this text" in failed(capsys, "--project", str(project), "doctor", "--explain", "-")
+    else:
+        assert "PyTorch is not" in printed(capsys, "--project", str(project), "doctor", "--explain", "-")
+
+
+def test_a_closed_standard_input_has_no_text(project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    assert "no text to look up" in failed(capsys, "--project", str(project), "doctor", "--explain", "-")
+
+
+def test_a_consequence_says_what_is_missing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = 'ERROR: failed to solve: process "/bin/sh -c make" did not complete successfully: exit code: 1'
+    assert "hint:  a step of a build failed: give the lines before it too" in failed(
+        capsys, "--project", str(project), "doctor", "--explain", text
+    )
 
 
 def test_errors_that_no_table_knows(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
