@@ -13,9 +13,10 @@ from envgen.image.bases import cached_base
 from envgen.image.layer_record import LayerComparison
 from envgen.image.layers import GroupSize, group_sizes, own_blobs
 from envgen.lock.demands import demands_of
-from envgen.lock.model import Lock, Wheel
+from envgen.lock.model import Lock
 from envgen.lock.render import DOCKERFILE, EPOCH, INSTALLER_GROUP, OVERRIDE_LABEL, base_labels, groups_of, render_dockerfile
 from envgen.lock.select import SelectedWheel
+from envgen.sources.wheel import Wheel
 from envgen.sources.wheel_store import WheelStore
 from envgen.workspace import Workspace
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from envgen.core.errors import UsageError
 from envgen.core.settings import Settings, mirror_of
-from envgen.lock.model import Lock, Wheel
+from envgen.lock.model import Lock
 from envgen.lock.render import argument_of
+from envgen.sources.wheel import Wheel
 from envgen.sources.wheel_store import WheelStore
 
 

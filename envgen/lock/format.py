@@ -7,8 +7,9 @@ from packaging.version import InvalidVersion, Version
 
 from envgen.core.errors import ProfileError, ProfileErrors, StaleLockError
 from envgen.core.toml import Faults, Table, parse_toml
-from envgen.lock.model import NOT_PUBLISHED, WHEEL_FILE, Lock, LockedBound, LockedIndex, LockedModel, Package, RequiredBy, Wheel, dump_lock
+from envgen.lock.model import Lock, LockedBound, LockedIndex, LockedModel, Package, RequiredBy, dump_lock
 from envgen.sources.models import COMMIT, FILE_NAME, SHA256, HubFile, LockedModelFiles, is_repo
+from envgen.sources.wheel import NOT_PUBLISHED, WHEEL_FILE, Wheel
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 

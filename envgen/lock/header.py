@@ -4,7 +4,8 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from envgen.lock.model import Lock, LockedIndex, LockedModel, Wheel
+from envgen.lock.model import Lock, LockedIndex, LockedModel
+from envgen.sources.wheel import Wheel
 
 FACTS = ("description", "target", "platform", "as_of", "python", "base", "cuda", "driver", "tiers", "layers", "env", "indexes", "model")
 """The fields of a lock that say in words what its digest of the inputs can only say is different."""

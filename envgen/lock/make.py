@@ -10,7 +10,7 @@ from packaging.version import Version
 from envgen.core.errors import HubUnavailableError, IndexRefusedError, ProfileError, ResolutionError
 from envgen.core.target import Target
 from envgen.lock.demands import bounds_of, check_bounds, check_cuda, demands_of, inherited
-from envgen.lock.model import Lock, LockedIndex, LockedModel, Package, Wheel, input_digest
+from envgen.lock.model import Lock, LockedIndex, LockedModel, Package, input_digest
 from envgen.lock.resolvers import Resolver, ResolveRequest
 from envgen.lock.select import choose_wheel, choose_wheels, versions_of
 from envgen.profiles.constraints import Bound
@@ -20,6 +20,7 @@ from envgen.profiles.model import Index, Profile
 from envgen.sources.hub import Hub
 from envgen.sources.index import IndexClient
 from envgen.sources.models import COMMIT, HubName, LockedModelFiles, parse_model_name
+from envgen.sources.wheel import Wheel
 from envgen.sources.wheel_store import WheelStore
 
 

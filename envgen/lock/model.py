@@ -3,30 +3,11 @@
 import datetime as dt
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from envgen.sources.models import LockedModelFiles
-
-WHEEL_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*\.whl")
-"""A wheel's file name as we take it from an index or a lock: it becomes a path and stands in a Dockerfile."""
-
-NOT_PUBLISHED = "not published"
-"""Stands for the upload time of a file whose index publishes none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wheel:
-    """One wheel: its file name, sha256 (hex), size in bytes, index by name, and when it was uploaded (UTC)."""
-
-    name: str
-    version: str
-    file: str
-    sha256: str
-    size: int
-    index: str
-    uploaded: dt.datetime | None
+from envgen.sources.wheel import NOT_PUBLISHED, Wheel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from envgen.core.errors import BuildError
-from envgen.lock.model import Lock, Wheel
+from envgen.lock.model import Lock
+from envgen.sources.wheel import Wheel
 from envgen.sources.wheel_store import WheelStore
 
 

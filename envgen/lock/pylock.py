@@ -12,8 +12,9 @@ from packaging.version import Version
 from envgen.core.errors import ResolutionError, VerificationError
 from envgen.core.parallel import map_parallel
 from envgen.core.target import Target
-from envgen.lock.model import Lock, Wheel
+from envgen.lock.model import Lock
 from envgen.sources.index import CONNECTIONS, IndexClient
+from envgen.sources.wheel import Wheel
 from envgen.sources.wheel_store import WheelStore
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from envgen.core.errors import ProfileError
-from envgen.lock.model import Lock, Wheel, digest_of, dump_lock
+from envgen.lock.model import Lock, digest_of, dump_lock
+from envgen.sources.wheel import Wheel
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -13,10 +13,10 @@ from packaging.version import InvalidVersion, Version
 from envgen.core.errors import ProfileError, ResolutionError
 from envgen.core.parallel import map_parallel
 from envgen.core.requirements import read_needs
-from envgen.lock.model import WHEEL_FILE, Wheel
 from envgen.lock.resolvers import Resolution, ResolveRequest
 from envgen.sources.index import CONNECTIONS, IndexClient
 from envgen.sources.index_pages import IndexFile
+from envgen.sources.wheel import WHEEL_FILE, Wheel
 from envgen.sources.wheel_store import WheelStore
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from envgen.lock.model import WHEEL_FILE
 from envgen.sources.models import COMMIT, FILE_NAME, HubFile, LockedModelFiles, is_repo
+from envgen.sources.wheel import WHEEL_FILE
 
 WHEEL, BASE, MODEL = "wheel", "base", "model"
 """What a file may be, or be part of."""

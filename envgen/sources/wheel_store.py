@@ -20,10 +20,10 @@ from envgen.core.parallel import map_parallel
 from envgen.core.sealed import read_checked, with_digest
 from envgen.core.tempdirs import is_full, temp_dir
 from envgen.core.zips import open_zip, read_member
-from envgen.lock.model import Wheel
 from envgen.sources.download import Advance, receive
 from envgen.sources.index import IndexClient
 from envgen.sources.index_pages import IndexFile
+from envgen.sources.wheel import Wheel
 
 SPARE = 16 << 20
 """Bytes that stay free beside what is asked for."""

@@ -10,9 +10,9 @@ import pytest
 from samples import INDEX, Server, client_for, make_wheel
 
 from envgen.core.errors import DiskFullError, EnvgenError, IndexUnavailableError, ResolutionError, VerificationError
-from envgen.lock.model import Wheel
 from envgen.sources.index import IndexClient
 from envgen.sources.index_pages import IndexFile
+from envgen.sources.wheel import Wheel
 from envgen.sources.wheel_store import WheelStore, check_space, sha256_of
 
 NAME = "demo-1.0-py3-none-any.whl"

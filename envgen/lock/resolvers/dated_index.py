@@ -15,10 +15,10 @@ from pathlib import Path
 from shutil import copyfileobj
 from urllib.parse import quote, unquote
 
-from envgen.lock.model import WHEEL_FILE
 from envgen.lock.resolvers import ResolveRequest
 from envgen.sources.index import IndexClient
 from envgen.sources.index_pages import IndexFile
+from envgen.sources.wheel import WHEEL_FILE
 from envgen.sources.wheel_store import WheelStore
 
 _PAGE = "application/vnd.pypi.simple.v1+json"

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from envgen.lock.model import Lock, Package, Wheel
+from envgen.lock.model import Lock, Package
+from envgen.sources.wheel import Wheel
 from envgen.trust.diff.pair import Pair, requirements_of
 
 ANY = "*"

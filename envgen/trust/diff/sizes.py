@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from envgen.lock.model import Lock, Wheel
+from envgen.lock.model import Lock
+from envgen.sources.wheel import Wheel
 from envgen.trust.diff.changes import LayerSize
 from envgen.trust.diff.pair import Pair
 
