@@ -13,8 +13,8 @@ from envgen.profiles.cuda import CudaTable, read_toolkit, with_cuda
 from envgen.profiles.error_tables import Diagnosis, read_diagnoses
 from envgen.profiles.extends import PROFILE_NAME
 from envgen.profiles.model import Profile
+from envgen.profiles.model_wheels import ModelWheel, read_model_wheels
 from envgen.profiles.read import load_profile
-from envgen.smoke.model import ModelWheel, read_model_wheels
 
 LOCK_FILE = "envgen.lock"
 REQUIREMENTS_FILE = "requirements.txt"

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from envgen.core.errors import HubRefusedError, SmokeError, UsageError
 from envgen.lock.model import LockedModel
+from envgen.profiles.model_wheels import ModelWheel
 from envgen.smoke.kit import Kit
-from envgen.smoke.model import Model, ModelWheel, check_readable, embedded_model, folder_model
+from envgen.smoke.model import Model, check_readable, embedded_model, folder_model
 from envgen.smoke.model_wheel import find_wheel, wheel_folder
 from envgen.sources.model_store import ModelStore
 from envgen.sources.models import COMMIT, EMBEDDED, HubName, LockedModelFiles, WheelName, parse_model_name

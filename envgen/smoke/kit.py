@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from envgen.lock.model import Lock
 from envgen.profiles.error_tables import Diagnosis
-from envgen.smoke.model import ModelWheel
+from envgen.profiles.model_wheels import ModelWheel
 from envgen.smoke.run import SmokeOptions
 from envgen.sources.hub import Hub
 from envgen.sources.index import IndexClient

@@ -22,8 +22,8 @@ from envgen.engine import RunRequest
 from envgen.lock.model import Lock
 from envgen.lock.select import best_wheel
 from envgen.profiles.error_tables import diagnose
+from envgen.profiles.model_wheels import ModelWheel
 from envgen.smoke.kit import Kit
-from envgen.smoke.model import ModelWheel
 from envgen.smoke.report import PASSED
 from envgen.smoke.run import OFFLINE, PROBE, run_phase
 from envgen.sources.index import IndexClient

