@@ -29,7 +29,7 @@ class Workspace:
         return ModelStore(self.settings.models)
 
     def hub(self) -> Hub:
-        return Hub(self.settings, self.project.diagnoses())
+        return Hub(self.settings, self.project.explain)
 
     def offline(self) -> "Workspace":
         """The same, but that no network is used."""

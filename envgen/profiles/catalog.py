@@ -10,7 +10,7 @@ from envgen.core.toml import load_toml, suggestion
 from envgen.profiles.admission import check_python_floor, check_refused, check_within
 from envgen.profiles.constraints import Bound, read_constraints
 from envgen.profiles.cuda import CudaTable, read_toolkit, with_cuda
-from envgen.profiles.error_tables import Diagnosis, read_diagnoses
+from envgen.profiles.error_tables import Diagnosis, diagnose, read_diagnoses
 from envgen.profiles.extends import PROFILE_NAME
 from envgen.profiles.model import Profile
 from envgen.profiles.model_wheels import ModelWheel, read_model_wheels
@@ -96,6 +96,11 @@ class Project:
         files = {path.name: path for path in reversed(list(self._each("profiles/errors", "*.toml")))}
         labels = {name: f"profiles/errors/{name}" for name in files}
         return tuple(entry for name in sorted(files) for entry in read_diagnoses(load_toml(files[name], labels[name]), labels[name]))
+
+    def explain(self, text: str) -> str | None:
+        """Cause and cure of an error text, None for one that no table knows. Raises ProfileError."""
+        found = diagnose(text, self.diagnoses())
+        return f"{found.cause}: {found.cure}" if found else None
 
     def model_wheels(self) -> tuple[ModelWheel, ...]:
         """The packages that ship models and are known by their hash. Raises ProfileError."""

@@ -3,14 +3,13 @@
 import hashlib
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote, urlsplit
 
 from envgen.core.errors import HubGoneError, HubRefusedError, HubUnavailableError, UsageError, VerificationError
 from envgen.core.parallel import map_parallel
 from envgen.core.settings import Settings
-from envgen.profiles.error_tables import Diagnosis, diagnose
 from envgen.sources.download import Advance, Download, arrive
 from envgen.sources.index import unavailable
 from envgen.sources.models import COMMIT, SHA256, HubFile, HubName, LockedModelFiles, needed
@@ -32,10 +31,10 @@ _TOKEN = re.compile(r"[!-~]*")
 class Hub:
     """Asks the hub of one run; safe to use from several threads."""
 
-    def __init__(self, settings: Settings, diagnoses: Sequence[Diagnosis] = ()) -> None:
-        """`diagnoses` give the cure where they know a refusal."""
+    def __init__(self, settings: Settings, explain: Callable[[str], str | None] = lambda _problem: None) -> None:
+        """`explain` gives cause and cure of a refusal, None for one that it does not know."""
         self._settings = settings
-        self._diagnoses = diagnoses
+        self._explain = explain
         self._making, self._listing = threading.Lock(), threading.Lock()
         self._made: requests.Session | None = None
         self._listed: dict[HubName, LockedModelFiles] = {}
@@ -193,8 +192,7 @@ class Hub:
         return HubUnavailableError(self.where, f"found status {status}, expected 200", hint="try again later")
 
     def _cured(self, problem: str) -> HubRefusedError:
-        found = diagnose(problem, self._diagnoses)
-        hint = f"{found.cause}: {found.cure}" if found else "set HF_TOKEN to a read token of somebody who may see it"
+        hint = self._explain(problem) or "set HF_TOKEN to a read token of somebody who may see it"
         return HubRefusedError(self.where, problem, hint=hint)
 
 

@@ -178,7 +178,7 @@ class Server(BaseAdapter):
 def hub_for(server: Server, folder: Path, **environ: str) -> Hub:
     """A hub at HUB whose answers come from `server`, with a table that knows the cure for a gated model."""
     settings = read_settings({"ENVGEN_CACHE": str(folder / "cache"), "HF_ENDPOINT": HUB, **environ}, folder)
-    hub = Hub(settings, Project(folder=folder).diagnoses())
+    hub = Hub(settings, Project(folder=folder).explain)
     for scheme in ("https://", "http://"):
         hub._session().mount(scheme, server)
     return hub
