@@ -9,11 +9,14 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from envgen.core.errors import ProfileError, ProfileErrors, StaleLockError
+from envgen.core.files import replace_files
 from envgen.core.toml import Faults, Table, parse_toml
 from envgen.lock.model import Lock, digest_of
 from envgen.lock.render import groups_of
+from envgen.profiles.catalog import Project
 
 RECORD_FILE = "layers.toml"
 
@@ -167,6 +170,23 @@ def parse_records(data: bytes, label: str, profile: str) -> RecordedPythons:
     if dump_records(profile, records) != data:
         raise StaleLockError(label, "edited by hand: its content is not what its digest says", hint=hint)
     return records
+
+
+def read_records(project: Project, folder: Path, profile: str) -> RecordedPythons:
+    """What is recorded of the layers of the lock in `folder`; nothing where there is no record. Raises StaleLockError."""
+    path = folder / RECORD_FILE
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise StaleLockError(project.label(path), f"can't be read: {error.strerror}") from error
+    return parse_records(data, project.label(path), profile)
+
+
+def write_records(folder: Path, content: bytes) -> bool:
+    """Writes the record of a lock's layers beside it, whole; says whether anything changed. Raises as `replace_files` does."""
+    return replace_files(folder, {RECORD_FILE: content})
 
 
 def _read(data: Mapping[str, object], faults: Faults) -> RecordedPythons:

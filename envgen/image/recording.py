@@ -17,9 +17,10 @@ from envgen.image.layer_record import (
     dump_records,
     inputs_of,
     merged,
+    read_records,
+    write_records,
 )
 from envgen.image.layers import SKELETON, own_blobs
-from envgen.lock.folder import read_records, write_records
 from envgen.lock.model import Lock
 from envgen.lock.render import render_dockerfile
 from envgen.workspace import Workspace

@@ -1,13 +1,10 @@
 """The files of a lock in its folder: written whole, and read back."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from envgen.core.errors import DiskFullError, StaleLockError, UsageError
-from envgen.core.parallel import defer_signals
+from envgen.core.errors import StaleLockError
+from envgen.core.files import replace_files
 from envgen.core.target import Target
-from envgen.core.tempdirs import is_full, remove_stale, temp_dir
-from envgen.image.layer_record import RECORD_FILE, RecordedPythons, parse_records
 from envgen.lock import render
 from envgen.lock.format import parse_lock
 from envgen.lock.model import Lock, dump_lock
@@ -30,70 +27,7 @@ def write_files(folder: Path, files: dict[str, bytes]) -> bool:
     stay together. A Dockerfile that is not among them belonged to a base that the profile has no more, and is removed.
     Raises UsageError when the folder can't be written, DiskFullError when the disk is full.
     """
-    return _put(folder, files, [] if DOCKERFILE in files else [folder / DOCKERFILE])
-
-
-def write_records(folder: Path, content: bytes) -> bool:
-    """Writes the record of a lock's layers beside it, whole; says whether anything changed. Raises as `write_files` does."""
-    return _put(folder, {RECORD_FILE: content}, [])
-
-
-def read_records(project: Project, folder: Path, profile: str) -> RecordedPythons:
-    """What is recorded of the layers of the lock in `folder`; nothing where there is no record. Raises StaleLockError."""
-    path = folder / RECORD_FILE
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise StaleLockError(project.label(path), f"can't be read: {error.strerror}") from error
-    return parse_records(data, project.label(path), profile)
-
-
-def _put(folder: Path, files: dict[str, bytes], dropped: Sequence[Path]) -> bool:
-    remove_stale(folder)
-    same = all((folder / name).is_file() and (folder / name).read_bytes() == content for name, content in files.items())
-    if same and not any(path.exists() for path in dropped):
-        return False
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with defer_signals(), temp_dir("lock", folder) as fresh:
-            _replace_all(folder, files, fresh)
-            for path in dropped:
-                path.unlink(missing_ok=True)
-    except OSError as error:
-        if is_full(error):
-            raise DiskFullError(str(folder), "the disk is full; nothing was changed", hint="make room there") from error
-        problem = f"can't be written: {error.strerror or error}; nothing was changed"
-        raise UsageError(str(error.filename or folder), problem, hint="make room there, or remove what is in the way") from error
-    return True
-
-
-def _replace_all(folder: Path, files: dict[str, bytes], fresh: Path) -> None:
-    """Puts `files` in place by way of the folder `fresh`, or back what was there before. Raises OSError."""
-    for name, content in files.items():
-        _write(fresh / f"{name}.new", content)
-        # Now, since putting it back must need no room.
-        if (folder / name).exists():
-            _write(fresh / f"{name}.old", (folder / name).read_bytes())
-    placed = []
-    try:
-        for name in files:
-            (fresh / f"{name}.new").replace(folder / name)
-            placed.append(folder / name)
-    except OSError:
-        for path in placed:
-            old = fresh / f"{path.name}.old"
-            if old.exists():
-                old.replace(path)
-            else:
-                path.unlink()
-        raise
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
-    path.chmod(0o644)
+    return replace_files(folder, files, [] if DOCKERFILE in files else [folder / DOCKERFILE])
 
 
 def read_lock(project: Project, profile: Profile, target: Target) -> tuple[Lock, Path]:

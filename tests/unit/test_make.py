@@ -39,7 +39,8 @@ from envgen.core.errors import (
     UsageError,
 )
 from envgen.core.target import Target
-from envgen.lock.folder import read_lock, read_records, write_files, write_records
+from envgen.image.layer_record import read_records, write_records
+from envgen.lock.folder import read_lock, write_files
 from envgen.lock.format import parse_lock
 from envgen.lock.make import Sources, lock_without_packages, make_lock, query_for
 from envgen.lock.model import LockedModel, digest_of, dump_lock

@@ -1,0 +1,59 @@
+"""Files written so that they are whole or not there."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from envgen.core.errors import DiskFullError, UsageError
+from envgen.core.parallel import defer_signals
+from envgen.core.tempdirs import is_full, remove_stale, temp_dir
+
+
+def replace_files(folder: Path, files: Mapping[str, bytes], dropped: Sequence[Path] = ()) -> bool:
+    """Writes `files`, by name, into `folder`, each whole and in their order, and removes those in `dropped`; False where nothing changed.
+
+    An interruption waits until all are in place, and a failure puts back what was there.
+    Raises UsageError when the folder can't be written, DiskFullError when the disk is full.
+    """
+    remove_stale(folder)
+    same = all((folder / name).is_file() and (folder / name).read_bytes() == content for name, content in files.items())
+    if same and not any(path.exists() for path in dropped):
+        return False
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with defer_signals(), temp_dir("lock", folder) as fresh:
+            _replace_all(folder, files, fresh)
+            for path in dropped:
+                path.unlink(missing_ok=True)
+    except OSError as error:
+        if is_full(error):
+            raise DiskFullError(str(folder), "the disk is full; nothing was changed", hint="make room there") from error
+        problem = f"can't be written: {error.strerror or error}; nothing was changed"
+        raise UsageError(str(error.filename or folder), problem, hint="make room there, or remove what is in the way") from error
+    return True
+
+
+def _replace_all(folder: Path, files: Mapping[str, bytes], fresh: Path) -> None:
+    """Puts `files` in place by way of the folder `fresh`, or back what was there before. Raises OSError."""
+    for name, content in files.items():
+        _write(fresh / f"{name}.new", content)
+        # Now, since putting it back must need no room.
+        if (folder / name).exists():
+            _write(fresh / f"{name}.old", (folder / name).read_bytes())
+    placed = []
+    try:
+        for name in files:
+            (fresh / f"{name}.new").replace(folder / name)
+            placed.append(folder / name)
+    except OSError:
+        for path in placed:
+            old = fresh / f"{path.name}.old"
+            if old.exists():
+                old.replace(path)
+            else:
+                path.unlink()
+        raise
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    path.chmod(0o644)
