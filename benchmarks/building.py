@@ -90,7 +90,7 @@ def bumped(profile: str, project: Path, env: Mapping[str, str]) -> Version:
 def fetch(locks: list[Lock], env: Mapping[str, str]) -> None:
     settings = read_settings(env, ROOT)
     for lock in locks:
-        client = IndexClient(settings, {index.name: index.url for index in lock.indexes})
+        client = IndexClient(settings, lock.index_urls)
         WheelStore(settings.wheels).fetch((*lock.wheels, *filter(None, (lock.installer,))), client)
 
 

@@ -40,7 +40,7 @@ class Bare:
         self._workspace = workspace
         self._catalog = Project(folder=ROOT)
         self._profile = self._catalog.profile(PROFILE)
-        client = IndexClient(self._settings, {index.name: index.url for index in self._profile.indexes})
+        client = IndexClient(self._settings, self._profile.index_urls)
         self.commands = [
             self._command(query_for(self._profile, self._catalog.bounds(self._profile), target), client)
             for target in self._profile.targets()

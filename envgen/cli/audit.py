@@ -5,7 +5,6 @@ import json
 
 from envgen.core.errors import VerificationError
 from envgen.engine.docker import DockerEngine
-from envgen.image import prepare
 from envgen.lock import project
 from envgen.trust.audit.audit import audit
 from envgen.trust.audit.report import FAILED, NOT_COMPARED, PASSED, AuditReport, format_field
@@ -20,7 +19,7 @@ SHOWN = 50
 def command(options: argparse.Namespace, workspace: Workspace) -> int:
     """Prints the report; 0 only if everything was compared and nothing found."""
     profile = workspace.project.profile(options.profile)
-    lock = project.checked_lock(workspace, profile, prepare.image_target(profile, options.target))
+    lock = project.checked_lock(workspace, profile, profile.image_target(options.target))
     report = audit(workspace, lock, DockerEngine(workspace.settings), options.image)
     if options.json:
         print(json.dumps(report.as_json(), indent=2))

@@ -12,9 +12,7 @@ def command(options: argparse.Namespace, workspace: Workspace) -> int:
     profile = workspace.project.profile(options.profile)
     target = profile.find_targets(options.target)[0]
     lock = project.checked_lock(workspace, profile, target)
-    if options.offline:
-        places = pylock.paths_of(lock, workspace.store)
-    else:
-        places = pylock.urls_of(lock, workspace.client({index.name: index.url for index in lock.indexes}))
+    offline = options.offline
+    places = pylock.paths_of(lock, workspace.store) if offline else pylock.urls_of(lock, workspace.client(lock.index_urls))
     sys.stdout.write(pylock.render_pylock(lock, target, places))
     return 0

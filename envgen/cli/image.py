@@ -31,7 +31,7 @@ def build(options: argparse.Namespace, workspace: Workspace) -> int:
             raise UsageError(option, f"found {reference!r}, expected an image's name", hint="as in registry.example/team/image:1.0")
     workspace = workspace.offline() if options.offline else workspace
     profile = workspace.project.profile(options.profile)
-    lock = project.checked_lock(workspace, profile, prepare.image_target(profile, options.target))
+    lock = project.checked_lock(workspace, profile, profile.image_target(options.target))
     if workspace.settings.offline:
         check_offline(options, workspace, lock)
     if options.push:
@@ -68,7 +68,7 @@ def build(options: argparse.Namespace, workspace: Workspace) -> int:
 
 def smoke(options: argparse.Namespace, workspace: Workspace) -> int:
     profile = workspace.project.profile(options.profile)
-    lock = project.checked_lock(workspace, profile, prepare.image_target(profile, options.target))
+    lock = project.checked_lock(workspace, profile, profile.image_target(options.target))
     engine = DockerEngine(workspace.settings)
     info = engine.check()
     check_gpus(options, lock, info, _driver(workspace, lock))

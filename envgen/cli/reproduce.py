@@ -12,7 +12,6 @@ from envgen.image import prepare, recording
 from envgen.image.build import BuildOptions
 from envgen.image.layer_record import LayerComparison
 from envgen.lock import project
-from envgen.lock.model import digest_of, dump_lock
 from envgen.oci.entries import Difference
 from envgen.trust.reproduce import reproduce
 from envgen.trust.reproduce.environments import NOT_VARIED, VARIED
@@ -29,7 +28,7 @@ def command(options: argparse.Namespace, workspace: Workspace) -> int:
     if options.record and options.against:
         raise UsageError("--record", "takes two builds of our own", hint="leave --against out")
     profile = workspace.project.profile(options.profile)
-    lock = project.checked_lock(workspace, profile, prepare.image_target(profile, options.target))
+    lock = project.checked_lock(workspace, profile, profile.image_target(options.target))
     if options.record:
         recording.check_writable(workspace, lock)
     records = recording.read(workspace, lock)
@@ -57,7 +56,7 @@ def command(options: argparse.Namespace, workspace: Workspace) -> int:
 def _as_json(found: Reproduction, compared: LayerComparison, options: argparse.Namespace, info: EngineInfo) -> dict[str, object]:
     return {
         "profile": found.built.lock.profile,
-        "target": found.built.lock.target,
+        "target": found.built.lock.target.slug,
         "same": found.same,
         "digest": found.built.image.digest,
         "other": {"name": found.other.name, "digest": found.other.digest},
@@ -74,7 +73,7 @@ def _as_json(found: Reproduction, compared: LayerComparison, options: argparse.N
 def _depends_on(found: Reproduction, options: argparse.Namespace, info: EngineInfo) -> dict[str, str]:
     """All that the digest is a function of."""
     return {
-        "lock": digest_of(dump_lock(found.built.lock)),
+        "lock": found.built.lock.digest,
         "base": found.built.base,
         "python": found.built.python,
         "compression": options.compression,

@@ -23,7 +23,7 @@ ENDS = {
 def command(options: argparse.Namespace, workspace: Workspace) -> int:
     """Runs it on our own standard streams; its exit code."""
     profile = workspace.project.profile(options.profile)
-    target = prepare.image_target(profile, options.target)
+    target = profile.image_target(options.target)
     project.check_locks(workspace, [(profile, target)])
     lock, _ = folder.read_lock(workspace.project, profile, target)
     caller = this_caller(os.environ)

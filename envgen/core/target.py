@@ -45,6 +45,9 @@ class Target:
         """The folder name of this target's lock, e.g. `py311-linux-amd64`."""
         return f"py{self.python.replace('.', '')}-{self.platform.replace('/', '-')}"
 
+    def __str__(self) -> str:
+        return self.slug
+
     @property
     def is_linux(self) -> bool:
         return self.platform.startswith("linux/")
@@ -77,6 +80,11 @@ class Target:
             "sys_platform": sys_platform,
             "extra": "",
         }
+
+    @property
+    def tag_ranks(self) -> dict[tags.Tag, int]:
+        """How good each wheel tag is that this target takes: 0 for the best."""
+        return {tag: rank for rank, tag in enumerate(self.wheel_tags())}
 
     def wheel_tags(self) -> tuple[tags.Tag, ...]:
         """All wheel tags this target takes, best first."""

@@ -11,7 +11,6 @@ from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding
 from envgen.doctor.gpu import gpu
 from envgen.engine import Engine
 from envgen.engine.gpus import Gpus
-from envgen.image import prepare
 from envgen.lock import folder as lock_folder
 from envgen.lock import project
 from envgen.lock.model import Lock
@@ -41,7 +40,7 @@ def examine(
 def _named(workspace: Workspace, profile: Profile) -> tuple[tuple[Lock, ...], tuple[Finding, ...]]:
     """The lock that an image of `profile` is built from, and what there is to say of it."""
     try:
-        target = prepare.image_target(profile, "")
+        target = profile.image_target("")
     except UsageError as error:
         return (), (Finding(subject="lock", status=NOT_APPLICABLE, found=f"{profile.name}: {error.problem}"),)
     try:

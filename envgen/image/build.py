@@ -14,7 +14,7 @@ from envgen.image.layer_record import LayerComparison
 from envgen.image.layers import GroupSize, group_sizes, own_blobs
 from envgen.lock.demands import demands_of
 from envgen.lock.model import Lock
-from envgen.lock.render import DOCKERFILE, EPOCH, INSTALLER_GROUP, OVERRIDE_LABEL, base_labels, groups_of, render_dockerfile
+from envgen.lock.render import DOCKERFILE, EPOCH, INSTALLER_GROUP, OVERRIDE_LABEL, base_labels, render_dockerfile
 from envgen.lock.select import SelectedWheel
 from envgen.sources.wheel import Wheel
 from envgen.sources.wheel_store import WheelStore
@@ -58,11 +58,6 @@ class Built:
     built_with: str = ""
 
 
-def default_tag(lock: Lock) -> str:
-    """The tag of an image that was given no other."""
-    return f"envgen/{lock.profile}:{lock.target}"
-
-
 def build(workspace: Workspace, lock: Lock, engine: Engine, options: BuildOptions) -> Built:
     """Builds the image of `lock` into the engine's store; nothing is fetched inside the build but the base.
 
@@ -91,7 +86,7 @@ def make_order(workspace: Workspace, lock: Lock, engine: Engine, options: BuildO
         contexts={},
         arguments={"SOURCE_DATE_EPOCH": str(EPOCH), **arguments, **options.arguments},
         labels=labels,
-        tag=options.tag or default_tag(lock),
+        tag=options.tag or lock.tag,
         platform=lock.platform,
         compression=options.compression,
         cache=options.cache,
@@ -102,7 +97,7 @@ def make_order(workspace: Workspace, lock: Lock, engine: Engine, options: BuildO
 def wheel_groups(lock: Lock) -> dict[str, Sequence[Wheel]]:
     """The wheels that a build is given, by layer group; the installer is a group of its own."""
     assert lock.installer is not None
-    return {**groups_of(lock), INSTALLER_GROUP: (lock.installer,)}
+    return {**lock.groups, INSTALLER_GROUP: (lock.installer,)}
 
 
 def contexts_of(folders: Mapping[str, Path]) -> dict[str, Path]:

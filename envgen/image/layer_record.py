@@ -15,7 +15,6 @@ from envgen.core.errors import ProfileError, ProfileErrors, StaleLockError
 from envgen.core.files import replace_files
 from envgen.core.toml import Faults, Table, parse_toml
 from envgen.lock.model import Lock, digest_of
-from envgen.lock.render import groups_of
 from envgen.profiles.catalog import Project
 
 RECORD_FILE = "layers.toml"
@@ -83,7 +82,7 @@ def inputs_of(lock: Lock, dockerfile: str) -> dict[str, str]:
     assert lock.installer is not None
     stages = _stages(dockerfile)
     found = {}
-    for group in groups_of(lock):
+    for group in lock.groups:
         if f"layer-{group}" in stages:
             text = "\n".join([lock.installer.sha256, *_text_of(f"layer-{group}", stages)])
             found[group] = digest_of(text.encode())

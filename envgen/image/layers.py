@@ -7,7 +7,6 @@ from typing import TypeVar
 from envgen.core.errors import BuildError
 from envgen.engine import Blob
 from envgen.lock.model import Lock
-from envgen.lock.render import groups_of
 from envgen.profiles.layer_groups import LIMIT
 
 BASE, SKELETON = "base", "skeleton"
@@ -33,7 +32,7 @@ class GroupSize:
 
 def own_layers(lock: Lock) -> tuple[str, ...]:
     """What the layers are called that the Dockerfile of `lock` puts on its base, in order."""
-    return (SKELETON, EMPTY, *groups_of(lock))
+    return (SKELETON, EMPTY, *lock.groups)
 
 
 def own_blobs(lock: Lock, blobs: Sequence[LayerLike]) -> dict[str, LayerLike]:

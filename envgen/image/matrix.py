@@ -5,9 +5,7 @@ from dataclasses import dataclass
 
 from envgen.core.errors import StaleLockError
 from envgen.core.target import Target
-from envgen.image.build import default_tag
 from envgen.lock import folder as lock_folder
-from envgen.lock.model import digest_of, dump_lock
 from envgen.profiles.catalog import TEMPLATES, TOOLKIT, Project
 from envgen.profiles.model import Profile
 
@@ -64,10 +62,10 @@ def _cell(project: Project, profile: Profile, target: Target) -> MatrixEntry:
         runner=RUNNERS[target.platform],
         image=bool(base),
         base=base,
-        tag=default_tag(lock) if lock and base else "",
+        tag=lock.tag if lock and base else "",
         tiers=tiers,
         gpu="gpu" in tiers,
-        lock=digest_of(dump_lock(lock)) if lock else "",
+        lock=lock.digest if lock else "",
     )
 
 

@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from envgen.core.errors import EngineError, SmokeError, UsageError
-from envgen.core.target import Target
+from envgen.core.errors import EngineError, SmokeError
 from envgen.engine import Engine, EngineInfo
-from envgen.image.build import Built, default_tag
-from envgen.lock.model import Lock, digest_of, dump_lock
+from envgen.image.build import Built
+from envgen.lock.model import Lock
 from envgen.lock.needs import by_indexes, require_cached, wheels_of
 from envgen.lock.render import BASE_LABEL, OVERRIDE_LABEL, PYTHON_LABEL
-from envgen.profiles.model import Profile
 from envgen.smoke.kit import Kit
 from envgen.smoke.run import SmokeOptions
 from envgen.sources.wheel_store import check_space
@@ -46,17 +44,6 @@ class FetchedFiles:
     size: int
     fetched: int
     fetched_size: int
-
-
-def image_target(profile: Profile, slug: str) -> Target:
-    """The target called `slug`, or the first that an image is built for. Raises UsageError."""
-    targets = [target for target in profile.targets() if profile.base(target)]
-    for target in targets:
-        if slug in ("", target.slug):
-            return target
-    names = ", ".join(target.slug for target in targets)
-    problem = f"no image is built for {slug}" if slug else "no Python of it has a base: it is lock only"
-    raise UsageError(f"profile {profile.name}", problem, hint=f"images are built for: {names}" if names else "add a base to a Python")
 
 
 def estimate(workspace: Workspace, lock: Lock) -> BuildEstimate:
@@ -109,12 +96,12 @@ def existing(lock: Lock, engine: Engine, name: str) -> Built:
 
     Raises SmokeError when there is none, or when it was built from another lock.
     """
-    image = engine.image(name or default_tag(lock))
+    image = engine.image(name or lock.tag)
     if image is None:
-        raise SmokeError(name or default_tag(lock), "there is no such image", hint=f"run: envgen build {lock.profile}")
+        raise SmokeError(name or lock.tag, "there is no such image", hint=f"run: envgen build {lock.profile}")
     found = image.labels.get("envgen.lock", "none")
-    if found != digest_of(dump_lock(lock)):
-        problem = f"found an image built from lock {found[:19]}, expected {digest_of(dump_lock(lock))[:19]}"
+    if found != lock.digest:
+        problem = f"found an image built from lock {found[:19]}, expected {lock.digest[:19]}"
         raise SmokeError(image.name, problem, hint=f"run: envgen build {lock.profile}")
     # A plain `docker build` on another base may have been given the general label alone.
     general = image.labels.get(BASE_LABEL, lock.base)
@@ -128,7 +115,7 @@ def model_kit(workspace: Workspace, built: Built, bench: SmokeOptions) -> Kit:
         image=built.image.name,
         lock=built.lock,
         bench=bench,
-        client=workspace.client({index.name: index.url for index in built.lock.indexes}),
+        client=workspace.client(built.lock.index_urls),
         store=workspace.store,
         hub=workspace.hub(),
         models=workspace.models,

@@ -9,7 +9,7 @@ from envgen.core.target import Target
 from envgen.engine import Engine, Pushed
 from envgen.image.build import Built
 from envgen.lock import folder
-from envgen.lock.model import Lock, digest_of, dump_lock
+from envgen.lock.model import Lock
 from envgen.profiles.model import Profile
 from envgen.smoke.report import SmokeReport
 from envgen.workspace import Workspace
@@ -33,7 +33,7 @@ class Published:
 def tags_of(lock: Lock) -> tuple[str, str]:
     """The tag that names an image's lock for good, and the one that moves on to the next lock."""
     moving = f"{lock.profile}-{lock.target}"
-    return f"{moving}-{digest_of(dump_lock(lock)).removeprefix('sha256:')[:12]}", moving
+    return f"{moving}-{lock.digest.removeprefix('sha256:')[:12]}", moving
 
 
 def check_repository(repository: str) -> None:

@@ -61,7 +61,7 @@ def wrong_lines(found: LayerComparison, versions: str) -> list[str]:
 def check_writable(workspace: Workspace, lock: Lock) -> None:
     """Raises UsageError where the lock is not the project's own, so that its record can't be either."""
     folder = _folder(workspace, lock)
-    if folder != workspace.project.lock_folder(lock.profile, _target(lock)):
+    if folder != workspace.project.lock_folder(lock.profile, lock.target):
         problem = f"the lock is {workspace.project.label(folder)}, which comes with envgen"
         raise UsageError("--record", problem, hint=f"make it the project's own first: envgen lock {lock.profile}")
 
@@ -87,7 +87,7 @@ def _inputs(workspace: Workspace, lock: Lock) -> Mapping[str, str]:
 
 def _folder(workspace: Workspace, lock: Lock) -> Path:
     """Where the lock was read from, and its record is."""
-    return workspace.project.find_lock_folder(lock.profile, _target(lock)) or workspace.project.lock_folder(lock.profile, _target(lock))
+    return workspace.project.find_lock_folder(lock.profile, lock.target) or workspace.project.lock_folder(lock.profile, lock.target)
 
 
 def _target(lock: Lock) -> Target:

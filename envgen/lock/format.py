@@ -44,11 +44,11 @@ def _read(data: dict[str, object], faults: Faults) -> Lock:
         table.fault("version", "expected 1: another envgen wrote this lock")
     table.require("content", str, "")
     installer = _wheel(table.table("installer")) if "installer" in table else None
+    slug = table.require("target", str, "")
     lock = Lock(
         inputs=table.require("inputs", str, ""),
         profile=table.require("profile", str, ""),
         description=table.require("description", str, ""),
-        target=table.require("target", str, ""),
         platform=table.require("platform", str, ""),
         as_of=_instant(table, "as_of"),
         python=table.require("python", str, ""),
@@ -63,6 +63,8 @@ def _read(data: dict[str, object], faults: Faults) -> Lock:
         driver=table.get("driver", str, "").removeprefix(">="),
         model=_model(table.table("model")) if "model" in table else None,
     )
+    if slug != lock.target.slug:
+        table.fault("target", f"found {slug!r}, expected {lock.target.slug!r}: its Python and platform")
     _check_whole(lock, table)
     table.close()
     faults.raise_any()

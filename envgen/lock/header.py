@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from envgen.core.target import Target
 from envgen.lock.model import Lock, LockedIndex, LockedModel
 from envgen.sources.wheel import Wheel
 
@@ -23,9 +24,14 @@ class HeaderField:
 def changed_facts(before: Lock, after: Lock) -> Iterator[HeaderField]:
     """The facts that differ, each with its whole value."""
     for name in FACTS:
-        old, new = getattr(before, name), getattr(after, name)
+        old, new = (_fact(lock, name) for lock in (before, after))
         if old != new:
             yield HeaderField(name=name, before=shown(old), after=shown(new))
+
+
+def _fact(lock: Lock, name: str) -> object:
+    value = getattr(lock, name)
+    return value.slug if isinstance(value, Target) else value
 
 
 def shown(value: object) -> str:

@@ -122,7 +122,7 @@ def _check_commit(profile: Profile, name: HubName, hub: Hub) -> None:
         hint = f'as of now that is: model = "{replace(name, revision=hub.commit(name))}"'
     except HubUnavailableError:
         hint = "its page on the hub says it, under Files and versions"
-    where = f"{dict(profile.origins).get('smoke.model', f'profiles/{profile.name}.toml')}: smoke.model"
+    where = f"{profile.origin('smoke.model')}: smoke.model"
     problem = f"found the revision {name.revision!r}, which may move, expected a commit of 40 hexadecimal digits"
     raise ProfileError(where, problem, hint=hint)
 
@@ -155,7 +155,6 @@ def lock_without_packages(profile: Profile, bounds: Sequence[Bound], target: Tar
     return Lock(
         profile=profile.name,
         description=profile.description,
-        target=target.slug,
         platform=target.platform,
         as_of=profile.as_of_instant(),
         inputs=_digest(profile, bounds, target),

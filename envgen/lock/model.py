@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from envgen.core.target import Target
 from envgen.sources.models import LockedModelFiles
 from envgen.sources.wheel import NOT_PUBLISHED, Wheel
 
@@ -72,7 +73,6 @@ class Lock:
 
     profile: str
     description: str
-    target: str
     platform: str
     as_of: dt.datetime
     inputs: str
@@ -92,8 +92,33 @@ class Lock:
         return next((package for package in self.packages if package.wheel.name == name), None)
 
     @property
+    def target(self) -> Target:
+        return Target(python_full=self.python, platform=self.platform)
+
+    @property
     def python_minor(self) -> str:
-        return ".".join(self.python.split(".")[:2])
+        return self.target.python
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of its bytes, as `sha256:<hex>`: what an image says that it was made from."""
+        return digest_of(dump_lock(self))
+
+    @property
+    def tag(self) -> str:
+        """The tag of an image that was given no other."""
+        return f"envgen/{self.profile}:{self.target}"
+
+    @property
+    def index_urls(self) -> dict[str, str]:
+        """The URL of each index by its name, but for the default one."""
+        return {index.name: index.url for index in self.indexes}
+
+    @property
+    def groups(self) -> dict[str, tuple[Wheel, ...]]:
+        """The wheels of each layer group that has any, in the order of the layers."""
+        found = {name: tuple(package.wheel for package in self.packages if package.layer == name) for name in self.layers}
+        return {name: wheels for name, wheels in found.items() if wheels}
 
     @property
     def wheels(self) -> tuple[Wheel, ...]:
@@ -132,7 +157,7 @@ def _body(lock: Lock) -> Iterator[str]:
         inputs=lock.inputs,
         profile=lock.profile,
         description=lock.description,
-        target=lock.target,
+        target=lock.target.slug,
         platform=lock.platform,
         as_of=lock.as_of,
         python=lock.python,

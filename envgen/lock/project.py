@@ -12,7 +12,7 @@ from envgen.core.settings import Settings
 from envgen.core.target import Target
 from envgen.lock import folder as lock_folder
 from envgen.lock import make
-from envgen.lock.model import Lock, Package, digest_of, dump_lock
+from envgen.lock.model import Lock, Package
 from envgen.lock.resolvers import Resolver
 from envgen.lock.stale import differences
 from envgen.profiles.catalog import LOCK_FILE
@@ -44,7 +44,7 @@ def write_locks(workspace: Workspace, profile: Profile, targets: Sequence[Target
     """
     now = dt.datetime.now(tz=dt.UTC)
     if profile.as_of_instant() > now:
-        where = f"{dict(profile.origins).get('as_of', profile.name)}: as_of"
+        where = f"{profile.origin('as_of')}: as_of"
         problem = f"found {profile.as_of}, which has not begun in UTC: what the indexes will have by then is not known"
         raise ProfileError(where, problem, hint=f"use {now:%Y-%m-%d} or earlier")
     bounds = workspace.project.bounds(profile)
@@ -54,7 +54,7 @@ def write_locks(workspace: Workspace, profile: Profile, targets: Sequence[Target
         workspace.reporter.step(f"{profile.name} {target.slug}: {len(made.packages)} packages")
         return lock_folder.files_of(made, workspace.project)
 
-    client = workspace.client({index.name: index.url for index in profile.indexes})
+    client = workspace.client(profile.index_urls)
     sources = make.Sources(resolver=make_resolver(workspace.settings, client), client=client, store=workspace.store, hub=workspace.hub())
     for target in targets:
         sources.resolver.check(target)
@@ -89,9 +89,7 @@ def checked_lock(workspace: Workspace, profile: Profile, target: Target) -> Lock
     """The lock of `profile` for `target`, checked against the profile. Raises StaleLockError."""
     check_locks(workspace, [(profile, target)])
     lock, folder = lock_folder.read_lock(workspace.project, profile, target)
-    workspace.reporter.step(
-        f"lock: {workspace.project.label(folder / LOCK_FILE)} ({digest_of(dump_lock(lock))[:19]}), {len(lock.packages)} packages"
-    )
+    workspace.reporter.step(f"lock: {workspace.project.label(folder / LOCK_FILE)} ({lock.digest[:19]}), {len(lock.packages)} packages")
     return lock
 
 
@@ -111,6 +109,6 @@ def why(workspace: Workspace, profile: Profile, lock: Lock, target: Target, pack
     from envgen.lock.why import WhyContext, held_back
 
     bounds = workspace.project.bounds(profile)
-    client = workspace.client({index.name: index.url for index in profile.indexes})
+    client = workspace.client(profile.index_urls)
     query = make.query_for(profile, bounds, target)
     return held_back(package, WhyContext(lock=lock, query=query, bounds=bounds, client=client, store=workspace.store))

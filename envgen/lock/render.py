@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from envgen.core.errors import ProfileError
-from envgen.lock.model import Lock, digest_of, dump_lock
+from envgen.lock.model import Lock
 from envgen.sources.wheel import Wheel
 
 if TYPE_CHECKING:
@@ -56,12 +56,6 @@ class Group:
     sources: tuple[IndexRequirements, ...]
 
 
-def groups_of(lock: Lock) -> dict[str, tuple[Wheel, ...]]:
-    """The wheels of each layer group that has any, in the order of the layers."""
-    found = {name: tuple(package.wheel for package in lock.packages if package.layer == name) for name in lock.layers}
-    return {name: wheels for name, wheels in found.items() if wheels}
-
-
 def render_requirements(lock: Lock, template: str) -> str:
     """`requirements.txt`: for `pip install --require-hashes -r` and for uv, with an index other than the default as a link."""
     used = {wheel.index: wheel.name for wheel in lock.wheels}
@@ -85,7 +79,7 @@ def render_dockerfile(lock: Lock, template: str) -> str:
     """The Dockerfile, which builds with plain `docker buildx build` as well as through envgen."""
     assert lock.installer is not None
     arguments = {index.name: argument_of(index.name) for index in lock.indexes}
-    groups = [_group(name, wheels, arguments) for name, wheels in groups_of(lock).items()]
+    groups = [_group(name, wheels, arguments) for name, wheels in lock.groups.items()]
     return _render(
         DOCKERFILE,
         template,
@@ -127,9 +121,9 @@ def labels_of(lock: Lock) -> dict[str, str]:
         "org.opencontainers.image.title": lock.profile,
         "org.opencontainers.image.description": lock.description,
         "envgen.profile": lock.profile,
-        "envgen.target": lock.target,
+        "envgen.target": lock.target.slug,
         "envgen.as-of": f"{lock.as_of:%Y-%m-%dT%H:%M:%SZ}",
-        "envgen.lock": digest_of(dump_lock(lock)),
+        "envgen.lock": lock.digest,
         **({"envgen.cuda": lock.cuda, "envgen.driver": f">={lock.driver}"} if lock.cuda else {}),
     }
 

@@ -34,7 +34,7 @@ def choose_wheels(query: ResolveRequest, resolution: Resolution, client: IndexCl
 
     Raises ResolutionError when an index has no wheel that fits, IndexUnavailableError when it does not answer.
     """
-    ranks = {tag: rank for rank, tag in enumerate(query.target.wheel_tags())}
+    ranks = query.target.tag_ranks
     asked = {canonicalize_name(Requirement(text).name) for text in query.requirements}
     # First what the profile names: the pages of these were begun before the resolver ran.
     pins = sorted(resolution.versions, key=lambda pin: pin[0] not in asked)
@@ -44,7 +44,7 @@ def choose_wheels(query: ResolveRequest, resolution: Resolution, client: IndexCl
 
 def choose_wheel(query: ResolveRequest, pin: tuple[str, str], client: IndexClient, store: WheelStore) -> Wheel:
     """The wheel for one package whose own requirements do not matter. Raises as `choose_wheels` does."""
-    ranks = {tag: rank for rank, tag in enumerate(query.target.wheel_tags())}
+    ranks = query.target.tag_ranks
     return _pick(pin, ranks, query, client, store)[0]
 
 

@@ -81,7 +81,7 @@ def _reasons(package: Package, version: Version, files: Sequence[IndexFile], sce
     for demand in package.demands:
         if demand.requirement != "*" and not SpecifierSet(demand.requirement.rpartition("]")[2]).contains(version):
             yield f"{demand.name} asks for {demand.requirement}"
-    ranks = {tag: rank for rank, tag in enumerate(query.target.wheel_tags())}
+    ranks = query.target.tag_ranks
     file = best_wheel(ours, version, ranks)
     if file is None:
         yield f"it has no wheel for {query.target.slug}"

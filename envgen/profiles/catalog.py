@@ -87,8 +87,9 @@ class Project:
         path = self._find(label) if PROFILE_NAME.fullmatch(name) else None
         if path is None:
             known = tuple(sorted({path.stem for path in self._each("profiles/constraints", "*.toml")}))
-            file = dict(profile.origins).get("constraints", f"profiles/{profile.name}.toml")
-            raise ProfileError(f"{file}: constraints", f"there is no constraint set {name!r}", hint=suggestion(name, known))
+            raise ProfileError(
+                f"{profile.origin('constraints')}: constraints", f"there is no constraint set {name!r}", hint=suggestion(name, known)
+            )
         return read_constraints(name, load_toml(path, label), label)
 
     def diagnoses(self) -> tuple[Diagnosis, ...]:

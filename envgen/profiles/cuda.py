@@ -82,7 +82,7 @@ def with_cuda(profile: Profile, toolkit: CudaTable) -> Profile:
 
     Raises ProfileError.
     """
-    where = f"{dict(profile.origins).get('cuda', profile.name)}: cuda"
+    where = f"{profile.origin('cuda')}: cuda"
     others = [platform for platform in profile.platforms if not platform.startswith("linux/")]
     if others:
         hint = 'platforms = ["linux/amd64", "linux/arm64"] in the profile with cuda; keep the others in one without'
@@ -97,7 +97,7 @@ def with_cuda(profile: Profile, toolkit: CudaTable) -> Profile:
     profile = replace(profile, driver=driver.floor)
     mapped = next((index for index in profile.indexes if "torch" in index.packages), None)
     if mapped is not None:
-        file = dict(profile.origins).get(f"index.{mapped.name}", profile.name)
+        file = profile.origin(f"index.{mapped.name}")
         problem = f"torch is mapped to the index {mapped.name} ({file}), so {profile.cuda!r} can't choose where it comes from"
         raise ProfileError(where, problem, hint=f"take the mapping away: add {mapped.name} = false to [index], or take cuda away")
     elsewhere = tuple(platform for platform in profile.platforms if toolkit.default(torch, platform) != profile.cuda)

@@ -75,6 +75,15 @@ class Profile:
     expect: str = ""
     origins: tuple[tuple[str, str], ...] = ()
 
+    def origin(self, path: str) -> str:
+        """The file that set the value at `path`; the profile's own for one that none sets."""
+        return dict(self.origins).get(path, f"profiles/{self.name}.toml")
+
+    @property
+    def index_urls(self) -> dict[str, str]:
+        """The URL of each index by its name, but for the default one."""
+        return {index.name: index.url for index in self.indexes}
+
     def targets(self) -> tuple[Target, ...]:
         """Every Python on every platform, in the order of the file."""
         return tuple(Target(python_full=python.full, platform=platform) for python in self.pythons for platform in self.platforms)
@@ -87,6 +96,16 @@ class Profile:
             known = ", ".join(target.slug for target in targets)
             raise UsageError(f"--target {slug}", f"{self.name} has no such target", hint=f"use one of {known}")
         return found
+
+    def image_target(self, slug: str) -> Target:
+        """The target called `slug`, or the first that an image is built for. Raises UsageError."""
+        targets = [target for target in self.targets() if self.base(target)]
+        for target in targets:
+            if slug in ("", target.slug):
+                return target
+        names = ", ".join(target.slug for target in targets)
+        problem = f"no image is built for {slug}" if slug else "no Python of it has a base: it is lock only"
+        raise UsageError(f"profile {self.name}", problem, hint=f"images are built for: {names}" if names else "add a base to a Python")
 
     def python(self, target: Target) -> Python:
         return next(python for python in self.pythons if python.version == target.python)

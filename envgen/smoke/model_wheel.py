@@ -16,7 +16,6 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
 from envgen.core.errors import ResolutionError, SmokeError, VerificationError
-from envgen.core.target import Target
 from envgen.core.zips import open_zip
 from envgen.engine import RunRequest
 from envgen.lock.model import Lock
@@ -41,11 +40,10 @@ def find_wheel(name: WheelName, lock: Lock, client: IndexClient, store: WheelSto
     """
     if (kept := cached_wheel(name, store)) is not None:
         return kept, name.sha256
-    target = Target(python_full=lock.python, platform=lock.platform)
-    ranks = {tag: rank for rank, tag in enumerate(target.wheel_tags())}
+    ranks = lock.target.tag_ranks
     file = best_wheel(list(client.files("default", name.name)), Version(name.version), ranks)
     if file is None:
-        problem = f"no wheel of {name.name} {name.version} for {target.slug}"
+        problem = f"no wheel of {name.name} {name.version} for {lock.target}"
         raise ResolutionError("index default", problem, hint="check name and version")
     if not name.sha256:
         return None, file.sha256

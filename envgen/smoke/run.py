@@ -82,7 +82,7 @@ def smoke(subject: ImageUnderTest, model: Model, bench: SmokeOptions, store: Whe
             results.extend(run_phase(phase, tier, order, job, bench))
     return SmokeReport(
         profile=subject.lock.profile,
-        target=subject.lock.target,
+        target=subject.lock.target.slug,
         image=subject.image.name,
         digest=subject.image.digest,
         base=subject.base,

@@ -140,7 +140,7 @@ def lock_with_another_value(lock: str) -> st.SearchStrategy[bytes]:
 
 def test_locks(project: Path) -> None:
     lock = sample_lock()
-    folder = project / "locks" / "small" / lock.target
+    folder = project / "locks" / "small" / lock.target.slug
     folder.mkdir(parents=True)
     written = dump_lock(lock)
     for name, content in files_of(lock, Project(folder=project)).items():
@@ -148,7 +148,7 @@ def test_locks(project: Path) -> None:
 
     def refuses(content: bytes) -> bool:
         (folder / "envgen.lock").write_bytes(content)
-        done = envgen("lock", "--check", "small", "--target", lock.target, project=project)
+        done = envgen("lock", "--check", "small", "--target", lock.target.slug, project=project)
         assert refused(done)
         assert done.code == 4
         return True

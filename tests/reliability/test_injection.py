@@ -116,7 +116,7 @@ def check_contained(project: Path, name: str) -> None:
         assert "\n".join(query.requirements).splitlines() == list(query.requirements)
         assert "\n".join(query.constraints).splitlines() == list(query.constraints)
         assert all(Requirement(text).name for text in query.constraints)
-        resolver = UvResolver(settings, IndexClient(settings, {index.name: index.url for index in profile.indexes}))
+        resolver = UvResolver(settings, IndexClient(settings, profile.index_urls))
         assert tomllib.loads("\n".join(resolver._project(query)))["project"]["dependencies"] == list(query.requirements)
         assert {word.partition("=")[0] for word in map(str, resolver._command(query)) if word.startswith("-")} <= OPTIONS
 

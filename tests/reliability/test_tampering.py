@@ -20,7 +20,6 @@ from envgen.lock.folder import files_of
 from envgen.lock.format import parse_lock
 from envgen.lock.make import lock_without_packages
 from envgen.lock.model import Lock
-from envgen.lock.render import groups_of
 from envgen.profiles.catalog import Project, shipped
 from envgen.profiles.model import Profile
 from envgen.sources.wheel_store import WheelStore
@@ -128,7 +127,7 @@ def installed(lock: Lock, catalog: Project) -> tuple[object, ...]:
     """What of a lock is in an image, but for the label that names the lock."""
     files = files_of(lock, catalog)
     dockerfile = [line for line in files["Dockerfile"].splitlines() if not line.startswith(b"LABEL envgen.lock=")]
-    hashes = {group: [wheel.sha256 for wheel in wheels] for group, wheels in groups_of(lock).items()}
+    hashes = {group: [wheel.sha256 for wheel in wheels] for group, wheels in lock.groups.items()}
     return files["requirements.txt"], dockerfile, hashes
 
 
@@ -177,7 +176,7 @@ def test_a_byte_of_a_wheel_in_the_store(original: tiny.Site, tmp_path: Path) -> 
 
 def is_lent(store: WheelStore, lock: Lock) -> bool:
     try:
-        with store.linked_dirs(groups_of(lock)):
+        with store.linked_dirs(lock.groups):
             return True
     except VerificationError:
         return False

@@ -119,7 +119,6 @@ def sample_lock(**fields: object) -> Lock:
     values: dict[str, object] = {
         "profile": "small",
         "description": "A small profile",
-        "target": "py311-linux-amd64",
         "platform": "linux/amd64",
         "as_of": AS_OF,
         "inputs": f"sha256:{'1' * 64}",

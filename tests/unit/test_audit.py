@@ -17,7 +17,7 @@ from envgen.core.errors import DiskFullError, EngineError, UsageError, Verificat
 from envgen.core.progress import Reporter
 from envgen.core.settings import read_settings
 from envgen.engine import Engine, Image, Line, RunRequest, RunResult
-from envgen.lock.model import Lock, Package, RequiredBy, digest_of, dump_lock
+from envgen.lock.model import Lock, Package, RequiredBy
 from envgen.oci.stack_entries import FILE, LINK, LayerEntry
 from envgen.profiles.catalog import Project
 from envgen.smoke.uv_record import Row, render, row_of
@@ -167,7 +167,7 @@ def image_config(lock: Lock, base: str = "") -> dict[str, Any]:
         "envgen.profile": "small",
         "envgen.target": "py311-linux-amd64",
         "envgen.as-of": "2026-09-22T00:00:00Z",
-        "envgen.lock": digest_of(dump_lock(lock)),
+        "envgen.lock": lock.digest,
         **({"envgen.base.override": base} if base else {}),
     }
     env = ["PATH=/opt/venv/bin:/usr/bin", "LANG=C.UTF-8", "HOME=/tmp", "PYTHONDONTWRITEBYTECODE=1", "PYTHONNOUSERSITE=1", f"NASTY={NASTY}"]

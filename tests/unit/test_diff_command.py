@@ -167,7 +167,7 @@ def test_sizes_say_by_how_much_they_moved() -> None:
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.chdir(tmp_path)
     for folder, lock in (("a", sample_lock()), ("b", sample_lock(tiers=("static",)))):
-        path = tmp_path / folder / lock.profile / lock.target / "envgen.lock"
+        path = tmp_path / folder / lock.profile / lock.target.slug / "envgen.lock"
         path.parent.mkdir(parents=True)
         path.write_bytes(dump_lock(lock))
     settings = read_settings({}, tmp_path)

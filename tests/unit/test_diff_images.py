@@ -148,14 +148,14 @@ def locked(project: Path, version: str) -> Lock:
         profile=f"p{version[0]}",
         packages=(package("demo", version, "own", (RequiredBy(name=f"p{version[0]}", requirement=f"=={version}"),)),),
     )
-    folder = project / "locks" / lock.profile / lock.target
+    folder = project / "locks" / lock.profile / lock.target.slug
     folder.mkdir(parents=True)
     (folder / "envgen.lock").write_bytes(dump_lock(lock))
     return lock
 
 
 def test_with_both_locks_at_hand_the_reasons_are_theirs(tmp_path: Path) -> None:
-    digests = [digest_of(dump_lock(locked(tmp_path, version))) for version in ("1.0", "2.0")]
+    digests = [locked(tmp_path, version).digest for version in ("1.0", "2.0")]
     before, after = (
         archive(tmp_path / f"{version}.tar", [[info("demo", version), info("own", version)]], {"envgen.lock": digest})
         for version, digest in zip(("1.0", "2.0"), digests, strict=True)
@@ -173,7 +173,7 @@ def test_with_both_locks_at_hand_the_reasons_are_theirs(tmp_path: Path) -> None:
 
 
 def test_a_layer_has_the_group_of_all_its_packages(tmp_path: Path) -> None:
-    labels = {"envgen.lock": digest_of(dump_lock(locked(tmp_path, "1.0")))}
+    labels = {"envgen.lock": locked(tmp_path, "1.0").digest}
     before = archive(tmp_path / "a.tar", [BASE, [info("demo", "1.0")]], labels)
     after = archive(tmp_path / "b.tar", [BASE, [info("demo", "1.0"), f"{SITE}/demo.py"], ["etc/new"]], labels)
     found = compared(tmp_path, before, after)
@@ -187,8 +187,8 @@ def test_a_layer_has_the_group_of_all_its_packages(tmp_path: Path) -> None:
 
 def test_a_lock_that_is_not_here_is_said_not_to_be(tmp_path: Path) -> None:
     lock = locked(tmp_path, "1.0")
-    before = archive(tmp_path / "a.tar", [[info("demo", "1.0")]], {"envgen.lock": digest_of(dump_lock(lock))})
-    after = archive(tmp_path / "b.tar", [[info("demo", "2.0")]], {"envgen.lock": digest_of(dump_lock(replace(lock, profile="other")))})
+    before = archive(tmp_path / "a.tar", [[info("demo", "1.0")]], {"envgen.lock": lock.digest})
+    after = archive(tmp_path / "b.tar", [[info("demo", "2.0")]], {"envgen.lock": replace(lock, profile="other").digest})
     found = compared(tmp_path, before, after)
     assert (found.before.known_as, found.after.known_as) == ("p1 py311-linux-amd64", "")
     assert told(found) == [("upgraded", "demo", "1.0", "2.0", [])]

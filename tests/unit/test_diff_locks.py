@@ -12,9 +12,9 @@ from envgen.trust.diff.operands import LockSide
 from envgen.trust.diff.places import LockId, where
 
 SMALL = sample_lock()
-WINDOWS = sample_lock(target="py311-windows-amd64", platform="windows/amd64", base="", installer=None)
+WINDOWS = sample_lock(platform="windows/amd64", base="", installer=None)
 LARGE = sample_lock(profile="large")
-LINUX_PLACE, WINDOWS_PLACE, LARGE_PLACE = (LockId(profile=lock.profile, target=lock.target) for lock in (SMALL, WINDOWS, LARGE))
+LINUX_PLACE, WINDOWS_PLACE, LARGE_PLACE = (LockId(profile=lock.profile, target=lock.target.slug) for lock in (SMALL, WINDOWS, LARGE))
 ASKED = (RequiredBy(name="small", requirement=">=1"),)
 
 

@@ -183,6 +183,11 @@ def test_a_model_wants_a_base_to_be_tested_on_and_files_of_its_own() -> None:
     assert "demo-model comes from the index 'nowhere', which is not in the lock" in str(refused(dump_lock(sample_lock(model=elsewhere))))
 
 
+def test_the_target_is_that_of_its_python_and_platform() -> None:
+    problem = str(forged('target = "py311-linux-amd64"', 'target = "py312-linux-amd64"'))
+    assert "target: found 'py312-linux-amd64', expected 'py311-linux-amd64'" in problem
+
+
 def test_a_base_wants_an_installer() -> None:
     for lock in (replace(sample_lock(), installer=None), replace(sample_lock(), base="")):
         assert "a base without an installer" in str(refused(dump_lock(lock)))

@@ -57,7 +57,7 @@ def test_one_instant_has_one_spelling() -> None:
 def test_every_field_is_in_the_bytes() -> None:
     lock = sample_lock()
     changes = {
-        "profile": "x", "description": "x", "target": "x", "platform": "x", "as_of": AS_OF + dt.timedelta(days=1), "inputs": "x",
+        "profile": "x", "description": "x", "platform": "x", "as_of": AS_OF + dt.timedelta(days=1), "inputs": "x",
         "python": "x", "base": "x", "indexes": (), "env": (), "tiers": (), "layers": (), "installer": None, "packages": (),
         "cuda": "13.0", "driver": "580", "model": HUB_MODEL,
     }  # fmt: skip

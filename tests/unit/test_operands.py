@@ -17,7 +17,7 @@ from envgen.trust.diff.operands import ImageSide, LockSide, OperandFinder, check
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 IMAGE = Image(name="app:1", digest=f"sha256:{'d' * 64}", size=1, labels={})
 SMALL, LARGE = sample_lock(), sample_lock(profile="large")
-WINDOWS = sample_lock(target="py311-windows-amd64", platform="windows/amd64", base="", installer=None)
+WINDOWS = sample_lock(platform="windows/amd64", base="", installer=None)
 
 
 @dataclass
@@ -57,7 +57,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Three locks of two profiles; the tests run in their folder."""
     monkeypatch.chdir(tmp_path)
     for lock in (SMALL, LARGE, WINDOWS):
-        folder = tmp_path / "locks" / lock.profile / lock.target
+        folder = tmp_path / "locks" / lock.profile / lock.target.slug
         folder.mkdir(parents=True)
         (folder / "envgen.lock").write_bytes(dump_lock(lock))
     return tmp_path
@@ -79,7 +79,7 @@ def finder(project: Path, profile: str = "", engine: object = Store, revisions: 
 def found(project: Path, word: str, profile: str = "") -> tuple[str, list[tuple[str, str]], bool, frozenset[str]]:
     side = finder(project, profile).find(word)
     assert isinstance(side, LockSide)
-    return side.label, sorted((lock.profile, lock.target) for lock in side.locks), side.single, side.profiles
+    return side.label, sorted((lock.profile, lock.target.slug) for lock in side.locks), side.single, side.profiles
 
 
 LINUX = "py311-linux-amd64"

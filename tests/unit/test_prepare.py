@@ -8,12 +8,10 @@ from samples import sample_lock
 
 from envgen.core.errors import SmokeError
 from envgen.engine import Engine, Image
-from envgen.image.build import default_tag
 from envgen.image.prepare import existing
-from envgen.lock.model import digest_of, dump_lock
 
 LOCK = sample_lock()
-BUILT = {"envgen.lock": digest_of(dump_lock(LOCK)), "envgen.python": "3.11.2"}
+BUILT = {"envgen.lock": LOCK.digest, "envgen.python": "3.11.2"}
 
 
 class Shelf:
@@ -42,7 +40,7 @@ def shelf(labels: Mapping[str, str] | None) -> Engine:
 )
 def test_the_base_of_an_image_is_what_its_labels_say(labels: dict[str, str], base: str) -> None:
     built = existing(LOCK, shelf(BUILT | labels), "")
-    assert (built.base, built.python, built.image.name) == (base, "3.11.2", default_tag(LOCK))
+    assert (built.base, built.python, built.image.name) == (base, "3.11.2", LOCK.tag)
 
 
 def test_an_image_of_another_lock_is_refused() -> None:

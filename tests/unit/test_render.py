@@ -13,8 +13,8 @@ from samples import AS_OF, BASE, NASTY, ROOT, sample_lock
 from envgen.image.layer_record import RECORD_FILE
 from envgen.lock.folder import files_of
 from envgen.lock.format import parse_lock
-from envgen.lock.model import Lock, digest_of, dump_lock
-from envgen.lock.render import argument_of, groups_of, labels_of, render_dockerfile, render_requirements
+from envgen.lock.model import Lock
+from envgen.lock.render import argument_of, labels_of, render_dockerfile, render_requirements
 from envgen.profiles.catalog import Project
 
 GOLDEN = ROOT / "tests" / "golden"
@@ -120,8 +120,8 @@ def test_install_steps_have_no_network(lock: Lock) -> None:
     steps = [step for step in instructions(dockerfile(lock)) if step.startswith("RUN")]
     fetching = [step for step in steps if "pip --isolated" in step]
     installing = [step for step in steps if step not in fetching]
-    assert len(installing) >= len(groups_of(lock)) + 2
-    assert sum("uv pip install" in step for step in installing) == len(groups_of(lock))
+    assert len(installing) >= len(lock.groups) + 2
+    assert sum("uv pip install" in step for step in installing) == len(lock.groups)
     assert all(step.startswith("RUN --network=none") for step in installing)
     assert all("--no-deps" in step for step in steps if "pip install" in step or "download" in step)
     assert all("--require-hashes" in step for step in fetching)
@@ -157,9 +157,9 @@ def test_what_the_history_says_of_a_layer_is_the_same_in_every_profile(lock: Loc
     stages = "\n".join(instructions(dockerfile(lock))).split("\nFROM ")
     first = next(position for position, stage in enumerate(stages) if stage.startswith("base AS start\n"))
     words = [[step.split(" ")[0] for step in stage.split("\n")[1:]] for stage in stages[first:]]
-    assert words[:-1] == [["COPY"], ["WORKDIR"], *[["COPY"] for _ in groups_of(lock)]]
+    assert words[:-1] == [["COPY"], ["WORKDIR"], *[["COPY"] for _ in lock.groups]]
     assert set(words[-1]) == {"ENV", "LABEL", "USER", "CMD"}
-    names = ["base", "start", "workdir", *(f"with-{group}" for group in groups_of(lock))]
+    names = ["base", "start", "workdir", *(f"with-{group}" for group in lock.groups)]
     expected = [f"{below} AS {name}" for below, name in itertools.pairwise(names)]
     assert [stage.partition("\n")[0] for stage in stages[first:]] == [*expected, names[-1]]
 
@@ -203,13 +203,13 @@ def test_labels_say_what_an_image_was_made_from() -> None:
     assert labels["envgen.profile"] == "small"
     assert labels["envgen.target"] == "py311-linux-amd64"
     assert labels["envgen.as-of"] == "2026-09-22T00:00:00Z"
-    assert labels["envgen.lock"] == digest_of(dump_lock(sample_lock()))
+    assert labels["envgen.lock"] == sample_lock().digest
     assert (labels["org.opencontainers.image.base.name"], labels["envgen.python"]) == (BASE, "3.11.16")
     assert f"ARG BASE={BASE}\n" in dockerfile(sample_lock())
 
 
 def test_groups_without_wheels_are_left_out() -> None:
-    assert list(groups_of(sample_lock())) == ["models", "torch", "libraries", "own"]
+    assert list(sample_lock().groups) == ["models", "torch", "libraries", "own"]
 
 
 def test_requirements_have_a_header_that_renovate_reads() -> None:

@@ -99,7 +99,7 @@ def test_all_is_well_but_for_what_an_index_does_not_publish(server: Server, tmp_
 
 def test_each_thing_is_asked_once_for_all_locks(server: Server, tmp_path: Path) -> None:
     registry = Registry()
-    found = verify(tmp_path, sample_lock(), sample_lock(target="py311-linux-arm64"), sample_lock(profile="other"), registry=registry)
+    found = verify(tmp_path, sample_lock(), sample_lock(platform="linux/arm64"), sample_lock(profile="other"), registry=registry)
     assert len({request.url for request in server.seen}) == len(server.seen) == 9
     assert registry.seen == [BASE, TAGGED]
     assert found.locks == ("small/py311-linux-amd64", "small/py311-linux-arm64", "other/py311-linux-amd64")
@@ -185,7 +185,7 @@ def test_the_cure_moves_what_holds_the_version(server: Server, tmp_path: Path) -
 
 def test_each_profile_has_its_cure(server: Server, tmp_path: Path) -> None:
     del server.answers[f"{INDEX}/numpy/"]
-    gone = only(verify(tmp_path, sample_lock(), sample_lock(target="py312-linux-amd64"), sample_lock(profile="other")), GONE)
+    gone = only(verify(tmp_path, sample_lock(), sample_lock(python="3.12.4"), sample_lock(profile="other")), GONE)
     assert gone.cure.splitlines() == [f"envgen update {name} --package numpy --as-of 2026-11-25" for name in ("small", "other")]
 
 

@@ -9,7 +9,7 @@ from envgen.core.tempdirs import temp_dir
 from envgen.engine import Engine
 from envgen.image.layers import SKELETON, own_layers
 from envgen.lock.model import Lock
-from envgen.lock.render import OVERRIDE_LABEL, base_labels, groups_of, render_dockerfile
+from envgen.lock.render import OVERRIDE_LABEL, base_labels, render_dockerfile
 from envgen.oci.stack_entries import FILE, read_entries
 from envgen.smoke.expected_files import ExpectedTree, expected_tree
 from envgen.smoke.run import SmokeOptions
@@ -70,7 +70,7 @@ def audit(workspace: Workspace, lock: Lock, engine: Engine, name: str) -> AuditR
         ]
     return AuditReport(
         profile=lock.profile,
-        target=lock.target,
+        target=lock.target.slug,
         image=subject.name,
         digest=subject.documents.digest,
         base=ground.reference,
@@ -87,7 +87,7 @@ def _trees(workspace: Workspace, lock: Lock) -> dict[str, ExpectedTree]:
         problem = f"{len(missing)} of {len(lock.wheels)} wheels are not in the wheel store, such as {missing[0].file}"
         raise VerificationError(f"profile {lock.profile}", problem, hint=f"run: envgen fetch {lock.profile}")
     workspace.store.verify(lock.wheels)
-    groups = groups_of(lock).items()
+    groups = lock.groups.items()
     return {
         group: expected_tree([workspace.store.path(wheel.sha256, wheel.file) for wheel in wheels], python=lock.python)
         for group, wheels in groups

@@ -9,8 +9,8 @@ from pathlib import Path
 from envgen.core.errors import EngineError, EnvgenError, UsageError, VerificationError
 from envgen.core.tempdirs import temp_dir
 from envgen.engine import Engine, Image
-from envgen.image.build import base_python, default_tag
-from envgen.lock.model import Lock, digest_of, dump_lock
+from envgen.image.build import base_python
+from envgen.lock.model import Lock
 from envgen.lock.render import BASE_LABEL, OVERRIDE_LABEL, PYTHON_LABEL
 from envgen.oci.archive import Archive, ImageDocuments
 from envgen.sources.wheel_store import check_space
@@ -38,10 +38,10 @@ def opened(lock: Lock, engine: Engine, name: str) -> Iterator[AuditedImage]:
         with Archive(Path(name)) as archive:
             yield _of_this_lock(AuditedImage(name=name, archive=archive, documents=archive.image(platform=lock.platform)), lock)
         return
-    image = engine.image(name or default_tag(lock))
+    image = engine.image(name or lock.tag)
     if image is None:
         hint = f"run: envgen build {lock.profile}; or give the path of an OCI archive"
-        raise UsageError(name or default_tag(lock), "there is no such image", hint=hint)
+        raise UsageError(name or lock.tag, "there is no such image", hint=hint)
     with saved(engine, image) as archive:
         documents = archive.image(digest=image.digest, platform=lock.platform)
         yield _of_this_lock(AuditedImage(name=image.name, archive=archive, documents=documents), lock)
@@ -55,7 +55,7 @@ def _is_file(name: str) -> bool:
 
 def _of_this_lock(subject: AuditedImage, lock: Lock) -> AuditedImage:
     """`subject`, if it says that it was made from `lock`: of another one nearly every file would be a finding."""
-    found, expected = labels_of(subject.documents.config).get("envgen.lock", "none"), digest_of(dump_lock(lock))
+    found, expected = labels_of(subject.documents.config).get("envgen.lock", "none"), lock.digest
     if found != expected:
         problem = f"label envgen.lock: found an image built from lock {format_field(found[:19])}, expected {expected[:19]}"
         raise VerificationError(subject.name, problem, hint=f"run: envgen build {lock.profile}")

@@ -17,7 +17,7 @@ INSTALLER, INPUTS = "installer", "inputs"
 
 def compare_locks(before: LockSide, after: LockSide) -> LockComparison:
     """Everything that differs between two sides; two single locks are compared whatever their profiles and targets."""
-    old, new = ({LockId(profile=lock.profile, target=lock.target): lock for lock in side.locks} for side in (before, after))
+    old, new = ({LockId(profile=lock.profile, target=lock.target.slug): lock for lock in side.locks} for side in (before, after))
     if before.single and after.single:
         pairs = [Pair(before=before.locks[0], after=after.locks[0])]
         old, new = {}, {}

@@ -143,7 +143,7 @@ class OperandFinder:
     def _chosen(self, label: str, found: Iterable[tuple[str, bytes, str]], *, single: bool = False) -> LockSide:
         """The locks that are asked about, out of `found`: of each its path, its content, and what messages call it."""
         locks = tuple(self._parsed(found))
-        keys = [(lock.profile, lock.target) for lock in locks]
+        keys = [(lock.profile, lock.target.slug) for lock in locks]
         if twice := next((key for key in keys if keys.count(key) > 1), None):
             raise UsageError(label, f"has two locks of {' for '.join(twice)}", hint="name one project's locks")
         return LockSide(label=label, locks=locks, single=single and bool(locks))
@@ -195,8 +195,8 @@ def restrict_to_common(before: LockSide, after: LockSide) -> tuple[LockSide, Loc
 def _within(side: LockSide, other: LockSide) -> LockSide:
     if side.single or not (other.single or other.profiles):
         return side
-    keys = {(lock.profile, lock.target) for lock in other.locks}
-    wanted = (lock for lock in side.locks if (lock.profile, lock.target) in keys or lock.profile in other.profiles)
+    keys = {(lock.profile, lock.target.slug) for lock in other.locks}
+    wanted = (lock for lock in side.locks if (lock.profile, lock.target.slug) in keys or lock.profile in other.profiles)
     return replace(side, locks=tuple(wanted))
 
 

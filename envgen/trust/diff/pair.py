@@ -15,9 +15,8 @@ class Pair:
 
     @property
     def place(self) -> LockId:
-        return LockId(
-            profile=_one_or_both(self.before.profile, self.after.profile), target=_one_or_both(self.before.target, self.after.target)
-        )
+        before, after = self.before, self.after
+        return LockId(profile=_one_or_both(before.profile, after.profile), target=_one_or_both(before.target.slug, after.target.slug))
 
 
 def _one_or_both(before: str, after: str) -> str:

@@ -80,7 +80,7 @@ class _Indexes:
     def subjects(self) -> Iterator[Question]:
         packages: dict[tuple[str, str, str], dict[Wheel, list[str]]] = defaultdict(lambda: defaultdict(list))
         for name, lock in self._locks.items():
-            urls = {index.name: index.url for index in lock.indexes}
+            urls = lock.index_urls
             for wheel in (*lock.wheels, *([lock.installer] if lock.installer else [])):
                 packages[wheel.index, urls.get(wheel.index, ""), wheel.name][wheel].append(name)
         for (index, url, _), wheels in packages.items():
@@ -93,7 +93,7 @@ class _Indexes:
         for wheel, names in _models(self._locks).items():
             if isinstance(wheel, Wheel):
                 item = _model_item(self._locks, names)
-                urls = {index.name: index.url for index in self._locks[names[0]].indexes}
+                urls = self._locks[names[0]].index_urls
                 source = self._source(wheel.index, urls.get(wheel.index, ""))
                 yield Question(items=(item,), ask=partial(wheel_entries, source, {item: wheel}))
                 locked.add((wheel.index, wheel.name, wheel.version, wheel.sha256))
