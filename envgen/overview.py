@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from envgen.core.errors import StaleLockError
 from envgen.core.target import Target
-from envgen.lock import folder, project
+from envgen.lock import project
 from envgen.lock.model import Lock
 from envgen.profiles.model import Profile
 from envgen.sources.models import EMBEDDED
@@ -99,10 +99,9 @@ def _lock(workspace: Workspace, profile: Profile, target: Target) -> Lock | str:
     if workspace.project.find_lock_folder(profile.name, target) is None:
         return NOT_LOCKED
     try:
-        project.check_locks(workspace, [(profile, target)])
+        return project.check_lock(workspace, profile, target)
     except StaleLockError:
         return STALE
-    return folder.read_lock(workspace.project, profile, target)[0]
 
 
 def _state(profile: Profile, target: Target, lock: Lock | str) -> TargetState:
@@ -115,5 +114,5 @@ def _state(profile: Profile, target: Target, lock: Lock | str) -> TargetState:
 
 def _layers(lock: Lock) -> tuple[LayerSummary, ...]:
     """The groups that have wheels, in the order of the image's layers."""
-    sizes = {name: [package.wheel.size for package in lock.packages if package.layer == name] for name in lock.layers}
-    return tuple(LayerSummary(name=name, wheels=len(found), bytes=sum(found)) for name, found in sizes.items() if found)
+    sizes = {name: [wheel.size for wheel in wheels] for name, wheels in lock.groups.items()}
+    return tuple(LayerSummary(name=name, wheels=len(found), bytes=sum(found)) for name, found in sizes.items())

@@ -9,7 +9,7 @@ from envgen.engine.docker import DockerEngine
 from envgen.engine.gpus import Gpus, find_gpus
 from envgen.image import prepare
 from envgen.image.run import RunOptions, choose_gpus, plan, this_caller
-from envgen.lock import folder, project
+from envgen.lock import project
 from envgen.workspace import Workspace
 
 ENDS = {
@@ -23,9 +23,7 @@ ENDS = {
 def command(options: argparse.Namespace, workspace: Workspace) -> int:
     """Runs it on our own standard streams; its exit code."""
     profile = workspace.project.profile(options.profile)
-    target = profile.image_target(options.target)
-    project.check_locks(workspace, [(profile, target)])
-    lock, _ = folder.read_lock(workspace.project, profile, target)
+    lock = project.check_lock(workspace, profile, profile.image_target(options.target))
     caller = this_caller(os.environ)
     engine = DockerEngine(workspace.settings)
     info = engine.check()

@@ -11,7 +11,6 @@ from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding
 from envgen.doctor.gpu import gpu
 from envgen.engine import Engine
 from envgen.engine.gpus import Gpus
-from envgen.lock import folder as lock_folder
 from envgen.lock import project
 from envgen.lock.model import Lock
 from envgen.profiles.model import Profile
@@ -44,12 +43,12 @@ def _named(workspace: Workspace, profile: Profile) -> tuple[tuple[Lock, ...], tu
     except UsageError as error:
         return (), (Finding(subject="lock", status=NOT_APPLICABLE, found=f"{profile.name}: {error.problem}"),)
     try:
-        project.check_locks(workspace, [(profile, target)])
+        lock = project.check_lock(workspace, profile, target)
     except StaleLockError as error:
         first = str(error).splitlines()[0]
         return (), (Finding(subject="lock", status=PROBLEM, found=first, cure=error.hint or f"run: envgen lock {profile.name}"),)
-    lock, folder = lock_folder.read_lock(workspace.project, profile, target)
-    return (lock,), (Finding(subject="lock", status=OK, found=workspace.project.label(folder)),)
+    folder = workspace.project.find_lock_folder(profile.name, target)
+    return (lock,), (Finding(subject="lock", status=OK, found=workspace.project.label(folder) if folder else ""),)
 
 
 def _all(workspace: Workspace) -> tuple[tuple[Lock, ...], tuple[Finding, ...]]:

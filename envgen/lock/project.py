@@ -11,10 +11,9 @@ from envgen.core.parallel import map_parallel
 from envgen.core.settings import Settings
 from envgen.core.target import Target
 from envgen.lock import folder as lock_folder
-from envgen.lock import make
+from envgen.lock import make, stale
 from envgen.lock.model import Lock, Package
 from envgen.lock.resolvers import Resolver
-from envgen.lock.stale import differences
 from envgen.profiles.catalog import LOCK_FILE
 from envgen.profiles.model import Profile
 from envgen.sources.index import IndexClient
@@ -68,28 +67,37 @@ def write_locks(workspace: Workspace, profile: Profile, targets: Sequence[Target
     return tuple(written)
 
 
-def check_locks(workspace: Workspace, wanted: Sequence[tuple[Profile, Target]]) -> None:
-    """Raises StaleLockError, or StaleLockErrors, with all that differs, unless the locks are what the profiles say; offline."""
-    stale: list[StaleLockError] = []
+def check_locks(workspace: Workspace, wanted: Sequence[tuple[Profile, Target]]) -> tuple[Lock, ...]:
+    """The locks of `wanted`, which are what the profiles say; offline.
+
+    Raises StaleLockError, or StaleLockErrors, with all that differs.
+    """
+    profiles = {profile.name: profile for profile, _ in wanted}
+    bounds = {name: workspace.project.bounds(profile) for name, profile in profiles.items()}
+    locks: list[Lock] = []
+    faults: list[StaleLockError] = []
     for profile, target in wanted:
         try:
-            found = differences(workspace.project, profile, workspace.project.bounds(profile), target)
+            locks.append(stale.check_lock(workspace.project, profile, bounds[profile.name], target))
         except StaleLockError as error:
-            stale.append(error)
-            continue
-        if found:
-            label = workspace.project.label(workspace.project.lock_folder(profile.name, target))
-            problem = "the lock is stale\n" + "\n".join(found)
-            stale.append(StaleLockError(label, problem, hint=f"run: envgen lock {profile.name}"))
-    if stale:
-        raise stale[0] if len(stale) == 1 else StaleLockErrors(tuple(stale))
+            faults.append(error)
+    if faults:
+        raise faults[0] if len(faults) == 1 else StaleLockErrors(tuple(faults))
+    return tuple(locks)
+
+
+def check_lock(workspace: Workspace, profile: Profile, target: Target) -> Lock:
+    """The lock of `profile` for `target`, which is what the profile says; offline. Raises StaleLockError."""
+    return check_locks(workspace, [(profile, target)])[0]
 
 
 def checked_lock(workspace: Workspace, profile: Profile, target: Target) -> Lock:
-    """The lock of `profile` for `target`, checked against the profile. Raises StaleLockError."""
-    check_locks(workspace, [(profile, target)])
-    lock, folder = lock_folder.read_lock(workspace.project, profile, target)
-    workspace.reporter.step(f"lock: {workspace.project.label(folder / LOCK_FILE)} ({lock.digest[:19]}), {len(lock.packages)} packages")
+    """As `check_lock`, and says which one it is."""
+    lock = check_lock(workspace, profile, target)
+    folder = workspace.project.find_lock_folder(profile.name, target)
+    assert folder is not None
+    label = workspace.project.label(folder / LOCK_FILE)
+    workspace.reporter.step(f"lock: {label} ({lock.digest[:19]}), {len(lock.packages)} packages")
     return lock
 
 
@@ -99,9 +107,7 @@ def wanted_locks(workspace: Workspace, names: Sequence[str], slug: str) -> tuple
     Raises StaleLockError or StaleLockErrors, and UsageError for a name that there is not.
     """
     profiles = [workspace.project.profile(name) for name in dict.fromkeys(names or workspace.project.own_profiles())]
-    wanted = [(profile, target) for profile in profiles for target in profile.find_targets(slug)]
-    check_locks(workspace, wanted)
-    return tuple(lock_folder.read_lock(workspace.project, profile, target)[0] for profile, target in wanted)
+    return check_locks(workspace, [(profile, target) for profile in profiles for target in profile.find_targets(slug)])
 
 
 def why(workspace: Workspace, profile: Profile, lock: Lock, target: Target, package: Package) -> "tuple[HeldBack, ...]":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from envgen.core.errors import StaleLockError
 from envgen.core.target import Target
 from envgen.lock import folder as lock_folder
 from envgen.lock import make
@@ -18,12 +19,21 @@ from envgen.profiles.constraints import Bound
 from envgen.profiles.model import Profile
 
 
-def differences(project: Project, profile: Profile, bounds: Sequence[Bound], target: Target) -> tuple[str, ...]:
-    """What the lock of `profile` for `target` and its renderings say that the profile does not; offline.
+def check_lock(project: Project, profile: Profile, bounds: Sequence[Bound], target: Target) -> Lock:
+    """The lock of `profile` for `target`, unless it or one of its renderings is not what the profile says; offline.
 
-    Raises StaleLockError for a lock that is not there, can't be read, or was edited by hand.
+    Raises StaleLockError with all that differs, also for a lock that is not there, can't be read, or was edited by hand.
     """
     lock, folder = lock_folder.read_lock(project, profile, target)
+    found = [*_changed_lock(lock, profile, bounds, target), *_changed_files(project, lock, folder)]
+    if found:
+        label = project.label(project.lock_folder(profile.name, target))
+        raise StaleLockError(label, "\n".join(["the lock is stale", *found]), hint=f"run: envgen lock {profile.name}")
+    return lock
+
+
+def _changed_lock(lock: Lock, profile: Profile, bounds: Sequence[Bound], target: Target) -> list[str]:
+    """What `lock` says that the profile does not."""
     expected = make.lock_without_packages(profile, bounds, target)
     # A profile has no hashes of a model: what it says of one is compared below.
     changed = changed_facts(lock, replace(expected, model=lock.model))
@@ -34,11 +44,14 @@ def differences(project: Project, profile: Profile, bounds: Sequence[Bound], tar
             found.append(f"{package.wheel.name}: the documented bounds on it have changed")
     if lock.inputs != expected.inputs and not found:
         found.append("the profile or a constraint set has changed in a way that may lead to other versions")
+    return found
+
+
+def _changed_files(project: Project, lock: Lock, folder: Path) -> Iterator[str]:
     for name, content in lock_folder.files_of(lock, project).items():
-        found.extend(_changed_file(folder / name, content, project.label(folder / name)))
+        yield from _changed_file(folder / name, content, project.label(folder / name))
     if not lock.base and (folder / DOCKERFILE).exists():
-        found.append(f"{project.label(folder / DOCKERFILE)}: is there, but no image is built for this target any more")
-    return tuple(found)
+        yield f"{project.label(folder / DOCKERFILE)}: is there, but no image is built for this target any more"
 
 
 def _changed_demands(lock: Lock, profile: Profile, target: Target) -> Iterator[str]:

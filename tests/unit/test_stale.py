@@ -1,17 +1,21 @@
 """envgen.lock.stale: what differs between a lock and its profile, in words."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from samples import BASE, COMMIT, HUB_MODEL, LINUX, PROFILE, ROOT, profile_of, sample_lock
 
+from envgen.core.errors import StaleLockError
+from envgen.core.target import Target
 from envgen.lock.folder import files_of, write_files
 from envgen.lock.make import lock_without_packages
 from envgen.lock.model import Lock
-from envgen.lock.stale import differences
+from envgen.lock.stale import check_lock
 from envgen.profiles.catalog import Project
 from envgen.profiles.constraints import Bound
+from envgen.profiles.model import Profile
 
 BOUND = Bound(set_name="documents", package="torch", requirement=">=2.2", role="core", document="paper.txt", section='Section "1"')
 HASH_LINE = "demo==1.5 --hash=sha256:"
@@ -28,6 +32,16 @@ def project(tmp_path: Path) -> Project:
     found = Project(folder=tmp_path)
     write_files(found.lock_folder("small", LINUX), files_of(good_lock(), found))
     return found
+
+
+def differences(project: Project, profile: Profile, bounds: tuple[Bound, ...], target: Target) -> tuple[str, ...]:
+    try:
+        check_lock(project, profile, bounds, target)
+    except StaleLockError as error:
+        if not error.problem.startswith("the lock is stale\n"):
+            raise
+        return tuple(re.split(r"\n(?!    )", error.problem)[1:])
+    return ()
 
 
 def told(project: Project, old: str = "description", new: str = "description", bounds: tuple[Bound, ...] = (BOUND,)) -> list[str]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from envgen.lock.model import Lock
 from envgen.sources.wheel import Wheel
 from envgen.trust.diff.changes import LayerSize
 from envgen.trust.diff.pair import Pair
@@ -13,7 +12,7 @@ def layer_sizes(pair: Pair) -> Iterator[LayerSize]:
 
     A layer is another one when its wheels are, or the exact Python that its byte code is for.
     """
-    before, after = _groups(pair.before), _groups(pair.after)
+    before, after = pair.before.groups, pair.after.groups
     for name in {**after, **before}:
         old, new = before.get(name, ()), after.get(name, ())
         changed = _hashes(old) != _hashes(new) or pair.before.python != pair.after.python
@@ -26,11 +25,6 @@ def push_of(pair: Pair) -> tuple[int, int] | None:
         return None
     sizes = tuple(layer_sizes(pair))
     return sum(size.after for size in sizes if size.changed), sum(size.after for size in sizes)
-
-
-def _groups(lock: Lock) -> dict[str, tuple[Wheel, ...]]:
-    groups = {name: tuple(package.wheel for package in lock.packages if package.layer == name) for name in lock.layers}
-    return {name: wheels for name, wheels in groups.items() if wheels}
 
 
 def _hashes(wheels: tuple[Wheel, ...]) -> frozenset[str]:
