@@ -31,6 +31,7 @@ from envgen.lock.folder import read_lock
 from envgen.lock.model import Lock
 from envgen.profiles.catalog import Project
 from envgen.sources.index import IndexClient
+from envgen.sources.packages import Packages
 from envgen.sources.wheel_store import WheelStore
 
 OTHER_RELEASE = "transformers==5.15.0"
@@ -91,7 +92,7 @@ def fetch(locks: list[Lock], env: Mapping[str, str]) -> None:
     settings = read_settings(env, ROOT)
     for lock in locks:
         client = IndexClient(settings, lock.index_urls)
-        WheelStore(settings.wheels).fetch((*lock.wheels, *filter(None, (lock.installer,))), client)
+        Packages(client, WheelStore(settings.wheels)).fetch(lock.fetched)
 
 
 def report(profile: str, found: Mapping[str, Found], runs: int) -> str:

@@ -1,7 +1,9 @@
-"""What every command works with: what there is, where it comes from, and whom to tell."""
+"""The context of a command: its project, settings and reporter, and each client and store, made once."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar, cast
 
 from envgen.core.progress import Reporter
 from envgen.core.settings import Settings
@@ -9,31 +11,48 @@ from envgen.profiles.catalog import Project
 from envgen.sources.hub import Hub
 from envgen.sources.index import IndexClient
 from envgen.sources.model_store import ModelStore
+from envgen.sources.packages import Packages
 from envgen.sources.wheel_store import WheelStore
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """What every command works with."""
+    """What a command works with; safe to use from several threads."""
 
     project: Project
     settings: Settings
     reporter: Reporter
+    _made: dict[object, object] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _making: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False, compare=False)
 
     @property
     def store(self) -> WheelStore:
-        return WheelStore(self.settings.wheels)
+        return self._once("store", lambda: WheelStore(self.settings.wheels))
 
     @property
     def models(self) -> ModelStore:
-        return ModelStore(self.settings.models)
+        return self._once("models", lambda: ModelStore(self.settings.models))
 
+    @property
     def hub(self) -> Hub:
-        return Hub(self.settings, self.project.explain)
+        return self._once("hub", lambda: Hub(self.settings, self.project.explain))
+
+    def packages(self, urls: Mapping[str, str]) -> Packages:
+        """The packages of the default index and of those in `urls`, by their names."""
+        return self._once(("packages", *sorted(urls.items())), lambda: Packages(IndexClient(self.settings, urls), self.store))
+
+    def client(self, urls: Mapping[str, str]) -> IndexClient:
+        """What asks these indexes."""
+        return self.packages(urls).client
 
     def offline(self) -> "Workspace":
         """The same, but that no network is used."""
         return replace(self, settings=replace(self.settings, offline=True))
 
-    def client(self, urls: Mapping[str, str]) -> IndexClient:
-        return IndexClient(self.settings, urls)
+    def _once(self, key: object, make: Callable[[], T]) -> T:
+        with self._making:
+            if key not in self._made:
+                self._made[key] = make()
+            return cast(T, self._made[key])

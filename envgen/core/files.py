@@ -1,7 +1,11 @@
-"""Files written so that they are whole or not there."""
+"""Files that are whole or not there: written in one step, checked by a digest, made by one process while the others wait."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from envgen.core.errors import DiskFullError, UsageError
 from envgen.core.parallel import defer_signals
@@ -57,3 +61,48 @@ def _replace_all(folder: Path, files: Mapping[str, bytes], fresh: Path) -> None:
 def _write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     path.chmod(0o644)
+
+
+def with_digest(content: bytes) -> bytes:
+    """What is to be written for `content`: before it the digest of it, so that a file that is corrupt, or cut off, is as good as none."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}\n".encode() + content
+
+
+def read_checked(path: Path) -> bytes | None:
+    """The content of the file at `path`, written `with_digest`; None where it is not there or not what it says. Raises OSError."""
+    if not path.is_file():
+        return None
+    data = path.read_bytes()
+    content = data.partition(b"\n")[2]
+    return content if with_digest(content) == data else None
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of the file at `path`, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_hashed(pieces: Iterable[bytes], stream: BinaryIO) -> str:
+    """Writes `pieces` to `stream` and gives the sha256 (hex) of them together."""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+        stream.write(piece)
+    return digest.hexdigest()
+
+
+def flush_to_disk(stream: BinaryIO) -> None:
+    """Returns when what was written to `stream` would survive the loss of power. Raises OSError."""
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds the lock of the file `path` against all other processes; the kernel lets go of it however we end. Raises OSError."""
+    from filelock import FileLock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path):
+        yield

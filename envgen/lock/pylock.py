@@ -9,7 +9,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from envgen.core.errors import ResolutionError, VerificationError
+from envgen.core.errors import VerificationError
 from envgen.core.parallel import map_parallel
 from envgen.core.target import Target
 from envgen.lock.model import Lock
@@ -31,14 +31,11 @@ def urls_of(lock: Lock, client: IndexClient) -> dict[str, str | Path]:
     """
 
     def url(wheel: Wheel) -> str | Path:
-        for file in client.files(wheel.index, wheel.name):
-            if file.filename == wheel.file:
-                if file.sha256 not in ("", wheel.sha256):
-                    problem = f"the index {wheel.index} has sha256 {file.sha256}, the lock {wheel.sha256}"
-                    raise VerificationError(wheel.file, problem, hint="see what else differs: envgen verify")
-                return file.url.partition("#")[0]
-        where = f"index {wheel.index} ({client.location(wheel.index)})"
-        raise ResolutionError(where, f"{wheel.file} is not there any more", hint=f"lock again: envgen lock {lock.profile}")
+        file = client.find(wheel, lock.profile)
+        if file.sha256 not in (None, wheel.sha256):
+            problem = f"the index {wheel.index} has sha256 {file.sha256}, the lock {wheel.sha256}"
+            raise VerificationError(wheel.file, problem, hint="see what else differs: envgen verify")
+        return file.url.partition("#")[0]
 
     wheels = lock.wheels
     return dict(zip((wheel.file for wheel in wheels), map_parallel(url, wheels, at_once=CONNECTIONS), strict=True))

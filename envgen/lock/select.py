@@ -14,10 +14,10 @@ from envgen.core.errors import ProfileError, ResolutionError
 from envgen.core.parallel import map_parallel
 from envgen.core.requirements import read_needs
 from envgen.lock.resolvers import Resolution, ResolveRequest
-from envgen.sources.index import CONNECTIONS, IndexClient
+from envgen.sources.index import CONNECTIONS
 from envgen.sources.index_pages import IndexFile
+from envgen.sources.packages import Packages
 from envgen.sources.wheel import WHEEL_FILE, Wheel
-from envgen.sources.wheel_store import WheelStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class SelectedWheel:
     requires_python: str
 
 
-def choose_wheels(query: ResolveRequest, resolution: Resolution, client: IndexClient, store: WheelStore) -> tuple[SelectedWheel, ...]:
+def choose_wheels(query: ResolveRequest, resolution: Resolution, packages: Packages) -> tuple[SelectedWheel, ...]:
     """The one wheel for each resolved package, by name.
 
     Raises ResolutionError when an index has no wheel that fits, IndexUnavailableError when it does not answer.
@@ -38,43 +38,39 @@ def choose_wheels(query: ResolveRequest, resolution: Resolution, client: IndexCl
     asked = {canonicalize_name(Requirement(text).name) for text in query.requirements}
     # First what the profile names: the pages of these were begun before the resolver ran.
     pins = sorted(resolution.versions, key=lambda pin: pin[0] not in asked)
-    chosen = map_parallel(lambda pin: _choose(pin, ranks, query, client, store), pins, at_once=CONNECTIONS)
+    chosen = map_parallel(lambda pin: _choose(pin, ranks, query, packages), pins, at_once=CONNECTIONS)
     return tuple(dict(zip(pins, chosen, strict=True))[pin] for pin in resolution.versions)
 
 
-def choose_wheel(query: ResolveRequest, pin: tuple[str, str], client: IndexClient, store: WheelStore) -> Wheel:
+def choose_wheel(query: ResolveRequest, pin: tuple[str, str], packages: Packages) -> Wheel:
     """The wheel for one package whose own requirements do not matter. Raises as `choose_wheels` does."""
-    ranks = query.target.tag_ranks
-    return _pick(pin, ranks, query, client, store)[0]
+    return _pick(pin, query.target.tag_ranks, query, packages)[0]
 
 
-def _choose(pin: tuple[str, str], ranks: Mapping[Tag, int], query: ResolveRequest, client: IndexClient, store: WheelStore) -> SelectedWheel:
-    wheel, file = _pick(pin, ranks, query, client, store)
-    needs = read_needs(store.metadata(file, wheel.index, client), file.filename, wheel.index)
+def _choose(pin: tuple[str, str], ranks: Mapping[Tag, int], query: ResolveRequest, packages: Packages) -> SelectedWheel:
+    wheel, file = _pick(pin, ranks, query, packages)
+    needs = read_needs(packages.metadata(file), file.filename, file.index)
     return SelectedWheel(wheel=wheel, requires=needs.requires, requires_python=needs.requires_python)
 
 
-def _pick(
-    pin: tuple[str, str], ranks: Mapping[Tag, int], query: ResolveRequest, client: IndexClient, store: WheelStore
-) -> tuple[Wheel, IndexFile]:
+def _pick(pin: tuple[str, str], ranks: Mapping[Tag, int], query: ResolveRequest, packages: Packages) -> tuple[Wheel, IndexFile]:
     name, version = pin
     index = query.index_of(name)
-    files = _early_enough(client.files(index, name), name, query)
+    files = _early_enough(packages.files(index, name), name, query)
     file = best_wheel(files, Version(version), ranks)
     if file is None:
         raise ResolutionError(
             f"index {index}", f"no wheel of {name} {version} for {query.target.slug} before {query.cutoff(name):%Y-%m-%dT%H:%M:%SZ}",
             hint=f"name a version of {name} in the profile that has one",
         )  # fmt: skip
-    if not file.sha256:
-        _, digest = store.add(file, index, "", client)
-        file = replace(file, sha256=digest)
+    sha256 = packages.sha256(file)
+    file = replace(file, sha256=sha256)
     wheel = Wheel(
         name=name,
         version=version,
         file=file.filename,
-        sha256=file.sha256,
-        size=store.size(file, index, client),
+        sha256=sha256,
+        size=packages.size(file),
         index=index,
         uploaded=_whole_seconds(file.uploaded) if query.publishes_times(name) else None,
     )

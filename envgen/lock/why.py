@@ -15,9 +15,8 @@ from envgen.lock.model import Lock, Package
 from envgen.lock.resolvers import ResolveRequest
 from envgen.lock.select import best_wheel
 from envgen.profiles.constraints import Bound
-from envgen.sources.index import IndexClient
 from envgen.sources.index_pages import IndexFile
-from envgen.sources.wheel_store import WheelStore
+from envgen.sources.packages import Packages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +35,7 @@ class WhyContext:
     lock: Lock
     query: ResolveRequest
     bounds: tuple[Bound, ...]
-    client: IndexClient
-    store: WheelStore
+    packages: Packages
 
 
 def held_back(package: Package, scene: WhyContext) -> tuple[HeldBack, ...]:
@@ -46,7 +44,7 @@ def held_back(package: Package, scene: WhyContext) -> tuple[HeldBack, ...]:
     Raises IndexUnavailableError when the index does not answer.
     """
     name = package.wheel.name
-    files = scene.client.files(package.wheel.index, name)
+    files = scene.packages.files(package.wheel.index, name)
     versions = sorted({version for file in files if (version := _version(file)) and version > Version(package.wheel.version)})
     found: list[HeldBack] = []
     for version in versions:
@@ -88,16 +86,16 @@ def _reasons(package: Package, version: Version, files: Sequence[IndexFile], sce
     elif file.yanked:
         yield "it was yanked"
     elif file.sha256:
-        yield from _own_wishes(file, package, scene)
+        yield from _own_wishes(file, scene)
     yield "nothing found here forbids it: the resolver chose the older one for the sake of the whole"
 
 
-def _own_wishes(file: IndexFile, package: Package, scene: WhyContext) -> Iterator[str]:
+def _own_wishes(file: IndexFile, scene: WhyContext) -> Iterator[str]:
     """What the wheel `file` itself wants that can't be had."""
     target = scene.query.target
-    metadata = scene.store.metadata(file, package.wheel.index, scene.client)
+    metadata = scene.packages.metadata(file)
     try:
-        needs = read_needs(metadata, file.filename, package.wheel.index)
+        needs = read_needs(metadata, file.filename, file.index)
         wanted = [requirement for requirement in needs.requires if marker_holds(requirement, target.markers())]
     except (ResolutionError, InvalidRequirement):
         yield "its requirements can't be read"

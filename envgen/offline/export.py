@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from envgen.core.errors import DiskFullError, EngineError, EnvgenError, UsageError, VerificationError
+from envgen.core.files import sha256_of
 from envgen.core.tempdirs import temp_dir
 from envgen.engine import Engine
 from envgen.image.bases import digest_in, find_base, local_name
@@ -20,7 +21,7 @@ from envgen.offline import needed as model_files
 from envgen.offline.archive import write_archive
 from envgen.offline.store_entry import ArchiveMember, base_entry, model_entry, wheel_entry
 from envgen.sources.models import LockedModelFiles
-from envgen.sources.wheel_store import check_space, human_size, sha256_of
+from envgen.sources.wheel_store import check_space, human_size
 from envgen.workspace import Workspace
 
 ROOM = "make room there, or name a file on a larger disk"

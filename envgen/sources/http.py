@@ -1,11 +1,12 @@
-"""How indexes are asked: a session with the machine's proxy and CA and one TLS context for all, and bounded tries."""
+"""How servers are asked: a session with the machine's proxy and CA and one TLS context for all, and bounded tries."""
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from ssl import SSLContext
-from typing import Any
+from typing import Any, BinaryIO
 
 import requests
 from requests import RequestException, Response
@@ -17,7 +18,9 @@ from urllib3.exceptions import HTTPError, InvalidHeader, ReadTimeoutError
 from urllib3.util import Retry
 from urllib3.util.ssl_ import create_urllib3_context
 
-from envgen.core.errors import UsageError
+from envgen.core.errors import UsageError, VerificationError
+from envgen.core.files import write_hashed
+from envgen.core.progress import Advance
 from envgen.core.settings import Settings
 
 BACKOFF = 0.3
@@ -25,6 +28,9 @@ BACKOFF = 0.3
 
 TRIES = 5
 """How often one thing is asked for; only twice where each time lasts as long as our patience."""
+
+BODY_TRIES = 3
+"""How often a file is asked for whose body is cut off."""
 
 CONNECT = 10.0
 """Seconds that a connection may take."""
@@ -91,6 +97,54 @@ def ask(session: requests.Session, url: str, *, patience: float, stream: bool, *
         if response.status_code not in _LATER or not tries.again(asked=retry_after(response)):
             return response
         response.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """What is to arrive: a file's name, its size in bytes if that is known, who sends it, and our patience with them in seconds."""
+
+    name: str
+    size: int | None
+    origin: str
+    patience: float
+
+
+def receive_body(body: Download, request: Callable[[], Iterator[bytes]], stream: BinaryIO, advance: Advance) -> str:
+    """Writes what `request` gives, each time anew, to `stream`, and gives its sha256 (hex).
+
+    A body that is cut off, or stalls, is asked for again, a few times. Raises VerificationError as soon as there is more of it than
+    its size says, RequestException when the last try fails.
+    """
+    tries, received = Attempts(body.patience, BODY_TRIES), 0
+
+    def arriving() -> Iterator[bytes]:
+        nonlocal received
+        for chunk in within(request(), body.size, body.name, body.origin):
+            received += len(chunk)
+            advance(len(chunk))
+            yield chunk
+
+    while True:
+        received = 0
+        stream.seek(0)
+        stream.truncate()
+        try:
+            return write_hashed(arriving(), stream)
+        except RequestException as error:
+            advance(-received)
+            if not tries.again(error):
+                raise
+
+
+def within(pieces: Iterable[bytes], size: int | None, name: str, origin: str) -> Iterator[bytes]:
+    """The `pieces` of a file. Raises VerificationError as soon as they have more than `size` bytes."""
+    received = 0
+    for piece in pieces:
+        received += len(piece)
+        if size is not None and received > size:
+            hint = "is its address, or its mirror, the right one?"
+            raise VerificationError(name, f"{origin} sends more than the {size} bytes that it has", hint=hint)
+        yield piece
 
 
 def chunks(response: Response, patience: float) -> Iterator[bytes]:

@@ -9,8 +9,8 @@ from urllib.parse import quote, urlsplit
 
 from envgen.core.errors import HubGoneError, HubRefusedError, HubUnavailableError, UsageError, VerificationError
 from envgen.core.parallel import map_parallel
+from envgen.core.progress import Advance
 from envgen.core.settings import Settings
-from envgen.sources.download import Advance, Download, arrive
 from envgen.sources.index import unavailable
 from envgen.sources.models import COMMIT, SHA256, HubFile, HubName, LockedModelFiles, needed
 
@@ -83,10 +83,12 @@ class Hub:
         """
         import requests
 
+        from envgen.sources.http import Download, receive_body
+
         name = HubName(repo=repository.repo, revision=repository.commit)
         body = Download(name=f"{name}: {file.name}", size=file.size, origin=self.where, patience=self._settings.patience)
         try:
-            found = arrive(body, lambda: self._chunks(file.name, name), stream, advance)
+            found = receive_body(body, lambda: self._chunks(file.name, name), stream, advance)
         except requests.RequestException as error:
             raise self._unavailable(error) from error
         if found != file.sha256:

@@ -6,12 +6,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from envgen.core.errors import EnvgenError, FileGoneError, IndexRefusedError, IndexUnavailableError, ResolutionError, UsageError
+from envgen.core.progress import Advance
 from envgen.core.settings import Settings, mirror_of
 from envgen.sources.index_pages import IndexFile, html_page, json_files
+from envgen.sources.wheel import Wheel
 
 if TYPE_CHECKING:
     import requests  # slow to import, and `envgen lock --check` asks no index
@@ -63,8 +65,16 @@ class IndexClient:
         """
         folder = self.folder(index)
         return self._once(
-            ("files", index, package), lambda: tuple(_folder_files(folder, package) if folder else self._page(index, package))
+            ("files", index, package), lambda: tuple(_folder_files(folder, package, index) if folder else self._page(index, package))
         )
+
+    def find(self, wheel: Wheel, profile: str = "PROFILE") -> IndexFile:
+        """The file of `wheel` in its index. Raises ResolutionError for one that is gone, and as `files` does."""
+        for file in self.files(wheel.index, wheel.name):
+            if file.filename == wheel.file:
+                return file
+        where = f"index {wheel.index} ({self.location(wheel.index)})"
+        raise ResolutionError(where, f"{wheel.file} is not there any more", hint=f"lock again: envgen lock {profile}")
 
     def _once(self, key: tuple[str, ...], read: Callable[[], T]) -> T:
         """What `read` gives. Several targets ask the same at the same time: one asks the index, the others wait for it."""
@@ -94,41 +104,83 @@ class IndexClient:
         _expect_ok(response, url)
         kind = response.headers.get("content-type", "").partition(";")[0].strip()
         if kind.endswith("json"):
-            return json_files(response.content, url)
+            return json_files(response.content, url, index)
         if kind in ("text/html", "application/vnd.pypi.simple.v1+html"):
             # In UTF-8, whatever the server calls it: a page is ASCII, and some codecs do more than decode.
-            return iter(html_page(response.content.decode(errors="replace"), url))
+            return iter(html_page(response.content.decode(errors="replace"), url, index))
         raise IndexUnavailableError(url, f"found content of type {kind or 'none'!r}, expected an index page")
 
-    def size(self, file: IndexFile, index: str) -> int:
+    def size(self, file: IndexFile) -> int:
         """The size of `file` in bytes, asked of its server where the index does not say. Raises FileGoneError too."""
         if file.size is not None:
             return file.size
-        return self._once(("size", file.url), lambda: self._asked_size(file, index))
+        return self._once(("size", file.url), lambda: self._asked_size(file))
 
-    def _asked_size(self, file: IndexFile, index: str) -> int:
+    def _asked_size(self, file: IndexFile) -> int:
         # The first byte says the whole size, and where files come through a proxy it is far quicker than HEAD.
-        with self.get(file.url, index, headers={"Range": "bytes=0-0", "Accept-Encoding": "identity"}, stream=True) as response:
+        with self.get(file.url, file.index, headers={"Range": "bytes=0-0", "Accept-Encoding": "identity"}, stream=True) as response:
             total = response.headers.get("content-range", "").rpartition("/")[2]
             if response.status_code == 206 and _NUMBER.fullmatch(total):
                 response.content  # noqa: B018  (read to its end, so that the connection can be used again)
                 return int(total)
             if response.status_code in (404, 410):
-                raise gone(file, index)
+                raise _gone(file)
             _expect_ok(response, file.url)
-            return size_of(file, response)
+            return _size_of(file, response)
 
-    def metadata(self, file: IndexFile, index: str) -> bytes | None:
+    def metadata(self, file: IndexFile) -> bytes | None:
         """The core metadata that the index keeps beside the wheel `file` (PEP 658), or None where it has none."""
         if file.url.startswith("file:"):
             return None
-        return self._once(("metadata", file.url), lambda: self._asked_metadata(file, index))
+        return self._once(("metadata", file.url), lambda: self._asked_metadata(file))
 
-    def _asked_metadata(self, file: IndexFile, index: str) -> bytes | None:
-        response = self.get(f"{file.url}.metadata", index)
+    def _asked_metadata(self, file: IndexFile) -> bytes | None:
+        response = self.get(f"{file.url}.metadata", file.index)
         # A server without such files may answer anything; what is no metadata is taken as "none".
         usable = response.status_code == 200 and response.content.startswith(b"Metadata-Version:")
         return response.content if usable else None
+
+    def receive(self, file: IndexFile, stream: BinaryIO, advance: Advance) -> str:
+        """Writes `file` to `stream` and gives its sha256 (hex); a body that is cut off is asked for again, a few times.
+
+        Raises VerificationError as soon as there is more of it than the index, or its server, says.
+        """
+        from requests import RequestException
+
+        from envgen.sources.http import Download, receive_body
+
+        body = Download(name=file.filename, size=file.size, origin=f"index {file.index}", patience=self.patience)
+        try:
+            return receive_body(body, lambda: self._chunks(file), stream, advance)
+        except RequestException as error:
+            found = unavailable(file.url, error)
+            raise IndexUnavailableError(f"{found.where}: {file.filename}", found.problem, hint=found.hint) from error
+
+    def _chunks(self, file: IndexFile) -> Iterator[bytes]:
+        from envgen.sources.http import chunks, within
+
+        if file.url.startswith("file:"):
+            yield from self._local_chunks(file)
+            return
+        # Unpacked, a small answer may be huge; and a wheel is packed already.
+        with self.get(file.url, file.index, headers={"Accept-Encoding": "identity"}, stream=True) as response:
+            if response.status_code in (404, 410):
+                raise _gone(file)
+            if response.status_code != 200:
+                raise unavailable(file.url, OSError(f"status {response.status_code} for {file.filename}"))
+            size = _size_of(file, response)
+            yield from within(chunks(response, self.patience), size, file.filename, f"index {file.index}")
+
+    def _local_chunks(self, file: IndexFile) -> Iterator[bytes]:
+        folder = self.folder(file.index)
+        if folder is None:
+            raise ResolutionError(f"index {file.index} ({self.location(file.index)})", f"links to a file of this machine: {file.url}")
+        try:
+            with (folder / file.filename).open("rb") as stream:
+                while chunk := stream.read(1 << 20):
+                    yield chunk
+        except OSError as error:
+            raise ResolutionError(str(folder / file.filename), f"can't be read: {error.strerror or error}") from error
 
     def release(self, index: str, package: str, version: str) -> bytes | None:
         """What the JSON API beside `index` says of one release, or None where it has none.
@@ -182,9 +234,9 @@ def default_url() -> str:
     return str(PyPI.simple_url).rstrip("/")
 
 
-def gone(file: IndexFile, index: str) -> FileGoneError:
-    """What to raise when `index` lists `file`, and does not have it."""
-    return FileGoneError(f"index {index}", f"lists {file.filename}, but does not have it", hint="lock again: envgen lock PROFILE")
+def _gone(file: IndexFile) -> FileGoneError:
+    """What to raise when an index lists `file`, and does not have it."""
+    return FileGoneError(f"index {file.index}", f"lists {file.filename}, but does not have it", hint="lock again: envgen lock PROFILE")
 
 
 def host_of(url: str) -> str:
@@ -208,7 +260,7 @@ def _root_cause(error: BaseException) -> str:
     return str(reason or error).partition(" object at 0x")[2].partition(": ")[2] or str(reason or error)
 
 
-def size_of(file: IndexFile, response: "requests.Response") -> int:
+def _size_of(file: IndexFile, response: "requests.Response") -> int:
     """The size of `file` in bytes: as its index says, or else the server that sends it whole. Raises IndexUnavailableError."""
     if file.size is not None:
         return file.size
@@ -230,7 +282,7 @@ def _expect_ok(response: "requests.Response", url: str) -> None:
         raise IndexUnavailableError(url, f"found status {response.status_code}{when}, expected 200", hint="try again later")
 
 
-def _folder_files(folder: Path, package: str) -> Iterator[IndexFile]:
+def _folder_files(folder: Path, package: str, index: str) -> Iterator[IndexFile]:
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
     if not folder.is_dir():
@@ -243,4 +295,4 @@ def _folder_files(folder: Path, package: str) -> Iterator[IndexFile]:
         if name == package:
             with path.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            yield IndexFile(filename=path.name, url=path.absolute().as_uri(), sha256=digest, size=path.stat().st_size)
+            yield IndexFile(index=index, filename=path.name, url=path.absolute().as_uri(), sha256=digest, size=path.stat().st_size)

@@ -27,49 +27,50 @@ LARGEST = 1 << 48
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexFile:
-    """One file of a package as an index lists it.
+    """One file of a package as `index`, by its name, lists it.
 
-    `size` (bytes) and `uploaded` are None, `sha256` (hex), `requires_python` and `yanked_because` empty, where the index does
-    not say.
+    `sha256` (hex), `size` (bytes), `uploaded`, `requires_python` and `yanked_because` are None where the index does not say.
     """
 
+    index: str
     filename: str
     url: str
-    sha256: str
+    sha256: str | None = None
     size: int | None = None
     uploaded: dt.datetime | None = None
     yanked: bool = False
-    yanked_because: str = ""
-    requires_python: str = ""
+    yanked_because: str | None = None
+    requires_python: str | None = None
 
 
-def json_files(content: bytes, url: str) -> Iterator[IndexFile]:
-    """The files of a PEP 691 page. Raises IndexUnavailableError for JSON that is none."""
+def json_files(content: bytes, url: str, index: str) -> Iterator[IndexFile]:
+    """The files of a PEP 691 page of `index`. Raises IndexUnavailableError for JSON that is none."""
     try:
         entries = json.loads(content)["files"]
-        return iter([_json_file(entry, url) for entry in entries])
+        return iter([_json_file(entry, url, index) for entry in entries])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise IndexUnavailableError(url, f"found JSON that is no index page: {error}") from error
 
 
-def _json_file(entry: Mapping[str, object], url: str) -> IndexFile:
+def _json_file(entry: Mapping[str, object], url: str, index: str) -> IndexFile:
     hashes, size, uploaded, yanked = (entry.get(key) for key in ("hashes", "size", "upload-time", "yanked"))
     return IndexFile(
+        index=index,
         filename=str(entry["filename"]),
         url=urljoin(url, str(entry["url"])),
-        sha256=_sha256(str(hashes.get("sha256", ""))) if isinstance(hashes, dict) else "",
+        sha256=_sha256(str(hashes.get("sha256", ""))) if isinstance(hashes, dict) else None,
         size=size if type(size) is int and 0 <= size < LARGEST else None,
         uploaded=_instant(uploaded) if isinstance(uploaded, str) else None,
         yanked=bool(yanked),
-        yanked_because=yanked if isinstance(yanked, str) else "",
-        requires_python=str(entry.get("requires-python") or ""),
+        yanked_because=yanked or None if isinstance(yanked, str) else None,
+        requires_python=str(entry.get("requires-python") or "") or None,
     )
 
 
-def html_page(text: str, url: str) -> list[IndexFile]:
-    """The files of a PEP 503 page. Raises IndexUnavailableError for HTML that is none, such as what asks for a login."""
+def html_page(text: str, url: str, index: str) -> list[IndexFile]:
+    """The files of a PEP 503 page of `index`. Raises IndexUnavailableError for HTML that is none, such as what asks for a login."""
     try:
-        files = list(html_files(text, url))
+        files = list(html_files(text, url, index))
     except ValueError as error:
         raise IndexUnavailableError(url, f"found HTML that is no index page: {error}") from error
     # A package without a file has a page with nothing on it, or with the heading that indexes give it.
@@ -81,7 +82,7 @@ def html_page(text: str, url: str) -> list[IndexFile]:
     return files
 
 
-def html_files(text: str, url: str) -> Iterator[IndexFile]:
+def html_files(text: str, url: str, index: str) -> Iterator[IndexFile]:
     """The files of a PEP 503 page; a full HTML parser takes seconds for the page of a package with many releases.
 
     Raises ValueError for an upload time or a URL that is none.
@@ -98,20 +99,21 @@ def html_files(text: str, url: str) -> Iterator[IndexFile]:
             target = urljoin(url, target)
         uploaded = values.get("data-upload-time")
         yield IndexFile(
+            index=index,
             filename=unquote(target.partition("?")[0].rpartition("/")[2]),
             url=target,
             sha256=_sha256(fragment.removeprefix("sha256=")),
             uploaded=_instant(uploaded) if uploaded else None,
             yanked="data-yanked" in values,
-            yanked_because=values.get("data-yanked", ""),
-            requires_python=values.get("data-requires-python", ""),
+            yanked_because=values.get("data-yanked") or None,
+            requires_python=values.get("data-requires-python") or None,
         )
 
 
-def _sha256(text: str) -> str:
-    """The digest, or nothing where an index has something else in its place: it becomes part of a path."""
+def _sha256(text: str) -> str | None:
+    """The digest, None where an index has something else in its place: it becomes part of a path."""
     digest = text.lower()
-    return digest if _DIGEST.fullmatch(digest) else ""
+    return digest if _DIGEST.fullmatch(digest) else None
 
 
 def _instant(text: str) -> dt.datetime:

@@ -5,20 +5,19 @@
 <cache>/models/hub/<organisation>--<name>/.partial/<commit>/  what has arrived of it; each file is verified again before it counts
 """
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from envgen.core.errors import VerificationError
+from envgen.core.files import flush_to_disk, locked, sha256_of, write_hashed
 from envgen.core.parallel import map_parallel
-from envgen.core.progress import Reporter
-from envgen.sources.download import Advance
+from envgen.core.progress import Advance, Reporter
 from envgen.sources.hub import Hub
 from envgen.sources.models import HubFile, HubName, LockedModelFiles, read_listing
-from envgen.sources.wheel_store import check_space, disk_error, sha256_of
+from envgen.sources.wheel_store import check_space, disk_error
 
 
 class ModelStore:
@@ -72,8 +71,7 @@ class ModelStore:
             try:
                 with part.open("wb") as stream:
                     hub.receive(repository, file, stream, advance)
-                    stream.flush()
-                    os.fsync(stream.fileno())
+                    flush_to_disk(stream)
                 part.chmod(0o644)
                 part.replace(arriving / file.name)
             finally:
@@ -98,16 +96,12 @@ class ModelStore:
         with create_once(final) as folder:
             for file in repository.files:
                 with (folder / file.name if folder else Path(os.devnull)).open("wb") as stream:
-                    digest = hashlib.sha256()
-                    for piece in content(file):
-                        digest.update(piece)
-                        stream.write(piece)
-                    if digest.hexdigest() != file.sha256:
-                        problem = f"found sha256 {digest.hexdigest()}, expected {file.sha256}"
+                    found = write_hashed(content(file), stream)
+                    if found != file.sha256:
+                        problem = f"found sha256 {found}, expected {file.sha256}"
                         raise VerificationError(f"{repository.name}: {file.name}", problem)
                     if folder:
-                        stream.flush()
-                        os.fsync(stream.fileno())
+                        flush_to_disk(stream)
                         (folder / file.name).chmod(0o644)
         return folder is not None
 
@@ -223,15 +217,10 @@ def create_once(final: Path) -> Iterator[Path | None]:
         raise disk_error(error, final.parent, "the store of models") from error
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keeps all others from this folder; the kernel lets go of it however we end. Raises OSError."""
-    from filelock import FileLock
-
+def _locked(folder: Path) -> AbstractContextManager[None]:
+    """Keeps all others from this folder. Raises OSError."""
     partial = _partial(folder)
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{partial}.lock"):
-        yield
+    return locked(partial.with_name(f"{partial.name}.lock"))
 
 
 def _remove(path: Path) -> None:

@@ -6,23 +6,19 @@
 <cache>/wheels/.partial/                  what is on its way; nothing in here is ever taken for whole
 """
 
-import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 from zipfile import BadZipFile
 
-from envgen.core.errors import DiskFullError, ResolutionError, VerificationError
+from envgen.core.errors import DiskFullError, VerificationError
+from envgen.core.files import flush_to_disk, locked, read_checked, sha256_of, with_digest, write_hashed
 from envgen.core.parallel import map_parallel
-from envgen.core.sealed import read_checked, with_digest
 from envgen.core.tempdirs import is_full, temp_dir
 from envgen.core.zips import open_zip, read_member
-from envgen.sources.download import Advance, receive
-from envgen.sources.index import IndexClient
-from envgen.sources.index_pages import IndexFile
 from envgen.sources.wheel import Wheel
 
 SPARE = 16 << 20
@@ -38,98 +34,64 @@ class WheelStore:
     """The store in one folder; any number of processes may use it at once."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
 
     def path(self, sha256: str, file: str) -> Path:
         """Where the wheel is, or would be."""
-        return self._root / sha256 / file
+        return self.root / sha256 / file
 
     def files(self, sha256: str) -> tuple[Path, ...]:
         """The wheels with this hash, by whatever name: mostly one, or none."""
-        return tuple(sorted((self._root / sha256).glob("*.whl"))) if sha256 else ()
+        return tuple(sorted((self.root / sha256).glob("*.whl"))) if sha256 else ()
 
     def missing(self, wheels: Sequence[Wheel]) -> tuple[Wheel, ...]:
         """Those of `wheels` that would have to be fetched."""
         return tuple(wheel for wheel in wheels if not self.path(wheel.sha256, wheel.file).is_file())
 
-    def fetch(self, wheels: Sequence[Wheel], client: IndexClient, advance: Advance = lambda _count: None) -> None:
-        """Fetches what is missing of `wheels`, several at a time, each verified by its sha256.
+    def add(self, file: str, sha256: str | None, write: Callable[[BinaryIO], str]) -> tuple[Path, str]:
+        """The path and sha256 of the wheel `file`, which `write` brings unless it is here: into a stream, and gives its sha256 (hex).
 
-        Raises VerificationError for wrong content, ResolutionError when an index has the wheel no more,
-        IndexUnavailableError when it does not answer, and DiskFullError.
+        Without a `sha256` the file is taken at its word, as long as `write` does. Raises VerificationError for another one, and
+        DiskFullError.
         """
-        missing = self.missing(wheels)
-        check_space(self._root, sum(wheel.size for wheel in missing), "the wheels that are missing in the store")
-        map_parallel(lambda wheel: self._fetch_one(wheel, client, advance), missing, at_once=4)
-
-    def _fetch_one(self, wheel: Wheel, client: IndexClient, advance: Advance) -> None:
-        found = [file for file in client.files(wheel.index, wheel.name) if file.filename == wheel.file]
-        if not found:
-            where = f"index {wheel.index} ({client.location(wheel.index)})"
-            raise ResolutionError(where, f"{wheel.file} is not there any more", hint="lock again: envgen lock PROFILE")
-        self.add(replace(found[0], size=wheel.size), wheel.index, wheel.sha256, client, advance)
-
-    def add(
-        self, file: IndexFile, index: str, sha256: str, client: IndexClient, advance: Advance = lambda _count: None
-    ) -> tuple[Path, str]:
-        """The path and sha256 of `file`, fetched unless it is here; an empty `sha256` takes the file at its word.
-
-        The latter is for an index that publishes no digests, while locking. Raises as `fetch` does.
-        """
-        if sha256 and self.path(sha256, file.filename).is_file():
-            return self.path(sha256, file.filename), sha256
+        if sha256 and self.path(sha256, file).is_file():
+            return self.path(sha256, file), sha256
         # One process fetches a wheel, the others wait for it.
-        with self._disk_errors(), self._locked(sha256 or file.filename):
-            if sha256 and self.path(sha256, file.filename).is_file():
-                return self.path(sha256, file.filename), sha256
-            return self._arrive(file, index, sha256, client, advance)
-
-    def _arrive(self, file: IndexFile, index: str, sha256: str, client: IndexClient, advance: Advance) -> tuple[Path, str]:
-        with temp_dir("wheel", self._partial()) as folder:
-            arriving = folder / _ARRIVING
-            with arriving.open("wb") as stream:
-                found = receive(file, index, client, stream, advance)
-                stream.flush()
-                os.fsync(stream.fileno())
-            if sha256 and found != sha256:
-                raise VerificationError(
-                    file.filename, f"found sha256 {found}, expected {sha256}",
-                    hint=f"the index {index} or its mirror serves another file than the one that was locked",
-                )  # fmt: skip
-            return self._keep(arriving, file.filename, found), found
+        with self._disk_errors(), self._locked(sha256 or file):
+            if sha256 and self.path(sha256, file).is_file():
+                return self.path(sha256, file), sha256
+            with temp_dir("wheel", self._partial()) as folder:
+                with (folder / _ARRIVING).open("wb") as stream:
+                    found = write(stream)
+                    flush_to_disk(stream)
+                if sha256 and found != sha256:
+                    raise VerificationError(file, f"found sha256 {found}, expected {sha256}")
+                return self._keep(folder / _ARRIVING, file, found), found
 
     def add_from_stream(self, file: str, sha256: str, content: Iterable[bytes]) -> bool:
         """Keeps the wheel `file`, which comes as pieces of `content`; False where it was here before, and stays as it was.
 
         The content is read to its end either way. Raises VerificationError when it is another one, and DiskFullError.
         """
-        digest = hashlib.sha256()
         with self._disk_errors(), self._locked(sha256), temp_dir("wheel", self._partial()) as folder:
             here = self.path(sha256, file).is_file()
             with (Path(os.devnull) if here else folder / _ARRIVING).open("wb") as stream:
-                for piece in content:
-                    digest.update(piece)
-                    stream.write(piece)
+                found = write_hashed(content, stream)
                 if not here:
-                    stream.flush()
-                    os.fsync(stream.fileno())
-            if digest.hexdigest() != sha256:
-                raise VerificationError(file, f"found sha256 {digest.hexdigest()}, expected {sha256}")
+                    flush_to_disk(stream)
+            if found != sha256:
+                raise VerificationError(file, f"found sha256 {found}, expected {sha256}")
             if not here:
                 self._keep(folder / _ARRIVING, file, sha256)
         return not here
 
-    @contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
-        """Keeps all others from what has this name; the kernel lets go of it however we end. Raises OSError."""
-        from filelock import FileLock
-
-        with FileLock(self._partial() / f"{name}.lock"):
-            yield
+    def _locked(self, name: str) -> AbstractContextManager[None]:
+        """Keeps all others from what has this name. Raises OSError."""
+        return locked(self._partial() / f"{name}.lock")
 
     def _partial(self) -> Path:
         """The folder for what is on its way. Raises OSError."""
-        folder = self._root / ".partial"
+        folder = self.root / ".partial"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -139,7 +101,7 @@ class WheelStore:
         try:
             yield
         except OSError as error:
-            raise disk_error(error, self._root) from error
+            raise disk_error(error, self.root) from error
 
     def _keep(self, arrived: Path, filename: str, sha256: str) -> Path:
         path = self.path(sha256, filename)
@@ -181,36 +143,24 @@ class WheelStore:
                         os.link(self.path(wheel.sha256, wheel.file), view / group / wheel.file)
             yield {group: view / group for group in groups}
 
-    def size(self, file: IndexFile, index: str, client: IndexClient) -> int:
-        """The size in bytes of the wheel `file` (which has its sha256): as the index says, or its server when first asked."""
-        if file.size is not None:
-            return file.size
-        kept = self._root / file.sha256 / "SIZE"
-        if text := read_checked(kept):
-            return int(text)
-        found = client.size(file, index)
-        self._keep_bytes(kept, b"%d" % found)
-        return found
+    def size(self, sha256: str) -> int | None:
+        """The size in bytes of a wheel whose server was asked for it, None where none was."""
+        text = read_checked(self.root / sha256 / "SIZE")
+        return int(text) if text else None
 
-    def metadata(self, file: IndexFile, index: str, client: IndexClient) -> bytes:
-        """The core metadata of the wheel `file` (which has its sha256): from the store, the index, or the wheel itself."""
-        kept = self._root / file.sha256 / "METADATA"
-        if (content := read_checked(kept)) is not None:
-            return content
-        wheel = self.path(file.sha256, file.filename)
-        content = None if wheel.is_file() else client.metadata(file, index)
-        if content is None:
-            folder = client.folder(index)
-            if not wheel.is_file():
-                # A wheel in a folder is read where it lies: it may have hundreds of megabytes, and is not installed now.
-                wheel = folder / file.filename if folder else self.add(file, index, file.sha256, client)[0]
-            content = _read_metadata(wheel)
-        self._keep_bytes(kept, content)
-        return content
+    def keep_size(self, sha256: str, size: int) -> None:
+        self._keep_bytes(self.root / sha256 / "SIZE", b"%d" % size)
+
+    def metadata(self, sha256: str) -> bytes | None:
+        """The core metadata of a wheel that was asked for it, None where none was."""
+        return read_checked(self.root / sha256 / "METADATA")
+
+    def keep_metadata(self, sha256: str, content: bytes) -> None:
+        self._keep_bytes(self.root / sha256 / "METADATA", content)
 
     def metadata_of(self, wheel: Wheel) -> bytes:
         """The core metadata of a wheel that is in the store."""
-        return _read_metadata(self.path(wheel.sha256, wheel.file))
+        return read_metadata(self.path(wheel.sha256, wheel.file))
 
     def _keep_bytes(self, path: Path, content: bytes) -> None:
         """Writes a small file whole; `path` is in the folder of a wheel."""
@@ -218,12 +168,6 @@ class WheelStore:
             (folder / path.name).write_bytes(with_digest(content))
             path.parent.mkdir(exist_ok=True)
             (folder / path.name).replace(path)
-
-
-def sha256_of(path: Path) -> str:
-    """The sha256 of the file at `path`, in hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def check_space(folder: Path, needed: int, what: str, cure: str = CACHE_ROOM) -> None:
@@ -245,7 +189,8 @@ def human_size(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
-def _read_metadata(wheel: Path) -> bytes:
+def read_metadata(wheel: Path) -> bytes:
+    """The core metadata in the wheel at a path. Raises VerificationError for one that has none."""
     try:
         with open_zip(wheel) as archive:
             # Only the one at the top: a vendored wheel may lie deeper.

@@ -32,6 +32,7 @@ from envgen.lock.resolvers.piptools import PipToolsResolver
 from envgen.lock.resolvers.uv import UvResolver
 from envgen.profiles.model import Index
 from envgen.sources.index import IndexClient
+from envgen.sources.packages import Packages
 from envgen.sources.wheel_store import WheelStore
 
 RESOLVERS = ("uv", "pip-tools")
@@ -254,8 +255,8 @@ def static_index(private, tmp_path, monkeypatch) -> Iterator[str]:
 @pytest.mark.parametrize("resolver", [UvResolver, PipToolsResolver])
 def test_a_page_is_read_for_the_targets_python(static_index, settings, sight, resolver):
     moved = replace(settings, mirrors={**settings.mirrors, "private": static_index})
-    client = IndexClient(moved, {"private": "https://packages.example.com/simple"})
-    found = resolver(moved, client).resolve(replace(sight.query, requirements=("colorama==0.4.6",)))
+    packages = Packages(IndexClient(moved, {"private": "https://packages.example.com/simple"}), WheelStore(moved.wheels))
+    found = resolver(moved, packages).resolve(replace(sight.query, requirements=("colorama==0.4.6",)))
     assert found.versions == (("colorama", "0.4.6"), ("toml", "0.10.2"))
 
 
@@ -292,13 +293,13 @@ def sight(settings) -> DatedIndex:
         moved=(("idna", dt.datetime(2020, 1, 1, tzinfo=dt.UTC)),),
         indexes=(index,),
     )
-    return DatedIndex(query=query, client=IndexClient(settings, {"private": index.url}), store=WheelStore(settings.wheels))
+    return DatedIndex(query=query, packages=Packages(IndexClient(settings, {"private": index.url}), WheelStore(settings.wheels)))
 
 
 @pytest.fixture(params=RESOLVERS)
 def resolve(request, sight, settings) -> Callable[..., dict[str, str]]:
     """Resolves the sight's query, with other requirements where they are given."""
-    resolver = {"uv": UvResolver, "pip-tools": PipToolsResolver}[request.param](settings, sight.client)
+    resolver = {"uv": UvResolver, "pip-tools": PipToolsResolver}[request.param](settings, sight.packages)
     return lambda **changes: dict(resolver.resolve(replace(sight.query, **changes)).versions)
 
 
@@ -313,7 +314,7 @@ def page(url: str, package: str) -> dict[str, object]:
 
 
 def test_the_view_shows_the_wheels_that_were_there(sight):
-    theirs = sight.client.files("default", "filelock")
+    theirs = sight.packages.files("default", "filelock")
     assert any(file.uploaded > AS_OF for file in theirs), "filelock has no release after the date: take another package"
     with serve(sight) as view:
         shown = page(view.url, "filelock")["files"]

@@ -28,6 +28,7 @@ from envgen.lock.model import dump_lock
 from envgen.lock.select import SelectedWheel, best_wheel, versions_of
 from envgen.profiles.catalog import Project
 from envgen.smoke.expected_files import expected_tree
+from envgen.sources.packages import Packages
 from envgen.sources.wheel_store import WheelStore
 
 Case = TypeVar("Case")
@@ -172,8 +173,8 @@ def test_index_pages(tmp_path: Path) -> None:
             file = best_wheel(files, make.Version("1.0"), ranks)
             if file is not None:
                 server.answers.pop(file.url, None)
-                refusal(lambda: client.size(file, "default"))
-                refusal(lambda: WheelStore(tmp_path / "store").metadata(file, "default", client))
+                refusal(lambda: client.size(file))
+                refusal(lambda: Packages(client, WheelStore(tmp_path / "store")).metadata(file))
 
         return refusal(ask)
 

@@ -30,6 +30,8 @@ from envgen.lock.model import Lock
 from envgen.lock.resolvers.uv import UvResolver
 from envgen.profiles.catalog import Project
 from envgen.sources.index import IndexClient
+from envgen.sources.packages import Packages
+from envgen.sources.wheel_store import WheelStore
 
 MARK = "envgen-was-here"
 """A file that a shell would make, did a payload reach one."""
@@ -116,7 +118,7 @@ def check_contained(project: Path, name: str) -> None:
         assert "\n".join(query.requirements).splitlines() == list(query.requirements)
         assert "\n".join(query.constraints).splitlines() == list(query.constraints)
         assert all(Requirement(text).name for text in query.constraints)
-        resolver = UvResolver(settings, IndexClient(settings, profile.index_urls))
+        resolver = UvResolver(settings, Packages(IndexClient(settings, profile.index_urls), WheelStore(settings.wheels)))
         assert tomllib.loads("\n".join(resolver._project(query)))["project"]["dependencies"] == list(query.requirements)
         assert {word.partition("=")[0] for word in map(str, resolver._command(query)) if word.startswith("-")} <= OPTIONS
 

@@ -131,19 +131,19 @@ def test_a_lock_of_impossible_values(change: tuple[str, str]) -> None:
 @pytest.mark.parametrize("entry", ['{"size": true}', '{"size": -5}', f'{{"size": {10**300}}}'])
 def test_a_size_that_can_not_be_is_not_said(entry: str) -> None:
     page = f'{{"files": [{{"filename": "a.whl", "url": "a.whl", {entry[1:-1]}}}]}}'
-    assert next(json_files(page.encode(), INDEX)).size is None
+    assert next(json_files(page.encode(), INDEX, "default")).size is None
 
 
 @pytest.mark.parametrize("page", [b'{"files": ' + b"[" * 100_000, b'{"files": [{"size": ' + b"9" * DEEP + b"}]}"])
 def test_json_without_an_end(page: bytes) -> None:
     with pytest.raises(IndexUnavailableError, match=r"JSON that is no index page"):
-        json_files(page, INDEX)
+        json_files(page, INDEX, "default")
 
 
 @pytest.mark.parametrize("attribute", ['href="http://["', 'href="a.whl" data-upload-time="0001-01-01T00:00:00+14:00"'])
 def test_html_with_what_is_no_address_and_no_instant(attribute: str) -> None:
     with pytest.raises(IndexUnavailableError, match=r"HTML that is no index page"):
-        html_page(f"<a {attribute}>x</a>", INDEX)
+        html_page(f"<a {attribute}>x</a>", INDEX, "default")
 
 
 @pytest.mark.parametrize("charset", ["idna", "undefined", "zip", "no-such"])

@@ -16,6 +16,7 @@ A, B = "a" * 64, "b" * 64
 PAGE = f"{INDEX}/demo/"
 FILES = (
     IndexFile(
+        index="default",
         filename="demo-1.0-py3-none-any.whl",
         url="https://files.example/demo-1.0-py3-none-any.whl",
         sha256=A,
@@ -23,6 +24,7 @@ FILES = (
         requires_python=">=3.10,<4",
     ),
     IndexFile(
+        index="default",
         filename="demo-1.0+cpu.1-py3-none-any.whl",
         url=f"{INDEX}/files/demo-1.0%2Bcpu.1-py3-none-any.whl",
         sha256=B,
@@ -30,7 +32,7 @@ FILES = (
         yanked=True,
         yanked_because="broken & <more>",
     ),
-    IndexFile(filename="demo-0.9.tar.gz", url=f"{PAGE}demo-0.9.tar.gz", sha256=""),
+    IndexFile(index="default", filename="demo-0.9.tar.gz", url=f"{PAGE}demo-0.9.tar.gz", sha256=None),
 )
 JSON = {
     "meta": {"api-version": "1.1"},
@@ -126,7 +128,7 @@ def test_no_answer_at_all(server: Server, tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("digest", ["../../../../etc", "A" * 63, "", "g" * 64, f"{A}/.."])
 def test_what_is_no_digest_is_none(server: Server, tmp_path: Path, digest: str) -> None:
     server.page(PAGE, json.dumps({"files": [{"filename": "a.whl", "url": "a.whl", "hashes": {"sha256": digest}}]}))
-    assert client_for(server, tmp_path).files("default", "demo")[0].sha256 == ""
+    assert client_for(server, tmp_path).files("default", "demo")[0].sha256 is None
 
 
 def test_the_size_is_asked_of_the_server_when_it_is_not_said(server: Server, tmp_path: Path) -> None:
@@ -134,17 +136,17 @@ def test_the_size_is_asked_of_the_server_when_it_is_not_said(server: Server, tmp
     server.answers["https://files.example/b.whl"] = (206, {"content-range": "bytes 0-0/77", "content-length": "1"}, b"1")
     client = client_for(server, tmp_path)
     # A server that knows no ranges sends it all, and says how much that is.
-    assert client.size(IndexFile(filename="a.whl", url="https://files.example/a.whl", sha256=A), "default") == 5
+    assert client.size(IndexFile(index="default", filename="a.whl", url="https://files.example/a.whl", sha256=A)) == 5
     assert server.seen[-1].headers["Range"] == "bytes=0-0"
-    assert client.size(IndexFile(filename="b.whl", url="https://files.example/b.whl", sha256=A), "default") == 77
-    assert client.size(IndexFile(filename="a.whl", url="https://files.example/a.whl", sha256=A, size=7), "default") == 7
+    assert client.size(IndexFile(index="default", filename="b.whl", url="https://files.example/b.whl", sha256=A)) == 77
+    assert client.size(IndexFile(index="default", filename="a.whl", url="https://files.example/a.whl", sha256=A, size=7)) == 7
 
 
 @pytest.mark.parametrize("status", [404, 410])
 def test_a_file_that_is_listed_and_not_there_is_gone(server: Server, tmp_path: Path, status: int) -> None:
     server.page("https://files.example/a.whl", b"", status=status)
     with pytest.raises(FileGoneError, match=r"^index default: lists a.whl, but does not have it"):
-        client_for(server, tmp_path).size(IndexFile(filename="a.whl", url="https://files.example/a.whl", sha256=""), "default")
+        client_for(server, tmp_path).size(IndexFile(index="default", filename="a.whl", url="https://files.example/a.whl", sha256=None))
 
 
 def test_the_json_api_stands_beside_the_simple_one(server: Server, tmp_path: Path) -> None:
@@ -159,12 +161,12 @@ def test_the_json_api_stands_beside_the_simple_one(server: Server, tmp_path: Pat
 
 
 def test_what_is_no_metadata_is_taken_as_none(server: Server, tmp_path: Path) -> None:
-    file = IndexFile(filename="a.whl", url="https://files.example/a.whl", sha256=A)
-    assert client_for(server, tmp_path).metadata(file, "default") is None
+    file = IndexFile(index="default", filename="a.whl", url="https://files.example/a.whl", sha256=A)
+    assert client_for(server, tmp_path).metadata(file) is None
     server.page("https://files.example/a.whl.metadata", "<html>")
-    assert client_for(server, tmp_path).metadata(file, "default") is None
+    assert client_for(server, tmp_path).metadata(file) is None
     server.page("https://files.example/a.whl.metadata", "Metadata-Version: 2.1\n")
-    assert client_for(server, tmp_path).metadata(file, "default") == b"Metadata-Version: 2.1\n"
+    assert client_for(server, tmp_path).metadata(file) == b"Metadata-Version: 2.1\n"
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import os
 import signal
 import threading
 import tomllib
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,6 +28,7 @@ from samples import (
     serve_model,
 )
 
+from envgen.cli.show import QuietReporter
 from envgen.core.errors import (
     DiskFullError,
     EnvgenError,
@@ -38,19 +39,24 @@ from envgen.core.errors import (
     StaleLockError,
     UsageError,
 )
+from envgen.core.settings import read_settings
 from envgen.core.target import Target
 from envgen.image.layer_record import read_records, write_records
 from envgen.lock.folder import read_lock, write_files
 from envgen.lock.format import parse_lock
-from envgen.lock.make import Sources, lock_without_packages, make_lock, query_for
-from envgen.lock.model import LockedModel, digest_of, dump_lock
+from envgen.lock.make import lock_without_packages, make_lock, query_for
+from envgen.lock.model import Lock, LockedModel, digest_of, dump_lock
 from envgen.lock.resolvers import Resolution, ResolveRequest
 from envgen.profiles.catalog import Project
 from envgen.profiles.constraints import Bound
-from envgen.profiles.model import Index
+from envgen.profiles.model import Index, Profile
+from envgen.sources.hub import Hub
+from envgen.sources.index import IndexClient
 from envgen.sources.index_pages import IndexFile
 from envgen.sources.models import HubFile, LockedModelFiles
+from envgen.sources.packages import Packages
 from envgen.sources.wheel_store import WheelStore
+from envgen.workspace import Workspace
 
 BOUND = Bound(set_name="papers", package="torch", requirement=">=2.2", role="core", document="paper.txt", section="One")
 VERSIONS = (("demo", "1.5"), ("demo-data", "2.0"), ("torch", "2.13.0+cpu"))
@@ -179,7 +185,32 @@ def wheel_of(name: str, version: str) -> tuple[str, bytes]:
     return f"{name.replace('-', '_')}-{version}-{tags}.whl", make_wheel(name, version, requires)
 
 
-def sources(folder: Path, *versions: tuple[str, str], reverse: bool = False) -> Sources:
+@dataclass(frozen=True, kw_only=True)
+class Served(Workspace):
+    """A workspace with these packages and this hub, whatever its settings say."""
+
+    served: Packages
+    models_from: Hub
+
+    def packages(self, _urls: Mapping[str, str]) -> Packages:
+        return self.served
+
+    @property
+    def hub(self) -> Hub:
+        return self.models_from
+
+
+def served(folder: Path, client: IndexClient, hub: Hub) -> Served:
+    settings, project = read_settings({}, folder), Project(folder=folder)
+    packages = Packages(client, WheelStore(folder / "wheels"))
+    return Served(project=project, settings=settings, reporter=QuietReporter(), served=packages, models_from=hub)
+
+
+def locking(profile: Profile, bounds: tuple[Bound, ...], target: Target, asked: tuple[Workspace, Answer]) -> Lock:
+    return make_lock(asked[0], profile, bounds, target, cast(Any, asked[1]))
+
+
+def sources(folder: Path, *versions: tuple[str, str], reverse: bool = False) -> tuple[Workspace, Answer]:
     """Indexes that hold the wheels of VERSIONS and the installer; `reverse` lists everything in another order."""
     import hashlib
 
@@ -204,11 +235,11 @@ def sources(folder: Path, *versions: tuple[str, str], reverse: bool = False) -> 
     client = client_for(server, folder, **{"pytorch-cpu": "https://torch.example/whl/cpu"})
     hub = hub_for(server, folder)
     serve_model(server, {"config.json": b"{}", "model.safetensors": b"weights", "README.md": b"x"})
-    return Sources(resolver=Answer(*(versions or VERSIONS)), client=client, store=WheelStore(folder / "wheels"), hub=hub)
+    return served(folder, client, hub), Answer(*(versions or VERSIONS))
 
 
 def test_a_lock_is_made_with_all_its_reasons(tmp_path: Path) -> None:
-    data = tomllib.loads(dump_lock(make_lock(profile_of(), (BOUND,), LINUX, sources(tmp_path))).decode())
+    data = tomllib.loads(dump_lock(locking(profile_of(), (BOUND,), LINUX, sources(tmp_path))).decode())
     assert {package["name"]: package["layer"] for package in data["package"]} == {
         "demo": "libraries",
         "demo-data": "models",
@@ -224,19 +255,19 @@ def test_a_lock_is_made_with_all_its_reasons(tmp_path: Path) -> None:
 
 
 def test_the_order_of_an_index_and_the_place_of_the_cache_change_nothing(tmp_path: Path) -> None:
-    first = dump_lock(make_lock(profile_of(), (BOUND,), LINUX, sources(tmp_path / "a")))
-    assert dump_lock(make_lock(profile_of(), (BOUND,), LINUX, sources(tmp_path / "b" / "c", reverse=True))) == first
+    first = dump_lock(locking(profile_of(), (BOUND,), LINUX, sources(tmp_path / "a")))
+    assert dump_lock(locking(profile_of(), (BOUND,), LINUX, sources(tmp_path / "b" / "c", reverse=True))) == first
 
 
 def test_a_resolver_is_not_believed(tmp_path: Path) -> None:
     with pytest.raises(EnvgenError, match=r"demo-data: resolved to nothing, but demo asks for demo-data"):
-        make_lock(profile_of(), (BOUND,), LINUX, sources(tmp_path, VERSIONS[0], VERSIONS[2]))
+        locking(profile_of(), (BOUND,), LINUX, sources(tmp_path, VERSIONS[0], VERSIONS[2]))
     with pytest.raises(EnvgenError, match=r"resolved, but nobody asks for them: extra"):
-        make_lock(profile_of(), (BOUND,), LINUX, sources(tmp_path, *VERSIONS, ("extra", "1.0")))
+        locking(profile_of(), (BOUND,), LINUX, sources(tmp_path, *VERSIONS, ("extra", "1.0")))
     with pytest.raises(EnvgenError, match=r"demo: resolved to 0.5, but small asks for demo>=1"):
-        make_lock(profile_of(), (BOUND,), LINUX, sources(tmp_path, ("demo", "0.5"), *VERSIONS[1:]))
+        locking(profile_of(), (BOUND,), LINUX, sources(tmp_path, ("demo", "0.5"), *VERSIONS[1:]))
     with pytest.raises(EnvgenError, match=r"resolved to 2.13.0\+cpu, but the documented bound is >=3"):
-        make_lock(profile_of(), (replace(BOUND, requirement=">=3"),), LINUX, sources(tmp_path))
+        locking(profile_of(), (replace(BOUND, requirement=">=3"),), LINUX, sources(tmp_path))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -383,7 +414,7 @@ def test_a_base_that_was_dropped_takes_its_dockerfile_along(tmp_path: Path) -> N
 
 def test_a_profile_that_is_called_like_one_of_its_packages_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ProfileError, match=r"^profiles/demo.toml: has the name of a package that it locks"):
-        make_lock(profile_of(name="demo"), (BOUND,), LINUX, sources(tmp_path))
+        locking(profile_of(name="demo"), (BOUND,), LINUX, sources(tmp_path))
 
 
 class Offer:
@@ -399,7 +430,7 @@ class Offer:
         assert (index, package) == ("pytorch-cu127", "torch")
         if self._refuses:
             raise IndexRefusedError(index, "found status 403")
-        return tuple(IndexFile(filename=name, url="", sha256="") for name in self._files)
+        return tuple(IndexFile(index=index, filename=name, url="") for name in self._files)
 
 
 @pytest.mark.parametrize(
@@ -414,9 +445,9 @@ class Offer:
 def test_a_cuda_that_no_index_offers_is_said_before_anything_is_resolved(client: Offer, has: str, tmp_path: Path) -> None:
     index = Index(name="pytorch-cu127", url="https://torch.example/whl/cu127", packages=("torch",), upload_times=False)
     profile = replace(profile_of(), cuda="12.7", indexes=(index,))
-    asked = Sources(resolver=cast(Any, None), client=cast(Any, client), store=WheelStore(tmp_path), hub=cast(Any, None))
+    asked = served(tmp_path, cast(Any, client), cast(Any, None))
     with pytest.raises(ResolutionError) as caught:
-        make_lock(profile, (), LINUX, asked)
+        make_lock(asked, profile, (), LINUX, cast(Any, None))
     assert str(caught.value) == (
         "py311-linux-amd64: cuda: no index has torch 2.13.0 built for CUDA 12.7: https://torch.example/pytorch-cu127 has " + has
     )
@@ -427,7 +458,7 @@ def with_model(model: str) -> str:
 
 
 def test_a_model_of_the_hub_is_locked_by_commit_and_by_each_file(tmp_path: Path) -> None:
-    made = make_lock(profile_of(with_model(f"hub:tests/small@{COMMIT}")), (BOUND,), LINUX, sources(tmp_path))
+    made = locking(profile_of(with_model(f"hub:tests/small@{COMMIT}")), (BOUND,), LINUX, sources(tmp_path))
     files = (
         HubFile(name="config.json", sha256=sha256(b"{}"), size=2),
         HubFile(name="model.safetensors", sha256=sha256(b"weights"), size=7),
@@ -437,7 +468,7 @@ def test_a_model_of_the_hub_is_locked_by_commit_and_by_each_file(tmp_path: Path)
 
 
 def test_a_model_in_a_wheel_is_locked_by_its_hash(tmp_path: Path) -> None:
-    made = make_lock(profile_of(with_model("wheel:Demo_Data==2.0")), (BOUND,), LINUX, sources(tmp_path))
+    made = locking(profile_of(with_model("wheel:Demo_Data==2.0")), (BOUND,), LINUX, sources(tmp_path))
     assert made.model
     assert made.model.source == made.packages[1].wheel
     assert made.model.name == "wheel:demo-data==2.0"
@@ -446,12 +477,12 @@ def test_a_model_in_a_wheel_is_locked_by_its_hash(tmp_path: Path) -> None:
 
 def test_a_target_without_an_image_has_no_model(tmp_path: Path) -> None:
     profile = profile_of(with_model("hub:tests/none@main").replace(f'base = "{BASE}"', ""))
-    assert make_lock(profile, (BOUND,), LINUX, sources(tmp_path)).model is None
+    assert locking(profile, (BOUND,), LINUX, sources(tmp_path)).model is None
 
 
 def test_a_revision_that_may_move_is_refused_with_the_commit_that_it_is(tmp_path: Path) -> None:
     with pytest.raises(ProfileError) as caught:
-        make_lock(profile_of(with_model("hub:tests/small@main")), (BOUND,), LINUX, sources(tmp_path))
+        locking(profile_of(with_model("hub:tests/small@main")), (BOUND,), LINUX, sources(tmp_path))
     assert str(caught.value) == (
         "profiles/small.toml: smoke.model: found the revision 'main', which may move, expected a commit of 40 hexadecimal digits"
     )
@@ -461,7 +492,7 @@ def test_a_revision_that_may_move_is_refused_with_the_commit_that_it_is(tmp_path
 def test_a_model_that_the_hub_does_not_show_is_refused(tmp_path: Path) -> None:
     for revision in ("main", COMMIT):
         with pytest.raises(HubRefusedError, match="the hub shows no model tests/none: the name is wrong, or it is private and HF_TOKEN is"):
-            make_lock(profile_of(with_model(f"hub:tests/none@{revision}")), (BOUND,), LINUX, sources(tmp_path))
+            locking(profile_of(with_model(f"hub:tests/none@{revision}")), (BOUND,), LINUX, sources(tmp_path))
 
 
 def sha256(content: bytes) -> str:

@@ -12,7 +12,7 @@ from envgen.core.target import Target
 from envgen.lock.project import write_locks
 from envgen.lock.resolvers import Resolution, ResolveRequest
 from envgen.profiles.catalog import Project
-from envgen.sources.index import IndexClient
+from envgen.sources.packages import Packages
 from envgen.workspace import Workspace
 
 
@@ -21,7 +21,7 @@ class NeverAsked:
 
     name = "never"
 
-    def __init__(self, _settings: Settings, _client: IndexClient) -> None: ...
+    def __init__(self, _settings: Settings, _packages: Packages) -> None: ...
 
     def check(self, target: Target) -> None: ...
 

@@ -15,13 +15,14 @@ from envgen.lock.resolvers import Resolution, ResolveRequest
 from envgen.lock.select import best_wheel, choose_wheels
 from envgen.profiles.model import Index
 from envgen.sources.index_pages import IndexFile
+from envgen.sources.packages import Packages
 from envgen.sources.wheel_store import WheelStore
 
 ARM = Target(python_full="3.11.16", platform="linux/arm64")
 
 
 def best(*names: str, target: Target = LINUX, version: str = "1.0") -> str | None:
-    files = [IndexFile(filename=name, url=f"https://x.example/{name}", sha256="") for name in names]
+    files = [IndexFile(index="default", filename=name, url=f"https://x.example/{name}", sha256=None) for name in names]
     ranks = {tag: rank for rank, tag in enumerate(target.wheel_tags())}
     found = {getattr(best_wheel(list(order), Version(version), ranks), "filename", None) for order in itertools.permutations(files)}
     assert len(found) == 1, "depends on the order of the index"
@@ -100,7 +101,7 @@ def server() -> Server:
 
 def test_a_file_that_came_later_is_not_seen(server: Server, tmp_path: Path) -> None:
     server.page(f"{INDEX}/demo/", listed((ANY, "2026-09-21T23:59:59.999999Z"), (NATIVE, "2026-09-22T00:00:00Z")))
-    (chosen,) = choose_wheels(query(), PIN, client_for(server, tmp_path), WheelStore(tmp_path))
+    (chosen,) = choose_wheels(query(), PIN, Packages(client_for(server, tmp_path), WheelStore(tmp_path)))
     assert chosen.wheel.file == ANY
     assert chosen.wheel.uploaded == dt.datetime(2026, 9, 21, 23, 59, 59, tzinfo=dt.UTC)
     assert [str(requirement) for requirement in chosen.requires] == ["numpy>=2"]
@@ -109,25 +110,25 @@ def test_a_file_that_came_later_is_not_seen(server: Server, tmp_path: Path) -> N
 def test_a_package_with_a_date_of_its_own_sees_more(server: Server, tmp_path: Path) -> None:
     server.page(f"{INDEX}/demo/", listed((ANY, "2026-09-21T00:00:00Z"), (NATIVE, "2026-09-22T00:00:00Z")))
     later = query(moved=(("demo", AS_OF + dt.timedelta(days=1)),))
-    (chosen,) = choose_wheels(later, PIN, client_for(server, tmp_path), WheelStore(tmp_path))
+    (chosen,) = choose_wheels(later, PIN, Packages(client_for(server, tmp_path), WheelStore(tmp_path)))
     assert chosen.wheel.file == NATIVE
 
 
 def test_no_wheel_that_fits_is_said(server: Server, tmp_path: Path) -> None:
     server.page(f"{INDEX}/demo/", listed((NATIVE, "2026-09-01T00:00:00Z")))
     with pytest.raises(ResolutionError) as caught:
-        choose_wheels(query(target=WINDOWS), PIN, client_for(server, tmp_path), WheelStore(tmp_path))
+        choose_wheels(query(target=WINDOWS), PIN, Packages(client_for(server, tmp_path), WheelStore(tmp_path)))
     assert str(caught.value) == "index default: no wheel of demo 1.0 for py311-windows-amd64 before 2026-09-22T00:00:00Z"
 
 
 def test_without_upload_times_as_of_has_no_sense(server: Server, tmp_path: Path) -> None:
     server.page(f"{INDEX}/demo/", listed((ANY, None)))
     with pytest.raises(ResolutionError, match=r"^index default: publishes no upload time for demo-1.0-py3-none-any.whl"):
-        choose_wheels(query(), PIN, client_for(server, tmp_path), WheelStore(tmp_path))
+        choose_wheels(query(), PIN, Packages(client_for(server, tmp_path), WheelStore(tmp_path)))
     server.page("https://own.example/demo/", listed((ANY, None)))
     timed = Index(name="own", url="https://own.example", packages=("demo",))
     with pytest.raises(ProfileError) as caught:
-        choose_wheels(query(timed), PIN, client_for(server, tmp_path, own="https://own.example"), WheelStore(tmp_path))
+        choose_wheels(query(timed), PIN, Packages(client_for(server, tmp_path, own="https://own.example"), WheelStore(tmp_path)))
     assert caught.value.hint == "set upload_times = false in [index.own] and pin demo exactly"
 
 
@@ -136,7 +137,7 @@ def test_a_wheel_without_a_digest_is_fetched_to_know_it(server: Server, tmp_path
     server.page("https://own.example/demo/", f'<a href="{ANY}">x</a>', "text/html")
     server.page(f"https://own.example/demo/{ANY}", content, "application/zip")
     store = WheelStore(tmp_path / "wheels")
-    (chosen,) = choose_wheels(query(UNTIMED), PIN, client_for(server, tmp_path, own="https://own.example"), store)
+    (chosen,) = choose_wheels(query(UNTIMED), PIN, Packages(client_for(server, tmp_path, own="https://own.example"), store))
     import hashlib
 
     assert chosen.wheel.sha256 == hashlib.sha256(content).hexdigest()
@@ -148,4 +149,4 @@ def test_unreadable_requirements_are_said(server: Server, tmp_path: Path) -> Non
     server.page(f"{INDEX}/demo/", listed((ANY, "2026-09-01T00:00:00Z")))
     server.page(f"{INDEX}/demo/{ANY}.metadata", "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\nRequires-Dist: numpy >>> 2\n")
     with pytest.raises(ResolutionError, match=r"demo-1.0-py3-none-any.whl has unreadable requirements"):
-        choose_wheels(query(), PIN, client_for(server, tmp_path), WheelStore(tmp_path / "wheels"))
+        choose_wheels(query(), PIN, Packages(client_for(server, tmp_path), WheelStore(tmp_path / "wheels")))

@@ -13,6 +13,8 @@ from envgen.core.process import Finished
 from envgen.core.settings import read_settings
 from envgen.lock.make import query_for
 from envgen.lock.resolvers.uv import UvResolver
+from envgen.sources.packages import Packages
+from envgen.sources.wheel_store import WheelStore
 
 Run = Callable[..., Finished]
 
@@ -22,7 +24,7 @@ def resolve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run, patience:
     monkeypatch.setattr("envgen.lock.resolvers.uv.run", run)
     environ = {"ENVGEN_CACHE": str(tmp_path), "ENVGEN_PATIENCE": patience}
     client = client_for(Server(), tmp_path, environ, **{"pytorch-cpu": "https://me:secret@torch.example/whl/cpu"})
-    UvResolver(read_settings(environ, tmp_path), client).resolve(query_for(profile_of(), (), LINUX))
+    UvResolver(read_settings(environ, tmp_path), Packages(client, WheelStore(tmp_path))).resolve(query_for(profile_of(), (), LINUX))
 
 
 def fails(stderr: str) -> Run:

@@ -1,4 +1,4 @@
-"""envgen.sources.wheel_store: nothing unverified gets into the store or out of it, and nothing half-written stays."""
+"""envgen.sources.wheel_store and packages: nothing unverified gets into the store or out of it, and nothing half-written stays."""
 
 import errno
 import hashlib
@@ -10,16 +10,18 @@ import pytest
 from samples import INDEX, Server, client_for, make_wheel
 
 from envgen.core.errors import DiskFullError, EnvgenError, IndexUnavailableError, ResolutionError, VerificationError
+from envgen.core.files import sha256_of
 from envgen.sources.index import IndexClient
 from envgen.sources.index_pages import IndexFile
+from envgen.sources.packages import Packages
 from envgen.sources.wheel import Wheel
-from envgen.sources.wheel_store import WheelStore, check_space, sha256_of
+from envgen.sources.wheel_store import WheelStore, check_space
 
 NAME = "demo-1.0-py3-none-any.whl"
 URL = f"{INDEX}/demo/{NAME}"
 CONTENT = make_wheel("demo", requires=["numpy"])
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
-FILE = IndexFile(filename=NAME, url=URL, sha256=DIGEST, size=len(CONTENT))
+FILE = IndexFile(index="default", filename=NAME, url=URL, sha256=DIGEST, size=len(CONTENT))
 WHEEL = Wheel(name="demo", version="1.0", file=NAME, sha256=DIGEST, size=len(CONTENT), index="default", uploaded=None)
 
 
@@ -48,7 +50,7 @@ def left(folder: Path) -> list[str]:
 
 def test_a_wheel_comes_in_verified(store: WheelStore, client: IndexClient, tmp_path: Path) -> None:
     arrived: list[int] = []
-    path, digest = store.add(FILE, "default", DIGEST, client, arrived.append)
+    path, digest = Packages(client, store).add(FILE, DIGEST, arrived.append)
     assert (path, digest) == (tmp_path / "store" / DIGEST / NAME, DIGEST)
     assert path.read_bytes() == CONTENT
     assert sum(arrived) == len(CONTENT)
@@ -57,16 +59,16 @@ def test_a_wheel_comes_in_verified(store: WheelStore, client: IndexClient, tmp_p
 
 
 def test_a_wheel_that_is_here_is_not_fetched(store: WheelStore, client: IndexClient, server: Server) -> None:
-    store.add(FILE, "default", DIGEST, client)
-    store.add(FILE, "default", DIGEST, client)
-    store.fetch([WHEEL], client)
+    Packages(client, store).add(FILE, DIGEST)
+    Packages(client, store).add(FILE, DIGEST)
+    Packages(client, store).fetch([WHEEL])
     assert len(server.seen) == 1
 
 
 def test_its_mode_does_not_depend_on_the_umask(store: WheelStore, client: IndexClient) -> None:
     before = os.umask(0o077)
     try:
-        path, _ = store.add(FILE, "default", DIGEST, client)
+        path, _ = Packages(client, store).add(FILE, DIGEST)
     finally:
         os.umask(before)
     assert path.stat().st_mode & 0o777 == 0o644
@@ -75,7 +77,7 @@ def test_its_mode_does_not_depend_on_the_umask(store: WheelStore, client: IndexC
 def test_a_wrong_hash_is_refused_and_leaves_nothing(store: WheelStore, client: IndexClient, server: Server, tmp_path: Path) -> None:
     server.page(URL, CONTENT[:-1] + b"x", "application/zip")
     with pytest.raises(VerificationError) as caught:
-        store.add(FILE, "default", DIGEST, client)
+        Packages(client, store).add(FILE, DIGEST)
     assert f"expected {DIGEST}" in caught.value.problem
     assert caught.value.exit_code == 8
     assert left(tmp_path / "store") == []
@@ -85,7 +87,7 @@ def test_a_wrong_hash_is_refused_and_leaves_nothing(store: WheelStore, client: I
 def test_what_is_longer_than_it_should_be_is_given_up(store: WheelStore, client: IndexClient, server: Server, tmp_path: Path) -> None:
     server.page(URL, CONTENT + b"x", "application/zip")
     with pytest.raises(VerificationError, match=f"sends more than the {len(CONTENT)} bytes"):
-        store.add(FILE, "default", DIGEST, client)
+        Packages(client, store).add(FILE, DIGEST)
     assert left(tmp_path / "store") == []
 
 
@@ -95,20 +97,20 @@ def test_a_wheel_of_which_nobody_says_how_long_it_is_is_not_begun(
 ) -> None:
     server.answers[URL] = (200, {"content-length": length} if length is not None else {}, CONTENT)
     with pytest.raises(IndexUnavailableError, match="the server does not say how large the file is"):
-        store.add(replace(FILE, size=None), "default", "", client)
+        Packages(client, store).add(replace(FILE, size=None), None)
     assert left(tmp_path / "store") == []
 
 
 def test_a_wheel_is_no_longer_than_its_server_says(store: WheelStore, client: IndexClient, server: Server, tmp_path: Path) -> None:
     server.answers[URL] = (200, {"content-length": "5"}, CONTENT)
     with pytest.raises(VerificationError, match="sends more than the 5 bytes that it has"):
-        store.add(replace(FILE, size=None), "default", "", client)
+        Packages(client, store).add(replace(FILE, size=None), None)
     assert server.seen[-1].headers["Accept-Encoding"] == "identity"
     assert left(tmp_path / "store") == []
 
 
 def test_without_a_digest_the_file_is_taken_at_its_word(store: WheelStore, client: IndexClient) -> None:
-    path, digest = store.add(FILE, "default", "", client)
+    path, digest = Packages(client, store).add(FILE, None)
     assert (path.read_bytes(), digest) == (CONTENT, DIGEST)
 
 
@@ -118,7 +120,7 @@ def test_what_another_process_left_lying_around_is_no_hindrance(store: WheelStor
     (partial / f"{DIGEST}.lock").write_text("12345\n", encoding="utf-8")
     (partial / "tmpabc123").write_bytes(CONTENT[:10])
     (tmp_path / "store" / DIGEST).mkdir()
-    assert store.add(FILE, "default", DIGEST, client)[0].read_bytes() == CONTENT
+    assert Packages(client, store).add(FILE, DIGEST)[0].read_bytes() == CONTENT
 
 
 def test_what_is_on_its_way_is_never_taken_for_whole(store: WheelStore, tmp_path: Path) -> None:
@@ -140,14 +142,14 @@ def test_a_server_that_fails_leaves_nothing(
 ) -> None:
     server.page(URL, b"", "text/html", status)
     with pytest.raises(kind, match=words):
-        store.add(FILE, "default", DIGEST, client)
+        Packages(client, store).add(FILE, DIGEST)
     assert left(tmp_path / "store") == []
 
 
 def test_a_wheel_that_the_index_has_no_more_is_said(store: WheelStore, client: IndexClient, server: Server) -> None:
     server.page(f"{INDEX}/demo/", "<html></html>", "text/html")
     with pytest.raises(ResolutionError, match=rf"^index default \({INDEX}\): {NAME} is not there any more$"):
-        store.fetch([WHEEL], client)
+        Packages(client, store).fetch([WHEEL])
 
 
 def test_an_index_can_not_make_us_read_files_of_this_machine(
@@ -157,7 +159,7 @@ def test_an_index_can_not_make_us_read_files_of_this_machine(
     secret.write_bytes(CONTENT)
     server.page(f"{INDEX}/demo/", f'<a href="{secret.as_uri()}#sha256={DIGEST}">x</a>', "text/html")
     with pytest.raises(ResolutionError, match=r"links to a file of this machine"):
-        store.fetch([WHEEL], client)
+        Packages(client, store).fetch([WHEEL])
     assert left(tmp_path / "store") == []
 
 
@@ -166,19 +168,19 @@ def test_a_folder_serves_too_and_is_verified_too(store: WheelStore, server: Serv
     folder.mkdir()
     (folder / NAME).write_bytes(CONTENT)
     client = client_for(server, tmp_path, {"ENVGEN_INDEX_DEFAULT": str(folder)})
-    store.fetch([WHEEL], client)
+    Packages(client, store).fetch([WHEEL])
     assert left(tmp_path / "store") == [f"{DIGEST}/{NAME}"]
     (folder / NAME).write_bytes(CONTENT + b"x")
     with pytest.raises(VerificationError):
-        WheelStore(tmp_path / "second").fetch([WHEEL], client)
+        Packages(client, WheelStore(tmp_path / "second")).fetch([WHEEL])
 
 
 def test_a_file_that_left_its_folder_is_said(store: WheelStore, server: Server, tmp_path: Path) -> None:
     (tmp_path / "mirror").mkdir()
     client = client_for(server, tmp_path, {"ENVGEN_INDEX_DEFAULT": str(tmp_path / "mirror")})
-    gone = IndexFile(filename=NAME, url=(tmp_path / "mirror" / NAME).as_uri(), sha256=DIGEST)
+    gone = IndexFile(index="default", filename=NAME, url=(tmp_path / "mirror" / NAME).as_uri(), sha256=DIGEST)
     with pytest.raises(ResolutionError, match=r"can't be read: No such file or directory"):
-        store.add(gone, "default", DIGEST, client)
+        Packages(client, store).add(gone, DIGEST)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +194,7 @@ def test_a_disk_that_takes_no_more(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DiskFullError, match=words) as caught:
-        store.add(FILE, "default", DIGEST, client)
+        Packages(client, store).add(FILE, DIGEST)
     assert "ENVGEN_CACHE" in caught.value.hint
     assert left(tmp_path / "store") == []
 
@@ -202,12 +204,12 @@ def test_an_interruption_leaves_nothing(store: WheelStore, client: IndexClient, 
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        store.add(FILE, "default", DIGEST, client, interrupt)
+        Packages(client, store).add(FILE, DIGEST, interrupt)
     assert left(tmp_path / "store") == []
 
 
 def test_lent_wheels_are_there_as_long_as_they_are_needed(store: WheelStore, client: IndexClient) -> None:
-    store.fetch([WHEEL], client)
+    Packages(client, store).fetch([WHEEL])
     with store.linked_dirs({"libraries": [WHEEL], "empty": []}) as folders:
         assert [path.name for path in folders["libraries"].iterdir()] == [NAME]
         assert (folders["libraries"] / NAME).read_bytes() == CONTENT
@@ -217,7 +219,7 @@ def test_lent_wheels_are_there_as_long_as_they_are_needed(store: WheelStore, cli
 
 
 def test_a_damaged_wheel_is_not_lent_and_taken_out(store: WheelStore, client: IndexClient, tmp_path: Path) -> None:
-    store.fetch([WHEEL], client)
+    Packages(client, store).fetch([WHEEL])
     path = store.path(DIGEST, NAME)
     damaged = bytearray(CONTENT)
     damaged[len(damaged) // 2] ^= 1
@@ -230,7 +232,7 @@ def test_a_damaged_wheel_is_not_lent_and_taken_out(store: WheelStore, client: In
     assert caught.value.exit_code == 8
     assert not path.exists()
     assert left(tmp_path / "store") == []
-    store.fetch([WHEEL], client)
+    Packages(client, store).fetch([WHEEL])
     with store.linked_dirs({"libraries": [WHEEL]}) as folders:
         assert (folders["libraries"] / NAME).read_bytes() == CONTENT
 
@@ -241,17 +243,17 @@ def test_a_missing_wheel_is_not_lent(store: WheelStore) -> None:
 
 
 def test_metadata_comes_from_the_wheel_when_the_index_has_none(store: WheelStore, client: IndexClient, server: Server) -> None:
-    content = store.metadata(FILE, "default", client)
+    content = Packages(client, store).metadata(FILE)
     assert b"Requires-Dist: numpy" in content
     requests = len(server.seen)
-    assert store.metadata(FILE, "default", client) == content
+    assert Packages(client, store).metadata(FILE) == content
     assert len(server.seen) == requests
     assert store.metadata_of(WHEEL) == content
 
 
 def test_metadata_beside_the_wheel_saves_the_wheel(store: WheelStore, client: IndexClient, server: Server) -> None:
     server.page(f"{URL}.metadata", "Metadata-Version: 2.1\nName: demo\n")
-    assert store.metadata(FILE, "default", client) == b"Metadata-Version: 2.1\nName: demo\n"
+    assert Packages(client, store).metadata(FILE) == b"Metadata-Version: 2.1\nName: demo\n"
     assert store.missing([WHEEL]) == (WHEEL,)
 
 
@@ -259,15 +261,15 @@ def test_what_is_no_wheel_is_said(store: WheelStore, client: IndexClient, server
     for content in (b"no zip", make_wheel("demo").replace(b"METADATA", b"METADATE")):
         server.page(URL, content, "application/zip")
         digest = hashlib.sha256(content).hexdigest()
-        file = IndexFile(filename=NAME, url=URL, sha256=digest)
+        file = IndexFile(index="default", filename=NAME, url=URL, sha256=digest)
         with pytest.raises(VerificationError, match=r"not a wheel: no METADATA in it"):
-            store.metadata(file, "default", client)
+            Packages(client, store).metadata(file)
 
 
 def test_space_is_asked_for_before_anything_is_fetched(tmp_path: Path, client: IndexClient, server: Server) -> None:
     huge = Wheel(name="demo", version="1.0", file=NAME, sha256=DIGEST, size=1 << 60, index="default", uploaded=None)
     with pytest.raises(DiskFullError, match=r"GB free, expected at least 1152921504\.6 GB for the wheels"):
-        WheelStore(tmp_path / "not" / "there" / "yet").fetch([huge], client)
+        Packages(client, WheelStore(tmp_path / "not" / "there" / "yet")).fetch([huge])
     assert server.seen == []
     check_space(tmp_path, 0, "nothing")
 
@@ -280,4 +282,29 @@ def test_sha256_of_a_file(tmp_path: Path) -> None:
 def test_every_error_is_one_that_a_user_can_act_on(store: WheelStore, client: IndexClient, tmp_path: Path) -> None:
     (tmp_path / "store").write_text("in the way", encoding="utf-8")
     with pytest.raises(EnvgenError):
-        store.add(FILE, "default", DIGEST, client)
+        Packages(client, store).add(FILE, DIGEST)
+
+
+def test_what_an_index_does_not_say_is_asked_once(store: WheelStore, client: IndexClient, server: Server, tmp_path: Path) -> None:
+    server.answers[URL] = (200, {"content-length": str(len(CONTENT))}, CONTENT)
+    file = replace(FILE, size=None)
+    assert Packages(client, store).size(file) == len(CONTENT)
+    asked = len(server.seen)
+    assert Packages(client_for(server, tmp_path), store).size(file) == len(CONTENT)
+    assert len(server.seen) == asked
+
+
+def test_without_a_digest_the_index_s_metadata_saves_the_wheel_too(store: WheelStore, client: IndexClient, server: Server) -> None:
+    file = replace(FILE, sha256=None)
+    server.page(f"{URL}.metadata", "Metadata-Version: 2.1\nName: demo\n")
+    assert Packages(client, store).metadata(file) == b"Metadata-Version: 2.1\nName: demo\n"
+    assert store.missing([WHEEL]) == (WHEEL,)
+    assert Packages(client, store).sha256(file) == DIGEST
+    assert store.missing([WHEEL]) == ()
+
+
+def test_a_wheel_is_found_in_its_index(client: IndexClient) -> None:
+    assert client.find(WHEEL).url == URL
+    with pytest.raises(ResolutionError, match=r"demo-2.0-py3-none-any.whl is not there any more") as caught:
+        client.find(replace(WHEEL, file="demo-2.0-py3-none-any.whl"), "small")
+    assert caught.value.hint == "lock again: envgen lock small"

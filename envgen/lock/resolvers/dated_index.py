@@ -8,7 +8,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,10 +16,9 @@ from shutil import copyfileobj
 from urllib.parse import quote, unquote
 
 from envgen.lock.resolvers import ResolveRequest
-from envgen.sources.index import IndexClient
 from envgen.sources.index_pages import IndexFile
+from envgen.sources.packages import Packages
 from envgen.sources.wheel import WHEEL_FILE
-from envgen.sources.wheel_store import WheelStore
 
 _PAGE = "application/vnd.pypi.simple.v1+json"
 _FILE = "application/octet-stream"
@@ -30,32 +29,17 @@ class DatedIndex:
     """What the indexes of a query hold for it; knows nothing of HTTP."""
 
     query: ResolveRequest
-    client: IndexClient
-    store: WheelStore
+    packages: Packages
 
     def files(self, package: str) -> tuple[IndexFile, ...]:
         """The wheels of `package` that were there at its cut-off. Raises IndexUnavailableError."""
-        files = self.client.files(self.query.index_of(package), package)
+        files = self.packages.files(self.query.index_of(package), package)
         return tuple(file for file in files if WHEEL_FILE.fullmatch(file.filename) and self._was_there(file, package))
 
     def _was_there(self, file: IndexFile, package: str) -> bool:
         if not self.query.publishes_times(package):
             return True
         return file.uploaded is not None and file.uploaded < self.query.cutoff(package)
-
-    def metadata(self, file: IndexFile, package: str) -> bytes:
-        """The core metadata of the wheel `file`; the wheel itself is fetched only where there is no other way."""
-        index = self.query.index_of(package)
-        if file.sha256:
-            return self.store.metadata(file, index, self.client)
-        return self.client.metadata(file, index) or self.store.metadata(self._with_digest(file, index), index, self.client)
-
-    def wheel(self, file: IndexFile, package: str) -> Path:
-        """The wheel `file`, from the store."""
-        return self.store.add(file, self.query.index_of(package), file.sha256, self.client)[0]
-
-    def _with_digest(self, file: IndexFile, index: str) -> IndexFile:
-        return replace(file, sha256=self.store.add(file, index, "", self.client)[1])
 
 
 class DatedIndexServer(ThreadingHTTPServer):
@@ -81,9 +65,9 @@ class DatedIndexServer(ThreadingHTTPServer):
             case ["", "file", package, name]:
                 for file in self.sight.files(package):
                     if name == f"{file.filename}.metadata":
-                        return _FILE, self.sight.metadata(file, package)
+                        return _FILE, self.sight.packages.metadata(file)
                     if name == file.filename:
-                        return _FILE, self.sight.wheel(file, package)
+                        return _FILE, self.sight.packages.add(file, file.sha256)[0]
         return None
 
     def _page(self, package: str, files: tuple[IndexFile, ...]) -> bytes:
@@ -92,7 +76,7 @@ class DatedIndexServer(ThreadingHTTPServer):
                 "filename": file.filename,
                 "url": f"{self.root}/file/{quote(package)}/{quote(file.filename)}",
                 "hashes": {"sha256": file.sha256} if file.sha256 else {},
-                "requires-python": file.requires_python or None,
+                "requires-python": file.requires_python,
                 "yanked": file.yanked,
                 # Announced for all, fetched for those that are asked for.
                 "core-metadata": True,

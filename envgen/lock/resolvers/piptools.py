@@ -18,8 +18,7 @@ from envgen.core.target import Target
 from envgen.core.tempdirs import temp_dir
 from envgen.lock.resolvers import Resolution, ResolveRequest, piptools_main
 from envgen.lock.resolvers.dated_index import DatedIndex, DatedIndexServer, serve
-from envgen.sources.index import IndexClient
-from envgen.sources.wheel_store import WheelStore
+from envgen.sources.packages import Packages
 
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)===?([^\s;]+)", re.MULTILINE)
 _CONFLICT = "The conflict is caused by:"
@@ -34,10 +33,9 @@ class PipToolsResolver:
 
     name = "pip-tools"
 
-    def __init__(self, settings: Settings, client: IndexClient) -> None:
+    def __init__(self, settings: Settings, packages: Packages) -> None:
         self._settings = settings
-        self._client = client
-        self._store = WheelStore(settings.wheels)
+        self._packages = packages
 
     def check(self, target: Target) -> None:
         system = _SYSTEMS.get(sys.platform, sys.platform)
@@ -50,7 +48,7 @@ class PipToolsResolver:
             )  # fmt: skip
 
     def resolve(self, query: ResolveRequest) -> Resolution:
-        sight = DatedIndex(query=query, client=self._client, store=self._store)
+        sight = DatedIndex(query=query, packages=self._packages)
         with temp_dir("pip-tools") as work, serve(sight) as view:
             (work / "requirements.in").write_text("\n".join(query.requirements), encoding="utf-8")
             (work / "constraints.txt").write_text("\n".join(query.constraints), encoding="utf-8")

@@ -16,7 +16,8 @@ from envgen.core.settings import Settings, mirror_of
 from envgen.core.target import Target
 from envgen.core.tempdirs import temp_dir
 from envgen.lock.resolvers import Resolution, ResolveRequest
-from envgen.sources.index import CREDENTIALS, IndexClient, host_of
+from envgen.sources.index import CREDENTIALS, host_of
+from envgen.sources.packages import Packages
 
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;]+)", re.MULTILINE)
 _UNREACHABLE = re.compile(
@@ -41,12 +42,12 @@ class UvResolver:
 
     name = "uv"
 
-    def __init__(self, settings: Settings, client: IndexClient) -> None:
+    def __init__(self, settings: Settings, packages: Packages) -> None:
         from uv import find_uv_bin
 
         self._uv = find_uv_bin()
         self._settings = settings
-        self._client = client
+        self._client = packages.client
 
     def check(self, target: Target) -> None:
         """uv resolves for every target, wherever it runs."""

@@ -44,7 +44,7 @@ def _bases(workspace: Workspace, locks: Named, engine: Engine) -> Iterator[Quest
 
 
 def _hub_models(workspace: Workspace, locks: Named) -> Iterator[Question]:
-    hub, patience = workspace.hub(), TimeBudget(workspace.settings.patience)
+    hub, patience = workspace.hub, TimeBudget(workspace.settings.patience)
     for model, names in _models(locks).items():
         if isinstance(model, LockedModelFiles):
             item = _model_item(locks, names)

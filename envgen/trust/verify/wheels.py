@@ -31,7 +31,7 @@ class AskedIndex:
 
     def size(self, file: IndexFile) -> int:
         """The size of a file whose server is asked, whatever its index says. Raises FileGoneError, IndexUnavailableError."""
-        return self.pages.ask(lambda: self.client.size(replace(file, size=None), self.index))
+        return self.pages.ask(lambda: self.client.size(replace(file, size=None)))
 
 
 def wheel_entries(source: AskedIndex, wheels: Mapping[VerifiedItem, Wheel]) -> Iterator[Verdict]:
@@ -73,7 +73,7 @@ def _unpublished(source: AskedIndex, item: VerifiedItem, wheel: Wheel, file: Ind
 def _yanked(item: VerifiedItem, listed: Sequence[IndexFile]) -> Iterator[Verdict]:
     for file in listed:
         if file.yanked:
-            yield item.entry(YANKED, one_line(file.yanked_because) or "no reason given")
+            yield item.entry(YANKED, one_line(file.yanked_because or "") or "no reason given")
             return
 
 

@@ -1,0 +1,102 @@
+"""The files of packages: from the cache where they are, else from the indexes."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from envgen.core.errors import VerificationError
+from envgen.core.parallel import map_parallel
+from envgen.core.progress import Advance
+from envgen.sources.index import IndexClient
+from envgen.sources.index_pages import IndexFile
+from envgen.sources.wheel import Wheel
+from envgen.sources.wheel_store import WheelStore, check_space, read_metadata
+
+
+def _unseen(_count: int) -> None:
+    """Nobody is told what has arrived."""
+
+
+class Packages:
+    """The packages of the indexes of one run, and the store that their files are cached in; safe to use from several threads."""
+
+    def __init__(self, client: IndexClient, store: WheelStore) -> None:
+        self.client = client
+        self.store = store
+
+    def files(self, index: str, package: str) -> tuple[IndexFile, ...]:
+        """All files of `package` (its normalised name) in `index`. Raises IndexUnavailableError."""
+        return self.client.files(index, package)
+
+    def size(self, file: IndexFile) -> int:
+        """The size in bytes of the wheel `file`: as the index says, or its server when first asked. Raises as `IndexClient.size` does."""
+        if file.size is not None or file.sha256 is None:
+            return self.client.size(file)
+        size = self.store.size(file.sha256)
+        if size is None:
+            size = self.client.size(file)
+            self.store.keep_size(file.sha256, size)
+        return size
+
+    def metadata(self, file: IndexFile) -> bytes:
+        """The core metadata of the wheel `file`: from the store, the index, or the wheel itself, which is fetched only for want of these.
+
+        Raises VerificationError for a wheel that has none, and as `fetch` does.
+        """
+        if file.sha256 is None:
+            return self.client.metadata(file) or self._of_wheel(*self.add(file, None))
+        wheel = self.store.path(file.sha256, file.filename)
+        content = self.store.metadata(file.sha256)
+        if content is not None:
+            return content
+        if not wheel.is_file():
+            content = self.client.metadata(file)
+            if content is None:
+                # A wheel in a folder is read where it lies: it may have hundreds of megabytes, and is not installed now.
+                folder = self.client.folder(file.index)
+                wheel = folder / file.filename if folder else self.add(file, file.sha256)[0]
+        if content is None:
+            return self._of_wheel(wheel, file.sha256)
+        self.store.keep_metadata(file.sha256, content)
+        return content
+
+    def _of_wheel(self, wheel: Path, sha256: str) -> bytes:
+        content = read_metadata(wheel)
+        self.store.keep_metadata(sha256, content)
+        return content
+
+    def sha256(self, file: IndexFile) -> str:
+        """The sha256 of `file`, in hex: it is fetched where the index publishes none. Raises as `fetch` does."""
+        return file.sha256 or self.add(file, None)[1]
+
+    def add(self, file: IndexFile, sha256: str | None, advance: Advance = _unseen) -> tuple[Path, str]:
+        """The path and sha256 of `file` in the store, fetched unless it is there; without a `sha256` the file is taken at its word.
+
+        The latter is for an index that publishes no digests, while locking. Raises as `fetch` does.
+        """
+
+        def write(stream: BinaryIO) -> str:
+            found = self.client.receive(file, stream, advance)
+            if sha256 and found != sha256:
+                raise VerificationError(
+                    file.filename, f"found sha256 {found}, expected {sha256}",
+                    hint=f"the index {file.index} or its mirror serves another file than the one that was locked",
+                )  # fmt: skip
+            return found
+
+        return self.store.add(file.filename, sha256, write)
+
+    def fetch(self, wheels: Sequence[Wheel], advance: Advance = _unseen) -> None:
+        """Fetches what is missing of `wheels`, several at a time, each verified by its sha256.
+
+        Raises VerificationError for wrong content, ResolutionError when an index has the wheel no more,
+        IndexUnavailableError when it does not answer, and DiskFullError.
+        """
+
+        def fetch_one(wheel: Wheel) -> None:
+            self.add(replace(self.client.find(wheel), size=wheel.size), wheel.sha256, advance)
+
+        missing = self.store.missing(wheels)
+        check_space(self.store.root, sum(wheel.size for wheel in missing), "the wheels that are missing in the store")
+        map_parallel(fetch_one, missing, at_once=4)
