@@ -18,7 +18,7 @@ from envgen.image.build import Built
 from envgen.image.publish import check_repository, publish
 from envgen.lock import project
 from envgen.lock.model import Lock
-from envgen.lock.needs import require_cached
+from envgen.lock.project import require_cached
 from envgen.offline import needed
 from envgen.smoke import memory, run
 from envgen.smoke.find_model import cached_model, find_model

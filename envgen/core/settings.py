@@ -84,7 +84,7 @@ def read_settings(environ: Mapping[str, str], project: Path) -> Settings:
             into[_index_key(match[1])] = value
     for half in sorted(users.keys() ^ passwords.keys()):
         present, missing = ("USERNAME", "PASSWORD") if half in users else ("PASSWORD", "USERNAME")
-        variable = f"ENVGEN_INDEX_{half.upper().replace('-', '_')}"
+        variable = f"ENVGEN_{index_variable(half)}"
         raise UsageError(f"{variable}_{present}", "set without its other half", hint=f"set {variable}_{missing} too")
     network.update({name: value for name, value in environ.items() if _NETWORK_VARIABLES.fullmatch(name)})
     inside = {name: _take_credentials(mirrors, name) for name in tuple(mirrors)}
@@ -110,7 +110,7 @@ def _take_credentials(mirrors: dict[str, str], index: str) -> tuple[str, str] | 
     try:
         parts = urlsplit(mirrors[index] if "://" in mirrors[index] else "")
     except ValueError as error:
-        where = f"ENVGEN_INDEX_{index.upper().replace('-', '_')}"
+        where = f"ENVGEN_{index_variable(index)}"
         raise UsageError(where, f"found what is no URL: {error}", hint="as in https://mirror.example/simple") from error
     if "@" not in parts.netloc:
         return None
@@ -128,7 +128,13 @@ def _patience(text: str) -> float:
     return float(text)
 
 
+def index_variable(name: str) -> str:
+    """What the variables of the index `name` are called: `ENVGEN_` before it, `_USERNAME` behind it; a build argument is called so too."""
+    return f"INDEX_{re.sub(r'[^A-Z0-9]', '_', name.upper())}"
+
+
 def _index_key(name: str) -> str:
+    """What stands for all names that have the same variables."""
     return name.lower().replace("_", "-").replace(".", "-")
 
 
@@ -162,6 +168,11 @@ def _check_texts(table: Table) -> None:
 def mirror_of(settings: Settings, index: str) -> str:
     """The stand-in for the index named `index`, or an empty string."""
     return settings.mirrors.get(_index_key(index), "")
+
+
+def credentials_of(settings: Settings, index: str) -> tuple[str, str] | None:
+    """The user and the password for `index`, None where there are none."""
+    return settings.credentials.get(_index_key(index))
 
 
 def _registry_mirrors(text: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import difflib
+import json
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -62,6 +63,11 @@ def parse_toml(data: bytes) -> dict[str, object]:
 def _inside(value: object) -> Iterable[object]:
     """What a table or an array holds; nothing for any other value."""
     return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
+def toml_string(text: str) -> str:
+    """A TOML basic string: JSON's escapes are a subset of TOML's, but for DEL, which TOML wants escaped."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def suggestion(word: str, known: Mapping[str, object] | tuple[str, ...]) -> str:

@@ -11,7 +11,7 @@ from envgen.core.errors import BuildError, EngineError
 from envgen.core.settings import base_via_mirror
 from envgen.engine import Engine, Image
 from envgen.lock.model import Lock
-from envgen.lock.needs import bases_of, fetch_command
+from envgen.lock.project import bases_of, fetch_command
 from envgen.workspace import Workspace
 
 FETCHED, THERE, NOT_FETCHED = "fetched", "there", "not fetched"

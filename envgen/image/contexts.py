@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from envgen.core.errors import UsageError
-from envgen.core.settings import Settings, mirror_of
+from envgen.core.settings import Settings, index_variable, mirror_of
 from envgen.lock.model import Lock
-from envgen.lock.render import argument_of
 from envgen.sources.wheel import Wheel
 from envgen.sources.wheel_store import WheelStore
 
@@ -54,4 +53,4 @@ def index_arguments(lock: Lock, settings: Settings) -> dict[str, str]:
         if mirror and not mirror.startswith(("http://", "https://")):
             problem = f"its mirror is the folder {mirror}, which a builder can't reach"
             raise UsageError(f"index {name}", problem, hint="hand the wheels in: --wheels DIR")
-    return {argument_of(name): mirror for name, mirror in mirrors.items() if mirror}
+    return {index_variable(name): mirror for name, mirror in mirrors.items() if mirror}

@@ -6,17 +6,34 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from packaging.specifiers import SpecifierSet
+
 from envgen.core.target import Target
+from envgen.core.toml import toml_string
 from envgen.sources.models import LockedModelFiles
 from envgen.sources.wheel import NOT_PUBLISHED, Wheel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequiredBy:
-    """Who asks for a package, and which versions: a package of the lock, or the profile."""
+    """Who asks for a package, and what for: a package of the lock, or the profile.
+
+    `requirement` has extras and versions, as in `[grpc]>=1,<2`, or `*` for any.
+    """
 
     name: str
     requirement: str
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        inside = self.requirement.partition("]")[0] if self.requirement.startswith("[") else ""
+        return tuple(inside[1:].split(",")) if inside else ()
+
+    @property
+    def specifier(self) -> SpecifierSet:
+        """The versions that are asked for. Raises InvalidSpecifier for a lock that was made up."""
+        versions = self.requirement.rpartition("]")[2]
+        return SpecifierSet("" if versions == "*" else versions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +164,7 @@ def dump_lock(lock: Lock) -> bytes:
     head = (
         f"# Written by `envgen lock {lock.profile}`: do not edit, `envgen lock --check` finds it.\n"
         "version = 1\n"
-        f"content = {_text(digest_of(body.encode()))}  # of everything below this line\n"
+        f"content = {toml_string(digest_of(body.encode()))}  # of everything below this line\n"
     )
     return (head + body).encode()
 
@@ -230,9 +247,4 @@ def _value(value: object) -> str:
         return f"[{', '.join(_value(item) for item in value)}]"
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + " }" if value else "{}"
-    return _text(str(value))
-
-
-def _text(value: str) -> str:
-    """A TOML basic string: JSON's escapes are a subset of TOML's, but for DEL, which TOML wants escaped."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return toml_string(str(value))

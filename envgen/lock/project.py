@@ -1,12 +1,12 @@
-"""The first half of the line: profile -> lock, and what can be said of a lock. Prints nothing."""
+"""The locks of a project: made, checked, explained, and what they need. Prints nothing."""
 
-import datetime as dt
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from envgen.core.errors import ProfileError, StaleLockError, StaleLockErrors
+from envgen.core.errors import BuildError, ProfileError, StaleLockError, StaleLockErrors
 from envgen.core.parallel import map_parallel
 from envgen.core.settings import Settings
 from envgen.core.target import Target
@@ -15,8 +15,10 @@ from envgen.lock import make, stale
 from envgen.lock.model import Lock, Package
 from envgen.lock.resolvers import Resolver
 from envgen.profiles.catalog import LOCK_FILE
-from envgen.profiles.model import Profile
+from envgen.profiles.model import Profile, not_begun
 from envgen.sources.packages import Packages
+from envgen.sources.wheel import Wheel
+from envgen.sources.wheel_store import WheelStore
 from envgen.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -33,7 +35,6 @@ class WrittenLock:
     target: Target
     folder: Path
     changed: bool
-    packages: int
 
 
 def write_locks(workspace: Workspace, profile: Profile, targets: Sequence[Target], make_resolver: MakeResolver) -> tuple[WrittenLock, ...]:
@@ -41,11 +42,8 @@ def write_locks(workspace: Workspace, profile: Profile, targets: Sequence[Target
 
     Raises ResolutionError and its kin, ProfileError, or UsageError for a resolver that can't do a target.
     """
-    now = dt.datetime.now(tz=dt.UTC)
-    if profile.as_of_instant() > now:
-        where = f"{profile.origin('as_of')}: as_of"
-        problem = f"found {profile.as_of}, which has not begun in UTC: what the indexes will have by then is not known"
-        raise ProfileError(where, problem, hint=f"use {now:%Y-%m-%d} or earlier")
+    if fault := not_begun(profile.as_of):
+        raise ProfileError(f"{profile.origin('as_of')}: as_of", fault[0], hint=fault[1])
     bounds = workspace.project.bounds(profile)
 
     def lock(target: Target) -> dict[str, bytes]:
@@ -61,8 +59,7 @@ def write_locks(workspace: Workspace, profile: Profile, targets: Sequence[Target
     for target, files in zip(targets, made, strict=True):
         folder = workspace.project.lock_folder(profile.name, target)
         changed = lock_folder.write_files(folder, files)
-        count = files[LOCK_FILE].count(b"[[package]]")
-        written.append(WrittenLock(target=target, folder=folder, changed=changed, packages=count))
+        written.append(WrittenLock(target=target, folder=folder, changed=changed))
     return tuple(written)
 
 
@@ -116,3 +113,42 @@ def why(workspace: Workspace, profile: Profile, lock: Lock, target: Target, pack
     bounds = workspace.project.bounds(profile)
     query = make.query_for(profile, bounds, target)
     return held_back(package, WhyContext(lock=lock, query=query, bounds=bounds, packages=workspace.packages(profile.index_urls)))
+
+
+def wheels_of(locks: Sequence[Lock]) -> tuple[Wheel, ...]:
+    """Every wheel of `locks` with their installers, by its file name; one that several need is there once."""
+    found = {(wheel.file, wheel.sha256): wheel for lock in locks for wheel in lock.fetched}
+    return tuple(found[key] for key in sorted(found))
+
+
+def bases_of(locks: Sequence[Lock]) -> tuple[tuple[str, str], ...]:
+    """The locked base and the platform of every image, each pair once."""
+    return tuple(sorted({(lock.base, lock.platform) for lock in locks if lock.base}))
+
+
+def by_indexes(locks: Sequence[Lock], wheels: Sequence[Wheel]) -> Iterator[tuple[Mapping[str, str], list[Wheel]]]:
+    """`wheels` by the URLs of the indexes of their lock: two profiles may give different indexes the same name."""
+    left = {(wheel.file, wheel.sha256) for wheel in wheels}
+    groups: defaultdict[tuple[tuple[str, str], ...], list[Wheel]] = defaultdict(list)
+    for lock in locks:
+        urls = tuple((index.name, index.url) for index in lock.indexes)
+        for wheel in lock.fetched:
+            if (wheel.file, wheel.sha256) in left:
+                left.remove((wheel.file, wheel.sha256))
+                groups[urls].append(wheel)
+    for urls, group in groups.items():
+        yield dict(urls), group
+
+
+def require_cached(store: WheelStore, locks: Sequence[Lock]) -> None:
+    """Raises BuildError, with all of them, when wheels are missing in the store."""
+    missing = store.missing(wheels_of(locks))
+    if missing:
+        files = "\n".join(wheel.file for wheel in missing)
+        hint = f"with a network: {fetch_command(locks)}; from an archive: envgen store import FILE"
+        raise BuildError("wheel store", f"missing, {len(missing)} of {len(wheels_of(locks))} wheels:\n{files}", hint=hint)
+
+
+def fetch_command(locks: Sequence[Lock]) -> str:
+    """The command that brings all that `locks` need."""
+    return f"envgen fetch {' '.join(dict.fromkeys(lock.profile for lock in locks))}"

@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from envgen.core.errors import ProfileError
+from envgen.core.settings import index_variable
 from envgen.lock.model import Lock
 from envgen.sources.wheel import Wheel
 
@@ -78,7 +79,7 @@ def requirement_line(wheel: Wheel) -> str:
 def render_dockerfile(lock: Lock, template: str) -> str:
     """The Dockerfile, which builds with plain `docker buildx build` as well as through envgen."""
     assert lock.installer is not None
-    arguments = {index.name: argument_of(index.name) for index in lock.indexes}
+    arguments = {index.name: index_variable(index.name) for index in lock.indexes}
     groups = [_group(name, wheels, arguments) for name, wheels in lock.groups.items()]
     return _render(
         DOCKERFILE,
@@ -92,11 +93,6 @@ def render_dockerfile(lock: Lock, template: str) -> str:
         prefix=PREFIX,
         uid=UID,
     )
-
-
-def argument_of(index: str) -> str:
-    """The name of the Dockerfile's ARG for an index."""
-    return f"INDEX_{index.upper().replace('-', '_').replace('.', '_')}"
 
 
 def _group(name: str, wheels: Sequence[Wheel], arguments: Mapping[str, str]) -> Group:

@@ -77,7 +77,7 @@ def _reasons(package: Package, version: Version, files: Sequence[IndexFile], sce
         if bound.package == name and not SpecifierSet(bound.requirement).contains(version):
             yield f"the documented bound on {name} is {bound.requirement} ({bound.source})"
     for demand in package.demands:
-        if demand.requirement != "*" and not SpecifierSet(demand.requirement.rpartition("]")[2]).contains(version):
+        if not demand.specifier.contains(version):
             yield f"{demand.name} asks for {demand.requirement}"
     ranks = query.target.tag_ranks
     file = best_wheel(ours, version, ranks)

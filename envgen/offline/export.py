@@ -14,7 +14,7 @@ from envgen.core.tempdirs import temp_dir
 from envgen.engine import Engine
 from envgen.image.bases import digest_in, find_base, local_name
 from envgen.lock.model import Lock
-from envgen.lock.needs import bases_of, fetch_command, require_cached, wheels_of
+from envgen.lock.project import bases_of, fetch_command, require_cached, wheels_of
 from envgen.oci.archive import Archive
 from envgen.oci.copy import copy_image, temporary_folder
 from envgen.offline import needed as model_files

@@ -8,7 +8,7 @@ from zipfile import BadZipFile
 from envgen.core.errors import BuildError
 from envgen.core.zips import open_zip
 from envgen.lock.model import Lock
-from envgen.lock.needs import fetch_command
+from envgen.lock.project import fetch_command
 from envgen.smoke.model_wheel import cached_wheel, converter_of, find_wheel, gguf_files, plain_model
 from envgen.sources.models import LockedModelFiles
 from envgen.sources.wheel import Wheel

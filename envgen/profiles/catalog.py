@@ -7,8 +7,7 @@ from pathlib import Path
 from envgen.core.errors import ProfileError, UsageError
 from envgen.core.target import Target
 from envgen.core.toml import load_toml, suggestion
-from envgen.profiles.admission import check_python_floor, check_refused, check_within
-from envgen.profiles.constraints import Bound, read_constraints
+from envgen.profiles.constraints import Bound, check_profile, read_constraints
 from envgen.profiles.cuda import CudaTable, read_toolkit, with_cuda
 from envgen.profiles.error_tables import Diagnosis, diagnose, read_diagnoses
 from envgen.profiles.extends import PROFILE_NAME
@@ -50,19 +49,14 @@ class Project:
         return own or self.profiles()
 
     def profile(self, name: str) -> Profile:
-        """The profile `name` with everything it extends, checked against the documented Python floor.
+        """The profile `name` with everything it extends, checked against its constraint sets.
 
         Raises UsageError for a name that there is not, ProfileError or ProfileErrors for a fault.
         """
         if name not in self.profiles():
             raise UsageError("profile", f"there is no profile {name!r}", hint=suggestion(name, self.profiles()))
         profile = load_profile(name, self._load_profile)
-        bounds = self.bounds(profile)
-        for bound in bounds:
-            if bound.package == "python":
-                check_python_floor(profile, bound.requirement, bound.source)
-        check_refused(profile, bounds)
-        check_within(profile, bounds)
+        check_profile(profile, self.bounds(profile))
         return with_cuda(profile, self.toolkit()) if profile.cuda else profile
 
     def toolkit(self) -> CudaTable:

@@ -1,13 +1,16 @@
-"""Constraint sets: documented version bounds, each with its document and section, read from TOML."""
+"""Constraint sets: documented version bounds, each with its document and section, read from TOML; and what they have against a profile."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from packaging.requirements import Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from envgen.core.requirements import PACKAGE_NAME
-from envgen.core.toml import Faults, Table
+from envgen.core.toml import Faults, Table, join_path
+from envgen.profiles.model import Profile
 
 ROLES = ("required", "core", "system", "optional", "quantization")
 """What a bound is for: Python itself, the core, the system packages, and what only some environments want."""
@@ -49,7 +52,7 @@ def read_constraints(name: str, data: Mapping[str, object], label: str) -> tuple
     for position, bound in enumerate(bounds):
         joined = by_package.get(bound.package, SpecifierSet()) & SpecifierSet(bound.requirement)
         by_package[bound.package] = joined
-        if is_unsatisfiable(joined):
+        if joined.is_unsatisfiable():
             hint = f"loosen it, or another entry for {bound.package}: all of them hold together"
             faults.add(f"bound[{position}].requirement", f"no version of {bound.package} can satisfy {joined}", hint)
     faults.raise_any()
@@ -86,15 +89,58 @@ def _read_bound(name: str, table: Table) -> Bound:
     return bound
 
 
-def specifier(bounds: tuple[Bound, ...], package: str) -> SpecifierSet:
-    """All bounds on `package` together: where documents differ, the stricter holds."""
-    joined = SpecifierSet()
+def check_profile(profile: Profile, bounds: Sequence[Bound]) -> None:
+    """What the documents have against `profile`: a Python below their floor, a package that no index has as a wheel, a bound.
+
+    Raises ProfileError, or ProfileErrors.
+    """
     for bound in bounds:
-        if bound.package == package:
-            joined &= SpecifierSet(bound.requirement)
-    return joined
+        if bound.package == "python":
+            _check_pythons(profile, bound.requirement, bound.source)
+    _check_refused(profile, bounds)
+    _check_requirements(profile, bounds)
 
 
-def is_unsatisfiable(specifiers: SpecifierSet) -> bool:
-    """Whether no version at all satisfies `specifiers`."""
-    return specifiers.is_unsatisfiable()
+def _check_pythons(profile: Profile, floor: str, source: str) -> None:
+    """Every Python of `profile` must satisfy the documented bound `floor`, e.g. `>=3.10`, found in `source`.
+
+    Raises ProfileError, or ProfileErrors.
+    """
+    faults = Faults(profile.origin)
+    allowed = [f"3.{minor}" for minor in range(9, 15) if SpecifierSet(floor).contains(f"3.{minor}.0")]
+    for python in profile.pythons:
+        try:
+            fits = Version(python.full) in SpecifierSet(floor)
+        except InvalidVersion:
+            fits = False
+        if not fits:
+            problem = f"not supported: the documented floor is {floor}\n({source})"
+            faults.add(join_path("python", python.version), problem, f"use one of {', '.join(allowed)}")
+    faults.raise_any()
+
+
+def _check_requirements(profile: Profile, bounds: Sequence[Bound]) -> None:
+    """No requirement of `profile` may rule out all that a documented bound admits. Raises ProfileError, or ProfileErrors."""
+    faults = Faults(profile.origin)
+    for requirement in map(Requirement, profile.requirements):
+        for bound in bounds:
+            if bound.package == requirement.name and (requirement.specifier & SpecifierSet(bound.requirement)).is_unsatisfiable():
+                problem = f"found '{requirement}', but the documented bound is {bound.requirement}\n({bound.source})"
+                faults.add("requirements", problem, "ask for a version within it, or leave the constraint set out")
+    faults.raise_any()
+
+
+def _check_refused(profile: Profile, bounds: Sequence[Bound]) -> None:
+    """No requirement of `profile` may be one that `bounds` refuse, unless an index of the user's own is mapped to it.
+
+    Raises ProfileError, or ProfileErrors.
+    """
+    faults = Faults(profile.origin)
+    mapped = {package for index in profile.indexes for package in index.packages}
+    refused = {bound.package: bound for bound in bounds if bound.refused}
+    for text in profile.requirements:
+        name = Requirement(text).name
+        if name in refused and name not in mapped:
+            bound = refused[name]
+            faults.add("requirements", f"found {text!r}, which can't be locked: {bound.refused}\n({bound.source})", bound.cure)
+    faults.raise_any()

@@ -11,7 +11,6 @@ from envgen.core.errors import ProfileError
 from envgen.core.toml import Faults, Table, suggestion
 from envgen.profiles.model import Index, Profile
 
-VERSION = re.compile(r"\d+\.\d+")
 _RUNTIME = re.compile(r"nvidia-cuda-runtime(-cu\d+)?")
 
 

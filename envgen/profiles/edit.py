@@ -11,7 +11,7 @@ from envgen.core.errors import BaseGoneError, ProfileError, UsageError
 from envgen.core.settings import Settings, base_via_mirror
 from envgen.engine import Base, Engine
 from envgen.profiles.catalog import Project
-from envgen.profiles.model import Profile, Python
+from envgen.profiles.model import Profile, Python, not_begun
 
 
 def profile_path(project: Project, name: str) -> Path:
@@ -79,10 +79,8 @@ def parse_day(text: str) -> dt.date:
         day = dt.date.fromisoformat(text)
     except ValueError as error:
         raise UsageError("--as-of", f"found {text!r}, expected a date", hint="as in --as-of 2026-11-01") from error
-    today = dt.datetime.now(tz=dt.UTC).date()
-    if day > today:
-        problem = f"found {text}, which has not begun in UTC: what the indexes will have by then is not known"
-        raise UsageError("--as-of", problem, hint=f"use {today} or earlier")
+    if fault := not_begun(day):
+        raise UsageError("--as-of", fault[0], hint=fault[1])
     return day
 
 

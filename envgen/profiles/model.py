@@ -10,6 +10,15 @@ TIERS = ("static", "cpu", "quant", "gpu")
 """The smoke tiers a profile may ask for, in the order they run."""
 
 
+def not_begun(day: dt.date) -> tuple[str, str] | None:
+    """The problem with an `as_of` that has not begun, since the indexes would still change, and its cure; None for any other."""
+    today = dt.datetime.now(tz=dt.UTC).date()
+    if day <= today:
+        return None
+    problem = f"found {day}, which has not begun in UTC: what the indexes will have by then is not known"
+    return problem, f"use {today} or earlier"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Python:
     """One Python of a profile: its full version and, where images are built, the base pinned by digest."""

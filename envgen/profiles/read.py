@@ -11,6 +11,7 @@ from packaging.requirements import InvalidRequirement
 from packaging.utils import canonicalize_name
 
 from envgen.core.requirements import PACKAGE_NAME, marker_holds, read_requirement
+from envgen.core.settings import index_variable
 from envgen.core.target import PLATFORMS, Target
 from envgen.core.toml import Faults, Table
 from envgen.profiles.extends import PROFILE_NAME, Loader, additions, entry_name, merge, read_chain
@@ -158,9 +159,9 @@ def _indexes(table: Table) -> tuple[Index, ...]:
         except ValueError:  # brackets that hold no address
             parts = urlsplit("")
         if (url or inner.is_text("url", "")) and parts.scheme not in ("https", "http"):
-            inner.fault("url", f"found {url!r}, expected an http(s) URL", f"a folder goes into ENVGEN_INDEX_{_env_form(name)}")
+            inner.fault("url", f"found {url!r}, expected an http(s) URL", f"a folder goes into ENVGEN_{index_variable(name)}")
         elif "@" in parts.netloc:
-            variable = f"ENVGEN_INDEX_{_env_form(name)}"
+            variable = f"ENVGEN_{index_variable(name)}"
             hint = f"take them out and set {variable}_USERNAME and {variable}_PASSWORD, or use ~/.netrc"
             inner.fault("url", "credentials in a committed file", hint)
         elif url and not _URL.fullmatch(url):
@@ -194,14 +195,8 @@ def _check_apart(table: Table, index: Index, other: Index) -> None:
     if shared and not apart:
         hint = "a package comes from one index: keep one of the two, or give them different platforms"
         table.fault("packages", f"{', '.join(shared)}: mapped to the index {other.name} too", hint)
-    if _env_form(index.name) == _env_form(other.name):
-        table.fault(
-            "url", f"the index {other.name} would have the same variable ENVGEN_INDEX_{_env_form(index.name)}", "rename one of them"
-        )
-
-
-def _env_form(name: str) -> str:
-    return re.sub(r"[^A-Z0-9]", "_", name.upper())
+    if index_variable(index.name) == index_variable(other.name):
+        table.fault("url", f"the index {other.name} would have the same variable ENVGEN_{index_variable(index.name)}", "rename one of them")
 
 
 def _layers(table: Table) -> tuple[LayerGroup, ...]:

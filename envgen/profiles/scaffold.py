@@ -1,6 +1,5 @@
 """The files of a new project: a profile, its constraint set, and what a repository has around them. Prints nothing."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from envgen import __version__
 from envgen.core.errors import UsageError
+from envgen.core.toml import toml_string
 from envgen.profiles.adopt import NotTaken
 from envgen.profiles.extends import PROFILE_NAME
 
@@ -64,8 +64,7 @@ def _render(template: str, scaffold: Scaffold) -> str:
     environment = Environment(  # noqa: S701  (nothing of it is HTML)
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    # A TOML basic string: JSON's escapes are a subset of TOML's, but for DEL.
-    environment.filters["toml"] = lambda text: json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    environment.filters["toml"] = toml_string
     values = {key: getattr(scaffold, key) for key in ("name", "extends", "title", "as_of", "requirements", "left_out", "source")}
     description = f"What {scaffold.title} runs"
     return environment.from_string(template).render(**values, description=description, version=__version__, actions=ACTIONS)

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from envgen.core.errors import EnvgenError, FileGoneError, IndexRefusedError, IndexUnavailableError, ResolutionError, UsageError
 from envgen.core.progress import Advance
-from envgen.core.settings import Settings, mirror_of
+from envgen.core.settings import Settings, credentials_of, mirror_of
 from envgen.sources.index_pages import IndexFile, html_page, json_files
 from envgen.sources.wheel import Wheel
 
@@ -56,7 +56,7 @@ class IndexClient:
         return self._settings.patience
 
     def credentials(self, index: str) -> tuple[str, str] | None:
-        return self._settings.credentials.get(index)
+        return credentials_of(self._settings, index)
 
     def files(self, index: str, package: str) -> tuple[IndexFile, ...]:
         """All files of `package` (its normalised name) in `index`, none where the index does not know it.

@@ -20,7 +20,7 @@ from envgen.engine import Engine
 from envgen.image.bases import FETCHED, NOT_FETCHED, THERE, cached_base, check_fetched, fetch_bases, find_base, local_name
 from envgen.image.build import BuildOptions, build
 from envgen.lock.model import Lock, LockedIndex, LockedModel, Package
-from envgen.lock.needs import bases_of, by_indexes, require_cached, wheels_of
+from envgen.lock.project import bases_of, by_indexes, require_cached, wheels_of
 from envgen.offline import needed
 from envgen.offline.archive import StoreArchive, write_archive
 from envgen.offline.export import export_store

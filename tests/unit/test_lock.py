@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from samples import AS_OF, HUB_MODEL, NASTY, sample_lock
 
-from envgen.lock.model import digest_of, dump_lock, input_digest
+from envgen.lock.model import RequiredBy, digest_of, dump_lock, input_digest
 from envgen.sources.wheel import WHEEL_FILE
 
 
@@ -89,3 +89,14 @@ def test_the_input_digest_does_not_depend_on_order() -> None:
 )
 def test_a_wheel_s_name_is_safe_as_a_path_and_in_a_dockerfile(name: str, taken: bool) -> None:
     assert bool(WHEEL_FILE.fullmatch(name)) is taken
+
+
+@pytest.mark.parametrize(
+    ("requirement", "extras", "fits", "versions"),
+    [("*", (), "0.1", ""), (">=1,<2", (), "1.5", "<2,>=1"), ("[a,b]>=1", ("a", "b"), "1", ">=1"), ("[a]", ("a",), "9", "")],
+)
+def test_what_is_asked_for_has_extras_and_versions(requirement: str, extras: tuple[str, ...], fits: str, versions: str) -> None:
+    demand = RequiredBy(name="small", requirement=requirement)
+    assert demand.extras == extras
+    assert demand.specifier.contains(fits)
+    assert str(demand.specifier) == versions

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from envgen.core.errors import ProfileError, UsageError
-from envgen.core.settings import base_via_mirror, mirror_of, read_settings
+from envgen.core.settings import base_via_mirror, credentials_of, index_variable, mirror_of, read_settings
 
 DIGEST = f"sha256:{'b' * 64}"
 
@@ -115,3 +115,13 @@ def test_a_registry_mirror_may_stand_in_the_project(tmp_path: Path) -> None:
     assert base_via_mirror(read_settings({}, tmp_path), base) == f"mirror.example:5000/library/{base}"
     environ = {"ENVGEN_REGISTRY_MIRROR": "docker.io=127.0.0.1:5000"}
     assert base_via_mirror(read_settings(environ, tmp_path), base) == f"127.0.0.1:5000/library/{base}"
+
+
+@pytest.mark.parametrize("name", ["my-own", "my.own"])
+def test_every_name_of_an_index_has_one_variable(name: str, tmp_path: Path) -> None:
+    variable = f"ENVGEN_{index_variable(name)}"
+    assert variable == "ENVGEN_INDEX_MY_OWN"
+    environ = {variable: "https://mirror.example", f"{variable}_USERNAME": "me", f"{variable}_PASSWORD": "secret"}
+    settings = read_settings(environ, tmp_path)
+    assert mirror_of(settings, name) == "https://mirror.example"
+    assert credentials_of(settings, name) == ("me", "secret")

@@ -1,6 +1,5 @@
 """The default resolver: `uv pip compile`, without the machine's own uv configuration."""
 
-import json
 import math
 import re
 import sys
@@ -12,9 +11,10 @@ from packaging.utils import canonicalize_name
 
 from envgen.core.errors import DiskFullError, IndexRefusedError, IndexUnavailableError, ResolutionError
 from envgen.core.process import run
-from envgen.core.settings import Settings, mirror_of
+from envgen.core.settings import Settings, index_variable, mirror_of
 from envgen.core.target import Target
 from envgen.core.tempdirs import temp_dir
+from envgen.core.toml import toml_string
 from envgen.lock.resolvers import Resolution, ResolveRequest
 from envgen.sources.index import CREDENTIALS, host_of
 from envgen.sources.packages import Packages
@@ -71,15 +71,15 @@ class UvResolver:
     def _project(self, query: ResolveRequest) -> Iterator[str]:
         """A project file: the one way to tell uv that a package comes from one index alone."""
         yield "[project]\nname = 'envgen-query'\nversion = '0'"
-        yield f"dependencies = {_toml(query.requirements)}"
+        yield f"dependencies = [{', '.join(map(toml_string, query.requirements))}]"
         yield "[tool.uv.sources]"
         for index in query.indexes:
             for package in index.packages:
-                yield f"{package} = {{ index = {_toml(index.name)} }}"
+                yield f"{package} = {{ index = {toml_string(index.name)} }}"
         for index in query.indexes:
             folder = self._client.folder(index.name)
             location = folder.absolute().as_uri() if folder else self._client.location(index.name)
-            yield f"[[tool.uv.index]]\nname = {_toml(index.name)}\nurl = {_toml(location)}\nexplicit = true"
+            yield f"[[tool.uv.index]]\nname = {toml_string(index.name)}\nurl = {toml_string(location)}\nexplicit = true"
             if folder:
                 yield "format = 'flat'"
 
@@ -109,8 +109,8 @@ class UvResolver:
         for name in ("default", *(index.name for index in query.indexes)):
             credentials = self._client.credentials(name)
             if credentials:
-                variable = re.sub(r"[^A-Z0-9]", "_", name.upper())
-                env[f"UV_INDEX_{variable}_USERNAME"], env[f"UV_INDEX_{variable}_PASSWORD"] = credentials
+                variable = f"UV_{index_variable(name)}"
+                env[f"{variable}_USERNAME"], env[f"{variable}_PASSWORD"] = credentials
         return env
 
     def _too_slow(self, limit: float, query: ResolveRequest) -> IndexUnavailableError:
@@ -134,11 +134,6 @@ def _check_mapped(pins: Mapping[str, str], query: ResolveRequest) -> None:
                 f"uv, {query.target.slug}", f"{package} is mapped to the index {index.name}, but uv took it from the default one",
                 hint=f"name {package} in the profile's requirements: uv follows the mapping only of packages named there",
             )  # fmt: skip
-
-
-def _toml(value: object) -> str:
-    """Texts as TOML: those of JSON are, unless they are made of ASCII alone, with letters in two halves."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _instant(moment: object) -> str:

@@ -53,7 +53,7 @@ def _markers(pair: Pair, asker: str) -> str:
 
 
 def _extras(package: Package | None) -> str:
-    found = {demand.requirement.partition("]")[0][1:] for demand in package.demands if "[" in demand.requirement} if package else set()
+    found = {",".join(demand.extras) for demand in package.demands if demand.extras} if package else set()
     return ", ".join(sorted(found))
 
 

@@ -1,17 +1,19 @@
-"""envgen.profiles.admission: what the documents have against a profile."""
+"""envgen.profiles.constraints.check_profile: what the documents have against a profile."""
 
 import pytest
 from samples import PROFILE, ROOT, profile_of
 
 from envgen.core.errors import ProfileError, ProfileErrors
-from envgen.profiles.admission import check_python_floor, check_refused, check_within
 from envgen.profiles.catalog import Project
-from envgen.profiles.constraints import Bound
+from envgen.profiles.constraints import Bound, check_profile
 
 REFUSED = Bound(
     set_name="papers", package="flash-attn", requirement="", role="optional", document="paper.txt", section="Usage",
     refused="published as source only", cure="build a wheel",
 )  # fmt: skip
+PYTHON = Bound(
+    set_name="papers", package="python", requirement=">=3.10", role="required", document="paper.txt", section="System Requirements"
+)
 
 
 def asking(*requirements: str, mapped: str = "") -> str:
@@ -23,17 +25,17 @@ def asking(*requirements: str, mapped: str = "") -> str:
 def test_the_python_floor_names_its_source() -> None:
     old = profile_of(PROFILE.replace('[python."3.11"]\nfull = "3.11.16"', '[python."3.9"]\nfull = "3.9.20"'))
     with pytest.raises(ProfileError) as caught:
-        check_python_floor(old, ">=3.10", "paper.txt, System Requirements")
+        check_profile(old, (PYTHON,))
     assert str(caught.value) == (
         'profiles/small.toml: python."3.9": not supported: the documented floor is >=3.10\n(paper.txt, System Requirements)'
     )
     assert caught.value.hint.startswith("use one of 3.10, 3.11")
-    check_python_floor(profile_of(), ">=3.10", "")
+    check_profile(profile_of(), (PYTHON,))
 
 
 def test_what_is_refused_is_said_with_the_reason_and_the_way() -> None:
     with pytest.raises(ProfileError) as caught:
-        check_refused(profile_of(asking("Flash_Attn>=2")), (REFUSED,))
+        check_profile(profile_of(asking("Flash_Attn>=2")), (REFUSED,))
     assert str(caught.value) == (
         "profiles/small.toml: requirements: found 'flash-attn>=2', which can't be locked: published as source only\n(paper.txt, Usage)"
     )
@@ -43,16 +45,16 @@ def test_what_is_refused_is_said_with_the_reason_and_the_way() -> None:
 def test_all_that_is_refused_is_said_at_once() -> None:
     other = Bound(set_name="papers", package="auto-gptq", requirement="", role="optional", document="d", section="s", refused="archived")
     with pytest.raises(ProfileErrors) as caught:
-        check_refused(profile_of(asking("flash-attn", "auto-gptq")), (REFUSED, other))
+        check_profile(profile_of(asking("flash-attn", "auto-gptq")), (REFUSED, other))
     assert len(caught.value.faults()) == 2
 
 
 def test_an_index_of_the_users_own_has_the_last_word() -> None:
-    check_refused(profile_of(asking("flash-attn", mapped="flash-attn")), (REFUSED,))
+    check_profile(profile_of(asking("flash-attn", mapped="flash-attn")), (REFUSED,))
 
 
 def test_nothing_else_is_refused() -> None:
-    check_refused(profile_of(asking("flash")), (REFUSED,))
+    check_profile(profile_of(asking("flash")), (REFUSED,))
 
 
 def test_the_shipped_sets_refuse_what_is_source_only_or_retired() -> None:
@@ -67,8 +69,8 @@ FLOOR = Bound(set_name="papers", package="torch", requirement=">=2.14", role="co
 
 def test_a_requirement_outside_of_a_documented_bound_is_said_with_its_source() -> None:
     with pytest.raises(ProfileError) as caught:
-        check_within(profile_of(), (FLOOR,))
+        check_profile(profile_of(), (FLOOR,))
     assert str(caught.value) == (
         "profiles/small.toml: requirements: found 'torch==2.13.0', but the documented bound is >=2.14\n(paper.txt, One)"
     )
-    check_within(profile_of(PROFILE.replace("torch==2.13.0", "torch>=2.13")), (FLOOR,))
+    check_profile(profile_of(PROFILE.replace("torch==2.13.0", "torch>=2.13")), (FLOOR,))
