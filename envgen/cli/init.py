@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from envgen.profiles import edit
-from envgen.profiles.adopt import Imported, additions_to, read_requirements
+from envgen.profiles.adopt import AdoptedRequirements, additions_to, read_requirements
 from envgen.profiles.catalog import Project
 from envgen.profiles.scaffold import Scaffold, profile_name, project_files, write_project
 from envgen.workspace import Workspace
@@ -38,7 +38,7 @@ def _scaffold(options: argparse.Namespace, folder: Path) -> Scaffold:
     shipped = Project(folder=folder / "profiles")  # a folder in which no profile of the project's own is
     parent = shipped.profile(options.extends)
     name = profile_name(folder, options.name, shipped.profiles())
-    imported = read_requirements(Path(options.source)) if options.source else Imported(requirements=(), left_out=())
+    imported = read_requirements(Path(options.source)) if options.source else AdoptedRequirements(requirements=(), left_out=())
     return Scaffold(
         name=name,
         extends=parent.name,

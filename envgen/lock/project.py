@@ -74,7 +74,7 @@ def check_locks(workspace: Workspace, wanted: Sequence[tuple[Profile, Target]]) 
     faults: list[StaleLockError] = []
     for profile, target in wanted:
         try:
-            locks.append(stale.check_lock(workspace.project, profile, bounds[profile.name], target))
+            locks.append(stale.up_to_date_lock(workspace.project, profile, bounds[profile.name], target))
         except StaleLockError as error:
             faults.append(error)
     if faults:

@@ -19,7 +19,7 @@ from envgen.profiles.constraints import Bound
 from envgen.profiles.model import Profile
 
 
-def check_lock(project: Project, profile: Profile, bounds: Sequence[Bound], target: Target) -> Lock:
+def up_to_date_lock(project: Project, profile: Profile, bounds: Sequence[Bound], target: Target) -> Lock:
     """The lock of `profile` for `target`, unless it or one of its renderings is not what the profile says; offline.
 
     Raises StaleLockError with all that differs, also for a lock that is not there, can't be read, or was edited by hand.

@@ -36,7 +36,7 @@ class NotTaken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Imported:
+class AdoptedRequirements:
     """Requirements in normal form, each package once, and what was left out."""
 
     requirements: tuple[str, ...]
@@ -69,14 +69,14 @@ class _Found:
         self.left_out.append(NotTaken(text=" ".join(plain.split()), reason=reason))
 
 
-def read_requirements(path: Path) -> Imported:
+def read_requirements(path: Path) -> AdoptedRequirements:
     """What the file at `path` asks for, by its name: *.txt, pyproject.toml, or *.yml. Raises UsageError."""
     reader = _READERS.get(path.suffix)
     if reader is None:
         raise UsageError(f"--from {path}", "not a file that is understood", hint="use requirements.txt, pyproject.toml or environment.yml")
     found = _Found()
     reader(path, found)
-    return Imported(requirements=tuple(found.requirements.values()), left_out=tuple(found.left_out))
+    return AdoptedRequirements(requirements=tuple(found.requirements.values()), left_out=tuple(found.left_out))
 
 
 def _read(path: Path) -> str:
@@ -177,7 +177,7 @@ _READERS: Mapping[str, Callable[[Path, _Found], None]] = {
 }
 
 
-def additions_to(imported: Imported, known: tuple[str, ...]) -> tuple[str, ...]:
+def additions_to(imported: AdoptedRequirements, known: tuple[str, ...]) -> tuple[str, ...]:
     """The requirements that say more than `known` ones, those of the profile that is extended: a bare name of one of them says nothing."""
     bare = {entry_name(text) for text in known}
     return tuple(text for text in imported.requirements if text not in bare)

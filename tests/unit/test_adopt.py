@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from envgen.core.errors import UsageError
-from envgen.profiles.adopt import Imported, additions_to, read_requirements
+from envgen.profiles.adopt import AdoptedRequirements, additions_to, read_requirements
 
 
-def read(folder: Path, text: str, name: str = "requirements.txt") -> Imported:
+def read(folder: Path, text: str, name: str = "requirements.txt") -> AdoptedRequirements:
     (folder / name).write_text(text, encoding="utf-8")
     return read_requirements(folder / name)
 
 
-def left_out(found: Imported) -> dict[str, str]:
+def left_out(found: AdoptedRequirements) -> dict[str, str]:
     return {entry.text: entry.reason for entry in found.left_out}
 
 

@@ -12,7 +12,7 @@ from envgen.core.target import Target
 from envgen.lock.folder import files_of, write_files
 from envgen.lock.make import lock_without_packages
 from envgen.lock.model import Lock
-from envgen.lock.stale import check_lock
+from envgen.lock.stale import up_to_date_lock
 from envgen.profiles.catalog import Project
 from envgen.profiles.constraints import Bound
 from envgen.profiles.model import Profile
@@ -36,7 +36,7 @@ def project(tmp_path: Path) -> Project:
 
 def differences(project: Project, profile: Profile, bounds: tuple[Bound, ...], target: Target) -> tuple[str, ...]:
     try:
-        check_lock(project, profile, bounds, target)
+        up_to_date_lock(project, profile, bounds, target)
     except StaleLockError as error:
         if not error.problem.startswith("the lock is stale\n"):
             raise

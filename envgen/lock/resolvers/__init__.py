@@ -1,11 +1,15 @@
-"""Resolvers: what turns requirements into one version a package. The adapters are `uv` and `piptools`."""
+"""Resolvers: what turns requirements into one version a package. The adapters are `uv` and `piptools`.
+
+Here is the seam between them and the rest, which is all that others import; the command line alone chooses an adapter.
+Raises ResolutionError and its kin (3), and UsageError (2) for a target that a resolver can't do.
+"""
 
 import datetime as dt
 from dataclasses import dataclass
 from typing import Protocol
 
 from envgen.core.target import Target
-from envgen.profiles.model import Index
+from envgen.profiles import Index
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +45,7 @@ class Resolution:
 
 
 class Resolver(Protocol):
-    """This is the seam between envgen and the programs that resolve."""
+    """A program that resolves."""
 
     name: str
 
