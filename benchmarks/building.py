@@ -27,12 +27,10 @@ from measure import ENVGEN, ROOT, environment, load, scratch_folder, timed, writ
 from sides import Dockerfile, Envgen, Found, Machine, Version, measure
 
 from envgen.core.settings import read_settings
+from envgen.lock import Lock
 from envgen.lock.folder import read_lock
-from envgen.lock.model import Lock
-from envgen.profiles.catalog import Project
-from envgen.sources.index import IndexClient
-from envgen.sources.packages import Packages
-from envgen.sources.wheel_store import WheelStore
+from envgen.profiles import Project
+from envgen.sources import IndexClient, Packages, WheelStore
 
 OTHER_RELEASE = "transformers==5.15.0"
 GOALS = {

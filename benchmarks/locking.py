@@ -20,8 +20,8 @@ from envgen.core.settings import mirror_of, read_settings
 from envgen.lock.folder import read_lock
 from envgen.lock.make import query_for
 from envgen.lock.resolvers import ResolveRequest
-from envgen.profiles.catalog import Project
-from envgen.sources.index import IndexClient
+from envgen.profiles import Project
+from envgen.sources import IndexClient
 
 PROFILE = "cpu-base"
 SHORT_RUNS = 4

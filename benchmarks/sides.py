@@ -17,10 +17,9 @@ sys.path.insert(0, str(ROOT))
 from envgen.core.process import run as run_program
 from envgen.core.settings import read_settings
 from envgen.engine.docker import DockerEngine
-from envgen.lock.model import Lock
+from envgen.lock import Lock
 from envgen.smoke.model import EMBEDDED
-from envgen.sources.wheel import Wheel
-from envgen.sources.wheel_store import WheelStore
+from envgen.sources import Wheel, WheelStore
 
 HERE = Path(__file__).parent
 TAG = "envgen-benchmark"

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 from envgen.core.errors import StaleLockError
 from envgen.core.target import Target
-from envgen.lock import project
-from envgen.lock.model import Lock
-from envgen.profiles.model import Profile
+from envgen.lock import Lock, project
+from envgen.profiles import Profile
 from envgen.sources.models import EMBEDDED
 from envgen.workspace import Workspace
 

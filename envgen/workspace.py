@@ -7,12 +7,8 @@ from typing import TypeVar, cast
 
 from envgen.core.progress import Reporter
 from envgen.core.settings import Settings
-from envgen.profiles.catalog import Project
-from envgen.sources.hub import Hub
-from envgen.sources.index import IndexClient
-from envgen.sources.model_store import ModelStore
-from envgen.sources.packages import Packages
-from envgen.sources.wheel_store import WheelStore
+from envgen.profiles import Project
+from envgen.sources import Hub, IndexClient, ModelStore, Packages, WheelStore
 
 T = TypeVar("T")
 

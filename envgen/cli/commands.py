@@ -17,8 +17,7 @@ from envgen.core.settings import read_settings
 from envgen.core.toml import suggestion
 from envgen.lock import project as pipeline
 from envgen.lock.project import MakeResolver, WrittenLock
-from envgen.profiles.catalog import Project
-from envgen.profiles.model import Profile
+from envgen.profiles import Profile, Project
 from envgen.workspace import Workspace
 
 if TYPE_CHECKING:  # only what every command needs is imported at once: `envgen lock --check` is to be quick

@@ -16,8 +16,7 @@ from envgen.image import build as building
 from envgen.image import prepare, recording
 from envgen.image.build import Built
 from envgen.image.publish import check_repository, publish
-from envgen.lock import project
-from envgen.lock.model import Lock
+from envgen.lock import Lock, project
 from envgen.lock.project import require_cached
 from envgen.offline import needed
 from envgen.smoke import memory, run

@@ -4,9 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-from envgen.profiles import edit
+from envgen.profiles import Project, edit
 from envgen.profiles.adopt import AdoptedRequirements, additions_to, read_requirements
-from envgen.profiles.catalog import Project
 from envgen.profiles.scaffold import Scaffold, profile_name, project_files, write_project
 from envgen.workspace import Workspace
 

@@ -15,8 +15,8 @@ from envgen.image.bake import BakeTarget, bake_file
 from envgen.image.contexts import index_arguments, write_contexts
 from envgen.image.matrix import MatrixEntry, cells
 from envgen.image.publish import check_repository
+from envgen.lock import Lock
 from envgen.lock import project as pipeline
-from envgen.lock.model import Lock
 from envgen.workspace import Workspace
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from envgen.lock.model import Package
+from envgen.lock import Package
 from envgen.smoke.report import FAILED, NOT_RUN, PASSED, SmokeReport
 
 if TYPE_CHECKING:  # these bring what `envgen lock --check` does not need

@@ -6,7 +6,7 @@ from pathlib import Path
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, Finding
 from envgen.engine import EngineInfo
 from envgen.image import prepare
-from envgen.lock.model import Lock
+from envgen.lock import Lock
 from envgen.sources.wheel_store import SPARE, free_space, human_size
 from envgen.workspace import Workspace
 

@@ -6,7 +6,7 @@ from envgen.core.errors import EngineError
 from envgen.doctor.finding import OK, PROBLEM, Finding
 from envgen.engine import Engine, EngineInfo
 from envgen.image import prepare
-from envgen.lock.model import Lock
+from envgen.lock import Lock
 
 
 def ask(engine: Engine) -> tuple[EngineInfo | None, tuple[Finding, ...]]:

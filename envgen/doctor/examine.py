@@ -11,9 +11,8 @@ from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding
 from envgen.doctor.gpu import gpu
 from envgen.engine import Engine
 from envgen.engine.gpus import Gpus
-from envgen.lock import project
-from envgen.lock.model import Lock
-from envgen.profiles.model import Profile
+from envgen.lock import Lock, project
+from envgen.profiles import Profile
 from envgen.workspace import Workspace
 
 

@@ -6,8 +6,8 @@ from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding
 from envgen.engine import EngineInfo
 from envgen.engine.gpus import Gpus
 from envgen.engine.run import GPU_CURE
-from envgen.lock.model import Lock
-from envgen.profiles.cuda import CudaTable
+from envgen.lock import Lock
+from envgen.profiles import CudaTable
 from envgen.sources.wheel_store import human_size
 
 SUBJECTS = ("GPU", "driver", "GPU runtime")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from envgen.core.errors import BuildError, EngineError
 from envgen.core.settings import base_via_mirror
 from envgen.engine import Engine, Image
-from envgen.lock.model import Lock
+from envgen.lock import Lock
 from envgen.lock.project import bases_of, fetch_command
 from envgen.workspace import Workspace
 

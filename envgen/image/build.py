@@ -12,12 +12,11 @@ from envgen.engine import Blob, BuildRequest, Engine, Image, RunRequest
 from envgen.image.bases import cached_base
 from envgen.image.layer_record import LayerComparison
 from envgen.image.layers import GroupSize, group_sizes, own_blobs
+from envgen.lock import Lock
 from envgen.lock.demands import demands_of
-from envgen.lock.model import Lock
 from envgen.lock.render import DOCKERFILE, EPOCH, INSTALLER_GROUP, OVERRIDE_LABEL, base_labels, render_dockerfile
 from envgen.lock.select import SelectedWheel
-from envgen.sources.wheel import Wheel
-from envgen.sources.wheel_store import WheelStore
+from envgen.sources import Wheel, WheelStore
 from envgen.workspace import Workspace
 
 BASE_FROM = "BASE_FROM"

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from envgen.core.errors import UsageError
 from envgen.core.settings import Settings, index_variable, mirror_of
-from envgen.lock.model import Lock
-from envgen.sources.wheel import Wheel
-from envgen.sources.wheel_store import WheelStore
+from envgen.lock import Lock
+from envgen.sources import Wheel, WheelStore
 
 
 def write_contexts(store: WheelStore, groups: Mapping[str, Sequence[Wheel]], root: Path) -> dict[str, Path]:

@@ -14,8 +14,9 @@ from pathlib import Path
 from envgen.core.errors import ProfileError, ProfileErrors, StaleLockError
 from envgen.core.files import replace_files
 from envgen.core.toml import Faults, Table, parse_toml
-from envgen.lock.model import Lock, digest_of
-from envgen.profiles.catalog import Project
+from envgen.lock import Lock
+from envgen.lock.model import digest_of
+from envgen.profiles import Project
 
 RECORD_FILE = "layers.toml"
 

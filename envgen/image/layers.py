@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from envgen.core.errors import BuildError
 from envgen.engine import Blob
-from envgen.lock.model import Lock
+from envgen.lock import Lock
 from envgen.profiles.layer_groups import LIMIT
 
 BASE, SKELETON = "base", "skeleton"

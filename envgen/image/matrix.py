@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from envgen.core.errors import StaleLockError
 from envgen.core.target import Target
 from envgen.lock import folder as lock_folder
-from envgen.profiles.catalog import TEMPLATES, TOOLKIT, Project
-from envgen.profiles.model import Profile
+from envgen.profiles import Profile, Project
+from envgen.profiles.catalog import TEMPLATES, TOOLKIT
 
 RUNNERS = {
     "linux/amd64": "ubuntu-24.04",

@@ -6,7 +6,7 @@ from pathlib import Path
 from envgen.core.errors import EngineError, SmokeError
 from envgen.engine import Engine, EngineInfo
 from envgen.image.build import Built
-from envgen.lock.model import Lock
+from envgen.lock import Lock
 from envgen.lock.project import by_indexes, require_cached, wheels_of
 from envgen.lock.render import BASE_LABEL, OVERRIDE_LABEL, PYTHON_LABEL
 from envgen.smoke.kit import Kit

@@ -8,9 +8,8 @@ from envgen.core.errors import BaseGoneError, SmokeError, StaleLockError, UsageE
 from envgen.core.target import Target
 from envgen.engine import Engine, Pushed
 from envgen.image.build import Built
-from envgen.lock import folder
-from envgen.lock.model import Lock
-from envgen.profiles.model import Profile
+from envgen.lock import Lock, folder
+from envgen.profiles import Profile
 from envgen.smoke.report import SmokeReport
 from envgen.workspace import Workspace
 

@@ -21,7 +21,7 @@ from envgen.image.layer_record import (
     write_records,
 )
 from envgen.image.layers import SKELETON, own_blobs
-from envgen.lock.model import Lock
+from envgen.lock import Lock
 from envgen.lock.render import render_dockerfile
 from envgen.workspace import Workspace
 

@@ -11,7 +11,7 @@ from envgen.core.settings import Settings
 from envgen.engine import EngineInfo, RunRequest
 from envgen.engine.gpus import Gpus
 from envgen.engine.run import GPU_CURE
-from envgen.lock.model import Lock
+from envgen.lock import Lock
 
 AUTO, NONE = "auto", "none"
 WORK = "/workspace"

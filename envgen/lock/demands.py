@@ -12,9 +12,8 @@ from envgen.core.requirements import marker_holds
 from envgen.core.target import Target
 from envgen.lock.model import LockedBound, RequiredBy
 from envgen.lock.select import SelectedWheel
-from envgen.profiles.constraints import Bound
+from envgen.profiles import Bound, Profile
 from envgen.profiles.cuda import runtime_of
-from envgen.profiles.model import Profile
 
 
 def demands_of(

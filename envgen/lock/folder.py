@@ -8,8 +8,8 @@ from envgen.core.target import Target
 from envgen.lock import render
 from envgen.lock.format import parse_lock
 from envgen.lock.model import Lock, dump_lock
-from envgen.profiles.catalog import DOCKERFILE, LOCK_FILE, REQUIREMENTS_FILE, Project
-from envgen.profiles.model import Profile
+from envgen.profiles import Profile, Project
+from envgen.profiles.catalog import DOCKERFILE, LOCK_FILE, REQUIREMENTS_FILE
 
 
 def files_of(lock: Lock, project: Project) -> dict[str, bytes]:

@@ -8,8 +8,9 @@ from packaging.version import InvalidVersion, Version
 from envgen.core.errors import ProfileError, ProfileErrors, StaleLockError
 from envgen.core.toml import Faults, Table, parse_toml
 from envgen.lock.model import Lock, LockedBound, LockedIndex, LockedModel, Package, RequiredBy, dump_lock
-from envgen.sources.models import COMMIT, FILE_NAME, SHA256, HubFile, LockedModelFiles, is_repo
-from envgen.sources.wheel import NOT_PUBLISHED, WHEEL_FILE, Wheel
+from envgen.sources import LockedModelFiles, Wheel
+from envgen.sources.models import COMMIT, FILE_NAME, SHA256, HubFile, is_repo
+from envgen.sources.wheel import NOT_PUBLISHED, WHEEL_FILE
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from envgen.core.target import Target
 from envgen.lock.model import Lock, LockedIndex, LockedModel
-from envgen.sources.wheel import Wheel
+from envgen.sources import Wheel
 
 FACTS = ("description", "target", "platform", "as_of", "python", "base", "cuda", "driver", "tiers", "layers", "env", "indexes", "model")
 """The fields of a lock that say in words what its digest of the inputs can only say is different."""

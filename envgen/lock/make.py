@@ -13,15 +13,11 @@ from envgen.lock.demands import bounds_of, check_bounds, check_cuda, demands_of,
 from envgen.lock.model import Lock, LockedIndex, LockedModel, Package, input_digest
 from envgen.lock.resolvers import Resolver, ResolveRequest
 from envgen.lock.select import choose_wheel, choose_wheels, versions_of
-from envgen.profiles.constraints import Bound
+from envgen.profiles import Bound, Index, Profile
 from envgen.profiles.cuda import index_name, torch_of
 from envgen.profiles.layer_groups import check_sizes, groups_for, layer_of
-from envgen.profiles.model import Index, Profile
-from envgen.sources.hub import Hub
-from envgen.sources.index import IndexClient
-from envgen.sources.models import COMMIT, HubName, LockedModelFiles, parse_model_name
-from envgen.sources.packages import Packages
-from envgen.sources.wheel import Wheel
+from envgen.sources import Hub, HubName, IndexClient, LockedModelFiles, Packages, Wheel
+from envgen.sources.models import COMMIT, parse_model_name
 from envgen.workspace import Workspace
 
 

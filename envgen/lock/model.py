@@ -10,8 +10,8 @@ from packaging.specifiers import SpecifierSet
 
 from envgen.core.target import Target
 from envgen.core.toml import toml_string
-from envgen.sources.models import LockedModelFiles
-from envgen.sources.wheel import NOT_PUBLISHED, Wheel
+from envgen.sources import LockedModelFiles, Wheel
+from envgen.sources.wheel import NOT_PUBLISHED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,11 +14,10 @@ from envgen.lock import folder as lock_folder
 from envgen.lock import make, stale
 from envgen.lock.model import Lock, Package
 from envgen.lock.resolvers import Resolver
+from envgen.profiles import Profile
 from envgen.profiles.catalog import LOCK_FILE
-from envgen.profiles.model import Profile, not_begun
-from envgen.sources.packages import Packages
-from envgen.sources.wheel import Wheel
-from envgen.sources.wheel_store import WheelStore
+from envgen.profiles.model import not_begun
+from envgen.sources import Packages, Wheel, WheelStore
 from envgen.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -13,9 +13,8 @@ from envgen.core.errors import VerificationError
 from envgen.core.parallel import map_parallel
 from envgen.core.target import Target
 from envgen.lock.model import Lock
-from envgen.sources.index import CONNECTIONS, IndexClient
-from envgen.sources.wheel import Wheel
-from envgen.sources.wheel_store import WheelStore
+from envgen.sources import IndexClient, Wheel, WheelStore
+from envgen.sources.index import CONNECTIONS
 
 if TYPE_CHECKING:
     from packaging.pylock import PackageWheel

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from envgen.core.errors import ProfileError
 from envgen.core.settings import index_variable
 from envgen.lock.model import Lock
-from envgen.sources.wheel import Wheel
+from envgen.sources import Wheel
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -14,10 +14,9 @@ from envgen.core.errors import ProfileError, ResolutionError
 from envgen.core.parallel import map_parallel
 from envgen.core.requirements import read_needs
 from envgen.lock.resolvers import Resolution, ResolveRequest
+from envgen.sources import IndexFile, Packages, Wheel
 from envgen.sources.index import CONNECTIONS
-from envgen.sources.index_pages import IndexFile
-from envgen.sources.packages import Packages
-from envgen.sources.wheel import WHEEL_FILE, Wheel
+from envgen.sources.wheel import WHEEL_FILE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,9 +14,8 @@ from envgen.lock import make
 from envgen.lock.demands import bounds_of
 from envgen.lock.header import changed_facts
 from envgen.lock.model import Lock
-from envgen.profiles.catalog import DOCKERFILE, Project
-from envgen.profiles.constraints import Bound
-from envgen.profiles.model import Profile
+from envgen.profiles import Bound, Profile, Project
+from envgen.profiles.catalog import DOCKERFILE
 
 
 def up_to_date_lock(project: Project, profile: Profile, bounds: Sequence[Bound], target: Target) -> Lock:

@@ -14,9 +14,8 @@ from envgen.lock.demands import python_allowed
 from envgen.lock.model import Lock, Package
 from envgen.lock.resolvers import ResolveRequest
 from envgen.lock.select import best_wheel
-from envgen.profiles.constraints import Bound
-from envgen.sources.index_pages import IndexFile
-from envgen.sources.packages import Packages
+from envgen.profiles import Bound
+from envgen.sources import IndexFile, Packages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

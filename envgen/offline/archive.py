@@ -22,7 +22,8 @@ from typing import IO, BinaryIO
 from envgen.core.errors import UsageError, VerificationError
 from envgen.oci.tars import add_bytes, add_file, write_tar
 from envgen.offline.store_entry import BASE, WHEEL, ArchiveMember, models_of, read_entry
-from envgen.sources.models import LockedModelFiles, needed
+from envgen.sources import LockedModelFiles
+from envgen.sources.models import needed
 
 MANIFEST = "envgen-store.json"
 FORMAT = 1

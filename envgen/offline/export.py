@@ -13,14 +13,14 @@ from envgen.core.files import sha256_of
 from envgen.core.tempdirs import temp_dir
 from envgen.engine import Engine
 from envgen.image.bases import digest_in, find_base, local_name
-from envgen.lock.model import Lock
+from envgen.lock import Lock
 from envgen.lock.project import bases_of, fetch_command, require_cached, wheels_of
 from envgen.oci.archive import Archive
 from envgen.oci.copy import copy_image, temporary_folder
 from envgen.offline import needed as model_files
 from envgen.offline.archive import write_archive
 from envgen.offline.store_entry import ArchiveMember, base_entry, model_entry, wheel_entry
-from envgen.sources.models import LockedModelFiles
+from envgen.sources import LockedModelFiles
 from envgen.sources.wheel_store import check_space, human_size
 from envgen.workspace import Workspace
 

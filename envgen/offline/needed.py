@@ -7,11 +7,10 @@ from zipfile import BadZipFile
 
 from envgen.core.errors import BuildError
 from envgen.core.zips import open_zip
-from envgen.lock.model import Lock
+from envgen.lock import Lock
 from envgen.lock.project import fetch_command
 from envgen.smoke.model_wheel import cached_wheel, converter_of, find_wheel, gguf_files, plain_model
-from envgen.sources.models import LockedModelFiles
-from envgen.sources.wheel import Wheel
+from envgen.sources import LockedModelFiles, Wheel
 from envgen.workspace import Workspace
 
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from envgen.sources.models import COMMIT, FILE_NAME, HubFile, LockedModelFiles, is_repo
+from envgen.sources import LockedModelFiles
+from envgen.sources.models import COMMIT, FILE_NAME, HubFile, is_repo
 from envgen.sources.wheel import WHEEL_FILE
 
 WHEEL, BASE, MODEL = "wheel", "base", "model"

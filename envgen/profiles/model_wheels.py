@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from envgen.core.toml import Faults, Table
-from envgen.sources.models import WheelName
+from envgen.sources import WheelName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,8 @@ from envgen.core.target import PLATFORMS, Target
 from envgen.core.toml import Faults, Table
 from envgen.profiles.extends import PROFILE_NAME, Loader, additions, entry_name, merge, read_chain
 from envgen.profiles.model import TIERS, Index, LayerGroup, Profile, Python
-from envgen.sources.models import EMBEDDED, WheelName, parse_model_name
+from envgen.sources import WheelName
+from envgen.sources.models import EMBEDDED, parse_model_name
 
 _FULL_VERSION = re.compile(r"3\.[0-9]{1,2}\.[0-9]{1,3}")
 _BASE = re.compile(r"[a-z0-9][A-Za-z0-9_./:-]*@sha256:[0-9a-f]{64}")

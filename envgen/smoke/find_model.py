@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from envgen.core.errors import HubRefusedError, SmokeError, UsageError
-from envgen.lock.model import LockedModel
-from envgen.profiles.model_wheels import ModelWheel
+from envgen.lock import LockedModel
+from envgen.profiles import ModelWheel
 from envgen.smoke.kit import Kit
 from envgen.smoke.model import Model, check_readable, embedded_model, folder_model
 from envgen.smoke.model_wheel import find_wheel, wheel_folder
-from envgen.sources.model_store import ModelStore
-from envgen.sources.models import COMMIT, EMBEDDED, HubName, LockedModelFiles, WheelName, parse_model_name
+from envgen.sources import HubName, LockedModelFiles, ModelStore, WheelName
+from envgen.sources.models import COMMIT, EMBEDDED, parse_model_name
 
 
 def find_model(text: str, prompt: str, expect: str, kit: Kit) -> Model:

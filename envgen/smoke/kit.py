@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from envgen.lock.model import Lock
-from envgen.profiles.error_tables import Diagnosis
-from envgen.profiles.model_wheels import ModelWheel
+from envgen.lock import Lock
+from envgen.profiles import Diagnosis, ModelWheel
 from envgen.smoke.run import SmokeOptions
-from envgen.sources.hub import Hub
-from envgen.sources.model_store import ModelStore
-from envgen.sources.packages import Packages
+from envgen.sources import Hub, ModelStore, Packages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,13 @@ from pathlib import Path
 from envgen.core.progress import Reporter
 from envgen.core.tempdirs import temp_dir
 from envgen.engine import Engine, Image, RunRequest, RunResult
-from envgen.lock.model import Lock
+from envgen.lock import Lock
 from envgen.lock.render import PREFIX
-from envgen.profiles.error_tables import Diagnosis, diagnose
+from envgen.profiles import Diagnosis, diagnose
 from envgen.smoke.expected_files import expected_tree
 from envgen.smoke.model import EMBEDDED, Model
 from envgen.smoke.report import FAILED, NOT_RUN, CheckResult, SmokeReport
-from envgen.sources.wheel_store import WheelStore
+from envgen.sources import WheelStore
 
 PROBE = Path(__file__).parent / "probe"
 PHASES = {

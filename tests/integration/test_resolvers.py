@@ -30,10 +30,8 @@ from envgen.lock.resolvers import ResolveRequest
 from envgen.lock.resolvers.dated_index import DatedIndex, serve
 from envgen.lock.resolvers.piptools import PipToolsResolver
 from envgen.lock.resolvers.uv import UvResolver
-from envgen.profiles.model import Index
-from envgen.sources.index import IndexClient
-from envgen.sources.packages import Packages
-from envgen.sources.wheel_store import WheelStore
+from envgen.profiles import Index
+from envgen.sources import IndexClient, Packages, WheelStore
 
 RESOLVERS = ("uv", "pip-tools")
 AS_OF = dt.datetime(2026, 9, 22, tzinfo=dt.UTC)

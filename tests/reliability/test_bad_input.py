@@ -26,10 +26,9 @@ from envgen.lock.demands import demands_of
 from envgen.lock.folder import files_of
 from envgen.lock.model import dump_lock
 from envgen.lock.select import SelectedWheel, best_wheel, versions_of
-from envgen.profiles.catalog import Project
+from envgen.profiles import Project
 from envgen.smoke.expected_files import expected_tree
-from envgen.sources.packages import Packages
-from envgen.sources.wheel_store import WheelStore
+from envgen.sources import Packages, WheelStore
 
 Case = TypeVar("Case")
 DEADLINE = 20_000

@@ -23,15 +23,12 @@ from packaging.requirements import Requirement
 from samples import sample_lock
 
 from envgen.core.settings import read_settings
+from envgen.lock import Lock, parse_lock
 from envgen.lock.folder import files_of
-from envgen.lock.format import parse_lock
 from envgen.lock.make import lock_without_packages, query_for
-from envgen.lock.model import Lock
 from envgen.lock.resolvers.uv import UvResolver
-from envgen.profiles.catalog import Project
-from envgen.sources.index import IndexClient
-from envgen.sources.packages import Packages
-from envgen.sources.wheel_store import WheelStore
+from envgen.profiles import Project
+from envgen.sources import IndexClient, Packages, WheelStore
 
 MARK = "envgen-was-here"
 """A file that a shell would make, did a payload reach one."""

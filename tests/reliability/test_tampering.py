@@ -16,13 +16,12 @@ from figures import Campaign, campaign
 from loopback import Proxy
 
 from envgen.core.errors import VerificationError
+from envgen.lock import Lock, parse_lock
 from envgen.lock.folder import files_of
-from envgen.lock.format import parse_lock
 from envgen.lock.make import lock_without_packages
-from envgen.lock.model import Lock
-from envgen.profiles.catalog import Project, shipped
-from envgen.profiles.model import Profile
-from envgen.sources.wheel_store import WheelStore
+from envgen.profiles import Profile, Project
+from envgen.profiles.catalog import shipped
+from envgen.sources import WheelStore
 
 TARGET = "py311-linux-amd64"
 FOLDER = f"locks/tiny/{TARGET}"

@@ -5,8 +5,7 @@ from dataclasses import replace
 
 from samples import ROOT
 
-from envgen.lock.format import parse_lock
-from envgen.lock.model import Lock, Package, RequiredBy
+from envgen.lock import Lock, Package, RequiredBy, parse_lock
 from envgen.trust.diff.operands import LockSide
 
 NEW_AS_OF = dt.datetime(2026, 10, 22, tzinfo=dt.UTC)

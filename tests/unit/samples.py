@@ -17,14 +17,12 @@ from urllib3.response import HTTPResponse
 
 from envgen.core.settings import read_settings
 from envgen.core.target import Target
-from envgen.lock.model import Lock, LockedBound, LockedIndex, LockedModel, Package, RequiredBy
-from envgen.profiles.catalog import Project
-from envgen.profiles.model import Profile
+from envgen.lock import Lock, LockedBound, LockedModel, Package, RequiredBy
+from envgen.lock.model import LockedIndex
+from envgen.profiles import Profile, Project
 from envgen.profiles.read import load_profile
-from envgen.sources.hub import Hub
-from envgen.sources.index import IndexClient
-from envgen.sources.models import HubFile, LockedModelFiles
-from envgen.sources.wheel import Wheel
+from envgen.sources import Hub, IndexClient, LockedModelFiles, Wheel
+from envgen.sources.models import HubFile
 
 ROOT = Path(__file__).parents[2]
 AS_OF = dt.datetime(2026, 9, 22, tzinfo=dt.UTC)

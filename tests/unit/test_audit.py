@@ -17,9 +17,9 @@ from envgen.core.errors import DiskFullError, EngineError, UsageError, Verificat
 from envgen.core.progress import Reporter
 from envgen.core.settings import read_settings
 from envgen.engine import Engine, Image, Line, RunRequest, RunResult
-from envgen.lock.model import Lock, Package, RequiredBy
+from envgen.lock import Lock, Package, RequiredBy
 from envgen.oci.stack_entries import FILE, LINK, LayerEntry
-from envgen.profiles.catalog import Project
+from envgen.profiles import Project
 from envgen.smoke.uv_record import Row, render, row_of
 from envgen.trust.audit.audit import audit
 from envgen.trust.audit.report import AuditReport

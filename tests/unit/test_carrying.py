@@ -19,7 +19,8 @@ from envgen.core.settings import read_settings
 from envgen.engine import Engine
 from envgen.image.bases import FETCHED, NOT_FETCHED, THERE, cached_base, check_fetched, fetch_bases, find_base, local_name
 from envgen.image.build import BuildOptions, build
-from envgen.lock.model import Lock, LockedIndex, LockedModel, Package
+from envgen.lock import Lock, LockedModel, Package
+from envgen.lock.model import LockedIndex
 from envgen.lock.project import bases_of, by_indexes, require_cached, wheels_of
 from envgen.offline import needed
 from envgen.offline.archive import StoreArchive, write_archive
@@ -27,8 +28,9 @@ from envgen.offline.export import export_store
 from envgen.offline.import_ import LEFT_OUT, TAKEN, check_taken, import_store
 from envgen.offline.import_ import THERE as KEPT
 from envgen.offline.store_entry import base_entry, model_entry
-from envgen.profiles.catalog import Project
-from envgen.sources.models import HubFile, HubName, LockedModelFiles
+from envgen.profiles import Project
+from envgen.sources import HubName, LockedModelFiles
+from envgen.sources.models import HubFile
 from envgen.workspace import Workspace
 
 

@@ -6,7 +6,8 @@ import pytest
 from samples import LINUX, PROFILE, ROOT, profile_of
 
 from envgen.core.errors import ProfileError, UsageError
-from envgen.profiles.catalog import Project, shipped
+from envgen.profiles import Project
+from envgen.profiles.catalog import shipped
 
 
 @pytest.fixture

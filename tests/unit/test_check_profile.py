@@ -4,8 +4,8 @@ import pytest
 from samples import PROFILE, ROOT, profile_of
 
 from envgen.core.errors import ProfileError, ProfileErrors
-from envgen.profiles.catalog import Project
-from envgen.profiles.constraints import Bound, check_profile
+from envgen.profiles import Bound, Project
+from envgen.profiles.constraints import check_profile
 
 REFUSED = Bound(
     set_name="papers", package="flash-attn", requirement="", role="optional", document="paper.txt", section="Usage",

@@ -7,7 +7,8 @@ from packaging.specifiers import SpecifierSet
 from samples import ROOT
 
 from envgen.core.errors import ProfileError
-from envgen.profiles.constraints import Bound, read_constraints
+from envgen.profiles import Bound
+from envgen.profiles.constraints import read_constraints
 
 SHIPPED = ROOT / "profiles" / "constraints" / "transformers.toml"
 

@@ -7,8 +7,8 @@ import pytest
 from samples import PROFILE, ROOT, profile_of
 
 from envgen.core.errors import ProfileError
-from envgen.profiles.cuda import CudaTable, index_name, read_toolkit, runtime_of, torch_of, with_cuda
-from envgen.profiles.model import Index, Profile
+from envgen.profiles import CudaTable, Index, Profile
+from envgen.profiles.cuda import index_name, read_toolkit, runtime_of, torch_of, with_cuda
 
 LABEL = "profiles/toolkits/cuda.toml"
 WITHOUT_INDEX = PROFILE[: PROFILE.index("[index.")] + PROFILE[PROFILE.index("[layers]") :]

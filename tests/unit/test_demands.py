@@ -8,10 +8,10 @@ from samples import LINUX, PROFILE, WINDOWS, profile_of, wheel
 
 from envgen.core.errors import ResolutionError
 from envgen.core.target import Target
+from envgen.lock import RequiredBy
 from envgen.lock.demands import bounds_of, check_bounds, check_cuda, demands_of, inherited
-from envgen.lock.model import RequiredBy
 from envgen.lock.select import SelectedWheel
-from envgen.profiles.constraints import Bound
+from envgen.profiles import Bound
 
 
 def chosen(name: str, version: str = "1.0", *requires: str, python: str = "") -> SelectedWheel:

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from samples import AS_OF, COMMIT, HUB_MODEL, package, sample_lock, wheel
 
-from envgen.lock.model import Lock, LockedModel, RequiredBy
-from envgen.sources.models import LockedModelFiles
+from envgen.lock import Lock, LockedModel, RequiredBy
+from envgen.sources import LockedModelFiles
 from envgen.trust.diff.changes import LockComparison, Push
 from envgen.trust.diff.locks import compare_locks
 from envgen.trust.diff.operands import LockSide

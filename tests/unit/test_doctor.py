@@ -20,8 +20,8 @@ from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding,
 from envgen.doctor.gpu import gpu, newest_cuda
 from envgen.engine import EngineInfo, gpus
 from envgen.engine.gpus import Gpu, Gpus, parse_module, parse_query
-from envgen.profiles.catalog import Project
-from envgen.profiles.cuda import CudaTable, read_toolkit
+from envgen.profiles import CudaTable, Project
+from envgen.profiles.cuda import read_toolkit
 from envgen.sources import wheel_store
 from envgen.workspace import Workspace
 

@@ -7,7 +7,8 @@ import pytest
 from samples import ROOT
 
 from envgen.core.errors import ProfileError
-from envgen.profiles.error_tables import Diagnosis, diagnose, read_diagnoses
+from envgen.profiles import Diagnosis, diagnose
+from envgen.profiles.error_tables import read_diagnoses
 
 SHIPPED = ROOT / "profiles" / "errors" / "transformers.toml"
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 from error_texts import KNOWN, UNKNOWN
 
-from envgen.profiles.catalog import Project
-from envgen.profiles.error_tables import Diagnosis, diagnose, explain
+from envgen.profiles import Diagnosis, Project, diagnose
+from envgen.profiles.error_tables import explain
 from envgen.smoke.report import FAILED, CheckResult
 from envgen.smoke.run import _diagnosed
 

@@ -10,8 +10,8 @@ import pytest
 from samples import COMMIT, HUB_MODEL, ROOT, sample_lock, wheel
 
 from envgen.core.errors import StaleLockError
-from envgen.lock.format import parse_lock
-from envgen.lock.model import Lock, LockedModel, digest_of, dump_lock
+from envgen.lock import Lock, LockedModel, parse_lock
+from envgen.lock.model import digest_of, dump_lock
 
 WHEEL_MODEL = LockedModel(source=wheel("demo-model", "0.1.2", index="pytorch-cpu"), expect="Paris")
 LABEL = "locks/small/py311-linux-amd64/envgen.lock"

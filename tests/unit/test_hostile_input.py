@@ -22,18 +22,18 @@ from envgen.core.requirements import marker_holds, read_needs, read_requirement
 from envgen.core.settings import read_settings
 from envgen.core.toml import parse_toml
 from envgen.image.layer_record import parse_records
+from envgen.lock import parse_lock
 from envgen.lock.demands import demands_of
 from envgen.lock.folder import files_of
-from envgen.lock.format import parse_lock
 from envgen.lock.model import dump_lock
 from envgen.lock.render import render_requirements
 from envgen.lock.select import SelectedWheel
-from envgen.profiles.catalog import Project
+from envgen.profiles import Project
 from envgen.profiles.constraints import read_constraints
 from envgen.smoke.expected_files import expected_tree
 from envgen.smoke.launchers import Layout, launchers
+from envgen.sources import WheelStore
 from envgen.sources.index_pages import html_page, json_files
-from envgen.sources.wheel_store import WheelStore
 
 DEEP = 5000
 

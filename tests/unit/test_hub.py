@@ -12,9 +12,9 @@ from samples import COMMIT, HUB, Server, hub_for, serve_model
 
 from envgen.core.errors import EnvgenError, HubRefusedError, HubUnavailableError, UsageError, VerificationError
 from envgen.core.settings import read_settings
+from envgen.sources import Hub, HubName, LockedModelFiles
 from envgen.sources import hub as hubs
-from envgen.sources.hub import Hub
-from envgen.sources.models import HubFile, HubName, LockedModelFiles
+from envgen.sources.models import HubFile
 
 NAME = HubName(repo="tests/small", revision="main")
 PINNED = HubName(repo="tests/small", revision=COMMIT)

@@ -9,8 +9,8 @@ import requests
 from samples import INDEX, Server, client_for, make_wheel
 
 from envgen.core.errors import FileGoneError, IndexUnavailableError, ResolutionError
+from envgen.sources import IndexFile
 from envgen.sources.index import default_url
-from envgen.sources.index_pages import IndexFile
 
 A, B = "a" * 64, "b" * 64
 PAGE = f"{INDEX}/demo/"

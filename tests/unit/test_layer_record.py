@@ -7,8 +7,7 @@ from samples import ROOT, sample_lock
 
 from envgen.core.errors import StaleLockError
 from envgen.image.layer_record import LayerRecord, LayerRecords, RecordedPythons, compare, dump_records, inputs_of, merged, parse_records
-from envgen.lock.format import parse_lock
-from envgen.lock.model import Lock
+from envgen.lock import Lock, parse_lock
 from envgen.lock.render import render_dockerfile
 
 TEMPLATE = (ROOT / "templates" / "Dockerfile.j2").read_text()

@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 from samples import AS_OF, HUB_MODEL, NASTY, sample_lock
 
-from envgen.lock.model import RequiredBy, digest_of, dump_lock, input_digest
+from envgen.lock import RequiredBy
+from envgen.lock.model import digest_of, dump_lock, input_digest
 from envgen.sources.wheel import WHEEL_FILE
 
 

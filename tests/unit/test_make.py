@@ -42,20 +42,14 @@ from envgen.core.errors import (
 from envgen.core.settings import read_settings
 from envgen.core.target import Target
 from envgen.image.layer_record import read_records, write_records
+from envgen.lock import Lock, LockedModel, parse_lock
 from envgen.lock.folder import read_lock, write_files
-from envgen.lock.format import parse_lock
 from envgen.lock.make import lock_without_packages, make_lock, query_for
-from envgen.lock.model import Lock, LockedModel, digest_of, dump_lock
+from envgen.lock.model import digest_of, dump_lock
 from envgen.lock.resolvers import Resolution, ResolveRequest
-from envgen.profiles.catalog import Project
-from envgen.profiles.constraints import Bound
-from envgen.profiles.model import Index, Profile
-from envgen.sources.hub import Hub
-from envgen.sources.index import IndexClient
-from envgen.sources.index_pages import IndexFile
-from envgen.sources.models import HubFile, LockedModelFiles
-from envgen.sources.packages import Packages
-from envgen.sources.wheel_store import WheelStore
+from envgen.profiles import Bound, Index, Profile, Project
+from envgen.sources import Hub, IndexClient, IndexFile, LockedModelFiles, Packages, WheelStore
+from envgen.sources.models import HubFile
 from envgen.workspace import Workspace
 
 BOUND = Bound(set_name="papers", package="torch", requirement=">=2.2", role="core", document="paper.txt", section="One")

@@ -11,8 +11,8 @@ from envgen.engine import BuildRequest
 from envgen.image.bake import BakeTarget, bake_file, bake_name
 from envgen.image.contexts import index_arguments, write_contexts
 from envgen.image.matrix import MatrixEntry, cells
-from envgen.profiles.catalog import Project
-from envgen.sources.wheel_store import WheelStore
+from envgen.profiles import Project
+from envgen.sources import WheelStore
 
 CHILD = 'extends = "small"\ndescription = "A child"\nplatforms = ["linux/amd64"]\nconstraints = ["papers"]\n'
 PAPERS = 'description = "papers"\n'

@@ -9,9 +9,8 @@ from samples import COMMIT, HUB, Server, hub_for, serve_model
 
 from envgen.cli.show import QuietReporter
 from envgen.core.errors import DiskFullError, HubRefusedError, VerificationError
-from envgen.sources.hub import Hub
-from envgen.sources.model_store import ModelStore, create_once
-from envgen.sources.models import HubName, LockedModelFiles
+from envgen.sources import Hub, HubName, LockedModelFiles, ModelStore
+from envgen.sources.model_store import create_once
 
 FILES = {"config.json": b"{}", "model.safetensors": b"weights", "tokenizer.json": b"t" * 50}
 NAME = HubName(repo="tests/small", revision=COMMIT)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from envgen.sources.models import HubFile, HubName, LockedModelFiles, WheelName, listing_of, needed, parse_model_name, read_listing
+from envgen.sources import HubName, LockedModelFiles, WheelName
+from envgen.sources.models import HubFile, listing_of, needed, parse_model_name, read_listing
 
 
 def test_a_wheel_s_name_may_have_its_hash() -> None:

@@ -15,10 +15,11 @@ from envgen.cli.image import check_offline
 from envgen.cli.show import QuietReporter
 from envgen.core.errors import BuildError, VerificationError
 from envgen.core.settings import read_settings
-from envgen.lock.model import Lock, LockedModel
+from envgen.lock import Lock, LockedModel
 from envgen.offline import needed
-from envgen.profiles.catalog import Project
-from envgen.sources.models import HubFile, LockedModelFiles
+from envgen.profiles import Project
+from envgen.sources import LockedModelFiles
+from envgen.sources.models import HubFile
 from envgen.workspace import Workspace
 
 NAMES = ("config.json", "model.safetensors", "tokenizer.json")

@@ -4,7 +4,7 @@ import pytest
 from samples import ROOT
 
 from envgen.core.errors import UsageError
-from envgen.profiles.catalog import Project
+from envgen.profiles import Project
 
 
 def test_an_image_is_built_for_the_first_target_with_a_base_unless_one_is_named() -> None:

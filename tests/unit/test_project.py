@@ -9,10 +9,10 @@ from envgen.cli.show import QuietReporter
 from envgen.core.errors import ProfileError
 from envgen.core.settings import Settings, read_settings
 from envgen.core.target import Target
-from envgen.lock.project import write_locks
+from envgen.lock import write_locks
 from envgen.lock.resolvers import Resolution, ResolveRequest
-from envgen.profiles.catalog import Project
-from envgen.sources.packages import Packages
+from envgen.profiles import Project
+from envgen.sources import Packages
 from envgen.workspace import Workspace
 
 

@@ -9,7 +9,7 @@ from samples import INDEX, LINUX, Server, client_for, sample_lock
 
 from envgen.core.errors import ResolutionError, VerificationError
 from envgen.lock.pylock import paths_of, render_pylock, urls_of
-from envgen.sources.wheel_store import WheelStore
+from envgen.sources import WheelStore
 
 LOCK = sample_lock()
 PLACES = {wheel.file: f"https://files.example/{wheel.file}" for wheel in LOCK.wheels}

@@ -11,11 +11,10 @@ import pytest
 from samples import AS_OF, BASE, NASTY, ROOT, sample_lock
 
 from envgen.image.layer_record import RECORD_FILE
+from envgen.lock import Lock, parse_lock
 from envgen.lock.folder import files_of
-from envgen.lock.format import parse_lock
-from envgen.lock.model import Lock
 from envgen.lock.render import labels_of, render_dockerfile, render_requirements
-from envgen.profiles.catalog import Project
+from envgen.profiles import Project
 
 GOLDEN = ROOT / "tests" / "golden"
 SUMS = "sha256sum *) | diff /tmp/sums -\n"

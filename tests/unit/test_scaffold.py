@@ -6,8 +6,8 @@ import pytest
 from samples import NASTY
 
 from envgen.core.errors import UsageError
+from envgen.profiles import Project
 from envgen.profiles.adopt import NotTaken
-from envgen.profiles.catalog import Project
 from envgen.profiles.scaffold import Scaffold, profile_name, project_files, write_project
 
 

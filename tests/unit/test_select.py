@@ -13,10 +13,8 @@ from envgen.core.errors import ProfileError, ResolutionError
 from envgen.core.target import Target
 from envgen.lock.resolvers import Resolution, ResolveRequest
 from envgen.lock.select import best_wheel, choose_wheels
-from envgen.profiles.model import Index
-from envgen.sources.index_pages import IndexFile
-from envgen.sources.packages import Packages
-from envgen.sources.wheel_store import WheelStore
+from envgen.profiles import Index
+from envgen.sources import IndexFile, Packages, WheelStore
 
 ARM = Target(python_full="3.11.16", platform="linux/arm64")
 

@@ -13,13 +13,13 @@ from envgen.engine import Image, Pushed
 from envgen.image.layer_record import LayerComparison
 from envgen.image.layers import GroupSize
 from envgen.image.publish import Published
-from envgen.lock.model import LockedBound, Package, RequiredBy
+from envgen.lock import LockedBound, Package, RequiredBy
 from envgen.lock.why import HeldBack
 from envgen.oci.entries import Difference
 from envgen.overview import LayerSummary, Overview, TargetState
 from envgen.smoke.memory import ModelMemory
 from envgen.smoke.report import CheckResult, SmokeReport
-from envgen.sources.wheel import Wheel
+from envgen.sources import Wheel
 from envgen.trust.audit.report import AuditFinding, AuditReport, Part
 
 WORDS = {

@@ -9,13 +9,11 @@ from samples import BASE, COMMIT, HUB_MODEL, LINUX, PROFILE, ROOT, profile_of, s
 
 from envgen.core.errors import StaleLockError
 from envgen.core.target import Target
+from envgen.lock import Lock
 from envgen.lock.folder import files_of, write_files
 from envgen.lock.make import lock_without_packages
-from envgen.lock.model import Lock
 from envgen.lock.stale import up_to_date_lock
-from envgen.profiles.catalog import Project
-from envgen.profiles.constraints import Bound
-from envgen.profiles.model import Profile
+from envgen.profiles import Bound, Profile, Project
 
 BOUND = Bound(set_name="documents", package="torch", requirement=">=2.2", role="core", document="paper.txt", section='Section "1"')
 HASH_LINE = "demo==1.5 --hash=sha256:"

@@ -17,7 +17,8 @@ from envgen.oci.tars import add_bytes, write_tar
 from envgen.offline import archive as store_archive
 from envgen.offline.archive import MANIFEST, StoreArchive, write_archive
 from envgen.offline.store_entry import ArchiveMember, base_entry, model_entry, wheel_entry
-from envgen.sources.models import HubFile, LockedModelFiles
+from envgen.sources import LockedModelFiles
+from envgen.sources.models import HubFile
 
 ALPHA, BETA = b"the wheel of alpha" * 100, b"the wheel of beta"
 BASE = f"python:3.11-slim-bookworm@sha256:{'a' * 64}"

@@ -13,8 +13,7 @@ from envgen.core.process import Finished
 from envgen.core.settings import read_settings
 from envgen.lock.make import query_for
 from envgen.lock.resolvers.uv import UvResolver
-from envgen.sources.packages import Packages
-from envgen.sources.wheel_store import WheelStore
+from envgen.sources import Packages, WheelStore
 
 Run = Callable[..., Finished]
 

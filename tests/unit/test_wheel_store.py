@@ -11,11 +11,8 @@ from samples import INDEX, Server, client_for, make_wheel
 
 from envgen.core.errors import DiskFullError, EnvgenError, IndexUnavailableError, ResolutionError, VerificationError
 from envgen.core.files import sha256_of
-from envgen.sources.index import IndexClient
-from envgen.sources.index_pages import IndexFile
-from envgen.sources.packages import Packages
-from envgen.sources.wheel import Wheel
-from envgen.sources.wheel_store import WheelStore, check_space
+from envgen.sources import IndexClient, IndexFile, Packages, Wheel, WheelStore
+from envgen.sources.wheel_store import check_space
 
 NAME = "demo-1.0-py3-none-any.whl"
 URL = f"{INDEX}/demo/{NAME}"

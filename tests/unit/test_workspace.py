@@ -8,7 +8,7 @@ from envgen.cli.show import QuietReporter
 from envgen.core.errors import UsageError
 from envgen.core.parallel import map_parallel
 from envgen.core.settings import read_settings
-from envgen.profiles.catalog import Project
+from envgen.profiles import Project
 from envgen.workspace import Workspace
 
 OWN = {"own": "https://own.example/simple"}

@@ -16,8 +16,7 @@ from shutil import copyfileobj
 from urllib.parse import quote, unquote
 
 from envgen.lock.resolvers import ResolveRequest
-from envgen.sources.index_pages import IndexFile
-from envgen.sources.packages import Packages
+from envgen.sources import IndexFile, Packages
 from envgen.sources.wheel import WHEEL_FILE
 
 _PAGE = "application/vnd.pypi.simple.v1+json"

@@ -18,7 +18,7 @@ from envgen.core.target import Target
 from envgen.core.tempdirs import temp_dir
 from envgen.lock.resolvers import Resolution, ResolveRequest, piptools_main
 from envgen.lock.resolvers.dated_index import DatedIndex, DatedIndexServer, serve
-from envgen.sources.packages import Packages
+from envgen.sources import Packages
 
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)===?([^\s;]+)", re.MULTILINE)
 _CONFLICT = "The conflict is caused by:"

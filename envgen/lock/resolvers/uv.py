@@ -16,8 +16,8 @@ from envgen.core.target import Target
 from envgen.core.tempdirs import temp_dir
 from envgen.core.toml import toml_string
 from envgen.lock.resolvers import Resolution, ResolveRequest
+from envgen.sources import Packages
 from envgen.sources.index import CREDENTIALS, host_of
-from envgen.sources.packages import Packages
 
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;]+)", re.MULTILINE)
 _UNREACHABLE = re.compile(

@@ -8,7 +8,7 @@ from envgen.core.errors import EnvgenError, UsageError, VerificationError
 from envgen.core.tempdirs import temp_dir
 from envgen.engine import Engine
 from envgen.image.layers import SKELETON, own_layers
-from envgen.lock.model import Lock
+from envgen.lock import Lock
 from envgen.lock.render import OVERRIDE_LABEL, base_labels, render_dockerfile
 from envgen.oci.stack_entries import FILE, read_entries
 from envgen.smoke.expected_files import ExpectedTree, expected_tree

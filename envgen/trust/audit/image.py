@@ -10,7 +10,7 @@ from envgen.core.errors import EngineError, EnvgenError, UsageError, Verificatio
 from envgen.core.tempdirs import temp_dir
 from envgen.engine import Engine, Image
 from envgen.image.build import base_python
-from envgen.lock.model import Lock
+from envgen.lock import Lock
 from envgen.lock.render import BASE_LABEL, OVERRIDE_LABEL, PYTHON_LABEL
 from envgen.oci.archive import Archive, ImageDocuments
 from envgen.sources.wheel_store import check_space

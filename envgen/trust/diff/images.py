@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from envgen.core.errors import StaleLockError, VerificationError
 from envgen.core.tempdirs import temp_dir
 from envgen.engine import Blob, Engine
-from envgen.lock.format import parse_lock
+from envgen.lock import Lock, parse_lock
 from envgen.lock.header import HeaderField
-from envgen.lock.model import Lock, digest_of
+from envgen.lock.model import digest_of
 from envgen.lock.render import PREFIX
 from envgen.oci.archive import Archive
-from envgen.profiles.catalog import LOCK_FILE, Project, shipped
+from envgen.profiles import Project
+from envgen.profiles.catalog import LOCK_FILE, shipped
 from envgen.trust.diff.changes import KINDS, Change, PackageChange, Reason
 from envgen.trust.diff.contents import LayerContents, packages_of, read_layer
 from envgen.trust.diff.operands import ImageSide

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from envgen.lock import Lock
 from envgen.lock.header import FACTS, HeaderField, changed_facts
-from envgen.lock.model import Lock
-from envgen.sources.wheel import Wheel
+from envgen.sources import Wheel
 from envgen.trust.diff.changes import FactChange, LayerChange, LockComparison, Push, WholeLock
 from envgen.trust.diff.operands import LockSide
 from envgen.trust.diff.packages import package_changes

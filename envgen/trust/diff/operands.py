@@ -18,8 +18,7 @@ from pathlib import Path, PurePosixPath
 from envgen.core.errors import EngineError, StaleLockError, UsageError
 from envgen.core.git import GitRepo
 from envgen.engine import Engine, Image
-from envgen.lock.format import parse_lock
-from envgen.lock.model import Lock
+from envgen.lock import Lock, parse_lock
 from envgen.profiles.catalog import LOCK_FILE
 
 GIT, IMAGE = "git:", "image:"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from packaging.version import InvalidVersion, Version
 
-from envgen.lock.model import Package
+from envgen.lock import Package
 from envgen.trust.diff.changes import (
     ADDED,
     DOWNGRADED,

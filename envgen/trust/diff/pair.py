@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from envgen.lock.model import Lock, Package
+from envgen.lock import Lock, Package
 from envgen.trust.diff.places import LockId
 
 

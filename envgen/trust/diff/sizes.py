@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from envgen.sources.wheel import Wheel
+from envgen.sources import Wheel
 from envgen.trust.diff.changes import LayerSize
 from envgen.trust.diff.pair import Pair
 

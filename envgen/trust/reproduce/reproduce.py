@@ -16,7 +16,7 @@ from envgen.engine import Engine, Image
 from envgen.image import build
 from envgen.image.build import BuildOptions, Built
 from envgen.image.layers import BASE, SKELETON, own_layers
-from envgen.lock.model import Lock
+from envgen.lock import Lock
 from envgen.oci.archive import Archive
 from envgen.oci.entries import Difference
 from envgen.trust.reproduce.causes import likely_causes

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from envgen.core.errors import HubGoneError
-from envgen.sources.hub import Hub
-from envgen.sources.models import HubName, LockedModelFiles
+from envgen.sources import Hub, HubName, LockedModelFiles
 from envgen.trust.verify.questions import TimeBudget, VerifiedItem
 from envgen.trust.verify.report import CHANGED, GONE, OK, Verdict
 

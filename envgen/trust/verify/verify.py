@@ -7,9 +7,8 @@ from functools import partial
 
 from envgen.core.parallel import map_parallel
 from envgen.engine import Engine
-from envgen.lock.model import Lock
-from envgen.sources.models import LockedModelFiles
-from envgen.sources.wheel import Wheel
+from envgen.lock import Lock
+from envgen.sources import LockedModelFiles, Wheel
 from envgen.trust.verify.bases import base_entries
 from envgen.trust.verify.models import hub_entries
 from envgen.trust.verify.questions import Question, TimeBudget, VerifiedItem

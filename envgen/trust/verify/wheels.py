@@ -7,11 +7,9 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
 from envgen.core.errors import FileGoneError
-from envgen.profiles.model_wheels import ModelWheel
-from envgen.sources.index import IndexClient
-from envgen.sources.index_pages import IndexFile
+from envgen.profiles import ModelWheel
+from envgen.sources import IndexClient, IndexFile, Wheel
 from envgen.sources.vulnerabilities import Vulnerability, known_vulnerabilities
-from envgen.sources.wheel import Wheel
 from envgen.trust.verify.questions import TimeBudget, VerifiedItem
 from envgen.trust.verify.report import CHANGED, GONE, NOT_PUBLISHED, OK, VULNERABLE, YANKED, Verdict
 
