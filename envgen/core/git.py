@@ -1,11 +1,15 @@
-"""A git repository, read without touching its work tree: what a revision is, and the files it has below a folder."""
+"""A git repository, read without touching its work tree: what a revision is, and the files it has below a folder.
+
+Nothing that its own configuration names is run.
+"""
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from envgen.core.errors import UsageError
+from envgen.core.git_config import harmless
 from envgen.core.process import Output, output
 from envgen.core.settings import Settings
 from envgen.core.toml import suggestion
@@ -23,6 +27,7 @@ class GitRepo:
         # A blob that a partial clone has not is fetched, but nobody is asked for a password.
         self._env = {**settings.environment(), "GIT_TERMINAL_PROMPT": "0"}
         self._folder = folder
+        self._harmless: Mapping[str, str] | None = None
 
     def commit(self, revision: str) -> str:
         """The full name of the commit that `revision` stands for.
@@ -62,7 +67,7 @@ class GitRepo:
         Raises UsageError as `commit` does.
         """
         commit = self.commit(revision)
-        changed = self._checked("diff", "--name-only", "--no-renames", "--relative", "-z", commit, "--")
+        changed = self._checked("diff", "--no-ext-diff", "--no-textconv", "--name-only", "--no-renames", "--relative", "-z", commit, "--")
         new = self._checked("ls-files", "--others", "--exclude-standard", "-z")
         return frozenset(name.decode(errors="surrogateescape") for name in (changed + new).split(b"\0") if name)
 
@@ -103,7 +108,13 @@ class GitRepo:
         program = shutil.which("git", path=self._env.get("PATH", ""))
         if not program:
             raise UsageError("git", "no git command on PATH", hint="install git, or compare folders: envgen diff OLD locks")
-        return output([program, *arguments], env=self._env, cwd=self._folder)
+        if self._harmless is None:
+            listed = self._output(program, "config", "--list", "--show-scope", "--name-only", "-z", variables=harmless(b""))
+            self._harmless = harmless(listed.stdout if listed.code == 0 else b"")
+        return self._output(program, *arguments, variables=self._harmless)
+
+    def _output(self, program: str, *arguments: str, variables: Mapping[str, str]) -> Output:
+        return output([program, *arguments], env={**self._env, **variables}, cwd=self._folder)
 
 
 def _reason(stderr: str) -> str:

@@ -5,7 +5,6 @@ does not reach that registry: its archive of the image has the manifest too, beh
 """
 
 import hashlib
-import json
 import tarfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +14,8 @@ from typing import Any
 
 from envgen.core.errors import EngineError
 from envgen.engine import Blob
+from envgen.oci.documents import parse_json
+from envgen.oci.tar_reader import TarReader
 
 REPOSITORY = "envgen-manifest"
 LARGEST_MANIFEST = 4_000_000
@@ -38,11 +39,20 @@ def _manifest(blobs: Mapping[str, bytes], digest: str) -> dict[str, Any] | None:
     """The manifest `digest`, or of an index the one that is an image and no attestation; None when it is not among `blobs`."""
     if digest not in blobs:
         return None
-    found: dict[str, Any] = json.loads(blobs[digest])
+    found = _document(blobs[digest])
     if "layers" in found:
         return found
     images = [entry["digest"] for entry in found.get("manifests", ()) if entry.get("platform", {}).get("os") != "unknown"]
     return next((manifest for image in images if (manifest := _manifest(blobs, image))), None)
+
+
+def _document(content: bytes) -> dict[str, Any]:
+    """A manifest; empty for what is none."""
+    try:
+        found = parse_json(content)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 class _Registry(ThreadingHTTPServer):
@@ -136,10 +146,13 @@ class _Stream:
 def _archived(chunks: Iterable[bytes], digest: str) -> dict[str, Any]:
     """The manifest in the OCI archive `chunks`, which is read no further. Raises EngineError when there is none."""
     blobs: dict[str, bytes] = {}
-    with tarfile.open(fileobj=_Stream(chunks), mode="r|") as archive:  # type: ignore[call-overload]  # read is all it needs
-        for entry in archive:
-            if entry.size < LARGEST_MANIFEST and (stream := archive.extractfile(entry)):
-                blobs[f"sha256:{entry.name.rpartition('/')[2]}"] = stream.read()
+    tar = TarReader(_Stream(chunks))
+    try:
+        for entry in tar:
+            if entry.isreg() and entry.size < LARGEST_MANIFEST and (content := tar.read(entry)).lstrip()[:1] == b"{":
+                blobs[f"sha256:{entry.name.rpartition('/')[2]}"] = content
                 if found := _manifest(blobs, digest):
                     return found
+    except tarfile.TarError as error:
+        raise EngineError("docker", f"its archive of the image {digest[:19]} can't be read: {error}") from error
     raise EngineError("docker", f"its archive of the image has no manifest {digest[:19]}", hint="is the image store containerd's?")

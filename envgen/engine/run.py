@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from envgen.core.errors import EngineError
@@ -15,6 +15,12 @@ LABEL = "envgen.run"
 
 LEFT_AFTER = "1h"
 """How old a container must be that has ended, to be taken for one whose envgen was killed: others read what theirs wrote at once."""
+
+LONGEST_LINE = 1 << 20
+"""Bytes of a line that are kept: a container may write one without an end."""
+
+KEPT = 1 << 16
+"""Bytes of what a container wrote to standard error that are kept."""
 
 GPU_CURE = """\
 install the NVIDIA Container Toolkit on the engine's host, then:
@@ -41,7 +47,7 @@ def run_container(client: Any, order: RunRequest, on_line: Line) -> RunResult:  
             code = int(container.wait()["StatusCode"])
         container.reload()
         killed = bool(container.attrs["State"].get("OOMKilled"))
-        stderr = container.logs(stdout=False, stderr=True, tail=200).decode(errors="replace")
+        stderr = _end_of(container.logs(stdout=False, stderr=True, stream=True, tail=200))
     except APIError as error:
         hint = GPU_CURE if order.gpus else ""
         raise EngineError("docker", f"the container can't be run: {error.explanation}", hint=hint) from error
@@ -106,10 +112,22 @@ def _options(order: RunRequest) -> dict[str, Any]:
 
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
-    """Whole lines from chunks that may end anywhere."""
-    rest = b""
+    """Whole lines from chunks that may end anywhere, without what is behind LONGEST_LINE bytes of each."""
+    line = bytearray()
     for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from (line.decode(errors="replace") for line in lines)
-    if rest:
-        yield rest.decode(errors="replace")
+        *whole, rest = chunk.split(b"\n")
+        for part in whole:
+            line += part[: LONGEST_LINE - len(line)]
+            yield line.decode(errors="replace")
+            line.clear()
+        line += rest[: LONGEST_LINE - len(line)]
+    if line:
+        yield line.decode(errors="replace")
+
+
+def _end_of(chunks: Iterable[bytes]) -> str:
+    """The last of what a container wrote, of which there may be any amount."""
+    end = b""
+    for chunk in chunks:
+        end = (end + chunk)[-KEPT:]
+    return end.decode(errors="replace")

@@ -9,10 +9,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from envgen.core.errors import DiskFullError, VerificationError
 from envgen.core.tempdirs import temp_dir
 from envgen.oci.archive import Archive
+from envgen.oci.documents import parse_json
 from envgen.oci.tars import add_bytes, add_file, write_tar
 
 TEMPORARY_ROOM = "make room, or set TMPDIR to a folder on a larger disk"
@@ -40,7 +42,7 @@ def copy_image(source: Path, digest: str, name: str, target: Path) -> None:
         try:
             digests = archive.reachable(digest)
             described = _described(archive, digest, name)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise VerificationError(str(source), f"its image {digest[:19]} is not described as images are: {error!r}") from error
         try:
             with target.open("wb") as stream, write_tar(stream) as tar:
@@ -59,7 +61,7 @@ def copy_image(source: Path, digest: str, name: str, target: Path) -> None:
 def _described(archive: Archive, digest: str, name: str) -> dict[str, object]:
     """How an index speaks of the image, with the name that an engine is to give it."""
     stream, size = archive.blob(digest)
-    document = json.loads(stream.read())
+    document: Any = parse_json(stream.read())  # `reachable` has read and checked it
     kind = str(document.get("mediaType") or (INDEX_TYPE if "manifests" in document else MANIFEST_TYPE))
     names = {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name.rpartition(":")[2]}
     return {"mediaType": kind, "digest": digest, "size": size, "annotations": names}

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from envgen.oci.archive import CHUNK, Archive, Layer
+from envgen.oci.archive import Archive, Layer
+from envgen.oci.tar_reader import CHUNK
 
 _KINDS = {
     tarfile.DIRTYPE: "folder",

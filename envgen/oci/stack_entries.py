@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envgen.core.errors import DiskFullError
-from envgen.oci.archive import CHUNK, Archive, Content, Layer
+from envgen.oci.archive import Archive, Content, Layer
+from envgen.oci.tar_reader import CHUNK
 
 KEPT = frozenset({"etc/passwd", "etc/group", "opt/venv/pyvenv.cfg"})
 """The files whose content is read, and not only hashed."""

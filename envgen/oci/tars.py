@@ -5,6 +5,8 @@ import io
 import tarfile
 from typing import IO, Any
 
+from envgen.oci.tar_reader import Readable
+
 MTIME = 315532800
 """1980-01-01, of every file."""
 
@@ -12,7 +14,7 @@ MTIME = 315532800
 class _HashedReader:
     """A stream that hashes what is read of it."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: Readable) -> None:
         self._stream = stream
         self.digest = hashlib.sha256()
 
@@ -27,7 +29,7 @@ def write_tar(stream: IO[bytes]) -> tarfile.TarFile:
     return tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT)
 
 
-def add_file(tar: tarfile.TarFile, name: str, stream: IO[bytes], size: int) -> str:
+def add_file(tar: tarfile.TarFile, name: str, stream: Readable, size: int) -> str:
     """Adds `size` bytes of `stream` as the file `name`; gives their sha256 (hex). Raises OSError, also when there are fewer."""
     entry = tarfile.TarInfo(name)
     entry.size, entry.mtime, entry.mode = size, MTIME, 0o644

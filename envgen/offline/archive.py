@@ -17,21 +17,20 @@ import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
 from envgen.core.errors import UsageError, VerificationError
+from envgen.oci.documents import parse_json
+from envgen.oci.tar_reader import CHUNK, Slice, TarReader
 from envgen.oci.tars import add_bytes, add_file, write_tar
-from envgen.offline.store_entry import BASE, WHEEL, ArchiveMember, models_of, read_entry
+from envgen.offline.store_entry import BASE, LONGEST_NAME, WHEEL, ArchiveMember, is_too_long, models_of, read_entry
 from envgen.sources import LockedModelFiles
 from envgen.sources.models import needed
 
 MANIFEST = "envgen-store.json"
 FORMAT = 1
-LARGEST_MANIFEST = 16 << 20
-"""Bytes: enough for 50,000 files."""
-
-CHUNK = 1 << 20
-"""Bytes that are read at a time; no header of an archive of ours is larger."""
+LARGEST_MANIFEST = 8 << 20
+"""Bytes: enough for 25,000 files."""
 
 
 def write_archive(stream: BinaryIO, content: Mapping[ArchiveMember, Path]) -> None:
@@ -77,7 +76,7 @@ class StoreArchive:
             raise UsageError(str(path), f"can't be read: {error.strerror or error}", hint=hint) from error
         try:
             self._read_headers()
-        except (OSError, tarfile.TarError, ValueError, RecursionError) as error:
+        except (OSError, tarfile.TarError, ValueError) as error:
             self._file.close()
             raise self._wrong(f"can't be read as an archive: {error}") from error
         except BaseException:
@@ -85,13 +84,13 @@ class StoreArchive:
             raise
 
     def _read_headers(self) -> None:
-        # No "with": it stays open.
-        self._tar = tarfile.open(fileobj=_InPieces(self._file), mode="r:")  # type: ignore[call-overload]  # noqa: SIM115  (read, seek, tell)
-        self.entries = self._parse(self._manifest())
+        tar = TarReader(self._file, seek=self._file.seek)
+        members = iter(tar)
+        self.entries = self._parse(self._manifest(tar, next(members, None)))
         for model in self.models:
             if "config.json" not in (names := [file.name for file in model.files]) or not needed(names):
                 raise self._wrong(f"{MANIFEST} has {model.name} without its configuration or its weights")
-        self._members = self._find_members()
+        self._places = self._find_members(members)
 
     def __enter__(self) -> "StoreArchive":
         return self
@@ -115,24 +114,20 @@ class StoreArchive:
     def content(self, entry: ArchiveMember) -> Iterator[bytes]:
         """The content of a file, piece by piece; after the last one its sha256 is checked. Raises VerificationError."""
         digest = hashlib.sha256()
+        stream = Slice(self._file, self._places[entry.path], entry.size)
         try:
-            stream = self._tar.extractfile(self._members[entry.path])
-            assert stream is not None
             while piece := stream.read(CHUNK):
                 digest.update(piece)
                 yield piece
-        except (OSError, tarfile.TarError) as error:
+        except OSError as error:
             raise self._wrong(f"{entry.path} can't be read: {error}") from error
         if digest.hexdigest() != entry.sha256:
             raise self._wrong(f"{entry.path} has sha256 {digest.hexdigest()}, expected {entry.sha256}")
 
-    def _manifest(self) -> object:
-        member = self._tar.next()
+    def _manifest(self, tar: TarReader, member: tarfile.TarInfo | None) -> object:
         if member is None or member.name != MANIFEST or not _is_plain(member) or member.size > LARGEST_MANIFEST:
             raise self._wrong(f"does not begin with {MANIFEST}", hint="expected what envgen store export has written")
-        stream = self._tar.extractfile(member)
-        assert stream is not None
-        return json.loads(b"".join(iter(lambda: stream.read(CHUNK), b"")))
+        return parse_json(tar.read(member))
 
     def _parse(self, manifest: object) -> tuple[ArchiveMember, ...]:
         rows = manifest.get("files") if isinstance(manifest, dict) and manifest.get("format") == FORMAT else None
@@ -145,23 +140,25 @@ class StoreArchive:
 
     def _entry(self, row: object) -> ArchiveMember:
         entry = read_entry(row)
+        if is_too_long(row):
+            raise self._wrong(f"{MANIFEST} has a file whose name is invalid: longer than {LONGEST_NAME} bytes: {str(row)[:200]!a}")
         if entry is None:
             problem = f"{MANIFEST} has an entry that is neither a wheel nor a base nor of a model: {str(row)[:200]!a}"
             raise self._wrong(problem, hint="is there a newer envgen?")
         return entry
 
-    def _find_members(self) -> dict[str, tarfile.TarInfo]:
-        """Where in the tar file each file is: all that the manifest names, each once, and nothing more."""
+    def _find_members(self, members: Iterator[tarfile.TarInfo]) -> dict[str, int]:
+        """Where in the tar file the content of each file is: of all that the manifest names, each once, and nothing more."""
         sizes = {entry.path: entry.size for entry in self.entries}
-        found: dict[str, tarfile.TarInfo] = {}
-        while member := self._tar.next():
+        found: dict[str, int] = {}
+        for member in members:
             if member.name not in sizes or not _is_plain(member):
                 raise self._wrong(f"holds {member.name[:200]!a}, which is no file that {MANIFEST} names")
             if member.name in found:
                 raise self._wrong(f"holds {member.name} twice")
             if member.size != sizes[member.name]:
                 raise self._wrong(f"{member.name} has {member.size} bytes, expected {sizes[member.name]}")
-            found[member.name] = member
+            found[member.name] = member.offset_data
         missing = [path for path in sizes if path not in found]
         if missing:
             raise self._wrong(f"is cut off, or was changed: it lacks {len(missing)} of {len(sizes)} files, such as {missing[0]}")
@@ -172,23 +169,5 @@ class StoreArchive:
 
 
 def _is_plain(member: tarfile.TarInfo) -> bool:
-    """Whether it is a file, and no more than that: no link, no device, no file with holes."""
-    return member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not member.issparse()
-
-
-class _InPieces:
-    """A file of which nobody reads much at once: tarfile reads headers of any size into memory."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-
-    def read(self, size: int) -> bytes:
-        if not 0 <= size <= CHUNK:
-            raise tarfile.ReadError(f"found a header of {size} bytes")
-        return self._stream.read(size)
-
-    def seek(self, offset: int) -> int:
-        return self._stream.seek(offset)
-
-    def tell(self) -> int:
-        return self._stream.tell()
+    """Whether it is a file, and no more than that: no link and no device."""
+    return member.type in (tarfile.REGTYPE, tarfile.AREGTYPE)

@@ -12,6 +12,9 @@ from envgen.sources.wheel import WHEEL_FILE
 WHEEL, BASE, MODEL = "wheel", "base", "model"
 """What a file may be, or be part of."""
 
+LONGEST_NAME = 250
+"""Bytes of a name: file systems take 255, with what is put behind it while it arrives."""
+
 _WHEEL = re.compile(rf"wheels/(?P<sha256>[0-9a-f]{{64}})/(?P<file>{WHEEL_FILE.pattern})")
 _BASE = re.compile(r"bases/(?P<digest>[0-9a-f]{64})\.tar")
 _MODEL = re.compile(rf"models/(?P<repo>[^/]+)/(?P<commit>{COMMIT.pattern})/(?P<file>{FILE_NAME.pattern})")
@@ -71,6 +74,12 @@ def read_entry(row: Any) -> ArchiveMember | None:
     if not (known and _is_named(path, sha256, base) and type(size) is int and size >= 0):
         return None
     return ArchiveMember(path=path, sha256=sha256, size=size, base=base)
+
+
+def is_too_long(row: Any) -> bool:
+    """Whether `row` is of a file that can't be kept because of the length of its name alone."""
+    parts = str(row.get("path")).split("/") if isinstance(row, dict) else []
+    return any(len(part) > LONGEST_NAME for part in parts)
 
 
 def _is_named(path: str, sha256: str, base: str) -> bool:

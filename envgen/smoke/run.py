@@ -10,10 +10,11 @@ from envgen.core.tempdirs import temp_dir
 from envgen.engine import Engine, Image, RunRequest, RunResult
 from envgen.lock import Lock
 from envgen.lock.render import PREFIX
+from envgen.oci.documents import parse_json
 from envgen.profiles import Diagnosis, diagnose
 from envgen.smoke.expected_files import expected_tree
 from envgen.smoke.model import EMBEDDED, Model
-from envgen.smoke.report import FAILED, NOT_RUN, CheckResult, SmokeReport
+from envgen.smoke.report import FAILED, NOT_RUN, CheckResult, SmokeReport, read_result
 from envgen.sources import WheelStore
 
 PROBE = Path(__file__).parent / "probe"
@@ -39,6 +40,10 @@ NO_GPU = {"NVIDIA_VISIBLE_DEVICES": "void", "CUDA_VISIBLE_DEVICES": ""}
 
 CHECK_LIMIT = 1800.0
 """Seconds that a check may take. A process that the kernel keeps just short of its memory limit may otherwise never end."""
+
+_EVENTS = frozenset(("plan", "start", "check", "end"))
+MOST_REPORTED = 32_000_000
+"""Letters of a probe's lines that are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,14 +136,18 @@ def _job(phase: str, subject: ImageUnderTest, model: Model, store: WheelStore) -
 def run_phase(phase: str, tier: str, order: RunRequest, job: Mapping[str, object], bench: SmokeOptions) -> list[CheckResult]:
     """The results of one phase. What a probe that died did not get to is reported as not run."""
     events: list[Mapping[str, object]] = []
+    left = MOST_REPORTED
 
     def on_line(line: str) -> None:
+        nonlocal left
         try:
-            event = json.loads(line)
+            event = parse_json(line)
         except ValueError:
             return  # half a line of a probe that was killed; `collect` sees what is missing
-        if not isinstance(event, dict):
-            return  # what a package printed when it was imported
+        # Anything else is what a package printed when it was imported; of what never ends, the end is missing.
+        if not isinstance(event, dict) or event.keys().isdisjoint(_EVENTS) or left < len(line):
+            return
+        left -= len(line)
         events.append(event)
         if "start" in event:
             bench.reporter.detail(f"{tier}: {event['start']}")
@@ -154,7 +163,10 @@ def run_phase(phase: str, tier: str, order: RunRequest, job: Mapping[str, object
 
 def collect(phase: str, tier: str, events: Sequence[Mapping[str, object]], ended: RunResult) -> list[CheckResult]:
     """One result for each planned check: as reported, or what became of it when the probe died."""
-    reported = {str(event["check"]): event for event in events if "check" in event}
+    reported: dict[str, CheckResult] = {}
+    for result in (read_result(event, tier) for event in events if "check" in event):
+        twice = replace(result, status=FAILED, detail="the probe reported it twice")
+        reported[result.name] = twice if result.name in reported else result
     started = [str(event["start"]) for event in events if "start" in event]
     planned = next((event["plan"] for event in events if "plan" in event), None)
     names = [str(name) for name in planned] if isinstance(planned, list) else [phase]
@@ -162,8 +174,7 @@ def collect(phase: str, tier: str, events: Sequence[Mapping[str, object]], ended
     results = []
     for name in names:
         if name in reported:
-            fields = {key: value for key, value in reported[name].items() if key != "check"}
-            results.append(CheckResult(tier=tier, name=name, **fields))  # type: ignore[arg-type]  # JSON of our own probe
+            results.append(reported[name])
         elif name in started or names == [phase]:
             results.append(CheckResult(tier=tier, name=name, status=FAILED, detail=reason, error=ended.stderr))
         else:

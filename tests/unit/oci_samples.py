@@ -31,7 +31,7 @@ class Images:
         config = self.document(rootfs={"diff_ids": [layer]}, config={"Labels": {"text": text}})
         return self.document(
             schemaVersion=2, mediaType="application/vnd.oci.image.manifest.v1+json",
-            config={"digest": config}, layers=[{"digest": layer, "size": 1, "mediaType": "x.tar"}],
+            config={"digest": config}, layers=[{"digest": layer, "size": len(self.blobs[layer]), "mediaType": "x.tar"}],
         )  # fmt: skip
 
     def several(self, **manifests: str) -> str:

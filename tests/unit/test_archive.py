@@ -62,34 +62,16 @@ def test_a_changed_byte_of_a_layer_is_found(tmp_path: Path, position: int) -> No
         changed[position] ^= 1
         return bytes(changed)
 
-    with pytest.raises(VerificationError, match=r"its layer sha256:\w{12} (can't be read|has sha256)"):
+    with pytest.raises(VerificationError, match=r"its (layer|blob) sha256:\w{12} (can't be read|has sha256|has \d+ bytes)"):
         contents(rewritten(tmp_path / "image.tar", flip))
 
 
-def test_a_layer_that_is_cut_off_in_a_file_is_an_error_where_it_is_read(tmp_path: Path) -> None:
+def test_a_layer_that_is_cut_off_in_a_file_is_an_error(tmp_path: Path) -> None:
     large = item("large", bytes(range(256)) * 40_000)
     Made([[large]], CONFIG).write(tmp_path / "image.tar")
     cut = rewritten(tmp_path / "image.tar", lambda _, content: content[: len(content) // 2] if content[:2] == b"\x1f\x8b" else content)
-    with pytest.raises(VerificationError, match="can't be read"):
+    with pytest.raises(VerificationError, match=r"its blob sha256:\w{12} has \d+ bytes, expected"):
         contents(cut)
-
-
-def hidden_by_checksum(info: tarfile.TarInfo) -> bytes:
-    """A header that this reader takes for the end of a layer, and others read: its checksum begins with a zero byte."""
-    header = bytearray(info.tobuf(tarfile.USTAR_FORMAT))
-    digits = header[148:154]
-    header[148:156] = b"\0" + digits + b"\0"
-    return bytes(header)
-
-
-def test_entries_that_only_other_readers_see_are_found(tmp_path: Path) -> None:
-    whole = tar_of(LAYER)
-    end = 512 * 3  # a folder, a file, and its content
-    evil, content = item("etc/cron", b"evil")
-    hidden = whole[:end] + hidden_by_checksum(evil) + content.ljust(512, b"\0") + whole[end:]
-    write_archive(tmp_path / "image.tar", [hidden], CONFIG)
-    with pytest.raises(VerificationError, match=r"can't be read: there is something behind its end, at byte \d+"):
-        contents(tmp_path / "image.tar")
 
 
 @pytest.mark.parametrize(

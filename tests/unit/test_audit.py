@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -380,7 +381,7 @@ def test_wrong_byte_code_is_named(scene: Scene) -> None:
 def test_without_the_base_it_is_no_pass(scene: Scene, engine: Store, reason: str) -> None:
     report = scene.audit(engine)
     assert (said(report), report.verdict()) == ([], "INCOMPLETE")
-    compared = {"layers": "passed", "skeleton": "passed", "files": "passed"}
+    compared = {"layers": "passed", "skeleton": "passed", "files": "passed", "archive": "passed"}
     assert statuses(report) == {**dict.fromkeys(("configuration", "base", "byte code"), "not compared"), **compared}
     assert report.headline().startswith("NOT COMPARED: configuration; NOT COMPARED: base; NOT COMPARED: byte code; ")
     assert all(reason in part.detail for part in report.parts if part.status == "not compared")
@@ -409,6 +410,29 @@ def test_a_base_under_the_locked_name_that_is_another_one_is_not_taken(scene: Sc
 def test_another_python_in_the_locked_base_is_a_finding(scene: Scene) -> None:
     scene.engine.python = "3.11.2"
     assert "base: the base has Python 3.11.2 (expected 3.11.16)" in said(scene.audit())
+
+
+def test_another_image_in_the_archive_is_found(scene: Scene) -> None:
+    """The audited one has no name, the other one has, and is said to be for another platform."""
+    scene.image.write(scene.folder / "image.tar")
+    other = Made([[item("etc/evil", b"x")]], {"os": "linux", "architecture": "amd64"})
+    digest = other.write(scene.folder / "other.tar")
+    with tarfile.open(scene.folder / "other.tar") as source, tarfile.open(scene.folder / "image.tar") as mine:
+        files = {member.name: source.extractfile(member).read() for member in source}  # type: ignore[union-attr]  # they are files
+        files |= {member.name: mine.extractfile(member).read() for member in mine if member.name != "index.json"}  # type: ignore[union-attr]
+        index = json.loads(mine.extractfile("index.json").read())  # type: ignore[union-attr]
+    entry = {"digest": digest, "platform": {"os": "linux", "architecture": "arm64"}, "annotations": {"io.containerd.image.name": "x:1"}}
+    files["index.json"] = json.dumps({"manifests": [*index["manifests"], entry]}).encode()
+    path = scene.folder / "mixed.tar"
+    with tarfile.open(path, "w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    report = audit(scene.workspace, scene.lock, cast(Engine, scene.engine), str(path))
+    assert said(report) == [f"archive: it also holds the image {digest[:19]} (linux/arm64), which an engine may load"]
+    assert report.verdict() == "FAILED"
+    assert statuses(report)["archive"] == "failed"
 
 
 def test_an_image_of_another_lock_is_refused(scene: Scene) -> None:

@@ -35,8 +35,18 @@ def changed(**fields: Any) -> bytes:
     return layer_tar([FILES[0], File(path="opt/b.py", content=content, fields=fields), FILES[2]])
 
 
-def test_images_with_one_digest_are_not_even_looked_into(tmp_path: Path) -> None:
+def test_images_with_one_digest_are_the_same(tmp_path: Path) -> None:
     assert found(tmp_path, [BASE, TORCH]) == ()
+
+
+@pytest.mark.parametrize("other", [TORCH, layer_tar([File(path="opt/b.py")])], ids=["the same manifest", "another one"])
+def test_layers_of_one_digest_are_read_too(tmp_path: Path, other: bytes) -> None:
+    """BASE has the same digests on both sides, and is something else in the second."""
+    first = write_archive(tmp_path / "first.tar", [BASE, TORCH], compression="")
+    second = write_archive(tmp_path / "second.tar", [BASE, other], compression="")
+    second.write_bytes(second.read_bytes().replace(b"etc/passwd", b"etc/shadow"))
+    with pytest.raises(VerificationError, match=r"second\.tar: its layer sha256:\w{12} (has sha256|can't be read)"):
+        compared(first, second)
 
 
 @pytest.mark.parametrize(

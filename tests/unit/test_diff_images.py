@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from layouts import Layout
 from samples import package, sample_lock
 
 from envgen.core.errors import VerificationError
@@ -202,6 +203,28 @@ def test_a_layer_that_is_not_what_its_digest_says_is_refused(tmp_path: Path) -> 
     after.path.write_bytes(after.path.read_bytes().replace(b"demo-2.0", b"demo-3.0"))
     with pytest.raises(VerificationError, match=r"b\.tar: its layer sha256:"):
         compared(tmp_path, before, after)
+
+
+@pytest.mark.parametrize("position", [0, 1])
+def test_blobs_are_read_before_images_are_called_the_same(tmp_path: Path, position: int) -> None:
+    """Manifest and configuration are the same; what a layer has is not what they say."""
+    layers = [[info("demo", "1.0")], BASE]
+    sides = [archive(tmp_path / name, layers) for name in ("a.tar", "b.tar")]
+    path = sides[position].path
+    assert path is not None
+    path.write_bytes(path.read_bytes().replace(b"demo-1.0", b"evil-1.0"))
+    with pytest.raises(VerificationError, match=rf"{path.name}: its layer sha256:") as caught:
+        compared(tmp_path, *sides)
+    assert caught.value.exit_code == 8
+
+
+def test_an_archive_with_another_image_is_not_compared(tmp_path: Path) -> None:
+    layout = Layout()
+    image = layout.image(_tar({"a": b"b"}))
+    layout.docker_index(layout.image(_tar({"a": b"evil"})))
+    side = ImageSide(label="c.tar", path=layout.write(tmp_path / "c.tar", image))
+    with pytest.raises(VerificationError, match=r"its manifest\.json names another image"):
+        compared(tmp_path, side, side)
 
 
 @pytest.mark.parametrize("labels", [1, "x", [1], True])

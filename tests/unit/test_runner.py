@@ -1,6 +1,8 @@
 """envgen.smoke.run: what becomes of a probe's report, whole or cut short at any line."""
 
+import itertools
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,9 +10,10 @@ import pytest
 from samples import sample_lock
 
 from envgen.engine import Image, Line, RunRequest, RunResult
+from envgen.smoke import run as runner
 from envgen.smoke.model import embedded_model
 from envgen.smoke.report import FAILED, NOT_RUN, PASSED, CheckResult
-from envgen.smoke.run import PHASES, ImageUnderTest, SmokeOptions, collect, smoke
+from envgen.smoke.run import PHASES, ImageUnderTest, SmokeOptions, collect, run_phase, smoke
 
 Event = dict[str, object]
 WELL = RunResult(code=0, out_of_memory=False, stderr="")
@@ -86,6 +89,106 @@ def test_a_failure_is_not_reported_twice() -> None:
     whole = events("a", "b")
     whole[2]["status"] = FAILED
     assert statuses(collect("cpu", "cpu", whole, WELL)) == {"a": FAILED, "b": PASSED}
+
+
+MALFORMED: dict[str, Event] = {
+    "a field more": {"envgen_poison": 1},
+    "a tier": {"tier": "gpu"},
+    "a cause": {"cause": "x"},
+    "a cure": {"cure": "rm -rf"},
+    "seconds that are a text": {"seconds": "abc"},
+    "seconds that are no number": {"seconds": float("nan")},
+    "seconds without end": {"seconds": float("inf")},
+    "seconds below nothing": {"seconds": -1.0},
+    "seconds that are true": {"seconds": True},
+    "no seconds": {"seconds": None},
+    "memory with a fraction": {"peak_memory": 1.5},
+    "memory that is a text": {"peak_memory": "5"},
+    "memory beyond all": {"peak_memory": 10**400},
+    "another status": {"status": "skipped"},
+    "a status that is a list": {"status": [PASSED]},
+    "no status": {"status": None},
+    "a detail that is a number": {"detail": 5},
+    "a detail that is a list": {"detail": ["a"]},
+    "an error that is an object": {"error": {}},
+    "a name for a terminal": {"\x1b[2J": 1},
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_a_report_that_is_malformed_is_a_failure_of_its_check_alone(name: str) -> None:
+    whole = events("a", "b")
+    whole[2] |= MALFORMED[name]
+    found = collect("cpu", "cpu", whole, WELL)
+    assert statuses(found) == {"a": FAILED, "b": PASSED}
+    assert found[0].detail.startswith("the probe's report of it is malformed: found ")
+    assert found[0].detail.isprintable()
+    assert len(found[0].detail) < 200
+    assert (found[0].tier, found[0].cause, found[0].cure) == ("cpu", "", "")
+
+
+def test_a_report_without_a_status_is_a_failure() -> None:
+    whole = events("a")
+    del whole[2]["status"]
+    assert statuses(collect("cpu", "cpu", whole, WELL)) == {"a": FAILED}
+
+
+def test_a_check_that_is_reported_twice_is_a_failure() -> None:
+    whole = events("a", status=FAILED)
+    whole[3:3] = events("a")[2:3]
+    (found,) = collect("cpu", "cpu", whole, WELL)
+    assert (found.status, found.detail) == (FAILED, "the probe reported it twice")
+
+
+@pytest.mark.parametrize("name", [None, 5, [], {"a": 1}])
+def test_what_is_reported_of_no_check_is_no_pass(name: object) -> None:
+    whole = events("a")
+    whole[2]["check"] = name
+    assert statuses(collect("cpu", "cpu", whole, WELL)) == {"a": FAILED}
+
+
+@pytest.mark.parametrize("plan", [None, 5, "a", {}, [], [[]], [None]])
+def test_a_plan_that_is_none_is_no_pass(plan: object) -> None:
+    found = collect("cpu", "cpu", [{"plan": plan}, {"end": "x"}], WELL)
+    assert any(result.status == FAILED for result in found)
+
+
+def test_a_long_text_is_cut() -> None:
+    whole = events("a")
+    whole[2] |= {"detail": "d" * 1_000_000, "error": "e" * 1_000_000}
+    (found,) = collect("cpu", "cpu", whole, WELL)
+    assert (len(found.detail), len(found.error)) == (100_000, 100_000)
+
+
+class Printing:
+    """An engine whose container writes these lines."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = lines
+
+    def run(self, _order: RunRequest, on_line: Line) -> RunResult:
+        for line in self._lines:
+            on_line(line)
+        return WELL
+
+
+def printed(*lines: Iterable[str]) -> list[CheckResult]:
+    order = RunRequest(image="x", command=("x",), environment={})
+    bench = SmokeOptions(engine=cast(Any, Printing(itertools.chain(*lines))), reporter=cast(Any, Silent()))
+    return run_phase("cpu", "cpu", order, {}, bench)
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"check":' * 50_000, "5", "null", '{"a": 1}', "", "\x1b[2J", '{"start": ["a"]}'])
+def test_lines_that_are_no_report_do_no_harm(line: str) -> None:
+    lines = [json.dumps(event) for event in events("a")]
+    assert statuses(printed([line], lines, [line])) == {"a": PASSED}
+
+
+def test_what_a_probe_writes_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "MOST_REPORTED", 10_000)
+    lines = [json.dumps(event) for event in events("a")]
+    assert statuses(printed(itertools.repeat('{"x": 1}', 10_000), lines)) == {"a": PASSED}
+    assert FAILED in statuses(printed(itertools.repeat('{"start": "a"}', 10_000), lines)).values()
 
 
 class Containers:

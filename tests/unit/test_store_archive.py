@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile_tars import HOSTILE as TARS
 
 from envgen.core.errors import EnvgenError, UsageError, VerificationError
 from envgen.oci.tars import add_bytes, write_tar
-from envgen.offline import archive as store_archive
 from envgen.offline.archive import MANIFEST, StoreArchive, write_archive
 from envgen.offline.store_entry import ArchiveMember, base_entry, model_entry, wheel_entry
 from envgen.sources import LockedModelFiles
@@ -239,37 +239,39 @@ def test_the_archive_that_they_were_made_from_is_a_good_one(tmp_path: Path) -> N
     assert read(tmp_path, good(ITS_FILE)) == {ONE.path: BETA}
 
 
-def test_a_file_with_holes_is_refused(tmp_path: Path) -> None:
-    def add(tar: tarfile.TarFile) -> None:
-        entry = tarfile.TarInfo(ONE.path)
-        entry.size, entry.pax_headers = len(BETA), {"GNU.sparse.map": "0,1", "GNU.sparse.size": str(len(BETA))}
-        tar.addfile(entry, io.BytesIO(BETA))
-
-    with pytest.raises(VerificationError, match=r"which is no file that"):
-        read(tmp_path, good(add))
-
-
-def test_headers_are_not_read_into_memory_whatever_their_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def add(tar: tarfile.TarFile) -> None:
-        entry = tarfile.TarInfo(ONE.path)
-        entry.size, entry.pax_headers = len(BETA), {"comment": "x" * 5000}
-        tar.addfile(entry, io.BytesIO(BETA))
-
-    assert read(tmp_path, good(add)) == {ONE.path: BETA}
-    monkeypatch.setattr(store_archive, "CHUNK", 4096)
-    with pytest.raises(VerificationError, match=r"found a header of \d+ bytes"):
-        read(tmp_path, good(add))
+@pytest.mark.parametrize("name", TARS)
+def test_a_tar_file_that_no_honest_program_writes(name: str, tmp_path: Path) -> None:
+    """As a whole, and behind the manifest."""
+    content, words = TARS[name]
+    manifest = tar_of(a_file(MANIFEST, json.dumps({"format": 1, "files": rows(ONE)}).encode()))
+    begun = manifest[: len(manifest.rstrip(b"\0")) // 512 * 512 + 512]
+    for archive in (content, begun + content if content else b""):
+        with pytest.raises(VerificationError) as caught:
+            read(tmp_path, archive)
+        assert words in str(caught.value) or caught.value.problem in (
+            f"does not begin with {MANIFEST}",
+            f"holds 'x', which is no file that {MANIFEST} names",
+        )
 
 
-def test_headers_that_follow_each_other_without_end(tmp_path: Path) -> None:
-    def add(tar: tarfile.TarFile) -> None:
-        for _ in range(3000):
-            entry = tarfile.TarInfo("././@LongLink")
-            entry.type = tarfile.GNUTYPE_LONGNAME
-            tar.addfile(entry)
+@pytest.mark.parametrize("letters", [251, 255, 300, 5000])
+def test_a_name_that_no_file_can_have_is_what_is_wrong_with_the_archive(letters: int, tmp_path: Path) -> None:
+    entry = wheel_entry(f"{'n' * (letters - 4)}.whl", sha256(BETA), len(BETA))
+    for path in (entry.path, f"models/tests--{'n' * letters}/{'8' * 40}/config.json"):
+        with pytest.raises(VerificationError, match="has a file whose name is invalid: longer than 250 bytes") as caught:
+            read(tmp_path, good(ITS_FILE, path=path))
+        assert "store export" in caught.value.hint
 
-    with pytest.raises(VerificationError, match=r"can't be read as an archive|lacks"):
-        read(tmp_path, good(add))
+
+def test_the_longest_name_is_kept(tmp_path: Path) -> None:
+    entry = wheel_entry(f"{'n' * 246}.whl", sha256(BETA), len(BETA))
+    assert read(tmp_path, written(tmp_path, {entry: BETA})) == {entry.path: BETA}
+
+
+@pytest.mark.parametrize("manifest", [b"[" * 200_000, b'{"files":' + b"[" * 500 + b"]" * 500 + b"}"])
+def test_a_manifest_that_is_nested_too_deep(manifest: bytes, tmp_path: Path) -> None:
+    with pytest.raises(VerificationError, match="nested more than 100 deep"):
+        read(tmp_path, tar_of(a_file(MANIFEST, manifest)))
 
 
 def test_wherever_an_archive_is_cut_off_it_is_refused_or_whole(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 from harness import Failed, Job, NotRun, first_few, optional_text, text
 
 SMALL = 20_000_000  # parameters; a larger model is not copied, rewritten and trained within a smoke test
+LONGEST_HEADER = 100_000_000  # bytes, the limit of the safetensors format
 DEFAULT_PROMPT = "The ship left the harbour in the morning and"
 CAUSAL, ENCODER, OTHER = "causal", "encoder", "other"
 AUTO_CLASSES = (
@@ -96,7 +97,7 @@ def configuration(folder: Path) -> dict[str, Any]:
         value = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except OSError as error:
         raise Failed(f"{folder}/config.json: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Failed(f"{folder}/config.json: no JSON: {error}") from error
     if not isinstance(value, dict):
         raise Failed(f"{folder}/config.json: unexpected type {type(value).__name__} (expected object)")
@@ -221,11 +222,14 @@ def _parameters(folder: Path) -> int | None:
 def _numbers(file: Path) -> int:
     """Return how many numbers a safetensors file holds: its header is JSON behind an 8-byte little-endian length."""
     with file.open("rb") as stream:
-        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+        length = int.from_bytes(stream.read(8), "little")
+        if length > LONGEST_HEADER:
+            raise Failed(f"{file}: found a header of {length} bytes (expected at most {LONGEST_HEADER})")
+        header = json.loads(stream.read(length))
     total = 0
     for name, tensor in header.items():
         count = 1
         for size in tensor["shape"] if name != "__metadata__" else (0,):
-            count *= size
+            count = min(count * size, 1 << 62)
         total += count
     return total

@@ -1,6 +1,6 @@
 """An audit: every layer of an image read once, and held against its lock. Prints nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -67,6 +67,7 @@ def audit(workspace: Workspace, lock: Lock, engine: Engine, name: str) -> AuditR
             _skeleton(scene, stack),
             _files(scene, stack),
             _byte_code(scene, folder, SmokeOptions(engine=engine, reporter=workspace.reporter)),
+            *_archive(subject),
         ]
     return AuditReport(
         profile=lock.profile,
@@ -134,6 +135,13 @@ def _configuration(scene: AuditContext) -> Outcome:
     told = f"{len(labels_of(config))} labels, {len(environment_of(config))} variables, user {scene.recipe.user}, as in recipe and base"
     reason = f"only the recipe's part, not what the base brings, because {ground.missing}" if ground.missing else ""
     return _unless(reason, _outcome(parts.CONFIGURATION, findings, told))
+
+
+def _archive(subject: AuditedImage) -> Iterator[Outcome]:
+    """What is loaded out of an archive should be what was audited."""
+    if subject.others is not None:
+        findings = [AuditFinding(part=parts.ARCHIVE, problem=problem) for problem in subject.others]
+        yield _outcome(parts.ARCHIVE, findings, "this image, and nothing else that an engine may load")
 
 
 def _base(scene: AuditContext, stack: LayerStack) -> Outcome:

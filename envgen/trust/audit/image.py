@@ -21,11 +21,15 @@ from envgen.trust.audit.report import format_field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditedImage:
-    """An image with its open archive; `name` is as it was asked for."""
+    """An image with its open archive; `name` is as it was asked for. `others` is what an engine may load beside it, out of the archive.
+
+    The archive of an image in the engine's store is our own.
+    """
 
     name: str
     archive: Archive
     documents: ImageDocuments
+    others: tuple[str, ...] | None = None
 
 
 @contextmanager
@@ -36,7 +40,9 @@ def opened(lock: Lock, engine: Engine, name: str) -> Iterator[AuditedImage]:
     """
     if name and _is_file(name):
         with Archive(Path(name)) as archive:
-            yield _of_this_lock(AuditedImage(name=name, archive=archive, documents=archive.image(platform=lock.platform)), lock)
+            documents = archive.image(platform=lock.platform)
+            subject = AuditedImage(name=name, archive=archive, documents=documents, others=archive.others(documents))
+            yield _of_this_lock(subject, lock)
         return
     image = engine.image(name or lock.tag)
     if image is None:

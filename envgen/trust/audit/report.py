@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 
 PASSED, FAILED, NOT_COMPARED = "passed", "failed", "not compared"
 CONFIGURATION, BASE, LAYERS, SKELETON, FILES, BYTE_CODE = "configuration", "base", "layers", "skeleton", "files", "byte code"
-"""The parts of an audit, in the order in which a report has them."""
+ARCHIVE = "archive"
+"""The parts of an audit, in the order in which a report has them; the last one only of an image that was given as an archive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

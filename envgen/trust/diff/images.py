@@ -71,13 +71,14 @@ class ImageComparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Opened:
-    """An image whose manifest was read. `archive` gives its archive, which may have to be written first."""
+    """An image whose manifest was read. `archive` gives its archive, which may have to be written first unless it is `foreign`."""
 
     label: str
     digest: str
     labels: Mapping[str, str]
     blobs: tuple[Blob, ...]
     archive: Callable[[], Archive]
+    foreign: bool = False
 
 
 def locks_at_hand(project: Project, wanted: Sequence[str]) -> dict[str, Lock]:
@@ -96,14 +97,15 @@ def locks_at_hand(project: Project, wanted: Sequence[str]) -> dict[str, Lock]:
 def compare_images(
     sides: tuple[ImageSide, ImageSide], engine: Callable[[], Engine], project: Project, step: Callable[[str], None]
 ) -> ImageComparison:
-    """Everything that differs between two images. Layers are looked into where they are not the same; `step` is told of what takes long.
+    """Everything that differs between two images. Those in the engine's store are looked into where they are not the same, of archives
+    every layer is read; `step` is told of what takes long.
 
-    Raises VerificationError for an archive that is not whole, EngineError, DiskFullError.
+    Raises VerificationError for an archive that is not whole, or that an engine may load another image from, EngineError, DiskFullError.
     """
     with ExitStack() as stack:
         before, after = (_open(side, engine, stack, step) for side in sides)
         known = locks_at_hand(project, [image.labels.get(LOCK_LABEL, "") for image in (before, after)])
-        contents = _contents((before, after)) if before.blobs != after.blobs else {}
+        contents = _read((before, after), step)
     locks = known.get(before.labels.get(LOCK_LABEL, "")), known.get(after.labels.get(LOCK_LABEL, ""))
     return ImageComparison(
         before=_summary(before, locks[0]),
@@ -132,28 +134,35 @@ def _open(side: ImageSide, engine: Callable[[], Engine], stack: ExitStack, step:
 def _from_file(archive: Archive, side: ImageSide) -> _Opened:
     try:
         found = archive.image()
+        archive.check_only(found)
         labels = {name: str(value) for name, value in found.labels.items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise VerificationError(side.label, f"its manifest or configuration is not what OCI has there: {error}") from error
     blobs = tuple(Blob(digest=layer.digest, size=layer.size, media_type=layer.media_type) for layer in found.layers)
-    return _Opened(label=side.label, digest=found.digest, labels=labels, blobs=blobs, archive=lambda: archive)
+    return _Opened(label=side.label, digest=found.digest, labels=labels, blobs=blobs, archive=lambda: archive, foreign=True)
 
 
-def _contents(images: Sequence[_Opened]) -> dict[str, LayerContents]:
-    """What is in each layer of the images, by the digest of its blob; a layer that both have is read once."""
+def _read(images: Sequence[_Opened], step: Callable[[str], None]) -> dict[str, LayerContents]:
+    """What is in each layer of the images, by the digest of its blob; nothing where both are one image in the engine's store.
+
+    What an archive says of its blobs is believed after all of them were read, the engine has checked those in its store.
+    """
     found: dict[str, LayerContents] = {}
-    for image in images:
-        if any(blob.digest not in found for blob in image.blobs):
-            archive = image.archive()
-            for layer in archive.image(image.digest).layers:
-                if layer.digest not in found:
-                    found[layer.digest] = read_layer(archive, layer)
+    for image in sorted(images, key=lambda image: not image.foreign):
+        if image.foreign:
+            step(f"reading {image.label}")
+        elif len({image.blobs for image in images}) == 1 or all(blob.digest in found for blob in image.blobs):
+            continue
+        archive = image.archive()
+        for layer in archive.image(image.digest).layers:
+            if image.foreign or layer.digest not in found:
+                found[layer.digest] = read_layer(archive, layer)
     return found
 
 
 def _inside(image: _Opened, contents: Mapping[str, LayerContents]) -> dict[tuple[str, str], str]:
     """The packages of an image whose layers were read; none where that was not needed."""
-    return packages_of([contents[blob.digest] for blob in image.blobs if contents])
+    return packages_of([contents[blob.digest] for blob in image.blobs if blob.digest in contents])
 
 
 def _summary(image: _Opened, lock: Lock | None) -> ImageSummary:

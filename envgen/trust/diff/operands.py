@@ -10,7 +10,6 @@ How a word is read, the first that fits:
 
 import os
 import re
-import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -19,6 +18,7 @@ from envgen.core.errors import EngineError, StaleLockError, UsageError
 from envgen.core.git import GitRepo
 from envgen.engine import Engine, Image
 from envgen.lock import Lock, parse_lock
+from envgen.oci.tar_reader import is_tar
 from envgen.profiles.catalog import LOCK_FILE
 
 GIT, IMAGE = "git:", "image:"
@@ -116,7 +116,7 @@ class OperandFinder:
             return self._in_folder(path, label)
         if not path.is_file():
             raise UsageError(label, "neither a file nor a folder", hint="name an envgen.lock, a folder of locks, or an archive")
-        if _is_archive(path):
+        if is_tar(path):
             return ImageSide(label=f"archive {label}", path=path)
         return self._chosen(label, [(path.as_posix(), _read(path), label)], single=True)
 
@@ -163,15 +163,6 @@ def _exists(path: Path) -> bool:
         path.stat()
     except (OSError, ValueError):
         # A revision or the name of an image may be nothing that a path can be.
-        return False
-    return True
-
-
-def _is_archive(path: Path) -> bool:
-    """Whether `path` is a tar file that is not compressed, as archives of images are."""
-    try:
-        tarfile.open(path, "r:").close()
-    except (OSError, tarfile.TarError):
         return False
     return True
 

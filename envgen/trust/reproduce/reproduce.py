@@ -81,7 +81,7 @@ def build_against(plan: Plan, name: str) -> Reproduction:
     """One build without cache, compared with the image `name`: an archive, one in the engine's store, or one that is pulled.
 
     Raises as `building.build` does, EngineError for an image that can't be had, UsageError for a name that is none, and
-    VerificationError for an archive that is damaged.
+    VerificationError for an archive that is damaged, or that an engine may load another image from.
     """
     with ExitStack() as stack:
         other = _find(plan, name, stack)
@@ -114,12 +114,17 @@ def _remove(plan: Plan, tag: str) -> None:
 def _find(plan: Plan, name: str, stack: ExitStack) -> OtherImage:
     """The image that somebody else made; one that is pulled is removed when `stack` ends."""
     if Path(name).is_file():
+        plan.workspace.reporter.step(f"reading {name}")
         with Archive(Path(name)) as archive:
-            return OtherImage(name=name, digest=archive.image(platform=plan.lock.platform).digest, archive=Path(name))
+            image = archive.image(platform=plan.lock.platform)
+            # Its digest says what its blobs are, not that they are.
+            archive.check_only(image)
+            archive.verify(image)
+            return OtherImage(name=name, digest=image.digest, archive=Path(name))
     engine = plan.make_engine(plan.workspace.settings)
     reference = base_via_mirror(plan.workspace.settings, name)
-    if image := engine.image(name) or engine.image(reference):
-        return OtherImage(name=name, digest=image.digest, image=image)
+    if found := engine.image(name) or engine.image(reference):
+        return OtherImage(name=name, digest=found.digest, image=found)
     if _DIGEST.fullmatch(name):
         return OtherImage(name=name, digest=name)
     if Path(name).is_dir():
@@ -128,11 +133,11 @@ def _find(plan: Plan, name: str, stack: ExitStack) -> OtherImage:
     plan.workspace.reporter.step(f"pulling {reference}")
     stack.callback(_remove, plan, reference)
     try:
-        image = engine.pull(reference, plan.lock.platform)
+        pulled = engine.pull(reference, plan.lock.platform)
     except EngineError as error:
         hint = "expected the path of an archive, or the name or digest of an image"
         raise EngineError(f"--against {name}", str(error), hint=hint) from error
-    return OtherImage(name=name, digest=image.digest, image=image)
+    return OtherImage(name=name, digest=pulled.digest, image=pulled)
 
 
 def _compare(plan: Plan, built: Built, other: OtherImage, seconds: tuple[float, ...]) -> Reproduction:
