@@ -8,10 +8,10 @@ from envgen.cli import show
 from envgen.core.errors import EngineError, EnvgenError, SmokeError, UsageError
 from envgen.doctor.finding import PROBLEM, Finding
 from envgen.doctor.gpu import driver
-from envgen.engine import REFERENCE, EngineInfo
+from envgen.engine import EngineInfo
 from envgen.engine.docker import DockerEngine
 from envgen.engine.gpus import find_gpus
-from envgen.engine.run import GPU_CURE
+from envgen.engine.interface import REFERENCE
 from envgen.image import build as building
 from envgen.image import prepare, recording
 from envgen.image.build import Built
@@ -117,7 +117,7 @@ def check_gpus(options: argparse.Namespace, lock: Lock, info: EngineInfo, found:
         raise UsageError(asked, "without a smoke test there is nothing to run on a GPU", hint="leave --no-smoke out")
     if asked and not info.gpus:
         kind = SmokeError if options.require_gpu else EngineError
-        raise kind(asked, "the gpu tier can't run: the engine has no runtime that passes GPUs into a container", hint=GPU_CURE)
+        raise kind(asked, "the gpu tier can't run: the engine has no runtime that passes GPUs into a container", hint=info.gpu_cure)
     # An engine on another machine has another driver.
     if asked and info.data_root and found and found.status == PROBLEM:
         raise EngineError(asked, f"the gpu tier can't run: the driver is too old: {found.found}", hint=found.cure)

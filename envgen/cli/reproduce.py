@@ -77,9 +77,8 @@ def _depends_on(found: Reproduction, options: argparse.Namespace, info: EngineIn
         "base": found.built.base,
         "python": found.built.python,
         "compression": options.compression,
-        "engine": info.engine,
-        "buildx": info.buildx,
-        "buildkit": info.buildkit,
+        "engine": info.version,
+        **{name.lower(): version for name, version in info.tools.items()},
     }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from envgen.core.errors import UsageError
 from envgen.core.git_config import harmless
-from envgen.core.process import Output, output
+from envgen.core.process import Completed, run_binary
 from envgen.core.settings import Settings
 from envgen.core.toml import suggestion
 
@@ -104,7 +104,7 @@ class GitRepo:
             raise UsageError(f"git {arguments[0]}", f"failed: {_reason(found.stderr)}", hint="is the repository whole? see: git fsck")
         return found.stdout
 
-    def _git(self, *arguments: str) -> Output:
+    def _git(self, *arguments: str) -> Completed[bytes]:
         program = shutil.which("git", path=self._env.get("PATH", ""))
         if not program:
             raise UsageError("git", "no git command on PATH", hint="install git, or compare folders: envgen diff OLD locks")
@@ -113,8 +113,8 @@ class GitRepo:
             self._harmless = harmless(listed.stdout if listed.code == 0 else b"")
         return self._output(program, *arguments, variables=self._harmless)
 
-    def _output(self, program: str, *arguments: str, variables: Mapping[str, str]) -> Output:
-        return output([program, *arguments], env={**self._env, **variables}, cwd=self._folder)
+    def _output(self, program: str, *arguments: str, variables: Mapping[str, str]) -> Completed[bytes]:
+        return run_binary([program, *arguments], env={**self._env, **variables}, cwd=self._folder)
 
 
 def _reason(stderr: str) -> str:

@@ -7,26 +7,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 _running: set[subprocess.Popen[Any]] = set()
 
 
+Text = TypeVar("Text", str, bytes)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
+class Completed(Generic[Text]):
     """How a program ended: its exit code (negative: the signal) and what it wrote."""
 
     code: int
-    stdout: str
-    stderr: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
-    """How a program ended, as `Finished`, with its standard output as bytes."""
-
-    code: int
-    stdout: bytes
+    stdout: Text
     stderr: str
 
 
@@ -37,35 +31,30 @@ def run(
     cwd: Path | None = None,
     on_line: Callable[[str], None] | None = None,
     limit: float | None = None,
-) -> Finished:
+) -> Completed[str]:
     """Runs `command` without a shell and waits for it; `on_line` gets each line of its standard error as it comes.
 
     When this is interrupted the program is stopped before the interruption goes on. Without `on_line` it may take `limit` seconds.
     Raises FileNotFoundError when there is no such program, TimeoutError when it was stopped for taking longer.
     """
-    process = subprocess.Popen(
-        [str(part) for part in command],
-        env=dict(env),
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-    )
-    with _watched(process):
+    with _started(command, env, cwd, text=True) as process:
         try:
             stdout, stderr = process.communicate(timeout=limit) if on_line is None else _follow(process, on_line)
         except subprocess.TimeoutExpired as error:
             raise TimeoutError(f"no end after {limit:g} s") from error
-    return Finished(code=process.returncode, stdout=stdout, stderr=stderr)
+    return Completed(code=process.returncode, stdout=stdout, stderr=stderr)
 
 
-def output(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path | None = None) -> Output:
-    """Runs `command` like `run`, for standard output that must stay byte for byte what it is.
+def run_binary(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path | None = None) -> Completed[bytes]:
+    """Runs `command` as `run` does, and gives its standard output byte for byte. Raises FileNotFoundError."""
+    with _started(command, env, cwd, text=False) as process:
+        stdout, stderr = process.communicate()
+    return Completed(code=process.returncode, stdout=stdout, stderr=stderr.decode(errors="replace"))
 
-    Raises FileNotFoundError when there is no such program.
-    """
+
+@contextmanager
+def _started(command: Sequence[str | Path], env: Mapping[str, str], cwd: Path | None, *, text: bool) -> Iterator[subprocess.Popen[Any]]:
+    """A program with its output in pipes: known to `stop_all` while the context lasts, and stopped when that is interrupted."""
     process = subprocess.Popen(
         [str(part) for part in command],
         env=dict(env),
@@ -73,18 +62,12 @@ def output(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path |
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        text=text,
+        errors="replace" if text else None,
     )
-    with _watched(process):
-        stdout, stderr = process.communicate()
-    return Output(code=process.returncode, stdout=stdout, stderr=stderr.decode(errors="replace"))
-
-
-@contextmanager
-def _watched(process: subprocess.Popen[Any]) -> Iterator[None]:
-    """Known to `stop_all` as long as the context lasts, and stopped when it is interrupted."""
     _running.add(process)
     try:
-        yield
+        yield process
     except BaseException:
         _stop(process)
         raise
@@ -92,7 +75,7 @@ def _watched(process: subprocess.Popen[Any]) -> Iterator[None]:
         _running.discard(process)
 
 
-def attached(command: Sequence[str | Path], *, env: Mapping[str, str]) -> int:
+def run_attached(command: Sequence[str | Path], *, env: Mapping[str, str]) -> int:
     """Runs `command` on our own standard streams and waits for it: its exit code, or 128 and the number of the signal that ended it.
 
     Ctrl-C is the program's own affair: a terminal sends it to both of us. Signals that are sent to us alone are passed on.

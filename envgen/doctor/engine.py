@@ -4,19 +4,19 @@ from collections.abc import Sequence
 
 from envgen.core.errors import EngineError
 from envgen.doctor.finding import OK, PROBLEM, Finding
-from envgen.engine import Engine, EngineInfo
+from envgen.engine import Builder, EngineInfo
 from envgen.image import prepare
 from envgen.lock import Lock
 
 
-def ask(engine: Engine) -> tuple[EngineInfo | None, tuple[Finding, ...]]:
+def ask(engine: Builder) -> tuple[EngineInfo | None, tuple[Finding, ...]]:
     """What the engine says of itself, None where it does not, or lacks what a build needs."""
     try:
         info = engine.check()
     except EngineError as error:
         cure = error.hint or "see what `docker info` says"
         return None, (Finding(subject="engine", status=PROBLEM, found=str(error), cure=cure),)
-    versions = {"engine": f"Docker {info.engine}, containerd image store", "buildx": info.buildx, "BuildKit": info.buildkit}
+    versions = {"engine": f"{info.name} {info.version}, {info.image_store}", **info.tools}
     return info, tuple(Finding(subject=subject, status=OK, found=found) for subject, found in versions.items())
 
 

@@ -9,7 +9,7 @@ from envgen.doctor.engine import ask, platforms
 from envgen.doctor.environment import environment
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding
 from envgen.doctor.gpu import gpu
-from envgen.engine import Engine
+from envgen.engine import Builder
 from envgen.engine.gpus import Gpus
 from envgen.lock import Lock, project
 from envgen.profiles import Profile
@@ -17,7 +17,7 @@ from envgen.workspace import Workspace
 
 
 def examine(
-    workspace: Workspace, profile: str, engine: Engine, found: Gpus, environ: Mapping[str, str] = os.environ
+    workspace: Workspace, profile: str, engine: Builder, found: Gpus, environ: Mapping[str, str] = os.environ
 ) -> tuple[Finding, ...]:
     """The findings for one profile, or for all of them where none is named.
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding
 from envgen.engine import EngineInfo
 from envgen.engine.gpus import Gpus
-from envgen.engine.run import GPU_CURE
 from envgen.lock import Lock
 from envgen.profiles import CudaTable
 from envgen.sources.wheel_store import human_size
@@ -68,4 +67,4 @@ def _runtime(found: Gpus, info: EngineInfo | None) -> Finding:
         return Finding(subject="GPU runtime", status=OK, found=info.gpus)
     if not found.driver:
         return Finding(subject="GPU runtime", status=NOT_APPLICABLE, found="the engine has none, and there is no GPU")
-    return Finding(subject="GPU runtime", status=PROBLEM, found="the engine passes no GPU into a container", cure=GPU_CURE)
+    return Finding(subject="GPU runtime", status=PROBLEM, found="the engine passes no GPU into a container", cure=info.gpu_cure)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envgen.engine import BuildRequest
-from envgen.engine.docker import output_of
+from envgen.engine.buildkit import output_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

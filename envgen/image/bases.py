@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from envgen.core.errors import BuildError, EngineError
 from envgen.core.settings import base_via_mirror
-from envgen.engine import Engine, Image
+from envgen.engine import Image, ImageStore
 from envgen.lock import Lock
 from envgen.lock.project import bases_of, fetch_command
 from envgen.workspace import Workspace
@@ -38,12 +38,12 @@ def local_name(digest: str) -> str:
     return f"localhost/envgen-base:{digest.removeprefix('sha256:')}"
 
 
-def find_base(engine: Engine, reference: str) -> Image | None:
+def find_base(engine: ImageStore, reference: str) -> Image | None:
     """The image of `reference` in the engine's store: a pinned one by its digest, whatever name it has there."""
     return engine.image(digest_in(reference) or reference)
 
 
-def cached_base(engine: Engine, reference: str, lock: Lock) -> str:
+def cached_base(engine: ImageStore, reference: str, lock: Lock) -> str:
     """The name in the engine's store of the base `reference` for `lock`. Raises BuildError when it is not there."""
     image = find_base(engine, reference)
     if image is None:
@@ -53,19 +53,19 @@ def cached_base(engine: Engine, reference: str, lock: Lock) -> str:
     return keep_base(engine, image)
 
 
-def keep_base(engine: Engine, image: Image) -> str:
+def keep_base(engine: ImageStore, image: Image) -> str:
     """The name that a base in the engine's store is given, so that it stays there and a build finds it."""
     name = local_name(image.digest)
     engine.tag(image, name)
     return name
 
 
-def fetch_bases(workspace: Workspace, locks: Sequence[Lock], engine: Engine) -> tuple[BaseState, ...]:
+def fetch_bases(workspace: Workspace, locks: Sequence[Lock], engine: ImageStore) -> tuple[BaseState, ...]:
     """Brings the bases of `locks` into the engine's store, each by its digest; one that can't be had does not stop the others."""
     return tuple(_fetch(workspace, base, platform, engine) for base, platform in bases_of(locks))
 
 
-def _fetch(workspace: Workspace, base: str, platform: str, engine: Engine) -> BaseState:
+def _fetch(workspace: Workspace, base: str, platform: str, engine: ImageStore) -> BaseState:
     try:
         image = find_base(engine, base)
         # An image for several platforms has some of them here, perhaps; the engine says of one only.

@@ -8,7 +8,8 @@ from envgen.core.errors import BuildError, EngineError, ResolutionError, UsageEr
 from envgen.core.requirements import read_needs
 from envgen.core.settings import base_via_mirror
 from envgen.core.target import Target
-from envgen.engine import Blob, BuildRequest, Engine, Image, RunRequest
+from envgen.engine import BuildRequest, Engine, Image, RunRequest, Runtime
+from envgen.engine.interface import Blob
 from envgen.image.bases import cached_base
 from envgen.image.layer_record import LayerComparison
 from envgen.image.layers import GroupSize, group_sizes, own_blobs
@@ -161,7 +162,7 @@ def words_of_others(descriptions: Sequence[str], lines: Sequence[str]) -> list[s
     return [text for text in descriptions if text.startswith("[") and not any(line.endswith(f" {text}") for line in lines)]
 
 
-def base_python(engine: Engine, base: str, source: str, lock: Lock) -> str:
+def base_python(runtime: Runtime, base: str, source: str, lock: Lock) -> str:
     """The full version of the Python in the image `base`, which the engine finds by the name `source`.
 
     Raises BuildError when it has none that fits the lock.
@@ -170,7 +171,7 @@ def base_python(engine: Engine, base: str, source: str, lock: Lock) -> str:
     program = f"python{lock.python_minor}"
     command = (program, "-I", "-S", "-c", "import platform; print(platform.python_version())")
     try:
-        result = engine.run(RunRequest(image=source, command=command, environment={}), lines.append)
+        result = runtime.run(RunRequest(image=source, command=command, environment={}), lines.append)
     except EngineError as error:
         raise BuildError(f"--base {base}", f"can't be run: {error.problem}", hint=f"pull it first: docker pull {base}") from error
     if result.code != 0 or not lines:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from envgen.core.errors import BuildError
-from envgen.engine import Blob
+from envgen.engine.interface import Blob
 from envgen.lock import Lock
 from envgen.profiles.layer_groups import LIMIT
 

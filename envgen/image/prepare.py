@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envgen.core.errors import EngineError, SmokeError
-from envgen.engine import Engine, EngineInfo
+from envgen.engine import EngineInfo, ImageStore
 from envgen.image.build import Built
 from envgen.lock import Lock
 from envgen.lock.project import by_indexes, require_cached, wheels_of
@@ -91,7 +91,7 @@ def fetch(workspace: Workspace, *locks: Lock) -> FetchedFiles:
     return FetchedFiles(wheels=len(wheels), size=sum(wheel.size for wheel in wheels), fetched=len(missing), fetched_size=total)
 
 
-def existing(lock: Lock, engine: Engine, name: str) -> Built:
+def existing(lock: Lock, engine: ImageStore, name: str) -> Built:
     """The image that was built from `lock` before.
 
     Raises SmokeError when there is none, or when it was built from another lock.

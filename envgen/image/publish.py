@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from envgen.core.errors import BaseGoneError, SmokeError, StaleLockError, UsageError, VerificationError
 from envgen.core.target import Target
-from envgen.engine import Engine, Pushed
+from envgen.engine import Engine
+from envgen.engine.interface import Pushed
 from envgen.image.build import Built
 from envgen.lock import Lock, folder
 from envgen.profiles import Profile
@@ -74,7 +75,7 @@ def _with_index(workspace: Workspace, lock: Lock, engine: Engine, repository: st
         else:
             absent.append(target.slug)
     index = f"{repository}:{lock.profile}-py{lock.python_minor.replace('.', '')}"
-    engine.join(index, [f"{repository}@{digest}" for digest in present.values()])
+    engine.create_index(index, [f"{repository}@{digest}" for digest in present.values()])
     return Published(tags=tuple(pushed), index=index, platforms=tuple(present), absent=tuple(absent))
 
 

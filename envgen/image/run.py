@@ -10,7 +10,6 @@ from envgen.core.errors import EngineError, UsageError
 from envgen.core.settings import Settings
 from envgen.engine import EngineInfo, RunRequest
 from envgen.engine.gpus import Gpus
-from envgen.engine.run import GPU_CURE
 from envgen.lock import Lock
 
 AUTO, NONE = "auto", "none"
@@ -120,7 +119,7 @@ def choose_gpus(lock: Lock, wish: str, info: EngineInfo, found: Gpus) -> tuple[s
     if asked and not lock.cuda:
         raise UsageError(f"--gpus {wish}", f"{lock.profile} is locked without CUDA", hint="take a profile with it, such as cuda")
     if asked and not info.gpus:
-        raise EngineError(f"--gpus {wish}", "this engine has nothing that passes GPUs into a container", hint=GPU_CURE)
+        raise EngineError(f"--gpus {wish}", "this engine has nothing that passes GPUs into a container", hint=info.gpu_cure)
     if wish == NONE or not lock.cuda:
         return "", "on the CPU"
     if not info.gpus:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from envgen.core.errors import DiskFullError, EngineError, EnvgenError, UsageError, VerificationError
 from envgen.core.files import sha256_of
 from envgen.core.tempdirs import temp_dir
-from envgen.engine import Engine
+from envgen.engine import ImageStore
 from envgen.image.bases import digest_in, find_base, local_name
 from envgen.lock import Lock
 from envgen.lock.project import bases_of, fetch_command, require_cached, wheels_of
@@ -46,7 +46,7 @@ class Exported:
     left_out: tuple[Skipped, ...]
 
 
-def export_store(workspace: Workspace, locks: Sequence[Lock], path: Path, engine: Engine | None) -> Exported:
+def export_store(workspace: Workspace, locks: Sequence[Lock], path: Path, engine: ImageStore | None) -> Exported:
     """Writes all that `locks` need into the archive `path`, whole or not at all; without an `engine` no base is in it.
 
     Raises BuildError for wheels or models that are missing, VerificationError for damaged ones, UsageError for a path that can't be
@@ -111,7 +111,7 @@ def _file_error(error: OSError, path: Path) -> EnvgenError:
 
 
 def _saved_bases(
-    workspace: Workspace, locks: Sequence[Lock], engine: Engine | None, folder: Path
+    workspace: Workspace, locks: Sequence[Lock], engine: ImageStore | None, folder: Path
 ) -> tuple[dict[ArchiveMember, Path], tuple[Skipped, ...]]:
     """The bases of `locks` as archives in `folder`, and those that could not be saved."""
     saved: dict[ArchiveMember, Path] = {}
@@ -131,7 +131,7 @@ def _saved_bases(
     return saved, tuple(left_out)
 
 
-def _save(engine: Engine, base: str, platforms: Sequence[str], folder: Path) -> Path:
+def _save(engine: ImageStore, base: str, platforms: Sequence[str], folder: Path) -> Path:
     """Writes a base into `folder`. Raises EngineError, or VerificationError, when it is not in the engine's store for all `platforms`."""
     digest = digest_in(base)
     image = find_base(engine, base)

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from envgen.core.errors import DiskFullError, EngineError
-from envgen.engine import Engine
+from envgen.engine import ImageStore
 from envgen.image.bases import digest_in, find_base, local_name
 from envgen.oci.copy import TEMPORARY_ROOM, copy_image, temporary_folder
 from envgen.offline.archive import StoreArchive
@@ -30,7 +30,7 @@ class Imported:
     hint: str = ""
 
 
-def import_store(workspace: Workspace, path: Path, engine: Engine | None) -> tuple[Imported, ...]:
+def import_store(workspace: Workspace, path: Path, engine: ImageStore | None) -> tuple[Imported, ...]:
     """Takes what is in the archive `path` into the stores and into the engine's; without an `engine` no base is taken.
 
     Everything is read and checked, also what was here before. What was taken before a fault is whole, and stays. A base that the
@@ -64,7 +64,7 @@ def _content_of(archive: StoreArchive, model: LockedModelFiles, file: HubFile) -
     return archive.content(model_entry(model, file))
 
 
-def _take_bases(archive: StoreArchive, workspace: Workspace, engine: Engine | None) -> Iterator[Imported]:
+def _take_bases(archive: StoreArchive, workspace: Workspace, engine: ImageStore | None) -> Iterator[Imported]:
     for entry in archive.bases:
         with temporary_folder() as folder:
             received = folder / "received.tar"
@@ -89,7 +89,7 @@ def _receive(archive: StoreArchive, entry: ArchiveMember, target: Path) -> None:
         raise DiskFullError(str(target), f"can't be written: {error.strerror or error}", hint=TEMPORARY_ROOM) from error
 
 
-def _load(entry: ArchiveMember, path: Path, engine: Engine) -> Imported:
+def _load(entry: ArchiveMember, path: Path, engine: ImageStore) -> Imported:
     """Takes a base into the engine's store, where its digest must be the locked one."""
     try:
         there = find_base(engine, entry.base) is not None

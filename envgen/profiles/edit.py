@@ -9,7 +9,8 @@ import tomlkit
 
 from envgen.core.errors import BaseGoneError, ProfileError, UsageError
 from envgen.core.settings import Settings, base_via_mirror
-from envgen.engine import Base, Engine
+from envgen.engine import Registry
+from envgen.engine.interface import Base
 from envgen.profiles.catalog import Project
 from envgen.profiles.model import Profile, Python, not_begun
 
@@ -34,7 +35,7 @@ def move_date(path: Path, day: dt.date, package: str) -> None:
     _save(path, document)
 
 
-def move_bases(path: Path, profile: Profile, engine: Engine, settings: Settings) -> Iterator[tuple[Python, Base]]:
+def move_bases(path: Path, profile: Profile, engine: Registry, settings: Settings) -> Iterator[tuple[Python, Base]]:
     """Moves each base in the profile at `path` to the digest that its tag has today; gives what there was and what there is.
 
     Raises UsageError where there is no base, EngineError when a registry gives no answer or has no such tag, ProfileError for a
@@ -54,7 +55,7 @@ def move_bases(path: Path, profile: Profile, engine: Engine, settings: Settings)
         yield python, base
 
 
-def _asked(engine: Engine, reference: str, *, mirrored: bool) -> Base:
+def _asked(engine: Registry, reference: str, *, mirrored: bool) -> Base:
     try:
         return engine.base(reference)
     except BaseGoneError as error:

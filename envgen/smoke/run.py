@@ -7,7 +7,7 @@ from pathlib import Path
 
 from envgen.core.progress import Reporter
 from envgen.core.tempdirs import temp_dir
-from envgen.engine import Engine, Image, RunRequest, RunResult
+from envgen.engine import Image, RunRequest, RunResult, Runtime
 from envgen.lock import Lock
 from envgen.lock.render import PREFIX
 from envgen.oci.documents import parse_json
@@ -64,7 +64,7 @@ class SmokeOptions:
     and `check_limit` how long a check may, in seconds.
     """
 
-    engine: Engine
+    engine: Runtime
     reporter: Reporter
     gpus: str = ""
     gpu_hint: str = ""

@@ -17,7 +17,8 @@ from samples import NASTY, sample_lock, wheel
 from envgen.core.errors import DiskFullError, EngineError, UsageError, VerificationError
 from envgen.core.progress import Reporter
 from envgen.core.settings import read_settings
-from envgen.engine import Engine, Image, Line, RunRequest, RunResult
+from envgen.engine import Engine, Image, RunRequest, RunResult
+from envgen.engine.interface import OnLine
 from envgen.lock import Lock, Package, RequiredBy
 from envgen.oci.stack_entries import FILE, LINK, LayerEntry
 from envgen.profiles import Project
@@ -71,7 +72,7 @@ class Store:
     def save(self, image: Image, path: Path) -> None:
         path.write_bytes(self.archives[image.name][1].read_bytes())
 
-    def run(self, order: RunRequest, on_line: Line) -> RunResult:
+    def run(self, order: RunRequest, on_line: OnLine) -> RunResult:
         self.ran.append(order)
         assert order.network == "none"
         if "byte-code" not in order.command:
@@ -214,7 +215,7 @@ def test_byte_code_is_compiled_by_the_base_and_by_nothing_else(scene: Scene) -> 
     seen: dict[str, bytes] = {}
 
     class Looking(Store):
-        def run(self, order: RunRequest, on_line: Line) -> RunResult:
+        def run(self, order: RunRequest, on_line: OnLine) -> RunResult:
             for source, target, _ in order.mounts:
                 if target == "/opt/venv":
                     seen.update({str(path.relative_to(source)): path.read_bytes() for path in source.rglob("*.py*") if path.is_file()})

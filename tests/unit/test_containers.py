@@ -1,12 +1,12 @@
-"""envgen.engine.run: what a container writes, in chunks that end anywhere and without end."""
+"""envgen.engine.docker.run: what a container writes, in chunks that end anywhere and without end."""
 
 import itertools
 import random
 
 import pytest
 
-from envgen.engine import run
-from envgen.engine.run import _end_of, _lines
+from envgen.engine.docker import run
+from envgen.engine.docker.run import _end_of, _lines
 
 TEXT = b"first\n\nsecond \xff\nlast\n"
 

@@ -25,7 +25,15 @@ from envgen.profiles.cuda import read_toolkit
 from envgen.sources import wheel_store
 from envgen.workspace import Workspace
 
-INFO = EngineInfo(engine="26.1", buildx="0.13", buildkit="0.13.2", data_root="", platforms=("linux/amd64", "linux/amd64/v2"))
+INFO = EngineInfo(
+    name="Docker",
+    version="26.1",
+    tools={"buildx": "0.13", "BuildKit": "0.13.2"},
+    image_store="containerd image store",
+    gpu_cure="nvidia-ctk runtime configure",
+    data_root="",
+    platforms=("linux/amd64", "linux/amd64/v2"),
+)
 RUNTIME = replace(INFO, gpus="the nvidia runtime")
 CUDA = sample_lock(profile="cuda", cuda="13.0", driver="580")
 CPU = sample_lock()

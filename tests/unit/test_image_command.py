@@ -11,7 +11,14 @@ from envgen.core.errors import EngineError, EnvgenError, SmokeError, UsageError
 from envgen.doctor.finding import OK, PROBLEM, Finding
 from envgen.engine import EngineInfo
 
-PLAIN = EngineInfo(engine="26.1", buildx="0.13", buildkit="0.13", data_root="")
+PLAIN = EngineInfo(
+    name="Docker",
+    version="26.1",
+    tools={"buildx": "0.13", "BuildKit": "0.13"},
+    image_store="containerd image store",
+    gpu_cure="nvidia-ctk runtime configure",
+    data_root="",
+)
 ABLE = replace(PLAIN, gpus="the nvidia runtime")
 OLD = Finding(subject="driver", status=PROBLEM, found="535.1; needs >=580", cure="update the driver")
 CUDA = sample_lock(tiers=("static", "cpu", "gpu"))

@@ -6,7 +6,7 @@ import pytest
 from samples import sample_lock
 
 from envgen.core.errors import BuildError
-from envgen.engine import Blob
+from envgen.engine.interface import Blob
 from envgen.image.layers import group_sizes, own_blobs
 from envgen.profiles.layer_groups import LIMIT
 

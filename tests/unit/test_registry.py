@@ -3,7 +3,7 @@
 import pytest
 
 from envgen.core.errors import BaseGoneError, EngineError
-from envgen.engine.registry import digest_in, python_of, refusal
+from envgen.engine.docker.registry import digest_in, python_of, refusal
 
 DIGEST = f"sha256:{'a' * 64}"
 TAGGED = "127.0.0.1:5000/library/python:3.11"

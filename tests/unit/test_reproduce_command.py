@@ -14,7 +14,9 @@ from envgen.image.layer_record import LayerComparison
 from envgen.oci.entries import Difference
 from envgen.trust.reproduce.reproduce import OtherImage, Reproduction, layer_names
 
-INFO = EngineInfo(engine="26.1", buildx="0.13", buildkit="0.13.2", data_root="")
+INFO = EngineInfo(
+    name="Docker", version="26.1", tools={"buildx": "0.13", "BuildKit": "0.13.2"}, image_store="containerd image store", data_root=""
+)
 LOCK = sample_lock()
 BUILT = Built(image=Image(name="a", digest="sha256:1", size=1, labels={}), lock=LOCK, python="3.11.16", base=LOCK.base)
 NOT_COMPARED = LayerComparison(python="3.11.16", built_with="", same=(), wrong=(), not_compared=("own",))

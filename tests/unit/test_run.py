@@ -12,12 +12,19 @@ from samples import sample_lock
 from envgen.core.errors import EngineError, UsageError
 from envgen.core.settings import read_settings
 from envgen.engine import EngineInfo, RunRequest
-from envgen.engine.attach import attached_command
+from envgen.engine.docker.run import attached_command
 from envgen.engine.gpus import Gpu, Gpus
 from envgen.image import run
 from envgen.image.run import HostUser, RunOptions, RunPlan, cache_folders, choose_gpus, permits, this_caller
 
-INFO = EngineInfo(engine="26", buildx="0.13", buildkit="0.13", data_root="/var/lib/docker")
+INFO = EngineInfo(
+    name="Docker",
+    version="26",
+    tools={"buildx": "0.13", "BuildKit": "0.13"},
+    image_store="containerd image store",
+    gpu_cure="nvidia-ctk runtime configure",
+    data_root="/var/lib/docker",
+)
 RUNTIME = replace(INFO, gpus="the nvidia runtime")
 CPU, CUDA = sample_lock(), sample_lock(cuda="13.0", driver="580")
 ONE = Gpus(driver="590.1", gpus=(Gpu(name="A", memory=0),))

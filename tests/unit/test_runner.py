@@ -9,7 +9,8 @@ from typing import Any, cast
 import pytest
 from samples import sample_lock
 
-from envgen.engine import Image, Line, RunRequest, RunResult
+from envgen.engine import Image, RunRequest, RunResult
+from envgen.engine.interface import OnLine
 from envgen.smoke import run as runner
 from envgen.smoke.model import embedded_model
 from envgen.smoke.report import FAILED, NOT_RUN, PASSED, CheckResult
@@ -166,7 +167,7 @@ class Printing:
     def __init__(self, lines: Iterable[str]) -> None:
         self._lines = lines
 
-    def run(self, _order: RunRequest, on_line: Line) -> RunResult:
+    def run(self, _order: RunRequest, on_line: OnLine) -> RunResult:
         for line in self._lines:
             on_line(line)
         return WELL
@@ -198,7 +199,7 @@ class Containers:
         self.orders: dict[str, RunRequest] = {}
         self.jobs: dict[str, dict[str, Any]] = {}
 
-    def run(self, order: RunRequest, on_line: Line) -> RunResult:
+    def run(self, order: RunRequest, on_line: OnLine) -> RunResult:
         phase = order.command[-1]
         self.orders[phase] = order
         file = next(source for source, target, _ in order.mounts if target == "/envgen/job.json")

@@ -9,7 +9,8 @@ import pytest
 from envgen.cli.arguments import make_parser
 from envgen.cli.shapes import SHAPES
 from envgen.doctor.finding import Finding
-from envgen.engine import Image, Pushed
+from envgen.engine import Image
+from envgen.engine.interface import Pushed
 from envgen.image.layer_record import LayerComparison
 from envgen.image.layers import GroupSize
 from envgen.image.publish import Published

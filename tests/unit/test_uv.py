@@ -9,13 +9,13 @@ import pytest
 from samples import LINUX, Server, client_for, profile_of
 
 from envgen.core.errors import DiskFullError, EnvgenError, IndexUnavailableError, ResolutionError
-from envgen.core.process import Finished
+from envgen.core.process import Completed
 from envgen.core.settings import read_settings
 from envgen.lock.make import query_for
 from envgen.lock.resolvers.uv import UvResolver
 from envgen.sources import Packages, WheelStore
 
-Run = Callable[..., Finished]
+Run = Callable[..., Completed]
 
 
 def resolve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run, patience: str = "") -> None:
@@ -27,16 +27,16 @@ def resolve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run, patience:
 
 
 def fails(stderr: str) -> Run:
-    return lambda *_command, **_options: Finished(code=1, stdout="", stderr=stderr)
+    return lambda *_command, **_options: Completed(code=1, stdout="", stderr=stderr)
 
 
 @pytest.mark.parametrize(("patience", "timeout", "limit"), [("", "60", 600), ("2", "2", 20), ("0.5", "1", 5)])
 def test_uv_is_as_patient_as_we_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: str, timeout: str, limit: float) -> None:
     seen: dict[str, object] = {}
 
-    def run(_command: object, **options: object) -> Finished:
+    def run(_command: object, **options: object) -> Completed[str]:
         seen.update(options)
-        return Finished(code=0, stdout="demo==1.5\ntorch==2.13.0\n", stderr="")
+        return Completed(code=0, stdout="demo==1.5\ntorch==2.13.0\n", stderr="")
 
     resolve(tmp_path, monkeypatch, run, patience)
     assert isinstance(seen["env"], dict)
@@ -46,7 +46,7 @@ def test_uv_is_as_patient_as_we_are(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_resolution_without_an_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(*_command: object, **_options: object) -> Finished:
+    def run(*_command: object, **_options: object) -> Completed[str]:
         raise TimeoutError("no end after 600 s")
 
     with pytest.raises(IndexUnavailableError, match=r"no resolution after 600 s: .*\(index.example, torch.example\)") as caught:

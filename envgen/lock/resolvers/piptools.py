@@ -12,7 +12,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from envgen.core.errors import ResolutionError, UsageError
-from envgen.core.process import Finished, run
+from envgen.core.process import Completed, run
 from envgen.core.settings import Settings
 from envgen.core.target import Target
 from envgen.core.tempdirs import temp_dir
@@ -90,7 +90,7 @@ def _about(target: Target) -> dict[str, object]:
     }
 
 
-def _failure(finished: Finished, query: ResolveRequest) -> ResolutionError:
+def _failure(finished: Completed[str], query: ResolveRequest) -> ResolutionError:
     """pip's own explanation, without its progress and in the profile's words."""
     where = f"{PipToolsResolver.name}, {query.target.slug}"
     text = "\n".join(_explanation(finished))
@@ -102,7 +102,7 @@ def _failure(finished: Finished, query: ResolveRequest) -> ResolutionError:
     return ResolutionError(where, text, hint=hint)
 
 
-def _explanation(finished: Finished) -> Iterator[str]:
+def _explanation(finished: Completed[str]) -> Iterator[str]:
     _, found, conflict = finished.stdout.partition(_CONFLICT)
     if found:
         yield "these can't be satisfied together:"

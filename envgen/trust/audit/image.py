@@ -8,7 +8,7 @@ from pathlib import Path
 
 from envgen.core.errors import EngineError, EnvgenError, UsageError, VerificationError
 from envgen.core.tempdirs import temp_dir
-from envgen.engine import Engine, Image
+from envgen.engine import Engine, Image, ImageStore
 from envgen.image.build import base_python
 from envgen.lock import Lock
 from envgen.lock.render import BASE_LABEL, OVERRIDE_LABEL, PYTHON_LABEL
@@ -33,7 +33,7 @@ class AuditedImage:
 
 
 @contextmanager
-def opened(lock: Lock, engine: Engine, name: str) -> Iterator[AuditedImage]:
+def opened(lock: Lock, engine: ImageStore, name: str) -> Iterator[AuditedImage]:
     """The image called `name` (empty: by the default tag), or in the archive at that path.
 
     Raises UsageError when there is none, VerificationError when it can't be read or is of another lock, EngineError, DiskFullError.
@@ -69,7 +69,7 @@ def _of_this_lock(subject: AuditedImage, lock: Lock) -> AuditedImage:
 
 
 @contextmanager
-def saved(engine: Engine, image: Image) -> Iterator[Archive]:
+def saved(engine: ImageStore, image: Image) -> Iterator[Archive]:
     """The archive of an image in the engine's store, in a temporary file."""
     with temp_dir("audit") as folder:
         path = folder / "image.tar"
@@ -125,7 +125,7 @@ def _stated_python(labels: Mapping[str, str], lock: Lock) -> str:
     return stated if re.fullmatch(rf"{re.escape(lock.python_minor)}\.\d+\w*", stated, re.ASCII) else lock.python
 
 
-def _find_base(engine: Engine, reference: str, platform: str) -> ImageDocuments:
+def _find_base(engine: ImageStore, reference: str, platform: str) -> ImageDocuments:
     """The base `reference` as the engine's store has it; its digest is that of its manifest.
 
     Raises EngineError when it is not there, or no engine answers, and VerificationError when its archive can't be read.

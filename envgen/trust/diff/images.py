@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from envgen.core.errors import StaleLockError, VerificationError
 from envgen.core.tempdirs import temp_dir
-from envgen.engine import Blob, Engine
+from envgen.engine import ImageStore
+from envgen.engine.interface import Blob
 from envgen.lock import Lock, parse_lock
 from envgen.lock.header import HeaderField
 from envgen.lock.model import digest_of
@@ -95,7 +96,7 @@ def locks_at_hand(project: Project, wanted: Sequence[str]) -> dict[str, Lock]:
 
 
 def compare_images(
-    sides: tuple[ImageSide, ImageSide], engine: Callable[[], Engine], project: Project, step: Callable[[str], None]
+    sides: tuple[ImageSide, ImageSide], engine: Callable[[], ImageStore], project: Project, step: Callable[[str], None]
 ) -> ImageComparison:
     """Everything that differs between two images. Those in the engine's store are looked into where they are not the same, of archives
     every layer is read; `step` is told of what takes long.
@@ -116,7 +117,7 @@ def compare_images(
     )
 
 
-def _open(side: ImageSide, engine: Callable[[], Engine], stack: ExitStack, step: Callable[[str], None]) -> _Opened:
+def _open(side: ImageSide, engine: Callable[[], ImageStore], stack: ExitStack, step: Callable[[str], None]) -> _Opened:
     if side.path is not None:
         return _from_file(stack.enter_context(Archive(side.path)), side)
     image = side.image

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from envgen.core.errors import EngineError, StaleLockError, UsageError
 from envgen.core.git import GitRepo
-from envgen.engine import Engine, Image
+from envgen.engine import Image, ImageStore
 from envgen.lock import Lock, parse_lock
 from envgen.oci.tar_reader import is_tar
 from envgen.profiles.catalog import LOCK_FILE
@@ -64,7 +64,7 @@ class OperandFinder:
 
     project: Path
     repository: GitRepo
-    engine: Callable[[], Engine]
+    engine: Callable[[], ImageStore]
     profile: str = ""
 
     def now(self) -> LockSide:

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from envgen.core.errors import BaseGoneError, EngineError
 from envgen.core.settings import Settings, base_via_mirror
-from envgen.engine import Engine
+from envgen.engine import Registry
 from envgen.trust.verify.questions import VerifiedItem
 from envgen.trust.verify.report import GONE, NOT_CHECKED, OK, TAG_DELETED, TAG_MOVED, Verdict
 
 
-def base_entries(engine: Engine, settings: Settings, item: VerifiedItem, base: str) -> Iterator[Verdict]:
+def base_entries(engine: Registry, settings: Settings, item: VerifiedItem, base: str) -> Iterator[Verdict]:
     """What became of `base`, NAME:TAG@DIGEST."""
     tagged, _, digest = base.partition("@")
     reference = base_via_mirror(settings, base)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from envgen.core.parallel import map_parallel
-from envgen.engine import Engine
+from envgen.engine import Registry
 from envgen.lock import Lock
 from envgen.sources import LockedModelFiles, Wheel
 from envgen.trust.verify.bases import base_entries
@@ -22,7 +22,7 @@ Named = Mapping[str, Lock]
 """Locks by what reports call them, as in `cuda/py311-linux-amd64`."""
 
 
-def verify(workspace: Workspace, locks: Sequence[Lock], engine: Engine, today: dt.date) -> VerificationReport:
+def verify(workspace: Workspace, locks: Sequence[Lock], engine: Registry, today: dt.date) -> VerificationReport:
     """Asks for everything in `locks`, and for the other models that are known by their hash; `today` stands in the cures."""
     named = {f"{lock.profile}/{lock.target}": lock for lock in locks}
     # Registries first: they take longest.
@@ -31,7 +31,7 @@ def verify(workspace: Workspace, locks: Sequence[Lock], engine: Engine, today: d
     return VerificationReport(locks=tuple(named), entries=tuple(entry for entries in found for entry in entries))
 
 
-def _bases(workspace: Workspace, locks: Named, engine: Engine) -> Iterator[Question]:
+def _bases(workspace: Workspace, locks: Named, engine: Registry) -> Iterator[Question]:
     users: dict[str, list[str]] = defaultdict(list)
     for name, lock in locks.items():
         if lock.base:

@@ -1,14 +1,21 @@
-"""A container run to its end through Docker's SDK."""
+"""A container: run to its end through Docker's SDK, or attached to our own standard streams by the docker command."""
 
 import contextlib
+import csv
+import io
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from envgen.core.errors import EngineError
-from envgen.engine import Line, RunRequest, RunResult
+from envgen.engine.interface import OnLine, RunRequest, RunResult
 
 TMPFS = {"/tmp": "rw,nosuid,nodev,mode=1777"}  # noqa: S108  (a path in the container)
+
+SHARED_MEMORY = "2g"
+"""The limit of /dev/shm. Docker's own, 64 MB, is too little for the workers of a DataLoader, which hand tensors over through it
+and end in a bus error when it is full. Only what is written there takes memory."""
 
 LABEL = "envgen.run"
 """The label of our containers; no image of ours has it."""
@@ -27,18 +34,18 @@ install the NVIDIA Container Toolkit on the engine's host, then:
        nvidia-ctk runtime configure --runtime=docker && systemctl restart docker"""
 
 
-def run_container(client: Any, order: RunRequest, on_line: Line) -> RunResult:  # the SDK has no types
-    """Runs `order` and removes its container. Raises EngineError."""
+def run_container(client: Any, request: RunRequest, on_line: OnLine) -> RunResult:  # the SDK has no types
+    """Runs `request` and removes its container. Raises EngineError."""
     from docker.errors import APIError
 
     with contextlib.suppress(APIError):  # another envgen is just doing the same
         client.containers.prune(filters={"label": LABEL, "until": LEFT_AFTER})
     try:
-        container = client.containers.create(order.image, list(order.command), **_options(order))
+        container = client.containers.create(request.image, list(request.command), **_options(request))
     except APIError as error:
         raise EngineError("docker", f"the container can't be made: {error.explanation}") from error
     try:
-        watchdog = Watchdog(order.quiet, container.kill)
+        watchdog = Watchdog(request.quiet, container.kill)
         container.start()
         with watchdog:
             for line in _lines(container.logs(stream=True, follow=True, stdout=True, stderr=False)):
@@ -49,7 +56,7 @@ def run_container(client: Any, order: RunRequest, on_line: Line) -> RunResult:  
         killed = bool(container.attrs["State"].get("OOMKilled"))
         stderr = _end_of(container.logs(stdout=False, stderr=True, stream=True, tail=200))
     except APIError as error:
-        hint = GPU_CURE if order.gpus else ""
+        hint = GPU_CURE if request.gpus else ""
         raise EngineError("docker", f"the container can't be run: {error.explanation}", hint=hint) from error
     finally:
         container.remove(force=True, v=True)
@@ -88,26 +95,28 @@ class Watchdog:
             self._kill()
 
 
-def _options(order: RunRequest) -> dict[str, Any]:
+def _options(request: RunRequest) -> dict[str, Any]:
     from docker.types import DeviceRequest, Mount
 
     options: dict[str, Any] = {
         "read_only": True,
-        "network_mode": order.network,
+        "network_mode": request.network,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
         "tmpfs": dict(TMPFS),
-        "environment": dict(order.environment),
+        "environment": dict(request.environment),
         "init": True,
         "labels": {LABEL: ""},
-        "mounts": [Mount(target, str(source.absolute()), type="bind", read_only=not writable) for source, target, writable in order.mounts],
+        "mounts": [
+            Mount(target, str(source.absolute()), type="bind", read_only=not writable) for source, target, writable in request.mounts
+        ],
     }
-    if order.gpus:
-        which = {"count": -1} if order.gpus == "all" else {"device_ids": order.gpus.split(",")}
+    if request.gpus:
+        which = {"count": -1} if request.gpus == "all" else {"device_ids": request.gpus.split(",")}
         options["device_requests"] = [DeviceRequest(capabilities=[["gpu"]], **which)]
     # Without memswap_limit, Docker lets a container swap as much again.
-    limits = {"mem_limit": order.memory, "memswap_limit": order.memory}
-    optional = {"user": order.user, "working_dir": order.workdir, **limits}
+    limits = {"mem_limit": request.memory, "memswap_limit": request.memory}
+    optional = {"user": request.user, "working_dir": request.workdir, **limits}
     return {**options, **{key: value for key, value in optional.items() if value}}
 
 
@@ -131,3 +140,36 @@ def _end_of(chunks: Iterable[bytes]) -> str:
     for chunk in chunks:
         end = (end + chunk)[-KEPT:]
     return end.decode(errors="replace")
+
+
+def attached_command(request: RunRequest, known: Mapping[str, str], *, terminal: bool) -> tuple[list[str], dict[str, str]]:
+    """The words after `docker` that run `request`, and the variables that the docker command needs beside those in `known`.
+
+    Values go by way of docker's own environment: what stands on a command line can be read by everybody on the machine.
+    """
+    words = ["run", "--rm", "--interactive", "--init", "--pull", "never", "--read-only", "--cap-drop", "ALL"]
+    words += ["--security-opt", "no-new-privileges", "--shm-size", SHARED_MEMORY, "--network", request.network]
+    words += [word for path, options in TMPFS.items() for word in ("--tmpfs", f"{path}:{options}")]
+    words += [word for mount in request.mounts for word in ("--mount", _mount(*mount))]
+    variables = {}
+    for name, value in request.environment.items():
+        if known.get(name, value) == value:
+            variables[name] = value
+            words += ["--env", name]
+        else:  # docker itself wants another value of it, as of SSL_CERT_FILE, a path here and another one there
+            words += ["--env", f"{name}={value}"]
+    if terminal:
+        words.append("--tty")
+    if request.gpus:
+        words += ["--gpus", "all" if request.gpus == "all" else f'"device={request.gpus}"']
+    for option, text in (("--user", request.user), ("--workdir", request.workdir), ("--memory", str(request.memory or ""))):
+        words += [option, text] if text else []
+    return [*words, request.image, *request.command], variables
+
+
+def _mount(source: Path, target: str, writable: bool) -> str:
+    """One mount as docker reads it: a line of CSV, so that a path may have commas and quotes in it."""
+    line = io.StringIO()
+    fields = ["type=bind", f"source={source.absolute()}", f"target={target}", *(() if writable else ("readonly",))]
+    csv.writer(line, lineterminator="").writerow(fields)
+    return line.getvalue()

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from envgen.core.errors import EngineError
-from envgen.engine import Blob
+from envgen.engine.interface import Blob
 from envgen.oci.documents import parse_json
 from envgen.oci.tar_reader import TarReader
 

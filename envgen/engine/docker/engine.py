@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import re
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,27 +12,19 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 
 from envgen.core.errors import BuildError, EngineError, UsageError
-from envgen.core.process import Finished, attached, run
+from envgen.core.process import Completed, run, run_attached
 from envgen.core.settings import Settings
 from envgen.core.tempdirs import temp_dir
-from envgen.engine import REFERENCE, Base, Blob, BuildRequest, EngineInfo, Image, Line, Pushed, RunRequest, RunResult
-from envgen.engine.attach import attached_command
-from envgen.engine.manifest import read_layers
-from envgen.engine.push import push_image
-from envgen.engine.registry import digest_in, no_buildx, python_of, refusal
-from envgen.engine.run import run_container
-from envgen.engine.transfer import load_image, pull_refused, save_image, tag_image
+from envgen.engine.buildkit import build_command, build_error, platforms_in, version_in
+from envgen.engine.docker.manifest import read_layers
+from envgen.engine.docker.registry import digest_in, no_buildx, python_of, refusal
+from envgen.engine.docker.run import GPU_CURE, attached_command, run_container
+from envgen.engine.docker.store import load_image, pull_refused, push_image, save_image, tag_image
+from envgen.engine.interface import REFERENCE, Base, Blob, BuildRequest, EngineInfo, Image, OnLine, Pushed, RunRequest, RunResult
 
 MINIMUM_BUILDKIT = Version("0.13")
 MINIMUM_ENGINE = Version("26.0")
 """The first engine with that BuildKit in it."""
-
-COMPRESSION = {
-    "zstd": "compression=zstd,compression-level=3,oci-mediatypes=true",
-    "gzip": "compression=gzip,force-compression=true,oci-mediatypes=true",
-}
-"""zstd's own default level: level 1 takes about as long, and the layers of cpu-base are a tenth larger. Without the force, layers
-that the builder has as zstd would stay so."""
 
 RACES = {": already exists": True, "failed to solve: not found": False}
 """How a build may end while others build or remove the same, and whether it is to be tried again with the cache: another build named
@@ -53,7 +44,7 @@ _DAEMON_CURE = (
 
 
 class DockerEngine:
-    """The Docker Engine that DOCKER_HOST, or else the current Docker context, names."""
+    """The Docker Engine that DOCKER_HOST, or else the current Docker context, names: an Engine."""
 
     def __init__(self, settings: Settings) -> None:
         self._env = settings.environment()
@@ -71,7 +62,7 @@ class DockerEngine:
             driver = info.get("Driver", "unknown")
             raise EngineError("docker", f"found the image store {driver!r}, expected containerd's", hint=_DAEMON_CURE)
         inspected = self._call("buildx", "inspect", self._builder()).stdout
-        engine, buildkit = info.get("ServerVersion", ""), _buildkit(inspected)
+        engine, buildkit = info.get("ServerVersion", ""), version_in(inspected)
         # Debian builds Docker without BuildKit's version in it; the engine's own version stands for it then.
         new_enough = _at_least(buildkit, MINIMUM_BUILDKIT) if buildkit else _at_least(engine, MINIMUM_ENGINE)
         if not new_enough:
@@ -81,45 +72,39 @@ class DockerEngine:
         words = buildx.stdout.split()
         root = info.get("DockerRootDir", "")
         return EngineInfo(
-            engine=engine,
-            buildx=words[1] if len(words) > 1 else "",
-            buildkit=buildkit or f"of Docker Engine {engine}",
+            name="Docker",
+            version=engine,
+            tools={"buildx": words[1] if len(words) > 1 else "", "BuildKit": buildkit or f"of Docker Engine {engine}"},
+            image_store="containerd image store",
             data_root=root if root and Path(root).is_dir() else "",
-            platforms=_platforms(inspected),
+            platforms=platforms_in(inspected),
             memory=int(info.get("MemTotal") or 0),
             gpus=_gpus(info),
+            gpu_cure=GPU_CURE,
         )
 
-    def build(self, order: BuildRequest, on_line: Line) -> Image:
+    def build(self, request: BuildRequest, on_line: OnLine) -> Image:
         with temp_dir("build") as work:
             (work / "context").mkdir()
-            (work / "Dockerfile").write_bytes(order.dockerfile)
-            finished = self._buildx(order, work, on_line)
+            (work / "Dockerfile").write_bytes(request.dockerfile)
+            finished = self._buildx(request, work, on_line)
             for _ in range(RACE_TRIES):
                 cache = next((cache for end, cache in RACES.items() if finished.stderr.rstrip().endswith(end)), None)
                 if finished.code == 0 or cache is None:
                     break
-                finished = self._buildx(replace(order, cache=cache), work, on_line)
+                finished = self._buildx(replace(request, cache=cache), work, on_line)
             if finished.code != 0:
-                raise _build_error(finished.stderr)
+                raise build_error(finished.stderr)
             metadata = json.loads((work / "metadata.json").read_text(encoding="utf-8"))
-        image = self.image(order.tag)
+        image = self.image(request.tag)
         if image is None or image.digest != metadata.get("containerimage.digest"):
             raise BuildError(
-                order.tag, "the engine's store does not hold the image that was built", hint="is another build using this tag?"
+                request.tag, "the engine's store does not hold the image that was built", hint="is another build using this tag?"
             )
         return image
 
-    def _buildx(self, order: BuildRequest, work: Path, on_line: Line) -> Finished:
-        command = ["buildx", "build", "--builder", self._builder(), "--progress", "plain", "--provenance=false"]
-        command += ["--platform", order.platform, "--file", str(work / "Dockerfile"), "--metadata-file", str(work / "metadata.json")]
-        command += [word for name, path in order.contexts.items() for word in ("--build-context", f"{name}={path}")]
-        command += [word for name, value in order.arguments.items() for word in ("--build-arg", f"{name}={value}")]
-        command += [word for name, value in order.labels.items() for word in ("--label", f"{name}={value}")]
-        command += ["--output", output_of(order)]
-        if not order.cache:
-            command.append("--no-cache")
-        return self._call(*command, str(work / "context"), on_line=on_line)
+    def _buildx(self, request: BuildRequest, work: Path, on_line: OnLine) -> Completed[str]:
+        return self._call(*build_command(request, work, self._builder()), on_line=on_line)
 
     def image(self, name: str) -> Image | None:
         from docker.errors import APIError, NotFound
@@ -204,21 +189,21 @@ class DockerEngine:
             raise refusal(reference, found.stderr)
         return found.stdout
 
-    def push(self, image: Image, reference: str, on_line: Line) -> Pushed:
+    def push(self, image: Image, reference: str, on_line: OnLine) -> Pushed:
         return push_image(self._connect(), image.digest, reference, on_line)
 
-    def join(self, reference: str, images: Sequence[str]) -> None:
+    def create_index(self, reference: str, images: Sequence[str]) -> None:
         found = self._call("buildx", "imagetools", "create", "--builder", self._builder(), "--tag", reference, *images)
         if found.code != 0:
             reason = (found.stderr.strip().splitlines() or ["no output"])[-1].removeprefix("ERROR: ")
             raise EngineError(reference, f"the index of all platforms can't be made: {reason}", hint="may you push to that repository?")
 
-    def run(self, order: RunRequest, on_line: Line) -> RunResult:
-        return run_container(self._connect(), order, on_line)
+    def run(self, request: RunRequest, on_line: OnLine) -> RunResult:
+        return run_container(self._connect(), request, on_line)
 
-    def attach(self, order: RunRequest, *, terminal: bool) -> int:
-        words, variables = attached_command(order, self._env, terminal=terminal)
-        return attached([self._docker(), *words], env={**self._env, **variables})
+    def attach(self, request: RunRequest, *, terminal: bool) -> int:
+        words, variables = attached_command(request, self._env, terminal=terminal)
+        return run_attached([self._docker(), *words], env={**self._env, **variables})
 
     def _connect(self) -> Any:  # the SDK has no types
         if self._client is None:
@@ -250,30 +235,13 @@ class DockerEngine:
             return "default"
         return self._call("context", "show").stdout.strip() or "default"
 
-    def _call(self, *arguments: str, on_line: Line | None = None) -> Finished:
+    def _call(self, *arguments: str, on_line: OnLine | None = None) -> Completed[str]:
         return run([self._docker(), *arguments], env=self._env, on_line=on_line)
 
     def _docker(self) -> str:
         if not self._program:
             raise EngineError("docker", "no docker command on PATH", hint="install the Docker CLI with buildx (docker-cli, docker-buildx)")
         return self._program
-
-
-def output_of(order: BuildRequest) -> str:
-    """The value of buildx's --output for `order`: into the engine's store, or wherever else its builder keeps images."""
-    return f"type=image,name={order.tag},{COMPRESSION[order.compression]}"
-
-
-def _buildkit(inspected: str) -> str:
-    """The version of a builder's BuildKit, empty where it does not say."""
-    match = re.search(r"BuildKit(?: version)?:\s*v?([0-9][^\s+]*)", inspected)
-    return match[1] if match and match[1] != "0.0.0" else ""
-
-
-def _platforms(inspected: str) -> tuple[str, ...]:
-    """The platforms whose programs a builder can run, by itself or by emulation."""
-    match = re.search(r"Platforms:\s*(.*)", inspected)
-    return tuple(word.strip().rstrip("*") for word in match[1].split(",")) if match else ()
 
 
 def _gpus(info: dict[str, Any]) -> str:
@@ -293,18 +261,3 @@ def _at_least(version: str, minimum: Version) -> bool:
         return Version(version.split("+")[0]) >= minimum
     except InvalidVersion:
         return False
-
-
-def _build_error(stderr: str) -> BuildError:
-    """The end of what buildx wrote, which has the step that failed and its output."""
-    lines = [line for line in stderr.splitlines() if line.strip()]
-    reason = next((line for line in reversed(lines) if line.startswith("ERROR:")), lines[-1] if lines else "no output")
-    tail = "\n".join(lines[-25:])
-    hint = ""
-    if "no space left on device" in stderr:
-        hint = "the engine's disk is full: make room, e.g. with: docker builder prune"
-    elif "failed to resolve source metadata" in stderr or "failed to do request" in stderr:
-        hint = "the base can't be pulled: check the network, or build on one you have with --base REF"
-    elif "but the lock is for" in stderr:
-        hint = "the base has another Python than the profile says: correct `full` in the profile's [python] table"
-    return BuildError("docker buildx build", f"{reason.removeprefix('ERROR: ')}\n{tail}", hint=hint)

@@ -1,18 +1,20 @@
-"""Images on their way into the engine's store and out of it."""
+"""Images on their way into the engine's store and out of it, to files and registries."""
 
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from envgen.core.errors import DiskFullError, EngineError
-from envgen.engine import Image
-from envgen.engine.registry import refusal
+from envgen.engine.docker.registry import refusal
+from envgen.engine.interface import Image, OnLine, Pushed
 
 CHUNK = 1 << 20
 """Bytes of an archive that are handed on at a time."""
 
 NO_SPACE = "no space left on device"
 _TAG = re.compile(r":[^:/@]+@")
+_DIGEST = re.compile(r"digest: (sha256:[0-9a-f]{64})")
 ENGINE_ROOM = "make room on the engine's disk, e.g. with: docker builder prune"
 
 
@@ -62,3 +64,41 @@ def pull_refused(reference: str, stderr: str) -> EngineError:
         return EngineError(reference, f"can't be pulled: {NO_SPACE}", hint=ENGINE_ROOM)
     # It speaks of what has a digest without the tag, and otherwise as buildx does.
     return refusal(_TAG.sub("@", reference), stderr.replace("Error response from daemon: ", "ERROR: "))
+
+
+def push_image(client: Any, digest: str, reference: str, on_line: OnLine) -> Pushed:  # the SDK has no types
+    """Pushes the image `digest` as `reference`, which is NAME:TAG; the name is gone from the engine's store afterwards.
+
+    Raises EngineError.
+    """
+    from docker.errors import DockerException
+
+    repository, _, tag = reference.rpartition(":")
+    try:
+        client.images.get(digest).tag(repository, tag)
+        try:
+            return _pushed(reference, client.images.push(repository, tag=tag, stream=True, decode=True), on_line)
+        finally:
+            client.images.remove(reference, noprune=True)
+    except DockerException as error:
+        raise EngineError(reference, f"can't be pushed: {error}", hint="is that a repository that you may push to?") from error
+
+
+def _pushed(reference: str, events: Iterable[Mapping[str, Any]], on_line: OnLine) -> Pushed:
+    """What the engine tells of a push. Raises EngineError when it tells of a failure."""
+    sent: dict[str, None] = {}
+    digest = ""
+    for event in events:
+        status = str(event.get("status", ""))
+        if "error" in event:
+            hint = f"docker login {reference.partition('/')[0]}" if re.search(r"denied|authoriz|credential", str(event["error"])) else ""
+            raise EngineError(reference, f"can't be pushed: {event['error']}", hint=hint)
+        if event.get("id"):
+            on_line(f"push: {event['id']} {status} {event.get('progress', '')}".rstrip())
+        if status == "Pushed":
+            sent[str(event["id"])] = None
+        if match := _DIGEST.search(status):
+            digest = match[1]
+    if not digest:
+        raise EngineError(reference, "the engine ended the push without a digest", hint="push it by hand to see more: docker push")
+    return Pushed(reference=reference, digest=digest, sent=tuple(sent))
