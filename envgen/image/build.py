@@ -15,7 +15,9 @@ from envgen.image.layer_record import LayerComparison
 from envgen.image.layers import GroupSize, group_sizes, own_blobs
 from envgen.lock import Lock
 from envgen.lock.demands import demands_of
-from envgen.lock.render import DOCKERFILE, EPOCH, INSTALLER_GROUP, OVERRIDE_LABEL, base_labels, render_dockerfile
+from envgen.lock.labels import OVERRIDE, base_labels
+from envgen.lock.model import Lock
+from envgen.lock.render import DOCKERFILE, EPOCH, INSTALLER_GROUP, render_dockerfile
 from envgen.lock.select import SelectedWheel
 from envgen.sources import Wheel, WheelStore
 from envgen.workspace import Workspace
@@ -115,7 +117,7 @@ def _base(workspace: Workspace, lock: Lock, engine: Engine, options: BuildOption
     python = base_python(engine, options.base, source, lock)
     check_same_packages(lock, python, workspace.store)
     workspace.reporter.step(f"base: {options.base} with Python {python}, IN PLACE OF the locked {lock.base}")
-    labels = {**base_labels(options.base, python), OVERRIDE_LABEL: options.base}
+    labels = {**base_labels(options.base, python), OVERRIDE: options.base}
     return python, {"BASE": options.base, "PYTHON": python, **place}, labels
 
 

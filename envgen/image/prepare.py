@@ -7,8 +7,8 @@ from envgen.core.errors import EngineError, SmokeError
 from envgen.engine import EngineInfo, ImageStore
 from envgen.image.build import Built
 from envgen.lock import Lock
+from envgen.lock.labels import ImageLabels
 from envgen.lock.project import by_indexes, require_cached, wheels_of
-from envgen.lock.render import BASE_LABEL, OVERRIDE_LABEL, PYTHON_LABEL
 from envgen.smoke.kit import Kit
 from envgen.smoke.run import SmokeOptions
 from envgen.sources.wheel_store import check_space
@@ -99,14 +99,11 @@ def existing(lock: Lock, engine: ImageStore, name: str) -> Built:
     image = engine.image(name or lock.tag)
     if image is None:
         raise SmokeError(name or lock.tag, "there is no such image", hint=f"run: envgen build {lock.profile}")
-    found = image.labels.get("envgen.lock", "none")
-    if found != lock.digest:
-        problem = f"found an image built from lock {found[:19]}, expected {lock.digest[:19]}"
+    labels = ImageLabels.read(image.labels)
+    if labels.lock != lock.digest:
+        problem = f"found an image built from lock {(labels.lock or 'none')[:19]}, expected {lock.digest[:19]}"
         raise SmokeError(image.name, problem, hint=f"run: envgen build {lock.profile}")
-    # A plain `docker build` on another base may have been given the general label alone.
-    general = image.labels.get(BASE_LABEL, lock.base)
-    base = image.labels.get(OVERRIDE_LABEL, general)
-    return Built(image=image, lock=lock, python=image.labels.get(PYTHON_LABEL, lock.python), base=base)
+    return Built(image=image, lock=lock, python=labels.python or lock.python, base=labels.built_on or lock.base)
 
 
 def model_kit(workspace: Workspace, built: Built, bench: SmokeOptions) -> Kit:

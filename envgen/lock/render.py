@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from envgen.core.errors import ProfileError
 from envgen.core.settings import index_variable
+from envgen.lock.labels import labels_of
 from envgen.lock.model import Lock
 from envgen.sources import Wheel
 
@@ -27,12 +28,6 @@ UID = 10001
 
 INSTALLER_GROUP = "installer"
 """The build context that holds the wheel of uv."""
-
-BASE_LABEL, PYTHON_LABEL = "org.opencontainers.image.base.name", "envgen.python"
-"""The labels that say what an image stands on: the name of its base, and the full version of the Python in it."""
-
-OVERRIDE_LABEL = "envgen.base.override"
-"""The label that only an image on another base than the locked one has: the name of that base."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,25 +103,6 @@ def _group(name: str, wheels: Sequence[Wheel], arguments: Mapping[str, str]) -> 
         sums=tuple(f"{sha256}  {file}" for file, sha256 in sums),
         sources=tuple(sources),
     )
-
-
-def labels_of(lock: Lock) -> dict[str, str]:
-    """The labels of an image on the locked base: what it was made from."""
-    return {
-        **base_labels(lock.base, lock.python),
-        "org.opencontainers.image.title": lock.profile,
-        "org.opencontainers.image.description": lock.description,
-        "envgen.profile": lock.profile,
-        "envgen.target": lock.target.slug,
-        "envgen.as-of": f"{lock.as_of:%Y-%m-%dT%H:%M:%SZ}",
-        "envgen.lock": lock.digest,
-        **({"envgen.cuda": lock.cuda, "envgen.driver": f">={lock.driver}"} if lock.cuda else {}),
-    }
-
-
-def base_labels(base: str, python: str) -> dict[str, str]:
-    """The labels that say what an image stands on; given to the builder they replace those in the Dockerfile."""
-    return {BASE_LABEL: base, PYTHON_LABEL: python}
 
 
 def _render(name: str, template: str, **values: object) -> str:

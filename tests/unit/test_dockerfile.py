@@ -4,7 +4,8 @@ import pytest
 from samples import NASTY, sample_lock
 
 from envgen.core.errors import UsageError
-from envgen.lock.render import labels_of, render_dockerfile
+from envgen.lock.labels import labels_of
+from envgen.lock.render import render_dockerfile
 from envgen.profiles.catalog import shipped
 from envgen.trust.audit.dockerfile import DEFAULT_PATH, ImageConfig, read_recipe
 

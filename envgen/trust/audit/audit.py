@@ -9,7 +9,8 @@ from envgen.core.tempdirs import temp_dir
 from envgen.engine import Engine
 from envgen.image.layers import SKELETON, own_layers
 from envgen.lock import Lock
-from envgen.lock.render import OVERRIDE_LABEL, base_labels, render_dockerfile
+from envgen.lock.labels import OVERRIDE, base_labels
+from envgen.lock.render import render_dockerfile
 from envgen.oci.stack_entries import FILE, read_entries
 from envgen.smoke.expected_files import ExpectedTree, expected_tree
 from envgen.smoke.run import SmokeOptions
@@ -105,8 +106,8 @@ def _recipe(workspace: Workspace, lock: Lock, subject: AuditedImage, ground: Aud
         problem = f"the stages of the image make the layers {', '.join(recipe.layers)} (expected {', '.join(expected)})"
         raise UsageError("templates/Dockerfile.j2", problem, hint="an audit can't tell what is in others")
     # A build on another base than the locked one adds this label; a plain `docker build` need not.
-    has_label = OVERRIDE_LABEL in labels_of(subject.documents.config) and not ground.locked
-    override = {OVERRIDE_LABEL: ground.reference} if has_label else {}
+    has_label = OVERRIDE in labels_of(subject.documents.config) and not ground.locked
+    override = {OVERRIDE: ground.reference} if has_label else {}
     return replace(recipe, labels={**recipe.labels, **base_labels(ground.reference, ground.python), **override})
 
 

@@ -1,7 +1,7 @@
 """The image that is audited, and the base it should stand on: each as an archive of which nothing is run."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from envgen.core.tempdirs import temp_dir
 from envgen.engine import Engine, Image, ImageStore
 from envgen.image.build import base_python
 from envgen.lock import Lock
-from envgen.lock.render import BASE_LABEL, OVERRIDE_LABEL, PYTHON_LABEL
+from envgen.lock.labels import ImageLabels
 from envgen.oci.archive import Archive, ImageDocuments
 from envgen.sources.wheel_store import check_space
 from envgen.trust.audit.configuration import labels_of
@@ -61,7 +61,7 @@ def _is_file(name: str) -> bool:
 
 def _of_this_lock(subject: AuditedImage, lock: Lock) -> AuditedImage:
     """`subject`, if it says that it was made from `lock`: of another one nearly every file would be a finding."""
-    found, expected = labels_of(subject.documents.config).get("envgen.lock", "none"), lock.digest
+    found, expected = ImageLabels.read(labels_of(subject.documents.config)).lock or "none", lock.digest
     if found != expected:
         problem = f"label envgen.lock: found an image built from lock {format_field(found[:19])}, expected {expected[:19]}"
         raise VerificationError(subject.name, problem, hint=f"run: envgen build {lock.profile}")
@@ -97,9 +97,8 @@ class AuditedBase:
 
 def find_ground(documents: ImageDocuments, lock: Lock, engine: Engine) -> AuditedBase:
     """The base of the image with these `documents`, as far as the engine has it."""
-    labels = labels_of(documents.config)
-    # A plain `docker build` on another base may have been given the general label alone.
-    reference = labels.get(OVERRIDE_LABEL) or labels.get(BASE_LABEL) or lock.base
+    labels = ImageLabels.read(labels_of(documents.config))
+    reference = labels.built_on or lock.base
     ground = AuditedBase(reference=reference, locked=_pinned(reference) == _pinned(lock.base), python=_stated_python(labels, lock))
     try:
         base = _find_base(engine, reference, lock.platform)
@@ -119,9 +118,9 @@ def _pinned(reference: str) -> str:
     return reference.partition("@")[2] or reference
 
 
-def _stated_python(labels: Mapping[str, str], lock: Lock) -> str:
+def _stated_python(labels: ImageLabels, lock: Lock) -> str:
     """The full version that an image says its Python has, if it can be that of the lock; else that of the lock."""
-    stated = labels.get(PYTHON_LABEL, "")
+    stated = labels.python or ""
     return stated if re.fullmatch(rf"{re.escape(lock.python_minor)}\.\d+\w*", stated, re.ASCII) else lock.python
 
 

@@ -10,7 +10,8 @@ from envgen.engine import ImageStore
 from envgen.engine.interface import Blob
 from envgen.lock import Lock, parse_lock
 from envgen.lock.header import HeaderField
-from envgen.lock.model import digest_of
+from envgen.lock.labels import LOCK as LOCK_LABEL
+from envgen.lock.model import Lock, digest_of
 from envgen.lock.render import PREFIX
 from envgen.oci.archive import Archive
 from envgen.profiles import Project
@@ -21,7 +22,6 @@ from envgen.trust.diff.operands import ImageSide
 from envgen.trust.diff.packages import changes_of, kind_of
 from envgen.trust.diff.pair import Pair
 
-LOCK_LABEL = "envgen.lock"
 BOTH, BEFORE, AFTER = "both", "before", "after"
 
 

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 
-from envgen.lock.render import BASE_LABEL, OVERRIDE_LABEL, PYTHON_LABEL
+from envgen.lock import labels
 from envgen.oci.archive import ImageDocuments, Layer
 from envgen.trust.reproduce.compare import compression_of
 
 _LABELS = {
-    "envgen.profile": "is of another profile",
-    "envgen.target": "is for another target",
-    "envgen.lock": "was built from another lock",
-    PYTHON_LABEL: "has another Python",
-    BASE_LABEL: "is on another base",
-    OVERRIDE_LABEL: "has another base in place of the locked one",
+    labels.PROFILE: "is of another profile",
+    labels.TARGET: "is for another target",
+    labels.LOCK: "was built from another lock",
+    labels.PYTHON: "has another Python",
+    labels.BASE: "is on another base",
+    labels.OVERRIDE: "has another base in place of the locked one",
 }
 """The labels that say what an image depends on, and what it means when they are not the same."""
 
@@ -22,10 +22,10 @@ def likely_causes(first: ImageDocuments, second: ImageDocuments, own: int) -> tu
 
     The last `own` layers of the first are not its base's.
     """
-    if "envgen.lock" not in second.labels:
+    if labels.LOCK not in second.labels:
         return ("the other image was not built from a lock of envgen: it has no label envgen.lock",)
     causes = [*_labels(first, second), *_compressions(first.layers, second.layers)]
-    if first.labels.get("envgen.lock") == second.labels["envgen.lock"]:
+    if first.labels.get(labels.LOCK) == second.labels[labels.LOCK]:
         causes += _bases(first.layers[:-own], second.layers[:-own])
     return tuple(causes)
 
