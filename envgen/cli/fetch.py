@@ -6,18 +6,17 @@ from dataclasses import asdict
 
 from envgen.cli import show
 from envgen.engine.docker import DockerEngine
-from envgen.image import prepare
 from envgen.image.bases import BaseState, check_fetched, fetch_bases
 from envgen.lock import project
-from envgen.offline import needed
+from envgen.offline.fetch import fetch_models, fetch_wheels
 from envgen.workspace import Workspace
 
 
 def command(options: argparse.Namespace, workspace: Workspace) -> int:
     """Fetches; the exit code is that of an error if something could not be had."""
     locks = project.wanted_locks(workspace, options.profiles, options.target)
-    wheels = prepare.fetch(workspace, *locks)
-    models = needed.fetch_all(workspace, locks)
+    wheels = fetch_wheels(workspace, locks)
+    models = fetch_models(workspace, locks)
     bases: tuple[BaseState, ...] = ()
     if not options.no_base and any(lock.base for lock in locks):
         bases = fetch_bases(workspace, locks, DockerEngine(workspace.settings))

@@ -2,7 +2,8 @@
 
 import argparse
 import json
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict
 
 from envgen.cli import show
 from envgen.core.errors import EngineError, EnvgenError, SmokeError, UsageError
@@ -12,15 +13,18 @@ from envgen.engine import EngineInfo
 from envgen.engine.docker import DockerEngine
 from envgen.engine.gpus import find_gpus
 from envgen.engine.interface import REFERENCE
-from envgen.image import build as building
-from envgen.image import prepare, recording
-from envgen.image.build import Built
+from envgen.image.build import BuildOptions, Built, build_image, find_built
+from envgen.image.estimate import check_disk, check_platform, estimate
+from envgen.image.layer_record import LayerComparison, check_layers, records_of
 from envgen.image.publish import check_repository, publish
 from envgen.lock import Lock, project
 from envgen.lock.project import require_cached
-from envgen.offline import needed
+from envgen.offline.fetch import fetch_model, fetch_wheels
+from envgen.offline.model_files import require_models
 from envgen.smoke import memory, run
 from envgen.smoke.find_model import cached_model, find_model
+from envgen.smoke.kit import model_kit
+from envgen.smoke.report import SmokeReport
 from envgen.workspace import Workspace
 
 
@@ -39,30 +43,31 @@ def build(options: argparse.Namespace, workspace: Workspace) -> int:
     info = engine.check()
     check_gpus(options, lock, info, _driver(workspace, lock))
     workspace.reporter.step(f"engine: {info.versions()}")
-    workspace.reporter.step(show.estimate(prepare.estimate(workspace, lock)))
-    prepare.check_platform(lock, info)
-    prepare.check_disk(workspace, lock, info)
-    records = recording.read(workspace, lock)
-    prepare.fetch(workspace, lock)
+    workspace.reporter.step(show.estimate(estimate(workspace, lock)))
+    check_platform(lock, info)
+    check_disk(workspace, lock, info)
+    records = records_of(workspace, lock)
+    fetch_wheels(workspace, [lock])
     if not (options.no_smoke or options.model):
-        needed.fetch(workspace, lock)
+        fetch_model(workspace, lock)
     with show.clock() as elapsed:
-        asked = building.BuildOptions(base=options.base, tag=options.tag, compression=options.compression, cache=not options.no_cache)
-        built = building.build(workspace, lock, engine, asked)
+        asked = BuildOptions(
+            base=options.base or None, tag=options.tag or None, compression=options.compression, cache=not options.no_cache
+        )
+        built = build_image(workspace, lock, engine, asked)
     workspace.reporter.step(f"image: {built.image.name}, built in {elapsed():.0f} s, {show.size(built.image.size)} in the engine's store")
     workspace.reporter.step(f"digest: {built.image.digest}")
     for line in show.push(built):
         workspace.reporter.step(line)
-    built = recording.checked(workspace, built, records, info.versions())
-    built = replace(built, built_with=f"{info.versions()}, {options.compression}")
-    assert built.recorded
-    workspace.reporter.step(built.recorded.headline())
+    layers = check_layers(workspace, built, records, info.versions())
+    workspace.reporter.step(layers.headline())
+    about = _image_json(built, layers, f"{info.versions()}, {options.compression}")
     if options.no_smoke:
         workspace.reporter.step("smoke: NOT RUN (--no-smoke)")
         if options.json:
-            print(json.dumps({**_image_json(built), "smoke": None, "published": None}, indent=2))
+            print(json.dumps({**about, "smoke": None, "published": None}, indent=2))
         return 0
-    return _test(options, workspace, engine, built, info)
+    return _test(options, workspace, (engine, info), built, about)
 
 
 def smoke(options: argparse.Namespace, workspace: Workspace) -> int:
@@ -71,11 +76,11 @@ def smoke(options: argparse.Namespace, workspace: Workspace) -> int:
     engine = DockerEngine(workspace.settings)
     info = engine.check()
     check_gpus(options, lock, info, _driver(workspace, lock))
-    built = prepare.existing(lock, engine, options.image)
-    prepare.fetch(workspace, lock)
+    built = find_built(lock, engine, options.image)
+    fetch_wheels(workspace, [lock])
     if not options.model:
-        needed.fetch(workspace, lock)
-    return _test(options, workspace, engine, built, info)
+        fetch_model(workspace, lock)
+    return _test(options, workspace, (engine, info), built, _image_json(built, None, ""))
 
 
 def check_offline(options: argparse.Namespace, workspace: Workspace, lock: Lock) -> None:
@@ -84,7 +89,7 @@ def check_offline(options: argparse.Namespace, workspace: Workspace, lock: Lock)
     if options.no_smoke:
         return
     if not options.model:
-        needed.require_cached(workspace, [lock])
+        require_models(workspace, [lock])
     else:
         cached_model(options.model, workspace.models, workspace.project.model_wheels())
 
@@ -98,6 +103,12 @@ def check_push(options: argparse.Namespace) -> None:
     ):
         if getattr(options, name):
             raise UsageError(f"--push {options.push}", problem, hint=f"leave --{name.replace('_', '-')} out")
+
+
+def check_passed(report: SmokeReport, repository: str) -> None:
+    """Raises SmokeError for an image that failed: it is not pushed."""
+    if report.failed:
+        raise SmokeError(f"--push {repository}", "not pushed: the smoke test failed", hint="mend what failed, then build again")
 
 
 def _driver(workspace: Workspace, lock: Lock) -> Finding | None:
@@ -123,12 +134,16 @@ def check_gpus(options: argparse.Namespace, lock: Lock, info: EngineInfo, found:
         raise EngineError(asked, f"the gpu tier can't run: the driver is too old: {found.found}", hint=found.cure)
 
 
-def _test(options: argparse.Namespace, workspace: Workspace, engine: DockerEngine, built: Built, info: EngineInfo) -> int:
+def _test(
+    options: argparse.Namespace, workspace: Workspace, checked: tuple[DockerEngine, EngineInfo], built: Built, about: Mapping[str, object]
+) -> int:
+    """Tests `built`, and publishes it where that is asked for; `about` is what there is to say of it in JSON."""
+    engine, info = checked
     gpus = options.gpus or ("all" if options.require_gpu else "")
     hint = "add --gpus all" if info.gpus and not gpus else ""
     limits = {"memory": options.memory, "check_limit": options.check_limit or run.CHECK_LIMIT}
     bench = run.SmokeOptions(engine=engine, reporter=workspace.reporter, gpus=gpus, gpu_hint=hint, **limits)
-    kit = prepare.model_kit(workspace, built, bench)
+    kit = model_kit(workspace, built.image.name, built.lock, bench)
     model = find_model(options.model, options.prompt, options.expect, kit)
     said = f"model: {model.name}, {model.digest}" if model.digest else ""
     for line in (said, memory.summary(model.folder), memory.warning(model.folder, options.memory or info.memory)):
@@ -144,11 +159,12 @@ def _test(options: argparse.Namespace, workspace: Workspace, engine: DockerEngin
         if options.require_gpu and "gpu" in report.idle:
             raise SmokeError("--require-gpu", "the gpu tier was not run", hint=f"see what is missing: envgen doctor {report.profile}")
         if getattr(options, "push", ""):
-            published = publish(workspace, built, report, engine, options.push)
+            check_passed(report, options.push)
+            published = publish(workspace, built, engine, options.push)
     except EnvgenError as found:
         error = found
     if options.json:
-        print(json.dumps({**_image_json(built), "smoke": report.as_json(), "published": published and asdict(published)}, indent=2))
+        print(json.dumps({**about, "smoke": report.as_json(), "published": published and asdict(published)}, indent=2))
     elif published:
         show.published(published)
     if error:
@@ -156,13 +172,13 @@ def _test(options: argparse.Namespace, workspace: Workspace, engine: DockerEngin
     return SmokeError.exit_code if report.failed else 0
 
 
-def _image_json(built: Built) -> dict[str, object]:
+def _image_json(built: Built, layers: LayerComparison | None, built_with: str) -> dict[str, object]:
     """What was built: the image, and for a new one its layer groups with the bytes that a push would send, and what is recorded of them."""
     return {
         "image": asdict(built.image),
         "layers": [asdict(group) for group in built.groups],
         "push": sum(group.push for group in built.groups),
-        "replaced": built.replaced,
-        "recorded": built.recorded and built.recorded.as_json(),
-        "built_with": built.built_with,
+        "replaced": built.replaced or "",
+        "recorded": layers and layers.as_json(),
+        "built_with": built_with,
     }

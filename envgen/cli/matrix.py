@@ -10,13 +10,13 @@ from envgen.core.errors import UsageError
 from envgen.core.git import GitRepo
 from envgen.engine import BuildRequest
 from envgen.engine.docker import DockerEngine
-from envgen.image import build, prepare
-from envgen.image.bake import BakeTarget, bake_file
-from envgen.image.contexts import index_arguments, write_contexts
+from envgen.image import build
+from envgen.image.bake import BakeTarget, bake_file, index_arguments, write_contexts
 from envgen.image.matrix import MatrixEntry, cells
 from envgen.image.publish import check_repository
 from envgen.lock import Lock
 from envgen.lock import project as pipeline
+from envgen.offline.fetch import fetch_wheels
 from envgen.workspace import Workspace
 
 
@@ -65,17 +65,17 @@ def _targets(options: argparse.Namespace, workspace: Workspace, found: Sequence[
         target = profile.find_targets(cell.target)[0]
         lock = pipeline.checked_lock(workspace, profile, target)
         if options.wheels or options.base:  # another base decides anew which of them are wanted
-            prepare.fetch(workspace, lock)
-        tag = f"{options.push}:{name}" if options.push else ""
-        order, _ = build.make_order(
-            workspace, lock, engine, build.BuildOptions(base=options.base, tag=tag, compression=options.compression)
+            fetch_wheels(workspace, [lock])
+        tag = f"{options.push}:{name}" if options.push else None
+        order, _ = build.make_request(
+            workspace, lock, engine, build.BuildOptions(base=options.base or None, tag=tag, compression=options.compression)
         )
         folder = workspace.project.find_lock_folder(profile.name, target)
         assert folder is not None
         yield BakeTarget(
             name=name,
             folder=_from_project(workspace, folder),
-            order=_with_wheels(order, options.wheels, workspace, lock),
+            request=_with_wheels(order, options.wheels, workspace, lock),
             cache=f"{options.cache}:{name}" if options.cache else "",
             push=bool(options.push),
         )

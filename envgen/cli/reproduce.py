@@ -8,11 +8,12 @@ from dataclasses import asdict
 from envgen.core.errors import UsageError, VerificationError
 from envgen.engine import EngineInfo
 from envgen.engine.docker import DockerEngine
-from envgen.image import prepare, recording
 from envgen.image.build import BuildOptions
-from envgen.image.layer_record import LayerComparison
+from envgen.image.estimate import check_disk, check_platform
+from envgen.image.layer_record import LayerComparison, check_writable, compare_layers, record_layers, records_of, wrong_lines
 from envgen.lock import project
 from envgen.oci.entries import Difference
+from envgen.offline.fetch import fetch_wheels
 from envgen.trust.reproduce import reproduce
 from envgen.trust.reproduce.environments import NOT_VARIED, VARIED
 from envgen.trust.reproduce.reproduce import Plan, Reproduction
@@ -30,22 +31,22 @@ def command(options: argparse.Namespace, workspace: Workspace) -> int:
     profile = workspace.project.profile(options.profile)
     lock = project.checked_lock(workspace, profile, profile.image_target(options.target))
     if options.record:
-        recording.check_writable(workspace, lock)
-    records = recording.read(workspace, lock)
+        check_writable(workspace, lock)
+    records = records_of(workspace, lock)
     engine = DockerEngine(workspace.settings)
     info = engine.check()
-    prepare.check_platform(lock, info)
-    prepare.check_disk(workspace, lock, info)
-    prepare.fetch(workspace, lock)
-    asked = BuildOptions(base=options.base, compression=options.compression)
+    check_platform(lock, info)
+    check_disk(workspace, lock, info)
+    fetch_wheels(workspace, [lock])
+    asked = BuildOptions(base=options.base or None, compression=options.compression)
     plan = Plan(workspace=workspace, lock=lock, options=asked, make_engine=DockerEngine)
     found = reproduce.build_against(plan, options.against) if options.against else reproduce.build_twice(plan)
     if options.record and found.same:
-        path, records = recording.record(workspace, found.built, records, info.versions())
+        path, records = record_layers(workspace, found.built, records, info.versions())
         workspace.reporter.step(f"layers: recorded in {workspace.project.label(path)}")
     elif options.record:
         workspace.reporter.step("layers: NOT recorded: the two builds are not the same")
-    compared = recording.compared(workspace, found.built, records)
+    compared = compare_layers(workspace, found.built, records)
     if options.json:
         print(json.dumps(_as_json(found, compared, options, info), indent=2))
     else:
@@ -100,7 +101,7 @@ def _text(found: Reproduction, compared: LayerComparison, options: argparse.Name
         yield "what a digest also depends on, and the other image does not say: the versions of the engine, buildx and BuildKit"
     yield from _differences(found)
     yield compared.headline()
-    yield from (f"  {line}" for line in recording.wrong_lines(compared, info.versions()))
+    yield from (f"  {line}" for line in wrong_lines(compared, info.versions()))
 
 
 def _differences(found: Reproduction) -> Iterator[str]:

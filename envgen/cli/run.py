@@ -7,7 +7,7 @@ import sys
 from envgen.core.errors import SmokeError, UsageError
 from envgen.engine.docker import DockerEngine
 from envgen.engine.gpus import Gpus, find_gpus
-from envgen.image import prepare
+from envgen.image.build import find_built
 from envgen.image.run import RunOptions, choose_gpus, plan, this_caller
 from envgen.lock import project
 from envgen.workspace import Workspace
@@ -29,7 +29,7 @@ def command(options: argparse.Namespace, workspace: Workspace) -> int:
     info = engine.check()
     gpus = choose_gpus(lock, options.gpus, info, find_gpus(workspace.settings.environment()) if lock.cuda else Gpus())
     try:
-        built = prepare.existing(lock, engine, options.image)
+        built = find_built(lock, engine, options.image)
     except SmokeError as error:
         raise UsageError(error.where, error.problem, hint=error.hint) from error
     wishes = RunOptions(command=tuple(options.words), gpus=options.gpus, network=options.network)

@@ -12,7 +12,7 @@ from envgen.smoke.report import FAILED, NOT_RUN, PASSED, SmokeReport
 
 if TYPE_CHECKING:  # these bring what `envgen lock --check` does not need
     from envgen.image.build import Built
-    from envgen.image.prepare import BuildEstimate
+    from envgen.image.estimate import BuildEstimate
     from envgen.image.publish import Published
     from envgen.lock.why import HeldBack
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from envgen.cli import show
 from envgen.engine.docker import DockerEngine
 from envgen.lock import project
+from envgen.offline.archive import BASE, MODEL, WHEEL
 from envgen.offline.export import export_store
 from envgen.offline.import_ import LEFT_OUT, TAKEN, THERE, check_taken, import_store
-from envgen.offline.store_entry import BASE, MODEL, WHEEL
 from envgen.workspace import Workspace
 
 

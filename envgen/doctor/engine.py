@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from envgen.core.errors import EngineError
 from envgen.doctor.finding import OK, PROBLEM, Finding
 from envgen.engine import Builder, EngineInfo
-from envgen.image import prepare
+from envgen.image import estimate
 from envgen.lock import Lock
 
 
@@ -25,7 +25,7 @@ def platforms(locks: Sequence[Lock], info: EngineInfo) -> tuple[Finding, ...]:
     found = []
     for lock in {lock.platform: lock for lock in locks}.values():
         try:
-            prepare.check_platform(lock, info)
+            estimate.check_platform(lock, info)
         except EngineError as error:
             found.append(Finding(subject="platform", status=PROBLEM, found=error.problem, cure=error.hint))
         else:

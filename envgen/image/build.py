@@ -1,24 +1,29 @@
-"""An image from a lock: the build itself, on the locked base or on another one. Prints nothing."""
+"""An image from a lock, on the locked base or on another one.
+
+The order of a build: `estimate.check_disk` and `check_platform`; everything locked is fetched (`offline.fetch`); `build_image` makes the
+image from that and nothing else; `layer_record.check_layers` compares its layers with the record beside the lock. Then it is tested
+(`smoke`) and, if it passed, published (`publish.publish`).
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from envgen.core.errors import BuildError, EngineError, ResolutionError, UsageError
+from envgen.core.errors import BuildError, EngineError, ResolutionError, SmokeError, UsageError
 from envgen.core.requirements import read_needs
 from envgen.core.settings import base_via_mirror
 from envgen.core.target import Target
-from envgen.engine import BuildRequest, Engine, Image, RunRequest, Runtime
+from envgen.engine import BuildRequest, Engine, Image, ImageStore, RunRequest, Runtime
 from envgen.engine.interface import Blob
 from envgen.image.bases import cached_base
-from envgen.image.layer_record import LayerComparison
 from envgen.image.layers import GroupSize, group_sizes, own_blobs
 from envgen.lock import Lock
 from envgen.lock.demands import demands_of
-from envgen.lock.labels import OVERRIDE, base_labels
-from envgen.lock.model import Lock
-from envgen.lock.render import DOCKERFILE, EPOCH, INSTALLER_GROUP, render_dockerfile
+from envgen.lock.folder import read_file
+from envgen.lock.labels import OVERRIDE, ImageLabels, base_labels
+from envgen.lock.render import DOCKERFILE_TEMPLATE, EPOCH, INSTALLER_GROUP
 from envgen.lock.select import SelectedWheel
+from envgen.profiles.catalog import DOCKERFILE
 from envgen.sources import Wheel, WheelStore
 from envgen.workspace import Workspace
 
@@ -34,8 +39,8 @@ class BuildOptions:
     `arguments` are build arguments that leave no trace in an image.
     """
 
-    base: str = ""
-    tag: str = ""
+    base: str | None = None
+    tag: str | None = None
     compression: str = "zstd"
     cache: bool = True
     arguments: Mapping[str, str] = field(default_factory=dict)
@@ -46,8 +51,7 @@ class Built:
     """An image, the lock it was made from, and the Python and base it really has.
 
     `groups` are its layer groups, and what a push of each would send against the image that had the tag before: none where it was
-    not built just now. `replaced` is that image's digest, empty where there was none. `recorded` says what its layers were when they
-    were recorded, once they are compared, and `built_with` what its digest depends on besides: engine, buildx, BuildKit, compression.
+    not built just now. `replaced` is that image's digest, None where there was none.
     """
 
     image: Image
@@ -55,35 +59,33 @@ class Built:
     python: str
     base: str
     groups: tuple[GroupSize, ...] = ()
-    replaced: str = ""
-    recorded: LayerComparison | None = None
-    built_with: str = ""
+    replaced: str | None = None
 
 
-def build(workspace: Workspace, lock: Lock, engine: Engine, options: BuildOptions) -> Built:
+def build_image(workspace: Workspace, lock: Lock, engine: Engine, options: BuildOptions) -> Built:
     """Builds the image of `lock` into the engine's store; nothing is fetched inside the build but the base.
 
     Raises BuildError, EngineError, VerificationError, and UsageError for a template that can't do what is asked.
     """
-    order, python = make_order(workspace, lock, engine, options)
-    before = engine.image(order.tag)
+    request, python = make_request(workspace, lock, engine, options)
+    before = engine.image(request.tag)
     there = {blob.digest for blob in engine.layers(before)} if before else set[str]()
     with workspace.store.linked_dirs(wheel_groups(lock)) as folders:
-        image, blobs = _build(replace(order, contexts=contexts_of(folders)), lock, engine, workspace)
+        image, blobs = _build(replace(request, contexts=contexts_of(folders)), lock, engine, workspace)
     return Built(
         image=image,
         lock=lock,
         python=python,
         base=options.base or lock.base,
         groups=group_sizes(lock, blobs, there),
-        replaced=before.digest if before else "",
+        replaced=before.digest if before else None,
     )
 
 
-def make_order(workspace: Workspace, lock: Lock, engine: Engine, options: BuildOptions) -> tuple[BuildRequest, str]:
+def make_request(workspace: Workspace, lock: Lock, engine: Engine, options: BuildOptions) -> tuple[BuildRequest, str]:
     """What is to be built, without the wheels, and the full version of the Python it is built on. Raises as `build` does."""
     python, arguments, labels = _base(workspace, lock, engine, options)
-    order = BuildRequest(
+    request = BuildRequest(
         dockerfile=_dockerfile(workspace, lock, arguments),
         contexts={},
         arguments={"SOURCE_DATE_EPOCH": str(EPOCH), **arguments, **options.arguments},
@@ -93,7 +95,7 @@ def make_order(workspace: Workspace, lock: Lock, engine: Engine, options: BuildO
         compression=options.compression,
         cache=options.cache,
     )
-    return order, python
+    return request, python
 
 
 def wheel_groups(lock: Lock) -> dict[str, Sequence[Wheel]]:
@@ -128,40 +130,62 @@ def _source(workspace: Workspace, lock: Lock, engine: Engine, options: BuildOpti
     return options.base or base_via_mirror(workspace.settings, lock.base)
 
 
+def locked_dockerfile(workspace: Workspace, lock: Lock) -> str:
+    """The Dockerfile beside `lock`, which is what the lock gives: checking a lock compares the two. Raises StaleLockError."""
+    folder = workspace.project.find_lock_folder(lock.profile, lock.target)
+    path = (folder or workspace.project.lock_folder(lock.profile, lock.target)) / DOCKERFILE
+    return read_file(path, workspace.project.label(path)).decode()
+
+
 def _dockerfile(workspace: Workspace, lock: Lock, arguments: Mapping[str, str]) -> bytes:
     """The Dockerfile. Raises UsageError for a project's own template that can't be told where the base is taken from."""
-    text = render_dockerfile(lock, workspace.project.template(DOCKERFILE))
+    text = locked_dockerfile(workspace, lock)
     if BASE_FROM in arguments and f"ARG {BASE_FROM}" not in text:
         problem = f"has no ARG {BASE_FROM}, which says where the base is taken from: {arguments[BASE_FROM]}"
-        raise UsageError(f"templates/{DOCKERFILE}", problem, hint="begin with that of envgen, or remove yours")
+        raise UsageError(f"templates/{DOCKERFILE_TEMPLATE}", problem, hint="begin with that of envgen, or remove yours")
     return text.encode()
 
 
-def _build(order: BuildRequest, lock: Lock, engine: Engine, workspace: Workspace) -> tuple[Image, tuple[Blob, ...]]:
-    """The image of `order` with its layers, all of ours in the compression that was asked for, as if nothing else was ever built."""
+def _build(request: BuildRequest, lock: Lock, engine: Engine, workspace: Workspace) -> tuple[Image, tuple[Blob, ...]]:
+    """The image of `request` with its layers, all of ours in the compression that was asked for, as if nothing else was ever built."""
     lines: list[str] = []
 
     def on_line(line: str) -> None:
         lines.append(line)
         workspace.reporter.detail(line)
 
-    image = engine.build(order, on_line)
+    image = engine.build(request, on_line)
     blobs = engine.layers(image)
     # A builder that made a layer for another image keeps it as that had it, and the digest would depend on that.
-    if not all(blob.media_type.endswith(order.compression) for blob in own_blobs(lock, blobs).values()):
-        why = f"layers: the builder has some that are not {order.compression}"
+    if not all(blob.media_type.endswith(request.compression) for blob in own_blobs(lock, blobs).values()):
+        why = f"layers: the builder has some that are not {request.compression}"
     elif words_of_others(engine.descriptions(image), lines):
         why = "history: the builder calls layers what another build called them"
     else:
         return image, blobs
     workspace.reporter.step(f"{why}: building again without its cache")
-    image = engine.build(replace(order, cache=False), workspace.reporter.detail)
+    image = engine.build(replace(request, cache=False), workspace.reporter.detail)
     return image, engine.layers(image)
 
 
 def words_of_others(descriptions: Sequence[str], lines: Sequence[str]) -> list[str]:
     """Those `descriptions` of steps, as in `[stage 1/1] COPY …`, that no step of a build has which wrote these `lines`."""
     return [text for text in descriptions if text.startswith("[") and not any(line.endswith(f" {text}") for line in lines)]
+
+
+def find_built(lock: Lock, images: ImageStore, name: str | None) -> Built:
+    """The image that was built from `lock` before.
+
+    Raises SmokeError when there is none, or when it was built from another lock.
+    """
+    image = images.image(name or lock.tag)
+    if image is None:
+        raise SmokeError(name or lock.tag, "there is no such image", hint=f"run: envgen build {lock.profile}")
+    labels = ImageLabels.read(image.labels)
+    if labels.lock != lock.digest:
+        problem = f"found an image built from lock {(labels.lock or 'none')[:19]}, expected {lock.digest[:19]}"
+        raise SmokeError(image.name, problem, hint=f"run: envgen build {lock.profile}")
+    return Built(image=image, lock=lock, python=labels.python or lock.python, base=labels.built_on or lock.base)
 
 
 def base_python(runtime: Runtime, base: str, source: str, lock: Lock) -> str:

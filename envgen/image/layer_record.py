@@ -1,4 +1,4 @@
-"""The diff IDs that a lock's layers are known to have, committed beside it in `layers.toml`, and what an image says to them.
+"""The record of a lock's layers, committed beside it in `layers.toml`: its file, an image compared with it, and its writing.
 
 A layer is a function of its wheels, the full Python, the installer and its stage of the Dockerfile, and not of the base. So an entry
 is for a Python and a layer group, and holds as long as the digest over the rest, its inputs, stays. The skeleton has none: it
@@ -11,12 +11,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from envgen.core.errors import ProfileError, ProfileErrors, StaleLockError
+from envgen.core.errors import ProfileError, ProfileErrors, StaleLockError, UsageError, VerificationError
 from envgen.core.files import replace_files
 from envgen.core.toml import Faults, Table, parse_toml
+from envgen.image.build import Built, locked_dockerfile
+from envgen.image.layers import SKELETON, own_blobs
 from envgen.lock import Lock
 from envgen.lock.model import digest_of
 from envgen.profiles import Project
+from envgen.workspace import Workspace
 
 RECORD_FILE = "layers.toml"
 
@@ -213,3 +216,67 @@ def _record(table: Table) -> LayerRecord:
     inputs, diff_id = table.require("inputs", str, ""), table.require("diff_id", str, "")
     table.close()
     return LayerRecord(inputs=inputs, diff_id=diff_id)
+
+
+def records_of(workspace: Workspace, lock: Lock) -> RecordedPythons:
+    """What is recorded of the layers of `lock`. Raises StaleLockError for a record that is no record."""
+    return read_records(workspace.project, _folder(workspace, lock), lock.profile)
+
+
+def compare_layers(workspace: Workspace, built: Built, records: RecordedPythons) -> LayerComparison:
+    """What `records` say of the layers of an image that was built just now."""
+    return compare(records, built.python, _inputs(workspace, built.lock), diff_ids_of(built))
+
+
+def check_layers(workspace: Workspace, built: Built, records: RecordedPythons, versions: str) -> LayerComparison:
+    """As `compare_layers`; `versions` are those of what built the image.
+
+    Raises VerificationError for a layer that is not what it was when it was recorded.
+    """
+    found = compare_layers(workspace, built, records)
+    if found.wrong:
+        label = workspace.project.label(_folder(workspace, built.lock) / RECORD_FILE)
+        problem = f"the image {built.image.name} has layers that are not as recorded for Python {found.python}"
+        hint = f"see whether two builds are alike, or what differs from an image of elsewhere: envgen reproduce {built.lock.profile}"
+        raise VerificationError(label, "\n".join([problem, *wrong_lines(found, versions)]), hint=hint)
+    return found
+
+
+def wrong_lines(found: LayerComparison, versions: str) -> list[str]:
+    """The layers that are not as recorded, in words, and what built them if `versions` says that it is not what built these."""
+    lines = [f"{group}: recorded {recorded}, built {new}" for group, recorded, new in found.wrong]
+    if found.wrong and found.built_with != versions:
+        lines.append(f"likely cause: recorded with {found.built_with}, built with {versions}")
+    return lines
+
+
+def check_writable(workspace: Workspace, lock: Lock) -> None:
+    """Raises UsageError where the lock is not the project's own, so that its record can't be either."""
+    folder = _folder(workspace, lock)
+    if folder != workspace.project.lock_folder(lock.profile, lock.target):
+        problem = f"the lock is {workspace.project.label(folder)}, which comes with envgen"
+        raise UsageError("--record", problem, hint=f"make it the project's own first: envgen lock {lock.profile}")
+
+
+def record_layers(workspace: Workspace, built: Built, records: RecordedPythons, versions: str) -> tuple[Path, RecordedPythons]:
+    """Writes what the layers of `built` are into `records`, which the lock has: the file, and what it says now."""
+    lock, inputs = built.lock, _inputs(workspace, built.lock)
+    layers = {group: LayerRecord(inputs=inputs[group], diff_id=diff_id) for group, diff_id in diff_ids_of(built).items() if group in inputs}
+    new = merged(records, built.python, LayerRecords(built_with=versions, layers=layers), inputs)
+    folder = _folder(workspace, lock)
+    write_records(folder, dump_records(lock.profile, new))
+    return folder / RECORD_FILE, new
+
+
+def diff_ids_of(built: Built) -> Mapping[str, str]:
+    """The diff IDs of an image's layer groups; the skeleton is none of them, since it differs by base."""
+    return {name: diff_id for name, diff_id in own_blobs(built.lock, built.image.diff_ids).items() if name != SKELETON}
+
+
+def _inputs(workspace: Workspace, lock: Lock) -> Mapping[str, str]:
+    return inputs_of(lock, locked_dockerfile(workspace, lock))
+
+
+def _folder(workspace: Workspace, lock: Lock) -> Path:
+    """Where the lock was read from, and its record is."""
+    return workspace.project.find_lock_folder(lock.profile, lock.target) or workspace.project.lock_folder(lock.profile, lock.target)

@@ -4,14 +4,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from envgen.core.errors import BaseGoneError, SmokeError, StaleLockError, UsageError, VerificationError
+from envgen.core.errors import BaseGoneError, StaleLockError, UsageError, VerificationError
 from envgen.core.target import Target
 from envgen.engine import Engine
 from envgen.engine.interface import Pushed
 from envgen.image.build import Built
 from envgen.lock import Lock, folder
 from envgen.profiles import Profile
-from envgen.smoke.report import SmokeReport
 from envgen.workspace import Workspace
 
 _REPOSITORY = re.compile(r"[a-z0-9][a-z0-9.-]*(?::\d+)?(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)+")
@@ -43,14 +42,11 @@ def check_repository(repository: str) -> None:
         raise UsageError("--push", problem, hint="as in --push registry.example.com/team/images")
 
 
-def publish(workspace: Workspace, built: Built, report: SmokeReport, engine: Engine, repository: str) -> Published:
+def publish(workspace: Workspace, built: Built, engine: Engine, repository: str) -> Published:
     """Pushes a tested image to `repository`, as REGISTRY/NAME.
 
-    Raises SmokeError for one that failed, EngineError when the registry does not take it, VerificationError when it
-    has something else afterwards.
+    Raises EngineError when the registry does not accept it, VerificationError when it has something else afterwards.
     """
-    if report.failed:
-        raise SmokeError(f"--push {repository}", "not pushed: the smoke test failed", hint="mend what failed, then build again")
     pushed = []
     for tag in tags_of(built.lock):
         found = engine.push(built.image, f"{repository}:{tag}", workspace.reporter.detail)

@@ -14,9 +14,9 @@ from envgen.profiles.catalog import DOCKERFILE, LOCK_FILE, REQUIREMENTS_FILE
 
 def files_of(lock: Lock, project: Project) -> dict[str, bytes]:
     """The lock and its renderings, by file name."""
-    files = {REQUIREMENTS_FILE: render.render_requirements(lock, project.template(render.REQUIREMENTS)).encode()}
+    files = {REQUIREMENTS_FILE: render.render_requirements(lock, project.template(render.REQUIREMENTS_TEMPLATE)).encode()}
     if lock.base:
-        files[DOCKERFILE] = render.render_dockerfile(lock, project.template(render.DOCKERFILE)).encode()
+        files[DOCKERFILE] = render.render_dockerfile(lock, project.template(render.DOCKERFILE_TEMPLATE)).encode()
     return {**files, LOCK_FILE: dump_lock(lock)}
 
 

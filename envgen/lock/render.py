@@ -14,7 +14,7 @@ from envgen.sources import Wheel
 if TYPE_CHECKING:
     from jinja2 import Template
 
-REQUIREMENTS, DOCKERFILE = "requirements.txt.j2", "Dockerfile.j2"
+REQUIREMENTS_TEMPLATE, DOCKERFILE_TEMPLATE = "requirements.txt.j2", "Dockerfile.j2"
 """The templates by their names in the folder templates/."""
 
 EPOCH = 315532800
@@ -57,7 +57,7 @@ def render_requirements(lock: Lock, template: str) -> str:
     used = {wheel.index: wheel.name for wheel in lock.wheels}
     links = [f"{index.url}/{package}/" for index in lock.indexes for package in index.packages if lock_has(lock, index.name, package)]
     assert set(used) <= {"default", *(index.name for index in lock.indexes)}
-    return _render(REQUIREMENTS, template, lock=lock, links=links, lines=[requirement_line(wheel) for wheel in lock.wheels])
+    return _render(REQUIREMENTS_TEMPLATE, template, lock=lock, links=links, lines=[requirement_line(wheel) for wheel in lock.wheels])
 
 
 def lock_has(lock: Lock, index: str, package: str) -> bool:
@@ -77,7 +77,7 @@ def render_dockerfile(lock: Lock, template: str) -> str:
     arguments = {index.name: index_variable(index.name) for index in lock.indexes}
     groups = [_group(name, wheels, arguments) for name, wheels in lock.groups.items()]
     return _render(
-        DOCKERFILE,
+        DOCKERFILE_TEMPLATE,
         template,
         lock=lock,
         labels=labels_of(lock),

@@ -17,9 +17,8 @@ from envgen.lock import Lock
 from envgen.lock.project import bases_of, fetch_command, require_cached, wheels_of
 from envgen.oci.archive import Archive
 from envgen.oci.copy import copy_image, temporary_folder
-from envgen.offline import needed as model_files
-from envgen.offline.archive import write_archive
-from envgen.offline.store_entry import ArchiveMember, base_entry, model_entry, wheel_entry
+from envgen.offline.archive import ArchiveMember, base_entry, model_entry, wheel_entry, write_archive
+from envgen.offline.model_files import files_of_model, locks_by_model, require_models
 from envgen.sources import LockedModelFiles
 from envgen.sources.wheel_store import check_space, human_size
 from envgen.workspace import Workspace
@@ -53,7 +52,7 @@ def export_store(workspace: Workspace, locks: Sequence[Lock], path: Path, engine
     written, and DiskFullError.
     """
     require_cached(workspace.store, locks)
-    model_files.require_cached(workspace, locks)
+    require_models(workspace, locks)
     with _new_file(path) as stream, temporary_folder() as folder:
         wheels = wheels_of(locks)
         content = {wheel_entry(wheel.file, wheel.sha256, wheel.size): workspace.store.path(wheel.sha256, wheel.file) for wheel in wheels}
@@ -71,10 +70,10 @@ def export_store(workspace: Workspace, locks: Sequence[Lock], path: Path, engine
 def _models(workspace: Workspace, locks: Sequence[Lock]) -> dict[ArchiveMember, Path]:
     """The files of the models of `locks`; those of the hub are read and verified as a whole. Raises VerificationError."""
     found: dict[ArchiveMember, Path] = {}
-    for lock in model_files.having_models(locks):
+    for lock in locks_by_model(locks):
         source = lock.model.source if lock.model else None
         if not isinstance(source, LockedModelFiles):
-            found |= {wheel_entry(file.path.name, file.sha256, file.size): file.path for file in model_files.files(workspace, lock)}
+            found |= {wheel_entry(file.path.name, file.sha256, file.size): file.path for file in files_of_model(workspace, lock)}
             continue
         try:
             folder = workspace.models.verify(source)

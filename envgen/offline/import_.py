@@ -9,8 +9,7 @@ from envgen.core.errors import DiskFullError, EngineError
 from envgen.engine import ImageStore
 from envgen.image.bases import digest_in, find_base, local_name
 from envgen.oci.copy import TEMPORARY_ROOM, copy_image, temporary_folder
-from envgen.offline.archive import StoreArchive
-from envgen.offline.store_entry import BASE, MODEL, WHEEL, ArchiveMember, model_entry
+from envgen.offline.archive import BASE, MODEL, WHEEL, ArchiveMember, StoreArchive, model_entry
 from envgen.sources import LockedModelFiles
 from envgen.sources.models import HubFile
 from envgen.sources.wheel_store import check_space

@@ -7,6 +7,7 @@ from envgen.lock import Lock
 from envgen.profiles import Diagnosis, ModelWheel
 from envgen.smoke.run import SmokeOptions
 from envgen.sources import Hub, ModelStore, Packages
+from envgen.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,3 +22,17 @@ class Kit:
     models: ModelStore
     known: tuple[ModelWheel, ...]
     diagnoses: Sequence[Diagnosis]
+
+
+def model_kit(workspace: Workspace, image: str, lock: Lock, bench: SmokeOptions) -> Kit:
+    """What the model of a test is got with."""
+    return Kit(
+        image=image,
+        lock=lock,
+        bench=bench,
+        packages=workspace.packages(lock.index_urls),
+        hub=workspace.hub,
+        models=workspace.models,
+        known=workspace.project.model_wheels(),
+        diagnoses=workspace.project.diagnoses(),
+    )

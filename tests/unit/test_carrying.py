@@ -1,4 +1,4 @@
-"""Fetched, written into an archive, taken out of it: envgen.needs, bases, exporting and importing, with an engine that is a table."""
+"""Fetched, exported, imported: lock.needs, image.bases and offline, with an engine that is a table."""
 
 import errno
 import hashlib
@@ -18,16 +18,16 @@ from envgen.core.errors import BuildError, DiskFullError, EngineError, EnvgenErr
 from envgen.core.settings import read_settings
 from envgen.engine import Engine
 from envgen.image.bases import FETCHED, NOT_FETCHED, THERE, cached_base, check_fetched, fetch_bases, find_base, local_name
-from envgen.image.build import BuildOptions, build
+from envgen.image.build import BuildOptions, build_image
 from envgen.lock import Lock, LockedModel, Package
+from envgen.lock.folder import files_of, write_files
 from envgen.lock.model import LockedIndex
 from envgen.lock.project import bases_of, by_indexes, require_cached, wheels_of
-from envgen.offline import needed
-from envgen.offline.archive import StoreArchive, write_archive
+from envgen.offline.archive import StoreArchive, base_entry, model_entry, write_archive
 from envgen.offline.export import export_store
 from envgen.offline.import_ import LEFT_OUT, TAKEN, check_taken, import_store
 from envgen.offline.import_ import THERE as KEPT
-from envgen.offline.store_entry import base_entry, model_entry
+from envgen.offline.model_files import require_models
 from envgen.profiles import Project
 from envgen.sources import HubName, LockedModelFiles
 from envgen.sources.models import HubFile
@@ -366,8 +366,10 @@ def test_a_template_that_can_not_be_told_where_the_base_is_is_refused(world: Wor
     folder = world.workspace.project.folder / "templates"
     folder.mkdir()
     (folder / "Dockerfile.j2").write_text("ARG BASE={{ lock.base }}\nFROM ${BASE}\n", encoding="utf-8")
+    project = world.workspace.project
+    write_files(project.lock_folder(world.lock.profile, world.lock.target), files_of(world.lock, project))
     with pytest.raises(UsageError, match=r"has no ARG BASE_FROM, .*: localhost/envgen-base:"):
-        build(world.workspace.offline(), world.lock, world.engine, BuildOptions())
+        build_image(world.workspace.offline(), world.lock, world.engine, BuildOptions())
 
 
 MODEL_FILES = {"config.json": b"{}", "model.safetensors": b"weights" * 90, "tokenizer.json": b"{}"}
@@ -397,7 +399,7 @@ def test_a_model_gets_to_another_machine(tested: World, tmp_path: Path) -> None:
     assert [(item.name, item.status) for item in items if item.kind == "model"] == [(MODEL.name, TAKEN)]
     assert {path.name: path.read_bytes() for path in other.workspace.models.verify(MODEL).iterdir()} == MODEL_FILES
     assert {path.stat().st_mode & 0o777 for path in model_folder(other).iterdir()} == {0o644}
-    needed.require_cached(other.workspace, [tested.lock])
+    require_models(other.workspace, [tested.lock])
     export_store(other.workspace, [tested.lock], again, None)
     assert archive.read_bytes() == again.read_bytes()
     inode = model_folder(other).stat().st_ino
@@ -415,7 +417,7 @@ def test_who_brings_a_model_does_not_say_what_belongs_to_it(tested: World, tmp_p
     import_store(other.workspace, archive, None)
     assert other.workspace.models.cached(HubName(repo=MODEL.repo, revision=MODEL.commit)) is None
     with pytest.raises(BuildError, match=rf"missing, 1 file:\n{MODEL.name}: tokenizer.json"):
-        needed.require_cached(other.workspace, [tested.lock])
+        require_models(other.workspace, [tested.lock])
     with pytest.raises(VerificationError, match=r"tokenizer.json: found no file"):
         other.workspace.models.verify(MODEL)
     assert not model_folder(other).exists()
@@ -466,7 +468,7 @@ def test_a_wheel_with_a_model_goes_with_the_wheels(world: World, tmp_path: Path)
     world.workspace.store.add_from_stream(source.file, source.sha256, [content])
     export_store(world.workspace, [lock], tmp_path / "a.tar", None)
     import_store(other.workspace, tmp_path / "a.tar", None)
-    needed.require_cached(other.workspace, [lock])
+    require_models(other.workspace, [lock])
     assert source.file in store_of(other.workspace)
 
 

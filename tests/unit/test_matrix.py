@@ -8,8 +8,7 @@ from samples import NASTY, PROFILE, sample_lock, wheel
 from envgen.core.errors import UsageError
 from envgen.core.settings import read_settings
 from envgen.engine import BuildRequest
-from envgen.image.bake import BakeTarget, bake_file, bake_name
-from envgen.image.contexts import index_arguments, write_contexts
+from envgen.image.bake import BakeTarget, bake_file, bake_name, index_arguments, write_contexts
 from envgen.image.matrix import MatrixEntry, cells
 from envgen.profiles import Project
 from envgen.sources import WheelStore
@@ -71,7 +70,7 @@ def test_what_a_cell_says(project: Project) -> None:
     assert linux.lock == ""  # not locked yet
 
 
-def order(**fields: object) -> BuildRequest:
+def request_of(**fields: object) -> BuildRequest:
     values: dict[str, object] = {
         "dockerfile": b"",
         "contexts": {"wheels-own": Path("wheels/own-1")},
@@ -85,8 +84,8 @@ def order(**fields: object) -> BuildRequest:
 
 
 def test_a_bake_file_has_the_parts_of_a_build() -> None:
-    plain = BakeTarget(name="team.x-py311", folder=Path("locks/small"), order=order(compression="gzip"))
-    pushed = BakeTarget(name="b", folder=Path("locks/b"), order=order(contexts={}), cache="registry.example/cache:b", push=True)
+    plain = BakeTarget(name="team.x-py311", folder=Path("locks/small"), request=request_of(compression="gzip"))
+    pushed = BakeTarget(name="b", folder=Path("locks/b"), request=request_of(contexts={}), cache="registry.example/cache:b", push=True)
     file = bake_file([plain, pushed])
     assert file["group"] == {"default": {"targets": ["team_x-py311", "b"]}}
     targets = file["target"]
@@ -100,7 +99,7 @@ def test_a_bake_file_has_the_parts_of_a_build() -> None:
 
 
 def test_what_bake_would_read_as_a_template_is_escaped() -> None:
-    file = bake_file([BakeTarget(name="a", folder=Path("a"), order=order(labels={"nasty": NASTY, "if": "%{ if x }"}))])
+    file = bake_file([BakeTarget(name="a", folder=Path("a"), request=request_of(labels={"nasty": NASTY, "if": "%{ if x }"}))])
     labels = file["target"]["a"]["labels"]  # type: ignore[index]  # test data
     assert labels["nasty"] == NASTY.replace("${", "$${")
     assert labels["if"] == "%%{ if x }"

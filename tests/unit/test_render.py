@@ -13,9 +13,7 @@ from samples import AS_OF, BASE, NASTY, ROOT, sample_lock
 from envgen.image.layer_record import RECORD_FILE
 from envgen.lock import Lock, parse_lock
 from envgen.lock.folder import files_of
-from envgen.lock.format import parse_lock
 from envgen.lock.labels import labels_of
-from envgen.lock.model import Lock
 from envgen.lock.render import render_dockerfile, render_requirements
 from envgen.profiles import Project
 

@@ -15,8 +15,7 @@ from hostile_tars import HOSTILE as TARS
 
 from envgen.core.errors import EnvgenError, UsageError, VerificationError
 from envgen.oci.tars import add_bytes, write_tar
-from envgen.offline.archive import MANIFEST, StoreArchive, write_archive
-from envgen.offline.store_entry import ArchiveMember, base_entry, model_entry, wheel_entry
+from envgen.offline.archive import MANIFEST, ArchiveMember, StoreArchive, base_entry, model_entry, wheel_entry, write_archive
 from envgen.sources import LockedModelFiles
 from envgen.sources.models import HubFile
 

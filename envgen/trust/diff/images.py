@@ -11,7 +11,7 @@ from envgen.engine.interface import Blob
 from envgen.lock import Lock, parse_lock
 from envgen.lock.header import HeaderField
 from envgen.lock.labels import LOCK as LOCK_LABEL
-from envgen.lock.model import Lock, digest_of
+from envgen.lock.model import digest_of
 from envgen.lock.render import PREFIX
 from envgen.oci.archive import Archive
 from envgen.profiles import Project

@@ -69,7 +69,7 @@ class Reproduction:
 
 
 def build_twice(plan: Plan) -> Reproduction:
-    """Two builds without cache, as different as can be arranged, and compared. Raises as `building.build` does."""
+    """Two builds without cache, as different as can be arranged, and compared. Raises as `build_image` does."""
     with ExitStack() as stack:
         built, first = _build(plan, FIRST, stack)
         again, second = _build(plan, SECOND, stack)
@@ -80,7 +80,7 @@ def build_twice(plan: Plan) -> Reproduction:
 def build_against(plan: Plan, name: str) -> Reproduction:
     """One build without cache, compared with the image `name`: an archive, one in the engine's store, or one that is pulled.
 
-    Raises as `building.build` does, EngineError for an image that can't be had, UsageError for a name that is none, and
+    Raises as `build_image` does, EngineError for an image that can't be had, UsageError for a name that is none, and
     VerificationError for an archive that is damaged, or that an engine may load another image from.
     """
     with ExitStack() as stack:
@@ -96,7 +96,7 @@ def _build(plan: Plan, around: BuildVariation, stack: ExitStack) -> tuple[Built,
     started = time.monotonic()
     with inside(around, plan.workspace.settings) as settings:
         options = replace(plan.options, tag=tag, cache=False, arguments=around.arguments)
-        built = build.build(replace(plan.workspace, settings=settings), plan.lock, plan.make_engine(settings), options)
+        built = build.build_image(replace(plan.workspace, settings=settings), plan.lock, plan.make_engine(settings), options)
     seconds = time.monotonic() - started
     plan.workspace.reporter.step(f"build in {around.name} surroundings: {built.image.digest} ({seconds:.0f} s)")
     return built, seconds

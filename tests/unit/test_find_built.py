@@ -1,4 +1,4 @@
-"""envgen.image.prepare: what is believed of an image that is already there."""
+"""envgen.image.build.find_built: what is believed of an image that is already there."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -8,7 +8,7 @@ from samples import sample_lock
 
 from envgen.core.errors import SmokeError
 from envgen.engine import Engine, Image
-from envgen.image.prepare import existing
+from envgen.image.build import find_built
 
 LOCK = sample_lock()
 BUILT = {"envgen.lock": LOCK.digest, "envgen.python": "3.11.2"}
@@ -39,15 +39,15 @@ def shelf(labels: Mapping[str, str] | None) -> Engine:
     ids=["no label", "locked", "envgen build --base", "docker build --label"],
 )
 def test_the_base_of_an_image_is_what_its_labels_say(labels: dict[str, str], base: str) -> None:
-    built = existing(LOCK, shelf(BUILT | labels), "")
+    built = find_built(LOCK, shelf(BUILT | labels), "")
     assert (built.base, built.python, built.image.name) == (base, "3.11.2", LOCK.tag)
 
 
 def test_an_image_of_another_lock_is_refused() -> None:
     with pytest.raises(SmokeError, match=r"^mine: found an image built from lock sha256:1, expected sha256:"):
-        existing(LOCK, shelf({"envgen.lock": "sha256:1"}), "mine")
+        find_built(LOCK, shelf({"envgen.lock": "sha256:1"}), "mine")
 
 
 def test_an_image_that_is_not_there_is_said() -> None:
     with pytest.raises(SmokeError, match=r"there is no such image"):
-        existing(LOCK, shelf(None), "")
+        find_built(LOCK, shelf(None), "")
