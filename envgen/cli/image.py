@@ -14,9 +14,9 @@ from envgen.engine.docker import DockerEngine
 from envgen.engine.gpus import find_gpus
 from envgen.engine.interface import REFERENCE
 from envgen.image.build import BuildOptions, Built, build_image, find_built
-from envgen.image.estimate import check_disk, check_platform, estimate
+from envgen.image.estimate import check_disk, check_platform, estimate_build
 from envgen.image.layer_record import LayerComparison, check_layers, records_of
-from envgen.image.publish import check_repository, publish
+from envgen.image.publish import check_repository, publish_image
 from envgen.lock import Lock, project
 from envgen.lock.project import require_cached
 from envgen.offline.fetch import fetch_model, fetch_wheels
@@ -43,7 +43,7 @@ def build(options: argparse.Namespace, workspace: Workspace) -> int:
     info = engine.check()
     check_gpus(options, lock, info, _driver(workspace, lock))
     workspace.reporter.step(f"engine: {info.versions()}")
-    workspace.reporter.step(show.estimate(estimate(workspace, lock)))
+    workspace.reporter.step(show.estimate(estimate_build(workspace, lock)))
     check_platform(lock, info)
     check_disk(workspace, lock, info)
     records = records_of(workspace, lock)
@@ -160,7 +160,7 @@ def _test(
             raise SmokeError("--require-gpu", "the gpu tier was not run", hint=f"see what is missing: envgen doctor {report.profile}")
         if getattr(options, "push", ""):
             check_passed(report, options.push)
-            published = publish(workspace, built, engine, options.push)
+            published = publish_image(workspace, built, engine, options.push)
     except EnvgenError as found:
         error = found
     if options.json:

@@ -76,7 +76,7 @@ def _targets(options: argparse.Namespace, workspace: Workspace, found: Sequence[
             name=name,
             folder=_from_project(workspace, folder),
             request=_with_wheels(order, options.wheels, workspace, lock),
-            cache=f"{options.cache}:{name}" if options.cache else "",
+            cache=f"{options.cache}:{name}" if options.cache else None,
             push=bool(options.push),
         )
 

@@ -11,7 +11,7 @@ from envgen.engine.docker import DockerEngine
 from envgen.lock import project
 from envgen.offline.archive import BASE, MODEL, WHEEL
 from envgen.offline.export import export_store
-from envgen.offline.import_ import LEFT_OUT, TAKEN, THERE, check_taken, import_store
+from envgen.offline.import_ import ImportStatus, check_taken, import_store
 from envgen.workspace import Workspace
 
 
@@ -41,7 +41,7 @@ def _import(options: argparse.Namespace, workspace: Workspace) -> int:
     else:
         counts = Counter((item.kind, item.status) for item in items)
         for kind in (WHEEL, MODEL, BASE):
-            numbers = [f"{counts[kind, status]} {status}" for status in (TAKEN, THERE, LEFT_OUT) if counts[kind, status]]
+            numbers = [f"{counts[kind, status]} {status}" for status in ImportStatus if counts[kind, status]]
             if numbers:
                 print(f"{kind}s: {', '.join(numbers)}")
     check_taken(items)

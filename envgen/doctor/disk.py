@@ -16,7 +16,7 @@ def disk(workspace: Workspace, locks: Sequence[Lock], info: EngineInfo | None) -
     if not locks:
         nothing = "no image to build"
         return tuple(Finding(subject=subject, status=NOT_APPLICABLE, found=nothing) for subject in ("wheel store", "engine's disk"))
-    wanted = {lock.profile: estimate.estimate(workspace, lock) for lock in locks}
+    wanted = {lock.profile: estimate.estimate_build(workspace, lock) for lock in locks}
     largest, most = max(wanted.items(), key=lambda pair: (pair[1].disk, pair[1].download))
     store = workspace.settings.wheels
     found = [_finding("wheel store", store, most.download, f"the wheels of {largest}", "set ENVGEN_CACHE to a folder on a larger disk")]

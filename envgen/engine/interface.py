@@ -104,9 +104,9 @@ class RunRequest:
     """What to run in an image: locked down unless it says otherwise.
 
     `mounts` maps a path on this host to a path in the container and whether it may be written; without `network`
-    there is none, not even loopback to the host; `user` is `UID:GID`, empty for the image's own; `gpus` are `all` or their
-    numbers, as in `0,1`; `memory` is in bytes, 0 for as much as there is; `workdir` is empty for the image's own; a container
-    that writes nothing to its standard output for `quiet` seconds is killed (0: never).
+    there is none, not even loopback to the host; `user` is `UID:GID`, None for the image's own; `gpus` are `all` or their
+    numbers, as in `0,1`; `memory` is in bytes, None for as much as there is; `workdir` is None for the image's own; a container
+    that writes nothing to its standard output for `quiet` seconds is killed (None: never).
     """
 
     image: str
@@ -114,11 +114,11 @@ class RunRequest:
     mounts: tuple[tuple[Path, str, bool], ...] = ()
     environment: Mapping[str, str]
     network: str = "none"
-    user: str = ""
-    gpus: str = ""
-    memory: int = 0
-    workdir: str = ""
-    quiet: float = 0
+    user: str | None = None
+    gpus: str | None = None
+    memory: int | None = None
+    workdir: str | None = None
+    quiet: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

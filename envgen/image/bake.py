@@ -20,13 +20,13 @@ from envgen.sources import Wheel, WheelStore
 class BakeTarget:
     """One image: its name in the file, the folder with its Dockerfile, and what is to be built.
 
-    `cache` is the image that the builder's cache is kept in, empty for none; `push` says whether what was built is sent to its registry.
+    `cache` is the image that the builder's cache is kept in, None for none; `push` says whether what was built is sent to its registry.
     """
 
     name: str
     folder: Path
     request: BuildRequest
-    cache: str = ""
+    cache: str | None = None
     push: bool = False
 
 

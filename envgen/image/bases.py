@@ -6,6 +6,7 @@ mirror under the mirror's name. A name in the store is not asked about. So each 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from envgen.core.errors import BuildError, EngineError
 from envgen.core.settings import base_via_mirror
@@ -14,23 +15,29 @@ from envgen.lock import Lock
 from envgen.lock.project import bases_of, fetch_command
 from envgen.workspace import Workspace
 
-FETCHED, THERE, NOT_FETCHED = "fetched", "there", "not fetched"
+
+class BaseStatus(StrEnum):
+    """What became of a base: it was fetched, was in the store already, or could not be fetched."""
+
+    FETCHED = "fetched"
+    THERE = "there"
+    NOT_FETCHED = "not fetched"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseState:
-    """What became of the base of one platform: fetched, there already, or not fetched and why."""
+    """What became of the base of one platform, and why where it was not fetched."""
 
     base: str
     platform: str
-    status: str
+    status: BaseStatus
     problem: str = ""
     hint: str = ""
 
 
-def digest_in(reference: str) -> str:
-    """The digest that `reference` is pinned by, empty where it is not."""
-    return reference.partition("@")[2]
+def pinned_digest(reference: str) -> str | None:
+    """The digest that `reference` is pinned by, None where it is not."""
+    return reference.partition("@")[2] or None
 
 
 def local_name(digest: str) -> str:
@@ -40,7 +47,7 @@ def local_name(digest: str) -> str:
 
 def find_base(engine: ImageStore, reference: str) -> Image | None:
     """The image of `reference` in the engine's store: a pinned one by its digest, whatever name it has there."""
-    return engine.image(digest_in(reference) or reference)
+    return engine.image(pinned_digest(reference) or reference)
 
 
 def cached_base(engine: ImageStore, reference: str, lock: Lock) -> str:
@@ -75,14 +82,14 @@ def _fetch(workspace: Workspace, base: str, platform: str, engine: ImageStore) -
         keep_base(engine, image)
     except EngineError as error:
         workspace.reporter.step(f"base: NOT fetched: {base} for {platform}: {error.problem}")
-        return BaseState(base=base, platform=platform, status=NOT_FETCHED, problem=error.problem, hint=error.hint)
+        return BaseState(base=base, platform=platform, status=BaseStatus.NOT_FETCHED, problem=error.problem, hint=error.hint)
     workspace.reporter.step(f"base: {base} for {platform} {'is in' if there else 'fetched into'} the engine's store")
-    return BaseState(base=base, platform=platform, status=THERE if there else FETCHED)
+    return BaseState(base=base, platform=platform, status=BaseStatus.THERE if there else BaseStatus.FETCHED)
 
 
 def check_fetched(states: Sequence[BaseState]) -> None:
     """Raises EngineError, with all of them, when bases could not be fetched."""
-    failed = [state for state in states if state.status == NOT_FETCHED]
+    failed = [state for state in states if state.status is BaseStatus.NOT_FETCHED]
     if failed:
         lines = "\n".join(f"{state.base} for {state.platform}: {state.problem}" for state in failed)
         hint = f"{failed[0].hint}; without bases: --no-base" if failed[0].hint else "without bases: --no-base"

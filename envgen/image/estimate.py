@@ -31,7 +31,7 @@ class BuildEstimate:
     seconds: int
 
 
-def estimate(workspace: Workspace, lock: Lock) -> BuildEstimate:
+def estimate_build(workspace: Workspace, lock: Lock) -> BuildEstimate:
     """What building `lock` will take."""
     total = sum(wheel.size for wheel in lock.wheels)
     download = sum(wheel.size for wheel in workspace.store.missing(lock.fetched))
@@ -40,7 +40,7 @@ def estimate(workspace: Workspace, lock: Lock) -> BuildEstimate:
 
 def check_disk(workspace: Workspace, lock: Lock, info: EngineInfo) -> None:
     """Raises DiskFullError before a build starts that would run out of disk."""
-    wanted = estimate(workspace, lock)
+    wanted = estimate_build(workspace, lock)
     check_space(workspace.settings.wheels, wanted.download, "the wheels that are missing in the store")
     if info.data_root:
         check_space(Path(info.data_root), wanted.disk, "the build")

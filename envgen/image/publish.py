@@ -42,7 +42,7 @@ def check_repository(repository: str) -> None:
         raise UsageError("--push", problem, hint="as in --push registry.example.com/team/images")
 
 
-def publish(workspace: Workspace, built: Built, engine: Engine, repository: str) -> Published:
+def publish_image(workspace: Workspace, built: Built, engine: Engine, repository: str) -> Published:
     """Pushes a tested image to `repository`, as REGISTRY/NAME.
 
     Raises EngineError when the registry does not accept it, VerificationError when it has something else afterwards.

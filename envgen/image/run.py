@@ -84,8 +84,8 @@ def plan(image: str, gpus: tuple[str, str], wishes: RunOptions, caller: HostUser
             **({} if gpus[0] else {"NVIDIA_VISIBLE_DEVICES": "void"}),
         },
         network=wishes.network,
-        user=caller.user,
-        gpus=gpus[0],
+        user=caller.user or None,
+        gpus=gpus[0] or None,
         workdir=WORK,
     )
     words = [image, *([f"as {caller.user}"] if caller.user else []), gpus[1], f"network {wishes.network}"]

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from envgen.core.errors import UsageError, VerificationError
+from envgen.oci import add_bytes, add_file, write_tar
 from envgen.oci.documents import parse_json
 from envgen.oci.tar_reader import CHUNK, Slice, TarReader
-from envgen.oci.tars import add_bytes, add_file, write_tar
 from envgen.sources import LockedModelFiles
 from envgen.sources.models import COMMIT, FILE_NAME, HubFile, is_repo, needed
 from envgen.sources.wheel import WHEEL_FILE

@@ -12,11 +12,10 @@ from envgen.core.errors import DiskFullError, EngineError, EnvgenError, UsageErr
 from envgen.core.files import sha256_of
 from envgen.core.tempdirs import temp_dir
 from envgen.engine import ImageStore
-from envgen.image.bases import digest_in, find_base, local_name
+from envgen.image.bases import find_base, local_name
 from envgen.lock import Lock
 from envgen.lock.project import bases_of, fetch_command, require_cached, wheels_of
-from envgen.oci.archive import Archive
-from envgen.oci.copy import copy_image, temporary_folder
+from envgen.oci import Archive, copy_image, temporary_folder
 from envgen.offline.archive import ArchiveMember, base_entry, model_entry, wheel_entry, write_archive
 from envgen.offline.model_files import files_of_model, locks_by_model, require_models
 from envgen.sources import LockedModelFiles
@@ -132,7 +131,7 @@ def _saved_bases(
 
 def _save(engine: ImageStore, base: str, platforms: Sequence[str], folder: Path) -> Path:
     """Writes a base into `folder`. Raises EngineError, or VerificationError, when it is not in the engine's store for all `platforms`."""
-    digest = digest_in(base)
+    digest = base.rpartition("@")[2]
     image = find_base(engine, base)
     if image is None:
         raise EngineError("docker", "not in the engine's store")

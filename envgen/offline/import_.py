@@ -2,20 +2,28 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
 from envgen.core.errors import DiskFullError, EngineError
 from envgen.engine import ImageStore
-from envgen.image.bases import digest_in, find_base, local_name
-from envgen.oci.copy import TEMPORARY_ROOM, copy_image, temporary_folder
+from envgen.image.bases import find_base, local_name
+from envgen.oci import copy_image, temporary_folder
+from envgen.oci.copy import TEMPORARY_ROOM
 from envgen.offline.archive import BASE, MODEL, WHEEL, ArchiveMember, StoreArchive, model_entry
 from envgen.sources import LockedModelFiles
 from envgen.sources.models import HubFile
 from envgen.sources.wheel_store import check_space
 from envgen.workspace import Workspace
 
-TAKEN, THERE, LEFT_OUT = "taken", "there", "left out"
+
+class ImportStatus(StrEnum):
+    """What became of something in an archive: it was added, was here already, or was left out."""
+
+    TAKEN = "taken"
+    THERE = "there"
+    LEFT_OUT = "left out"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +32,7 @@ class Imported:
 
     name: str
     kind: str
-    status: str
+    status: ImportStatus
     reason: str = ""
     hint: str = ""
 
@@ -47,7 +55,7 @@ def _take_wheels(archive: StoreArchive, workspace: Workspace) -> Iterator[Import
         for entry in archive.wheels:
             is_new = workspace.store.add_from_stream(entry.file, entry.sha256, archive.content(entry))
             advance(entry.size)
-            yield Imported(name=entry.file, kind=WHEEL, status=TAKEN if is_new else THERE)
+            yield Imported(name=entry.file, kind=WHEEL, status=ImportStatus.TAKEN if is_new else ImportStatus.THERE)
 
 
 def _take_models(archive: StoreArchive, workspace: Workspace) -> Iterator[Imported]:
@@ -56,7 +64,7 @@ def _take_models(archive: StoreArchive, workspace: Workspace) -> Iterator[Import
     for model in archive.models:
         workspace.reporter.step(f"model: reading {model.name}")
         is_new = workspace.models.add_from_stream(model, partial(_content_of, archive, model))
-        yield Imported(name=model.name, kind=MODEL, status=TAKEN if is_new else THERE)
+        yield Imported(name=model.name, kind=MODEL, status=ImportStatus.TAKEN if is_new else ImportStatus.THERE)
 
 
 def _content_of(archive: StoreArchive, model: LockedModelFiles, file: HubFile) -> Iterator[bytes]:
@@ -68,14 +76,19 @@ def _take_bases(archive: StoreArchive, workspace: Workspace, engine: ImageStore 
         with temporary_folder() as folder:
             received = folder / "received.tar"
             _receive(archive, entry, received)
-            item = Imported(name=entry.base, kind=BASE, status=LEFT_OUT, reason="--no-base")
+            item = Imported(name=entry.base, kind=BASE, status=ImportStatus.LEFT_OUT, reason="--no-base")
             if engine is not None:
                 # Not as it came: an archive may have more images in it, with the names of others.
-                copy_image(received, digest_in(entry.base), local_name(digest_in(entry.base)), folder / "base.tar")
+                copy_image(received, _digest(entry), local_name(_digest(entry)), folder / "base.tar")
                 item = _load(entry, folder / "base.tar", engine)
         said = f"{item.status.upper()}: {item.reason}" if item.reason else f"{item.status} in the engine's store"
         workspace.reporter.step(f"base: {entry.base}: {said}")
         yield item
+
+
+def _digest(entry: ArchiveMember) -> str:
+    """The digest of a base, by which every reference in an archive is pinned."""
+    return entry.base.rpartition("@")[2]
 
 
 def _receive(archive: StoreArchive, entry: ArchiveMember, target: Path) -> None:
@@ -96,13 +109,13 @@ def _load(entry: ArchiveMember, path: Path, engine: ImageStore) -> Imported:
         if find_base(engine, entry.base) is None:
             raise EngineError("docker", "it does not hold the image that was loaded", hint="is its image store containerd's?")
     except EngineError as error:
-        return Imported(name=entry.base, kind=BASE, status=LEFT_OUT, reason=error.problem, hint=error.hint)
-    return Imported(name=entry.base, kind=BASE, status=THERE if there else TAKEN)
+        return Imported(name=entry.base, kind=BASE, status=ImportStatus.LEFT_OUT, reason=error.problem, hint=error.hint)
+    return Imported(name=entry.base, kind=BASE, status=ImportStatus.THERE if there else ImportStatus.TAKEN)
 
 
 def check_taken(items: Sequence[Imported]) -> None:
     """Raises EngineError, with all of them, when an engine did not take bases."""
-    failed = [item for item in items if item.status == LEFT_OUT and item.hint]
+    failed = [item for item in items if item.status is ImportStatus.LEFT_OUT and item.hint]
     if failed:
         lines = "\n".join(f"{item.name}: {item.reason}" for item in failed)
         problem = f"NOT taken, so that a build without a network would fail\n{lines}"

@@ -80,9 +80,9 @@ def smoke(subject: ImageUnderTest, model: Model, bench: SmokeOptions, store: Whe
     results: list[CheckResult] = []
     for tier in subject.lock.tiers:
         for phase, flags in PHASES.get(tier, ()):
-            order = replace(_order(phase, flags, subject.image.name, model), memory=bench.memory, quiet=bench.check_limit)
+            order = replace(_order(phase, flags, subject.image.name, model), memory=bench.memory or None, quiet=bench.check_limit)
             if tier == "gpu":
-                order = replace(order, environment=OFFLINE, gpus=bench.gpus)
+                order = replace(order, environment=OFFLINE, gpus=bench.gpus or None)
             job = {**_job(phase, subject, model, store), "gpu_hint": bench.gpu_hint or None}
             results.extend(run_phase(phase, tier, order, job, bench))
     return SmokeReport(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
-from envgen.oci.archive import Archive
+from envgen.oci import Archive
 
 CHUNK = 1 << 20
 

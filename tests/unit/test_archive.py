@@ -11,7 +11,7 @@ import pytest
 from archives import Made, folder, item, tar_of, write_archive
 
 from envgen.core.errors import VerificationError
-from envgen.oci.archive import Archive
+from envgen.oci import Archive
 
 CONFIG = {"os": "linux", "architecture": "amd64"}
 LAYER = [folder("etc"), item("etc/hosts", b"localhost\n")]

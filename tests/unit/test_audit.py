@@ -20,7 +20,8 @@ from envgen.core.settings import read_settings
 from envgen.engine import Engine, Image, RunRequest, RunResult
 from envgen.engine.interface import OnLine
 from envgen.lock import Lock, Package, RequiredBy
-from envgen.oci.stack_entries import FILE, LINK, LayerEntry
+from envgen.oci import LayerEntry
+from envgen.oci.stack_entries import FILE, LINK
 from envgen.profiles import Project
 from envgen.smoke.uv_record import Row, render, row_of
 from envgen.trust.audit.audit import audit

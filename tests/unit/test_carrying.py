@@ -17,17 +17,15 @@ from envgen.cli.show import QuietReporter
 from envgen.core.errors import BuildError, DiskFullError, EngineError, EnvgenError, UsageError, VerificationError
 from envgen.core.settings import read_settings
 from envgen.engine import Engine
-from envgen.image.bases import FETCHED, NOT_FETCHED, THERE, cached_base, check_fetched, fetch_bases, find_base, local_name
-from envgen.image.build import BuildOptions, build_image
+from envgen.image import BuildOptions, build_image, fetch_bases
+from envgen.image.bases import BaseStatus, cached_base, check_fetched, find_base, local_name
 from envgen.lock import Lock, LockedModel, Package
 from envgen.lock.folder import files_of, write_files
 from envgen.lock.model import LockedIndex
 from envgen.lock.project import bases_of, by_indexes, require_cached, wheels_of
+from envgen.offline import check_taken, export_store, import_store, require_models
 from envgen.offline.archive import StoreArchive, base_entry, model_entry, write_archive
-from envgen.offline.export import export_store
-from envgen.offline.import_ import LEFT_OUT, TAKEN, check_taken, import_store
-from envgen.offline.import_ import THERE as KEPT
-from envgen.offline.model_files import require_models
+from envgen.offline.import_ import ImportStatus
 from envgen.profiles import Project
 from envgen.sources import HubName, LockedModelFiles
 from envgen.sources.models import HubFile
@@ -152,10 +150,10 @@ def test_bases_come_through_the_mirror_and_stay_what_they_are(world: World, tmp_
     mirrored = f"mirror.example/library/{world.lock.base}"
     other.shelf.registry[mirrored] = digest
     (state,) = fetch_bases(workspace, [world.lock, world.lock], other.engine)
-    assert (state.status, other.shelf.pulled) == (FETCHED, [(mirrored, "linux/amd64")])
+    assert (state.status, other.shelf.pulled) == (BaseStatus.FETCHED, [(mirrored, "linux/amd64")])
     assert other.shelf.names[local_name(digest)] == digest
     (again,) = fetch_bases(workspace, [world.lock], other.engine)
-    assert (again.status, len(other.shelf.pulled)) == (THERE, 1)
+    assert (again.status, len(other.shelf.pulled)) == (BaseStatus.THERE, 1)
     check_fetched([state, again])
 
 
@@ -163,7 +161,7 @@ def test_another_platform_of_the_same_base_is_fetched_too(world: World) -> None:
     digest = world.lock.base.partition("@")[2]
     world.shelf.registry[world.lock.base] = digest
     states = fetch_bases(world.workspace, [world.lock, replace(world.lock, platform="linux/arm64")], world.engine)
-    assert [state.status for state in states] == [THERE, FETCHED]
+    assert [state.status for state in states] == [BaseStatus.THERE, BaseStatus.FETCHED]
     assert world.shelf.pulled == [(world.lock.base, "linux/arm64")]
 
 
@@ -172,7 +170,7 @@ def test_a_base_that_can_not_be_had_does_not_stop_the_others(world: World, tmp_p
     gone = replace(world.lock, base=f"gone:1@sha256:{'0' * 64}")
     other.shelf.registry[world.lock.base] = world.lock.base.partition("@")[2]
     states = fetch_bases(other.workspace, [gone, world.lock], other.engine)
-    assert [state.status for state in states] == [NOT_FETCHED, FETCHED]
+    assert [state.status for state in states] == [BaseStatus.NOT_FETCHED, BaseStatus.FETCHED]
     with pytest.raises(
         EngineError, match=r"(?s)NOT fetched, so that a build without a network would fail\ngone:1@.*no such host"
     ) as caught:
@@ -187,11 +185,11 @@ def test_everything_gets_to_another_machine(world: World, tmp_path: Path) -> Non
     assert (exported.left_out, exported.size) == ((), archive.stat().st_size)
     assert exported.sha256 == hashlib.sha256(archive.read_bytes()).hexdigest()
     items = import_store(other.workspace, archive, other.engine)
-    assert {item.status for item in items} == {TAKEN}
+    assert {item.status for item in items} == {ImportStatus.TAKEN}
     assert store_of(other.workspace) == store_of(world.workspace) == sorted(wheel.file for wheel in world.lock.fetched)
     require_cached(other.workspace.store, [world.lock])
     assert other.shelf.names == {local_name(world.lock.base.partition("@")[2]): world.lock.base.partition("@")[2]}
-    assert {item.status for item in import_store(other.workspace, archive, other.engine)} == {KEPT}
+    assert {item.status for item in import_store(other.workspace, archive, other.engine)} == {ImportStatus.THERE}
     check_taken(items)
 
 
@@ -230,7 +228,7 @@ def test_without_an_engine_there_are_no_bases(world: World, tmp_path: Path) -> N
     assert [found.reason for found in export_store(world.workspace, [world.lock], archive, None).left_out] == ["--no-base"]
     export_store(world.workspace, [world.lock], archive, world.engine)
     items = import_store(other.workspace, archive, None)
-    assert [item.status for item in items if item.kind == "base"] == [LEFT_OUT]
+    assert [item.status for item in items if item.kind == "base"] == [ImportStatus.LEFT_OUT]
     check_taken(items)
     require_cached(other.workspace.store, [world.lock])
 
@@ -396,14 +394,14 @@ def test_a_model_gets_to_another_machine(tested: World, tmp_path: Path) -> None:
     exported = export_store(tested.workspace, [tested.lock, replace(tested.lock, profile="other")], archive, None)
     assert [entry.file for entry in exported.entries if entry.kind == "model"] == list(MODEL_FILES)
     items = import_store(other.workspace, archive, None)
-    assert [(item.name, item.status) for item in items if item.kind == "model"] == [(MODEL.name, TAKEN)]
+    assert [(item.name, item.status) for item in items if item.kind == "model"] == [(MODEL.name, ImportStatus.TAKEN)]
     assert {path.name: path.read_bytes() for path in other.workspace.models.verify(MODEL).iterdir()} == MODEL_FILES
     assert {path.stat().st_mode & 0o777 for path in model_folder(other).iterdir()} == {0o644}
     require_models(other.workspace, [tested.lock])
     export_store(other.workspace, [tested.lock], again, None)
     assert archive.read_bytes() == again.read_bytes()
     inode = model_folder(other).stat().st_ino
-    assert [item.status for item in import_store(other.workspace, archive, None) if item.kind == "model"] == [KEPT]
+    assert [item.status for item in import_store(other.workspace, archive, None) if item.kind == "model"] == [ImportStatus.THERE]
     assert model_folder(other).stat().st_ino == inode
 
 
@@ -442,7 +440,7 @@ def test_a_model_with_a_fault_is_not_taken_at_all(tested: World, tmp_path: Path)
 def test_a_model_that_lost_a_file_comes_out_of_an_archive(tested: World, tmp_path: Path) -> None:
     export_store(tested.workspace, [tested.lock], tmp_path / "a.tar", None)
     (model_folder(tested) / "config.json").unlink()
-    assert TAKEN in [item.status for item in import_store(tested.workspace, tmp_path / "a.tar", None) if item.kind == "model"]
+    assert ImportStatus.TAKEN in [item.status for item in import_store(tested.workspace, tmp_path / "a.tar", None) if item.kind == "model"]
     tested.workspace.models.verify(MODEL)
 
 

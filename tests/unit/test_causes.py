@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from envgen.oci.archive import ImageDocuments, Layer
+from envgen.oci import ImageDocuments, Layer
 from envgen.trust.reproduce.causes import likely_causes
 
 LABELS = {

@@ -9,8 +9,7 @@ import pytest
 from image_files import EPOCH, File, layer_tar, write_archive
 
 from envgen.core.errors import VerificationError
-from envgen.oci.archive import Archive
-from envgen.oci.entries import Difference
+from envgen.oci import Archive, Difference
 from envgen.trust.reproduce.compare import OpenImage, compare_images
 
 BASE = layer_tar([File(path="etc/passwd"), File(path="bin/sh", fields={"mode": 0o755})])

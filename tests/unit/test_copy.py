@@ -9,8 +9,7 @@ import pytest
 from oci_samples import Images
 
 from envgen.core.errors import DiskFullError, VerificationError
-from envgen.oci.archive import Archive
-from envgen.oci.copy import copy_image
+from envgen.oci import Archive, copy_image
 
 NAME = "localhost/envgen-base:abc"
 

@@ -8,7 +8,7 @@ from samples import sample_lock
 
 from envgen.core.errors import SmokeError
 from envgen.engine import Engine, Image
-from envgen.image.build import find_built
+from envgen.image import find_built
 
 LOCK = sample_lock()
 BUILT = {"envgen.lock": LOCK.digest, "envgen.python": "3.11.2"}

@@ -9,9 +9,8 @@ from envgen.cli import reproduce
 from envgen.cli.arguments import parse
 from envgen.core.errors import UsageError
 from envgen.engine import EngineInfo, Image
-from envgen.image.build import Built
-from envgen.image.layer_record import LayerComparison
-from envgen.oci.entries import Difference
+from envgen.image import Built, LayerComparison
+from envgen.oci import Difference
 from envgen.trust.reproduce.reproduce import OtherImage, Reproduction, layer_names
 
 INFO = EngineInfo(

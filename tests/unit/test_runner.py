@@ -248,7 +248,7 @@ def test_a_gpu_goes_to_its_tier_alone(tmp_path: Path) -> None:
     gpu = containers.orders.pop("gpu")
     assert (gpu.gpus, "NVIDIA_VISIBLE_DEVICES" in gpu.environment) == ("0,1", False)
     for order in containers.orders.values():
-        assert (order.gpus, order.environment["NVIDIA_VISIBLE_DEVICES"], order.environment["CUDA_VISIBLE_DEVICES"]) == ("", "void", "")
+        assert (order.gpus, order.environment["NVIDIA_VISIBLE_DEVICES"], order.environment["CUDA_VISIBLE_DEVICES"]) == (None, "void", "")
 
 
 def test_what_quantizing_saves_is_said_of_16_bits(tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ from envgen.cli.shapes import SHAPES
 from envgen.doctor.finding import Finding
 from envgen.engine import Image
 from envgen.engine.interface import Pushed
-from envgen.image.layer_record import LayerComparison
+from envgen.image import LayerComparison
 from envgen.image.layers import GroupSize
 from envgen.image.publish import Published
 from envgen.lock import LockedBound, Package, RequiredBy
 from envgen.lock.why import HeldBack
-from envgen.oci.entries import Difference
+from envgen.oci import Difference
 from envgen.overview import LayerSummary, Overview, TargetState
 from envgen.smoke.memory import ModelMemory
 from envgen.smoke.report import CheckResult, SmokeReport

@@ -14,7 +14,7 @@ import pytest
 from hostile_tars import HOSTILE as TARS
 
 from envgen.core.errors import EnvgenError, UsageError, VerificationError
-from envgen.oci.tars import add_bytes, write_tar
+from envgen.oci import add_bytes, write_tar
 from envgen.offline.archive import MANIFEST, ArchiveMember, StoreArchive, base_entry, model_entry, wheel_entry, write_archive
 from envgen.sources import LockedModelFiles
 from envgen.sources.models import HubFile

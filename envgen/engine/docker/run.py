@@ -64,9 +64,9 @@ def run_container(client: Any, request: RunRequest, on_line: OnLine) -> RunResul
 
 
 class Watchdog:
-    """Calls `kill` once, in a thread, when `seconds` pass without `restart` (0: never). A context manager that ends the watch."""
+    """Calls `kill` once, in a thread, when `seconds` pass without `restart` (None: never). A context manager that ends the watch."""
 
-    def __init__(self, seconds: float, kill: Callable[[], object]) -> None:
+    def __init__(self, seconds: float | None, kill: Callable[[], object]) -> None:
         self.barked = False
         self._seconds = seconds
         self._kill = kill
@@ -162,7 +162,7 @@ def attached_command(request: RunRequest, known: Mapping[str, str], *, terminal:
         words.append("--tty")
     if request.gpus:
         words += ["--gpus", "all" if request.gpus == "all" else f'"device={request.gpus}"']
-    for option, text in (("--user", request.user), ("--workdir", request.workdir), ("--memory", str(request.memory or ""))):
+    for option, text in (("--user", request.user), ("--workdir", request.workdir), ("--memory", request.memory and str(request.memory))):
         words += [option, text] if text else []
     return [*words, request.image, *request.command], variables
 
