@@ -19,6 +19,7 @@ from envgen.core.settings import read_settings
 from envgen.engine import Engine
 from envgen.image import BuildOptions, build_image, fetch_bases
 from envgen.image.bases import BaseStatus, cached_base, check_fetched, find_base, local_name
+from envgen.image.build import make_request
 from envgen.lock import Lock, LockedModel, Package
 from envgen.lock.folder import files_of, write_files
 from envgen.lock.model import LockedIndex
@@ -368,6 +369,16 @@ def test_a_template_that_can_not_be_told_where_the_base_is_is_refused(world: Wor
     write_files(project.lock_folder(world.lock.profile, world.lock.target), files_of(world.lock, project))
     with pytest.raises(UsageError, match=r"has no ARG BASE_FROM, .*: localhost/envgen-base:"):
         build_image(world.workspace.offline(), world.lock, world.engine, BuildOptions())
+
+
+def test_a_build_has_the_dockerfile_that_was_checked_and_renders_none(world: World) -> None:
+    project = world.workspace.project
+    folder = project.lock_folder(world.lock.profile, world.lock.target)
+    write_files(folder, files_of(world.lock, project))
+    (project.folder / "templates").mkdir()
+    (project.folder / "templates" / "Dockerfile.j2").write_text("{{ no such thing", encoding="utf-8")
+    request, _ = make_request(world.workspace, world.lock, world.engine, BuildOptions())
+    assert request.dockerfile == (folder / "Dockerfile").read_bytes()
 
 
 MODEL_FILES = {"config.json": b"{}", "model.safetensors": b"weights" * 90, "tokenizer.json": b"{}"}
