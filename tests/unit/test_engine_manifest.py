@@ -1,4 +1,4 @@
-"""envgen.engine.manifest: the manifest in an archive that an engine writes, of an image that anybody may have made."""
+"""envgen.engine.docker.manifest: the manifest in an archive that an engine writes, of an image that anybody may have made."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from hostile_tars import END, HOSTILE, a_file
 from layouts import Layout
 
 from envgen.core.errors import EngineError
-from envgen.engine.manifest import _archived
+from envgen.engine.docker.manifest import _archived
 
 
 def chunks(path: Path) -> list[bytes]:
