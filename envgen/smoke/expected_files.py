@@ -1,6 +1,6 @@
 """What must stand in an image: every file that the locked wheels bring, as the pinned uv installs it.
 
-The result goes into the image as JSON, where probe/files.py compares the image with it.
+The result goes into the image as JSON, where probe/static/files.py compares the image with it.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def test_smollm2_knows_the_capital_of_france(bnb_quant_smollm2: Built, mode: str
 
 def test_no_model_is_loaded_without_avx2(bnb_quant: Built, tmp_path: Path) -> None:
     program = (
-        "import sys; sys.path.insert(0, '/envgen/probe'); import quantized\n"
+        "import sys; sys.path[:0] = ['/envgen/probe', '/envgen/probe/model']; import quantized\n"
         "for machine, flags in (('x86_64', 'fpu sse4_2 avx'), ('x86_64', 'fpu avx2'), ('aarch64', 'fp asimd')):\n"
         "    try: quantized.require_avx2(machine, flags); print('runs')\n"
         "    except quantized.NotRun as reason: print(reason)\n"
@@ -145,15 +145,15 @@ def test_a_broken_layer_is_found(bnb_quant: Built, tmp_path: Path) -> None:
     """A scale that is wrong by a fifth in one layer of each 4-bit model, and weights that were never quantized."""
     program = """
 import json, sys
-sys.path.insert(0, "/envgen/probe")
-import harness, quantized, subject
+sys.path[:0] = ["/envgen/probe", "/envgen/probe/model"]
+import harness, model_under_test, quantized
 job = json.load(open("/envgen/job.json"))
 for name in ("nf4", "fp4"):
-    model = quantized.quantized(subject.causal(job), name)
+    model = quantized.quantized(model_under_test.causal(job), name)
     model.model.layers[1].mlp.up_proj.weight.quant_state.absmax.mul_(1.2)
     try: print(quantized.layers(job, quantized.MODES[name]))
     except harness.Failed as failure: print("failed:", failure)
-quantized.quantized = lambda given, mode: subject.load(given)
+quantized.quantized = lambda given, mode: model_under_test.load(given)
 try: print(quantized.load(job, quantized.MODES["int8"]))
 except harness.Failed as failure: print("failed:", failure)
 """
@@ -169,16 +169,17 @@ def test_the_gpu_checks_do_on_a_cpu_what_does_not_take_a_gpu(bnb_quant: Built, t
     """The device map for several GPUs, generation in each form, and a training that does not run where it should."""
     program = """
 import json, sys
-sys.path.insert(0, "/envgen/probe")
-import cuda, harness, subject, training
+sys.path[:0] = ["/envgen/probe", "/envgen/probe/model"]
+import gpu, harness, model_under_test, training
 from transformers.integrations.accelerate import _get_device_map
 job = json.load(open("/envgen/job.json"))
-model = subject.load(subject.causal(job))
+model = model_under_test.load(model_under_test.causal(job))
 for count in (2, 8):
-    places = _get_device_map(model, "auto", cuda.budgets(model.get_memory_footprint(), [24 << 30] * count), None)
+    places = _get_device_map(model, "auto", gpu.budgets(model.get_memory_footprint(), [24 << 30] * count), None)
     print(sorted(set(places.values()), key=str))
-for mode in ("", "nf4", "int8"): print(cuda.complete_on(job, "cpu", mode))
-for check in (lambda: training.train(subject.small(job), use_cpu=False), lambda: cuda.device_map_auto(job), lambda: cuda.peak_memory(job)):
+for mode in ("", "nf4", "int8"): print(gpu.complete_on(job, "cpu", mode))
+trained = lambda: training.train(model_under_test.small(job), use_cpu=False)
+for check in (trained, lambda: gpu.device_map_auto(job), lambda: gpu.peak_memory(job)):
     try: print(check())
     except harness.Failed as failure: print("failed:", failure)
 """
@@ -198,9 +199,9 @@ for check in (lambda: training.train(subject.small(job), use_cpu=False), lambda:
 def test_a_mode_is_gone_before_the_next_one_is_loaded(bnb_quant: Built, tmp_path: Path) -> None:
     program = """
 import json, sys, weakref
-sys.path.insert(0, "/envgen/probe")
-import quantized, subject
-given = subject.causal(json.load(open("/envgen/job.json")))
+sys.path[:0] = ["/envgen/probe", "/envgen/probe/model"]
+import model_under_test, quantized
+given = model_under_test.causal(json.load(open("/envgen/job.json")))
 first = weakref.ref(quantized.quantized(given, "nf4"))
 load = quantized.load_quantized
 quantized.load_quantized = lambda *words: print(first()) or load(*words)

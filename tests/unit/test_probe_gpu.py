@@ -21,8 +21,9 @@ GIB = 1 << 30
 def probe(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, ModuleType]]:
     """The probe's modules under the short names that they know each other by, which are gone again afterwards."""
     before = set(sys.modules)
-    monkeypatch.syspath_prepend(PROBE)
-    yield {name: importlib.import_module(name) for name in ("cuda", "quantized", "subject", "harness")}
+    for folder in (PROBE, PROBE / "model"):
+        monkeypatch.syspath_prepend(folder)
+    yield {name: importlib.import_module(name) for name in ("gpu", "quantized", "model_under_test", "harness")}
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(PROBE)):
             del sys.modules[name]
@@ -43,7 +44,7 @@ def write_config(folder: Path, **config: object) -> None:
 
 @pytest.mark.parametrize("bitsandbytes", [True, False])
 def test_quantized_generation_is_planned_where_bitsandbytes_is_locked(probe: dict[str, ModuleType], bitsandbytes: bool) -> None:
-    names = [name for name, _ in probe["cuda"].checks({"bitsandbytes": bitsandbytes})]
+    names = [name for name, _ in probe["gpu"].checks({"bitsandbytes": bitsandbytes})]
     assert [name for name in names if name.startswith("generate-cuda-")] == ["generate-cuda-nf4", "generate-cuda-int8"] * bitsandbytes
     assert (names[0], names[-1]) == ("device-visible", "peak-memory")
 
@@ -51,9 +52,9 @@ def test_quantized_generation_is_planned_where_bitsandbytes_is_locked(probe: dic
 def test_without_a_gpu_every_check_is_not_run_and_torch_is_not_imported(
     probe: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probe["cuda"], "DEVICES", ())
+    monkeypatch.setattr(probe["gpu"], "DEVICES", ())
     for hint, reason in ((None, "no GPU visible"), ("add --gpus all", "no GPU visible: add --gpus all")):
-        for _, check in probe["cuda"].checks({"bitsandbytes": True}):
+        for _, check in probe["gpu"].checks({"bitsandbytes": True}):
             with pytest.raises(probe["harness"].NotRun) as caught:
                 check({"gpu_hint": hint})
             assert str(caught.value) == reason
@@ -72,7 +73,7 @@ def test_without_a_gpu_every_check_is_not_run_and_torch_is_not_imported(
 def test_a_model_is_spread_over_two_gpus_and_over_all_where_two_are_too_small(
     probe: dict[str, ModuleType], free: list[int], expected: dict[int, int]
 ) -> None:
-    assert probe["cuda"].budgets(2 * GIB, free) == expected
+    assert probe["gpu"].budgets(2 * GIB, free) == expected
 
 
 def test_a_model_that_was_published_quantized_is_not_quantized_again(probe: dict[str, ModuleType], given: Path) -> None:
@@ -90,4 +91,4 @@ def test_a_report_says_when_it_is_not_about_the_given_model(
     probe: dict[str, ModuleType], given: Path, architecture: str, words: str
 ) -> None:
     write_config(given, architectures=[architecture])
-    assert probe["subject"].stand_in(job_for(given)) == words
+    assert probe["model_under_test"].stand_in(job_for(given)) == words

@@ -15,14 +15,16 @@ from pathlib import Path
 import harness
 
 PHASES = {
-    "static-files": "files",
-    "static-imports": "imports",
-    "byte-code": "recompile",
-    "cpu": "cpu",
-    "quant": "quantized",
-    "gpu": "cuda",
-    "convert": "convert",
+    "static-files": "static/files",
+    "static-imports": "static/packages",
+    "byte-code": "static/bytecode",
+    "cpu": "model/cpu",
+    "quant": "model/quantized",
+    "gpu": "model/gpu",
+    "convert": "model/convert",
 }
+"""The module of each phase. Modules know each other by their names alone, whichever folder they are in."""
+
 USAGE = f"usage: python -I probe {{{','.join(PHASES)}}} [JOB]"
 
 
@@ -54,10 +56,12 @@ def _read(job_file: Path) -> harness.Job:
 
 def _checks(phase: str, job: harness.Job) -> harness.Checks:
     """Return the checks of a phase: its module's CHECKS, or what its function `checks` makes of the job."""
-    module = importlib.import_module(PHASES[phase])
+    here = Path(__file__).parent
+    folder, _, name = PHASES[phase].partition("/")
+    sys.path.insert(0, str(here / folder))
+    module = importlib.import_module(name)
     # Our short module names must never answer an import of an installed package.
-    here = str(Path(__file__).parent)
-    sys.path[:] = [entry for entry in sys.path if entry != here]
+    sys.path[:] = [entry for entry in sys.path if entry not in (str(here), str(here / folder))]
     checks: harness.Checks = module.checks(job) if hasattr(module, "checks") else module.CHECKS
     return checks
 

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from envgen.lock.render import PREFIX, UID
 from envgen.oci.stack_entries import FILE, LINK, WHITEOUT, LayerEntry
 from envgen.smoke.launchers import Layout
-from envgen.smoke.probe import skeleton
+from envgen.smoke.probe.static import skeleton
 from envgen.trust.audit.report import SKELETON, AuditFinding
 from envgen.trust.audit.rules import A_FOLDER, ROOT, Rule, compare, folders_above
 

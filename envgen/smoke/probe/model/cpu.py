@@ -5,15 +5,15 @@ from __future__ import annotations
 import encoding
 import inference
 import loading
-import refusing
-import subject
+import model_under_test
 import training
+import untrusted_code
 from harness import Checks, Job
 
 
 def checks(job: Job) -> Checks:
     """Return the checks for the given model; those that only a causal model has an answer for differ in an encoder."""
-    encoder = subject.kind(job) == subject.ENCODER
+    encoder = model_under_test.kind(job) == model_under_test.ENCODER
     answer = ("encode", encoding.encode) if encoder else ("generate", inference.generate)
     return (
         ("tokenizer-round-trip", inference.tokenizer_round_trip),
@@ -22,9 +22,9 @@ def checks(job: Job) -> Checks:
         ("pipeline", encoding.pipeline if encoder else inference.pipeline),
         ("device-map-auto", inference.device_map_auto),
         ("load-bin", loading.load_bin),
-        ("refuse-pickle", refusing.refuse_pickle),
+        ("refuse-pickle", untrusted_code.refuse_pickle),
         ("prefer-safetensors", loading.prefer_safetensors),
         ("disk-offload", inference.disk_offload),
         ("trainer-step", training.trainer_step),
-        ("refuse-remote-code", refusing.refuse_remote_code),
+        ("refuse-remote-code", untrusted_code.refuse_remote_code),
     )

@@ -1,4 +1,4 @@
-"""envgen.smoke.probe.marshalled: byte code is read as Python reads it, or refused, and no object is made of it."""
+"""envgen.smoke.probe.static.marshal_reader: byte code is read as Python reads it, or refused, and no object is made of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import CodeType
 
 import pytest
 
-from envgen.smoke.probe.marshalled import Form, Reader
+from envgen.smoke.probe.static.marshal_reader import Form, Reader
 
 SOURCE = """
 import sys as system

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import subject as subjects
+import model_under_test as subjects
 from harness import Failed, Job
-from subject import CAUSAL, ModelUnderTest
+from model_under_test import CAUSAL, ModelUnderTest
 
 STEPS = 4
 LEARNING_RATE = 1e-3

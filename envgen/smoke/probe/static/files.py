@@ -13,11 +13,11 @@ from collections import defaultdict
 from pathlib import Path
 
 import bytecode
+import environment
 import harness
+import processes
 import skeleton
-import tree
 import versions
-import workers
 
 # Every build sets this one modification time, so that a layer is a function of its content.
 EPOCH = 315532800
@@ -34,7 +34,7 @@ def python_version(job: harness.Job) -> str:
 
 def distributions(job: harness.Job) -> str:
     """The .dist-info folders in site-packages are the locked distributions, in their versions."""
-    image = tree.of(job)
+    image = environment.of(job)
     locked = job.get("distributions")
     if not isinstance(locked, dict):
         raise harness.Failed(f"unexpected type {type(locked).__name__} (expected object) in the job at 'distributions'")
@@ -49,15 +49,15 @@ def distributions(job: harness.Job) -> str:
             findings.append(f"{name} {', '.join(present)}: not in the lock")
         elif present != [expected[name]]:
             findings.append(f"{name} {', '.join(sorted(present))}: not as locked (expected {expected[name]})")
-    tree.report(findings)
+    environment.report(findings)
     return f"{len(found)} distributions, as locked"
 
 
 def files(job: harness.Job) -> str:
     """Every file that a wheel brings is there, with its content and its mode."""
-    image = tree.of(job)
+    image = environment.of(job)
     tasks = [(f"{image.prefix}/{path}", tuple(file["sha256"]), file["executable"]) for path, file in image.files.items()]
-    tree.report(workers.run(_file_problem, tasks))
+    environment.report(processes.run(_file_problem, tasks))
     several = sum(len(file["sha256"]) > 1 for file in image.files.values())
     note = f"; {several} of them are in several wheels with different contents" if several else ""
     return f"{len(tasks)} files, as in the wheels{note}"
@@ -83,39 +83,22 @@ def _file_problem(task: tuple[str, tuple[str, ...], bool | None]) -> str | None:
 
 def byte_code(job: harness.Job) -> str:
     """Every source has the byte code that this Python makes of it, with an unchecked hash."""
-    findings, summary = examine_byte_code(tree.of(job))
-    tree.report(findings)
+    findings, summary = bytecode.examine_all(environment.of(job))
+    environment.report(findings)
     return summary
-
-
-def examine_byte_code(image: tree.Tree) -> tuple[list[str], str]:
-    """Return what is wrong with byte code, and what was compared."""
-    pairs = [
-        (f"{image.prefix}/{source}", f"{image.prefix}/{target}")
-        for source, target in image.sources.items()
-        if Path(image.prefix, source).is_file()
-    ]
-    found = workers.run(bytecode.examine, pairs)
-    uncompilable = [text for text in found if text.startswith(bytecode.UNCOMPILABLE)]
-    names = [text.removeprefix(f"{bytecode.UNCOMPILABLE}{image.prefix}/{image.site_packages}/") for text in uncompilable]
-    note = f"; {len(names)} can't be compiled and have none: {', '.join(names[:3])}" if names else ""
-    missing = len(image.sources) - len(pairs)
-    note += f"; {missing} sources are missing" if missing else ""
-    findings = [text for text in found if not text.startswith(bytecode.UNCOMPILABLE)]
-    return findings, f"{len(pairs) - len(names)} sources compiled again, all equal{note}"
 
 
 def foreign_files(job: harness.Job) -> str:
     """Nothing stands in the environment but wheels' files, their byte code, and a sound skeleton."""
-    image, version = tree.of(job), harness.text(job, "python")
+    image, version = environment.of(job), harness.text(job, "python")
     byte_code_paths = set(image.sources.values())
     known_files = {skeleton.CONFIGURATION, *image.files, *byte_code_paths}
     known_folders = {".", *skeleton.folders(image.site_packages)}
-    known_folders |= tree.folders((*known_files, *(f"{folder}/any" for folder in image.directories)))
+    known_folders |= environment.folders((*known_files, *(f"{folder}/any" for folder in image.directories)))
     known_links = skeleton.links(version)
     findings = skeleton.problems(image.prefix, version)
     count = 0
-    for entry in tree.walk(image.prefix):
+    for entry in environment.walk(image.prefix):
         count += 1
         kind, known = "a special file", False
         if entry.is_directory:
@@ -126,18 +109,18 @@ def foreign_files(job: harness.Job) -> str:
             kind, known = "a file", entry.path in known_files
         if not known:
             findings.append(f"{entry.path}: {kind} that no wheel brought")
-    tree.report(findings)
+    environment.report(findings)
     return f"{count} entries, all accounted for"
 
 
 def mtimes(job: harness.Job) -> str:
     """Every modification time is the one constant."""
     count, findings = 0, []
-    for entry in tree.walk(tree.of(job).prefix):
+    for entry in environment.walk(environment.of(job).prefix):
         count += 1
         if entry.status.st_mtime_ns != EPOCH * 10**9:
             findings.append(f"{entry.path}: {entry.status.st_mtime:.3f} (expected {EPOCH})")
-    tree.report(findings)
+    environment.report(findings)
     return f"{count} modification times, all {EPOCH}"
 
 
@@ -148,7 +131,7 @@ def not_writable(job: harness.Job) -> str:
     """
     user, groups = os.geteuid(), {os.getegid(), *os.getgroups()}
     count, findings = 0, []
-    for entry in tree.walk(tree.of(job).prefix):
+    for entry in environment.walk(environment.of(job).prefix):
         count += 1
         status = entry.status
         mode = stat.S_IMODE(status.st_mode)
@@ -158,7 +141,7 @@ def not_writable(job: harness.Job) -> str:
             findings.append(f"{entry.path}: mode {mode:o}, group {status.st_gid} can write to it")
         elif user and status.st_uid == user:
             findings.append(f"{entry.path}: belongs to the user {user}, who runs this")
-    tree.report(findings)
+    environment.report(findings)
     if not user:
         raise harness.NotRun(f"root may write anywhere; for anyone else, {count} entries are closed")
     return f"{count} entries, none writable for user {user}"

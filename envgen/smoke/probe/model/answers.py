@@ -6,9 +6,9 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
-import subject as subjects
+import model_under_test as subjects
 from harness import Failed
-from subject import CAUSAL, ModelUnderTest
+from model_under_test import CAUSAL, ModelUnderTest
 
 NEW_TOKENS = 64
 SENTENCES = ("Every wheel is weighed.", "A longer sentence stands beside it, so that the shorter one has to be padded.")

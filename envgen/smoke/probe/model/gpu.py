@@ -9,8 +9,8 @@ from typing import Any
 
 import answers
 import inference
+import model_under_test as subjects
 import quantized
-import subject as subjects
 import training
 from harness import Check, Checks, Failed, Job, NotRun, optional_text
 

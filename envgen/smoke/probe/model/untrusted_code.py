@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import subject as subjects
+import model_under_test as subjects
 from harness import Failed, Job
 
 REMOTE = """\

@@ -12,9 +12,9 @@ from typing import Any
 
 import answers
 import inference
-import subject as subjects
+import model_under_test as subjects
 from harness import Check, Checks, Failed, Job, NotRun, first_few, optional_text, text
-from subject import ModelUnderTest
+from model_under_test import ModelUnderTest
 
 
 @dataclass(frozen=True, kw_only=True)

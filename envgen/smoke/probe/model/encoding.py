@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import answers
-import subject as subjects
+import model_under_test as subjects
 from harness import Failed, Job, optional_text
-from subject import ModelUnderTest
+from model_under_test import ModelUnderTest
 
 
 def encode(job: Job) -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import answers
-import subject as subjects
+import model_under_test as subjects
 from harness import Failed, Job, optional_text, text
-from subject import CAUSAL, ModelUnderTest
+from model_under_test import CAUSAL, ModelUnderTest
 
 SAMPLE = "Every wheel is weighed, counted (1, 2, 3) and sealed."
 

@@ -1,4 +1,8 @@
-"""Compares byte code with what this Python makes of its source."""
+"""Compares byte code with what this Python makes of its source.
+
+Phase byte-code does so with that of another image, unpacked beside its sources: it runs in the base of that image with
+`python -I -S`, and every finding is a line of its own.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,39 @@ import warnings
 from pathlib import Path
 from types import CodeType
 
-from marshalled import Reader
+import environment
+import harness
+import processes
+from marshal_reader import Reader
 
 UNCOMPILABLE = "can't be compiled: "
 _UNCHECKED_HASH = 0b01
 _HEADER = 16
+
+
+def byte_code(job: harness.Job) -> str:
+    """Every source has the byte code that this Python makes of it; no finding is left out."""
+    findings, summary = examine_all(environment.of(job))
+    if findings:
+        raise harness.Failed("\n".join(findings))
+    return summary
+
+
+def examine_all(image: environment.Tree) -> tuple[list[str], str]:
+    """Return what is wrong with byte code, and what was compared."""
+    pairs = [
+        (f"{image.prefix}/{source}", f"{image.prefix}/{target}")
+        for source, target in image.sources.items()
+        if Path(image.prefix, source).is_file()
+    ]
+    found = processes.run(examine, pairs)
+    uncompilable = [text for text in found if text.startswith(UNCOMPILABLE)]
+    names = [text.removeprefix(f"{UNCOMPILABLE}{image.prefix}/{image.site_packages}/") for text in uncompilable]
+    note = f"; {len(names)} can't be compiled and have none: {', '.join(names[:3])}" if names else ""
+    missing = len(image.sources) - len(pairs)
+    note += f"; {missing} sources are missing" if missing else ""
+    findings = [text for text in found if not text.startswith(UNCOMPILABLE)]
+    return findings, f"{len(pairs) - len(names)} sources compiled again, all equal{note}"
 
 
 def examine(pair: tuple[str, str]) -> str | None:
@@ -66,3 +98,6 @@ def _code_problem(found: bytes, code: CodeType) -> str | None:
         return "not what this Python makes of its source"
     extra = len(found) - reader.position
     return f"{extra} bytes behind its end" if extra else None
+
+
+CHECKS: harness.Checks = (("byte-code", byte_code),)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from importlib import import_module, metadata
 
+import cuda_packages
 import harness
-import libraries
-import toolkit
 from versions import name as normal_name
 
 NEEDED = ("libnccl", "libcublas", "libcudnn")
@@ -63,8 +62,8 @@ def runtime_dependencies(_job: harness.Job) -> str:
 def one_cuda_copy(job: harness.Job) -> str:
     """No CUDA library is there twice; with a torch for CPUs none is there at all, with CUDA those are that torch can't do without."""
     copies: defaultdict[str, list[str]] = defaultdict(list)
-    for path in libraries.installed():
-        if library := libraries.cuda_library(path):
+    for path in cuda_packages.installed():
+        if library := cuda_packages.cuda_library(path):
             copies[library].append(path)
     torch = harness.optional_text(job, "torch") or ""
     if torch.endswith("+cpu") and copies:
@@ -131,8 +130,10 @@ def _report(findings: list[str]) -> None:
 
 def checks(job: harness.Job) -> harness.Checks:
     """Return the checks of the phase; those about CUDA and bitsandbytes where these are locked."""
-    cuda: harness.Checks = (("cuda-majors", toolkit.one_major), ("no-cuda-base", toolkit.no_cuda_base)) if job.get("cuda") else ()
-    bitsandbytes: harness.Checks = (("bitsandbytes-library", toolkit.bitsandbytes_library),) if job.get("bitsandbytes") else ()
+    cuda: harness.Checks = (
+        (("cuda-majors", cuda_packages.one_major), ("no-cuda-base", cuda_packages.no_cuda_base)) if job.get("cuda") else ()
+    )
+    bitsandbytes: harness.Checks = (("bitsandbytes-library", cuda_packages.bitsandbytes_library),) if job.get("bitsandbytes") else ()
     return (
         ("torch-build", torch_build),
         ("runtime-dependencies", runtime_dependencies),

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import answers
-import subject as subjects
+import model_under_test as subjects
 from harness import Failed, Job, NotRun, first_few
-from refusing import bait, require_absent
-from subject import ENCODER, ModelUnderTest
+from model_under_test import ENCODER, ModelUnderTest
+from untrusted_code import bait, require_absent
 
 HEADS = ("cls.", "pooler.", "lm_head.", "classifier.")  # an encoder is often published with a head for another task
 

@@ -1,20 +1,50 @@
-"""Part of phase static-imports: CUDA comes from the wheels alone, all of it for one CUDA, and bitsandbytes has a library for that."""
+"""CUDA among the installed packages: it comes from the wheels alone, all of it for one CUDA, and bitsandbytes has a library for that.
+
+Part of phase static-imports. CUDA's shared libraries are known by their file names.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+import site
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import import_module, metadata
 from pathlib import Path
 
 import harness
-import libraries
 from versions import name as normal_name
 
 LOADER_FOLDERS = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64")
 _FOR_CUDA = re.compile(r"nvidia-.+-cu(?P<major>\d+)")
+# CUPTI and its nvperf are left out: triton brings copies of its own, which only its profiler loads, by path.
+_CUDA_LIBRARY = re.compile(
+    r"(?P<library>lib(?:cuda|cudart|cublas|cudnn|cufft|cufile|curand|cusolver|cusparse|nccl|nvjitlink|nvrtc|nvshmem"
+    r"|nvtoolsext|nvfatbin|nppc|nvjpeg)[a-z_.-]*?)(?:-[0-9a-f]{8})?\.so(?:\.(?P<version>[\d.]+))?",
+    re.IGNORECASE,
+)
+
+
+def cuda_library(path: str) -> str | None:
+    """Return the name, without version, of the CUDA library that a file is, or None."""
+    match = _CUDA_LIBRARY.fullmatch(path.rpartition("/")[2])
+    return match["library"].lower() if match else None
+
+
+def installed() -> Iterator[str]:
+    """Yield every shared library in site-packages, relative to it."""
+    for site_packages in site.getsitepackages():
+        for path in below(site_packages):
+            yield os.path.relpath(path, site_packages)
+
+
+def below(root: str) -> Iterator[str]:
+    """Yield every shared library below a folder."""
+    for folder, _, files in os.walk(root):
+        for file in files:
+            if ".so" in file:
+                yield f"{folder}/{file}"
 
 
 def one_major(job: harness.Job) -> str:
@@ -35,7 +65,7 @@ def one_major(job: harness.Job) -> str:
 def no_cuda_base(_job: harness.Job) -> str:
     """No CUDA is in the base, no path leads to one, and what torch has loaded of CUDA is from the wheels; the driver may be there."""
     torch = import_module("torch")
-    found = [*map(str, Path("/usr/local").glob("cuda*")), *_foreign(path for root in LOADER_FOLDERS for path in libraries.below(root))]
+    found = [*map(str, Path("/usr/local").glob("cuda*")), *_foreign(path for root in LOADER_FOLDERS for path in below(root))]
     if found:
         raise harness.Failed(f"CUDA is in the base: {harness.first_few(sorted(found))}")
     if "LD_LIBRARY_PATH" in os.environ:
@@ -51,7 +81,7 @@ def no_cuda_base(_job: harness.Job) -> str:
 
 def _foreign(paths: Iterable[str]) -> list[str]:
     """Return those of `paths` that are of CUDA but not of the driver, which the host puts into a container."""
-    return [path for path in paths if (name := libraries.cuda_library(path)) and name not in ("libcuda", "libcudadebugger")]
+    return [path for path in paths if (name := cuda_library(path)) and name not in ("libcuda", "libcudadebugger")]
 
 
 def bitsandbytes_library(job: harness.Job) -> str:
