@@ -10,9 +10,9 @@ from envgen.cli import diff_markdown, diff_text
 from envgen.core.errors import UsageError, VerificationError
 from envgen.core.git import GitRepo
 from envgen.engine.docker import DockerEngine
-from envgen.trust.diff.changes import LockComparison
 from envgen.trust.diff.images import ImageComparison, compare_images
 from envgen.trust.diff.locks import compare_locks
+from envgen.trust.diff.model import LockComparison
 from envgen.trust.diff.operands import GIT, ImageSide, LockSide, OperandFinder, Side, check_profile, restrict_to_common
 from envgen.workspace import Workspace
 

@@ -20,9 +20,8 @@ from envgen.cli.diff_words import (
     versions,
 )
 from envgen.cli.show import size
-from envgen.trust.diff.changes import EVIDENCE, LockComparison, PackageChange
 from envgen.trust.diff.images import ImageComparison
-from envgen.trust.diff.places import Places, where
+from envgen.trust.diff.model import ChangeKind, LockComparison, PackageChange, Places, where
 
 LONGEST = 65_536
 """Characters of a comment on GitHub."""
@@ -75,7 +74,7 @@ def _lock_blocks(found: LockComparison) -> Iterator[Block]:
     yield _block("facts", ("fact", "before", "after", "in"), facts)
     for places, changes in by_places(found.packages):
         rows = [_package(change, everywhere) for change in changes]
-        folded = changes[0].change.kind == EVIDENCE
+        folded = changes[0].change.kind == ChangeKind.EVIDENCE
         yield _block(title(places, changes, everywhere), ("package", "", "version", "why"), rows, folded=folded)
     layers = [(entry.layer, where(entry.places, everywhere)) for entry in shown_layers(found)]
     sizes = [(layer.name, moved(layer.before, layer.after) if layer.changed else "as before", place) for layer, place in layers]

@@ -19,9 +19,8 @@ from envgen.cli.diff_words import (
     versions,
 )
 from envgen.cli.show import size
-from envgen.trust.diff.changes import FactChange, LockComparison, PackageChange
 from envgen.trust.diff.images import ImageComparison
-from envgen.trust.diff.places import Places, where
+from envgen.trust.diff.model import FactChange, LockComparison, PackageChange, Places, where
 
 WIDTH = 80
 

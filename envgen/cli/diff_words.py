@@ -3,31 +3,17 @@
 from collections.abc import Sequence
 
 from envgen.cli.show import size
-from envgen.trust.diff.changes import (
-    ADDED,
-    DOWNGRADED,
-    EVIDENCE,
-    KINDS,
-    REGROUPED,
-    REMOVED,
-    REPLACED,
-    UPGRADED,
-    LayerChange,
-    LockComparison,
-    PackageChange,
-    Reason,
-)
-from envgen.trust.diff.images import BOTH, ImageComparison, ImageLayer, ImageSummary
-from envgen.trust.diff.places import Places, where
+from envgen.trust.diff.images import FoundIn, ImageComparison, ImageLayer, ImageSummary
+from envgen.trust.diff.model import ChangeKind, LayerChange, LockComparison, PackageChange, Places, Reason, where
 
 SAID = {
-    UPGRADED: "upgraded",
-    DOWNGRADED: "downgraded",
-    REPLACED: "with another file",
-    ADDED: "added",
-    REMOVED: "removed",
-    REGROUPED: "in another layer group",
-    EVIDENCE: "with other evidence alone",
+    ChangeKind.UPGRADED: "upgraded",
+    ChangeKind.DOWNGRADED: "downgraded",
+    ChangeKind.REPLACED: "with another file",
+    ChangeKind.ADDED: "added",
+    ChangeKind.REMOVED: "removed",
+    ChangeKind.REGROUPED: "in another layer group",
+    ChangeKind.EVIDENCE: "with other evidence alone",
 }
 """What happened to a package, as it stands behind its name or behind a number of packages."""
 
@@ -38,7 +24,7 @@ def headline(found: LockComparison | ImageComparison) -> str:
     if isinstance(found, ImageComparison):
         if not found.different:
             return f"the same image: nothing is different ({found.before.digest[:19]})"
-        shared = sum(1 for layer in found.layers if layer.side == BOTH)
+        shared = sum(1 for layer in found.layers if layer.side == FoundIn.BOTH)
         if shared == len(found.layers) and not found.labels:
             return "the images have the same layers and labels, and differ in another part of their configuration"
         return f"the images differ; {packages or 'the same packages'}; {shared} of {len(found.layers)} layers shared"
@@ -58,7 +44,7 @@ def headline(found: LockComparison | ImageComparison) -> str:
 
 def _counted(packages: Sequence[PackageChange]) -> str:
     """How many packages each thing happened to; empty where nothing happened to any."""
-    names = {kind: {change.change.name for change in packages if change.change.kind == kind} for kind in KINDS}
+    names = {kind: {change.change.name for change in packages if change.change.kind == kind} for kind in ChangeKind}
     counts = ", ".join(f"{len(found)} {SAID[kind]}" for kind, found in names.items() if found)
     return f"packages: {counts}" if counts else ""
 
@@ -84,14 +70,14 @@ def by_places(packages: Sequence[PackageChange]) -> list[tuple[Places, list[Pack
     """Changes with the same places together, those with most places first, those of evidence alone behind all others."""
     groups: dict[tuple[bool, Places], list[PackageChange]] = {}
     for change in packages:
-        groups.setdefault((change.change.kind == EVIDENCE, change.places), []).append(change)
+        groups.setdefault((change.change.kind == ChangeKind.EVIDENCE, change.places), []).append(change)
     ordered = sorted(groups.items(), key=lambda item: (item[0][0], -len(item[0][1]), item[0][1]))
     return [(places, changes) for (_, places), changes in ordered]
 
 
 def title(places: Places, changes: Sequence[PackageChange], everywhere: Places) -> str:
     """What stands above changes that have the same places."""
-    what = "packages that stay, with other evidence," if changes[0].change.kind == EVIDENCE else "packages"
+    what = "packages that stay, with other evidence," if changes[0].change.kind == ChangeKind.EVIDENCE else "packages"
     return f"{what} in {where(places, everywhere)}"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from envgen.core.errors import HubRefusedError, SmokeError, UsageError
 from envgen.lock import LockedModel
 from envgen.profiles import ModelWheel
+from envgen.profiles.model_wheels import ModelWheel
 from envgen.smoke.kit import Kit
 from envgen.smoke.model import Model, check_readable, embedded_model, folder_model
 from envgen.smoke.model_wheel import find_wheel, wheel_folder

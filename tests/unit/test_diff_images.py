@@ -13,11 +13,9 @@ from layouts import Layout
 from samples import package, sample_lock
 
 from envgen.core.errors import VerificationError
-from envgen.lock import Lock, RequiredBy
-from envgen.lock.model import digest_of, dump_lock
-from envgen.profiles import Project
-from envgen.trust.diff.contents import layer_contents, packages_of
-from envgen.trust.diff.images import ImageComparison, compare_images
+from envgen.lock.model import Lock, RequiredBy, digest_of, dump_lock
+from envgen.profiles.catalog import Project
+from envgen.trust.diff.images import ImageComparison, compare_images, layer_contents, packages_of
 from envgen.trust.diff.operands import ImageSide
 
 SITE = "opt/venv/lib/python3.11/site-packages"

@@ -7,11 +7,9 @@ from dataclasses import replace
 import pytest
 from samples import AS_OF, sample_lock, wheel
 
-from envgen.lock import Lock, LockedBound, Package, RequiredBy
-from envgen.lock.model import LockedIndex
-from envgen.trust.diff.changes import Change
+from envgen.lock.model import Lock, LockedBound, LockedIndex, Package, RequiredBy
+from envgen.trust.diff.model import Change, Pair
 from envgen.trust.diff.packages import changes_of, kind_of
-from envgen.trust.diff.pair import Pair
 
 EARLY, LATE = dt.datetime(2026, 8, 1, tzinfo=dt.UTC), dt.datetime(2026, 10, 6, tzinfo=dt.UTC)
 NEXT = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)

@@ -15,7 +15,7 @@ from layouts import Described, Layout, named, path_of, placed
 from envgen.core.errors import VerificationError
 from envgen.oci import archive as oci
 from envgen.oci.archive import Archive
-from envgen.trust.diff.contents import read_layer
+from envgen.trust.diff.images import read_layer
 
 GOOD = a_file("etc/hosts") + END
 

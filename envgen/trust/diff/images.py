@@ -1,8 +1,13 @@
 """Two images compared: their labels, the layers they share, and the packages in those they do not."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+
+from packaging.utils import canonicalize_name
 
 from envgen.core.errors import StaleLockError, VerificationError
 from envgen.core.tempdirs import temp_dir
@@ -13,16 +18,76 @@ from envgen.lock.header import HeaderField
 from envgen.lock.labels import LOCK as LOCK_LABEL
 from envgen.lock.model import digest_of
 from envgen.lock.render import PREFIX
-from envgen.oci.archive import Archive
-from envgen.profiles import Project
-from envgen.profiles.catalog import LOCK_FILE, shipped
-from envgen.trust.diff.changes import KINDS, Change, PackageChange, Reason
-from envgen.trust.diff.contents import LayerContents, packages_of, read_layer
+from envgen.oci.archive import Archive, Layer
+from envgen.profiles.catalog import LOCK_FILE, Project, shipped
+from envgen.trust.diff.model import Change, ChangeKind, PackageChange, Pair, Reason
 from envgen.trust.diff.operands import ImageSide
 from envgen.trust.diff.packages import changes_of, kind_of
-from envgen.trust.diff.pair import Pair
 
-BOTH, BEFORE, AFTER = "both", "before", "after"
+_METADATA = re.compile(r"(?P<folder>.*/(?:site|dist)-packages)/(?P<info>(?P<name>[^/-]+)-(?P<version>[^/-]+)\.dist-info)/METADATA")
+"""Of a package that can be imported: some carry others inside of them, as setuptools does in its folder _vendor."""
+
+_MINOR = re.compile(r"python3\.\d+")
+_WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """A package: the folder it is in, without Python's minor version, its name and version, and the path of its dist-info folder."""
+
+    folder: str
+    name: str
+    version: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerContents:
+    """The packages that a layer brings, and the paths below which it hides everything of the layers under it."""
+
+    packages: tuple[Installed, ...]
+    hidden: frozenset[str]
+
+
+def read_layer(archive: Archive, layer: Layer) -> LayerContents:
+    """What is in `layer`; its digests are checked. Raises VerificationError."""
+    return layer_contents(member.name for member, _ in archive.files(layer))
+
+
+def layer_contents(names: Iterable[str]) -> LayerContents:
+    """What is in a layer whose entries have these names."""
+    packages, hidden = [], set()
+    for path in (PurePosixPath("/", name) for name in names):
+        if path.name == _OPAQUE:
+            hidden.add(str(path.parent))
+        elif path.name.startswith(_WHITEOUT):
+            hidden.add(f"{path.parent}/{path.name.removeprefix(_WHITEOUT)}")
+        elif match := _METADATA.fullmatch(str(path)):
+            name = canonicalize_name(match["name"])
+            folder = _MINOR.sub("python3", match["folder"])
+            packages.append(Installed(folder=folder, name=name, version=match["version"], path=f"{match['folder']}/{match['info']}"))
+    return LayerContents(packages=tuple(packages), hidden=frozenset(hidden))
+
+
+def packages_of(layers: Sequence[LayerContents]) -> dict[tuple[str, str], str]:
+    """The packages of an image with these layers, the lowest first: the version of each by folder and name."""
+    found: dict[str, Installed] = {}
+    for layer in layers:
+        found = {path: package for path, package in found.items() if not _is_hidden(path, layer)}
+        found.update({package.path: package for package in layer.packages})
+    return {(package.folder, package.name): package.version for package in found.values()}
+
+
+def _is_hidden(path: str, layer: LayerContents) -> bool:
+    return not layer.hidden.isdisjoint({f"{path}/METADATA", path, *map(str, PurePosixPath(path).parents)})
+
+
+class FoundIn(StrEnum):
+    """Which of the two images has a layer."""
+
+    BOTH = "both"
+    BEFORE = "before"
+    AFTER = "after"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +103,14 @@ class ImageSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageLayer:
-    """A layer: the digest of its blob, its compressed size in bytes, and which image has it (BOTH, BEFORE, AFTER).
+    """A layer: the digest of its blob, its compressed size in bytes, and which image has it.
 
     `group` is the layer group of its packages in the lock, where that is at hand; `holds` names some of them.
     """
 
     digest: str
     size: int
-    side: str
+    side: FoundIn
     group: str = ""
     holds: str = ""
 
@@ -67,7 +132,7 @@ class ImageComparison:
     @property
     def push(self) -> int:
         """The compressed bytes that a push of the second image sends to a registry that has the first."""
-        return sum(layer.size for layer in self.layers if layer.side == AFTER)
+        return sum(layer.size for layer in self.layers if layer.side == FoundIn.AFTER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,8 +254,8 @@ def _layers(
     old, new = ({blob.digest: blob.size for blob in image.blobs} for image in images)
     for digest, size in {**{digest: size for digest, size in old.items() if digest not in new}, **new}.items():
         names = sorted({package.name for package in contents[digest].packages}) if digest in contents else []
-        side = BEFORE if digest not in new else BOTH if digest in old else AFTER
-        group = _group(names, locks[0] if side == BEFORE else locks[1])
+        side = FoundIn.BEFORE if digest not in new else FoundIn.BOTH if digest in old else FoundIn.AFTER
+        group = _group(names, locks[0] if side == FoundIn.BEFORE else locks[1])
         yield ImageLayer(digest=digest, size=size, side=side, group=group, holds=_some(names))
 
 
@@ -217,4 +282,4 @@ def _packages(
             locked = folder.startswith(f"{PREFIX}/")
             why = reasons.get(change, ()) if locked else (f"in {folder}, where envgen puts nothing",)
             found.append(PackageChange(change=change, reasons=tuple(Reason(text=text, places=()) for text in why), places=()))
-    return tuple(sorted(found, key=lambda one: KINDS.index(one.change.kind)))
+    return tuple(sorted(found, key=lambda one: list(ChangeKind).index(one.change.kind)))

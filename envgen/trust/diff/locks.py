@@ -4,13 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from envgen.lock import Lock
 from envgen.lock.header import FACTS, HeaderField, changed_facts
-from envgen.sources import Wheel
-from envgen.trust.diff.changes import FactChange, LayerChange, LockComparison, Push, WholeLock
+from envgen.lock.model import Lock
+from envgen.sources.wheel import Wheel
+from envgen.trust.diff.model import FactChange, LayerChange, LayerSize, LockComparison, LockId, Pair, Push, WholeLock, group_by_place
 from envgen.trust.diff.operands import LockSide
 from envgen.trust.diff.packages import package_changes
-from envgen.trust.diff.pair import Pair
-from envgen.trust.diff.places import LockId, group_by_place
-from envgen.trust.diff.sizes import layer_sizes, push_of
 
 INSTALLER, INPUTS = "installer", "inputs"
 
@@ -69,3 +67,31 @@ def facts_of(pair: Pair) -> Iterator[HeaderField]:
 
 def _installer(wheel: Wheel | None) -> str:
     return f"{wheel.name} {wheel.version} (sha256 {wheel.sha256[:12]})" if wheel else "none"
+
+
+def layer_sizes(pair: Pair) -> Iterator[LayerSize]:
+    """Each layer group with wheels on either side, in the order of the image's layers.
+
+    A layer is another one when its wheels are, or the exact Python that its byte code is for.
+    """
+    before, after = pair.before.groups, pair.after.groups
+    for name in {**after, **before}:
+        old, new = before.get(name, ()), after.get(name, ())
+        changed = _hashes(old) != _hashes(new) or pair.before.python != pair.after.python
+        yield LayerSize(name=name, before=_total(old), after=_total(new), changed=changed)
+
+
+def push_of(pair: Pair) -> tuple[int, int] | None:
+    """The bytes of the wheels in groups that change, and of all wheels; None where no image is built."""
+    if not pair.after.base:
+        return None
+    sizes = tuple(layer_sizes(pair))
+    return sum(size.after for size in sizes if size.changed), sum(size.after for size in sizes)
+
+
+def _hashes(wheels: tuple[Wheel, ...]) -> frozenset[str]:
+    return frozenset(wheel.sha256 for wheel in wheels)
+
+
+def _total(wheels: tuple[Wheel, ...]) -> int:
+    return sum(wheel.size for wheel in wheels)

@@ -4,23 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from packaging.version import InvalidVersion, Version
 
-from envgen.lock import Package
-from envgen.trust.diff.changes import (
-    ADDED,
-    DOWNGRADED,
-    EVIDENCE,
-    KINDS,
-    NO_REASON,
-    REGROUPED,
-    REMOVED,
-    REPLACED,
-    UPGRADED,
-    Change,
-    PackageChange,
-    Reason,
-)
-from envgen.trust.diff.pair import Pair
-from envgen.trust.diff.places import group_by_place
+from envgen.lock.model import Package
+from envgen.trust.diff.model import NO_REASON, Change, ChangeKind, PackageChange, Pair, Reason, group_by_place
 from envgen.trust.diff.reasons import changed_evidence, why_added, why_moved, why_regrouped, why_removed
 
 
@@ -35,7 +20,7 @@ def package_changes(pairs: Sequence[Pair]) -> tuple[PackageChange, ...]:
             reasons=tuple(Reason(text=text, places=these) for (of, text), these in reasons.items() if of == change),
             places=places[change],
         )
-        for change in sorted(places, key=lambda change: (KINDS.index(change.kind), change.name, change.before, change.after))
+        for change in sorted(places, key=lambda change: (list(ChangeKind).index(change.kind), change.name, change.before, change.after))
     )
 
 
@@ -53,33 +38,33 @@ def _version(package: Package | None) -> str:
     return package.wheel.version if package else ""
 
 
-def _kind(old: Package | None, new: Package | None) -> str:
+def _kind(old: Package | None, new: Package | None) -> ChangeKind:
     if old is None or new is None or old.wheel.version != new.wheel.version:
         return kind_of(_version(old), _version(new))
     if (old.wheel.file, old.wheel.sha256, old.wheel.index) != (new.wheel.file, new.wheel.sha256, new.wheel.index):
-        return REPLACED
-    return REGROUPED if old.layer != new.layer else EVIDENCE
+        return ChangeKind.REPLACED
+    return ChangeKind.REGROUPED if old.layer != new.layer else ChangeKind.EVIDENCE
 
 
-def kind_of(before: str, after: str) -> str:
-    """What happened between two versions that are not the same; empty for none."""
+def kind_of(before: str, after: str) -> ChangeKind:
+    """What happened between two versions that are not the same; empty where there is none."""
     if not before or not after:
-        return REMOVED if before else ADDED
+        return ChangeKind.REMOVED if before else ChangeKind.ADDED
     try:
-        return UPGRADED if Version(before) < Version(after) else DOWNGRADED
+        return ChangeKind.UPGRADED if Version(before) < Version(after) else ChangeKind.DOWNGRADED
     except InvalidVersion:
         # Nothing says which is the newer one; an image may hold anything.
-        return UPGRADED
+        return ChangeKind.UPGRADED
 
 
-def _reasons(pair: Pair, kind: str, old: Package | None, new: Package | None) -> Iterator[str]:
-    if new and kind == ADDED:
+def _reasons(pair: Pair, kind: ChangeKind, old: Package | None, new: Package | None) -> Iterator[str]:
+    if new and kind == ChangeKind.ADDED:
         yield from why_added(pair, new)
-    elif old and kind == REMOVED:
+    elif old and kind == ChangeKind.REMOVED:
         yield from why_removed(pair, old)
-    elif old and new and kind == REGROUPED:
+    elif old and new and kind == ChangeKind.REGROUPED:
         yield from why_regrouped(old, new)
-    elif old and new and kind == EVIDENCE:
+    elif old and new and kind == ChangeKind.EVIDENCE:
         yield from changed_evidence(pair, old, new)
     elif old and new:
         yield from why_moved(pair, old, new)

@@ -17,7 +17,7 @@ class OpenImage:
     image: ImageDocuments
 
 
-Pair = tuple[Layer | None, Layer | None]
+LayerPair = tuple[Layer | None, Layer | None]
 """Layers of two images that stand for each other; None where one has no such layer."""
 
 
@@ -41,13 +41,13 @@ def compare_images(first: OpenImage, second: OpenImage, names: Sequence[str]) ->
     return tuple(found) or (Difference(layer="", path="configuration", what="the same values, written differently"),)
 
 
-def pairs(first: Sequence[Layer], second: Sequence[Layer]) -> list[Pair]:
+def pairs(first: Sequence[Layer], second: Sequence[Layer]) -> list[LayerPair]:
     """The layers of two images side by side, so that as many as possible of those that are alike stand together.
 
     Those between are paired from the end: what a profile adds is on top of its base, and bases have any number of layers.
     """
     matcher = SequenceMatcher(None, [layer.diff_id for layer in first], [layer.diff_id for layer in second], autojunk=False)
-    found: list[Pair] = []
+    found: list[LayerPair] = []
     for _, start, end, other_start, other_end in matcher.get_opcodes():
         mine, theirs = list(first[start:end]), list(second[other_start:other_end])
         length = max(len(mine), len(theirs))
@@ -56,7 +56,7 @@ def pairs(first: Sequence[Layer], second: Sequence[Layer]) -> list[Pair]:
     return found
 
 
-def zip_names(found: Sequence[Pair], names: Sequence[str]) -> Iterator[tuple[str, Pair]]:
+def zip_names(found: Sequence[LayerPair], names: Sequence[str]) -> Iterator[tuple[str, LayerPair]]:
     """Each pair with the name of its first layer; those that only the second image has are called after their place in it."""
     known, place = iter(names), 0
     for pair in found:
@@ -64,7 +64,7 @@ def zip_names(found: Sequence[Pair], names: Sequence[str]) -> Iterator[tuple[str
         yield (next(known) if pair[0] else f"layer {place} of the second"), pair
 
 
-def _layer_differences(name: str, pair: Pair, first: OpenImage, second: OpenImage) -> Iterator[Difference]:
+def _layer_differences(name: str, pair: LayerPair, first: OpenImage, second: OpenImage) -> Iterator[Difference]:
     mine, other = pair
     if mine is None or other is None:
         what = "only in the second" if mine is None else "only in the first"

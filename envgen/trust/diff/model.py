@@ -1,0 +1,185 @@
+"""What can be different between two sets of locks: changes, and the locks in which each was found."""
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from envgen.lock.header import HeaderField
+from envgen.lock.model import Lock, Package
+
+Told = TypeVar("Told", bound=Hashable)
+
+NO_REASON = "no reason found in the locks"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class LockId:
+    """One lock, by profile and target; where two different ones were compared, both names with ` -> ` between."""
+
+    profile: str
+    target: str
+
+
+Places = tuple[LockId, ...]
+
+
+class ChangeKind(StrEnum):
+    """What happened to a package, in the order in which reports list it.
+
+    Another version, another file of the same version, there or not, another layer group, or nothing but who asks for it and which
+    documented bounds hold it.
+    """
+
+    UPGRADED = "upgraded"
+    DOWNGRADED = "downgraded"
+    REPLACED = "replaced"
+    ADDED = "added"
+    REMOVED = "removed"
+    REGROUPED = "regrouped"
+    EVIDENCE = "evidence"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What happened to a package: its versions (empty: it was not there)."""
+
+    kind: ChangeKind
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why, and for which of the places of the change."""
+
+    text: str
+    places: Places
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageChange:
+    """The same change in all of its places, with every reason that the locks give for it."""
+
+    change: Change
+    reasons: tuple[Reason, ...]
+    places: Places
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactChange:
+    """The same fact that differs in the same way in all of its places."""
+
+    fact: HeaderField
+    places: Places
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerSize:
+    """A layer group of a lock: the bytes of its wheels on either side, and whether its layer is another one."""
+
+    name: str
+    before: int
+    after: int
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerChange:
+    """The same sizes of a layer group in all of its places."""
+
+    layer: LayerSize
+    places: Places
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """What pushing an image anew sends at most: the bytes of the wheels in layer groups that change, out of those of all its wheels.
+
+    The layers themselves are compressed anew, and their bytes are others.
+    """
+
+    changed: int
+    total: int
+    places: Places
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeLock:
+    """A lock that only one side has: how many wheels it has, and their bytes."""
+
+    wheels: int
+    bytes: int
+    places: Places
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockComparison:
+    """Two sets of locks. `compared` are the places that both have, `same` those of them where nothing differs.
+
+    `pushes` tells of each place that differs and has an image.
+    """
+
+    before: str
+    after: str
+    compared: Places
+    same: Places
+    added: tuple[WholeLock, ...]
+    removed: tuple[WholeLock, ...]
+    facts: tuple[FactChange, ...]
+    packages: tuple[PackageChange, ...]
+    layers: tuple[LayerChange, ...]
+    pushes: tuple[Push, ...]
+
+    @property
+    def different(self) -> bool:
+        return len(self.same) < len(self.compared) or bool(self.added or self.removed)
+
+
+def group_by_place(found: Iterable[tuple[Told, LockId]]) -> dict[Told, Places]:
+    """Equal things with all places where they were found, in order."""
+    gathered: dict[Told, set[LockId]] = {}
+    for thing, place in found:
+        gathered.setdefault(thing, set()).add(place)
+    return {thing: tuple(sorted(places)) for thing, places in gathered.items()}
+
+
+def where(places: Sequence[LockId], everywhere: Sequence[LockId]) -> str:
+    """`places` in words, `everywhere` being all that were compared; as in `cuda: all 6; cpu-base: py311-linux-amd64`."""
+    if set(places) == set(everywhere):
+        return f"all {len(places)} locks" if len(places) > 1 else f"{places[0].profile} {places[0].target}"
+    return "; ".join(_in_profile(profile, places, everywhere) for profile in sorted({place.profile for place in places}))
+
+
+def _in_profile(profile: str, places: Sequence[LockId], everywhere: Sequence[LockId]) -> str:
+    here = [place.target for place in places if place.profile == profile]
+    there = [place.target for place in everywhere if place.profile == profile]
+    whole = len(here) > 1 and set(here) == set(there)
+    return f"{profile}: {f'all {len(here)}' if whole else ', '.join(here)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """The lock there was and the lock there is; mostly of one profile and target, but of any two that are asked about."""
+
+    before: Lock
+    after: Lock
+
+    @property
+    def place(self) -> LockId:
+        before, after = self.before, self.after
+        return LockId(profile=_one_or_both(before.profile, after.profile), target=_one_or_both(before.target.slug, after.target.slug))
+
+
+def _one_or_both(before: str, after: str) -> str:
+    return before if before == after else f"{before} -> {after}"
+
+
+def requirements_of(package: Package, lock: Lock) -> dict[str, tuple[str, ...]]:
+    """What is asked of a package of `lock`, by who asks; the profile, whatever its name, is the empty string."""
+    found: dict[str, tuple[str, ...]] = {}
+    for demand in package.demands:
+        name = "" if demand.name == lock.profile else demand.name
+        found[name] = (*found.get(name, ()), demand.requirement)
+    return found
