@@ -7,10 +7,11 @@ from envgen.core.errors import VerificationError
 from envgen.engine.docker import DockerEngine
 from envgen.lock import project
 from envgen.trust.audit.audit import audit
-from envgen.trust.audit.report import FAILED, NOT_COMPARED, PASSED, AuditReport, format_field
+from envgen.trust.audit.report import AuditReport, format_field
+from envgen.trust.report import Status
 from envgen.workspace import Workspace
 
-MARKS = {PASSED: "ok", FAILED: "FAILED", NOT_COMPARED: "NOT COMPARED"}
+MARKS = {Status.PASSED: "ok", Status.FAILED: "FAILED", Status.NOT_COMPARED: "NOT COMPARED"}
 
 SHOWN = 50
 """Findings that are printed; JSON has all."""

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from envgen.core.errors import VerificationError
 from envgen.engine.docker import DockerEngine
 from envgen.lock.folder import read_lock
-from envgen.trust.verify.report import FINDINGS, INFORMATION, NOT_CHECKED, NOT_PUBLISHED, VERIFIED, Verdict, VerificationReport, pluralize
+from envgen.trust.report import Status
+from envgen.trust.verify.report import FINDINGS, INFORMATION, VERIFIED, Verdict, VerificationReport, pluralize
 from envgen.trust.verify.verify import verify
 from envgen.workspace import Workspace
 
@@ -34,7 +35,11 @@ def lines(found: VerificationReport, profiles: str) -> Iterator[str]:
     """The report as text: what was not checked first, then findings with their cures, then counts."""
     yield f"verify {profiles}: {found.headline()}"
     yield from _findings(found.having(*FINDINGS))
-    for title, statuses in (("not checked", (NOT_CHECKED,)), ("not published", (NOT_PUBLISHED,)), ("good to know", INFORMATION)):
+    for title, statuses in (
+        ("not checked", (Status.NOT_CHECKED,)),
+        ("not published", (Status.NOT_PUBLISHED,)),
+        ("good to know", INFORMATION),
+    ):
         entries = found.having(*statuses)
         if entries:
             yield from ("", title, *_by_reason(entries))

@@ -16,13 +16,13 @@ from envgen.cli import verify as command
 from envgen.cli.show import QuietReporter
 from envgen.core.errors import BaseGoneError, EngineError, IndexUnavailableError
 from envgen.core.settings import read_settings
-from envgen.lock import Lock, LockedModel, RequiredBy
-from envgen.profiles import Project
-from envgen.sources import LockedModelFiles
-from envgen.sources.models import HubFile
+from envgen.lock.model import Lock, LockedModel, RequiredBy
+from envgen.profiles.catalog import Project
+from envgen.sources.models import HubFile, LockedModelFiles
+from envgen.trust.report import Status
 from envgen.trust.verify import verify as gathering
 from envgen.trust.verify.questions import TimeBudget
-from envgen.trust.verify.report import CHANGED, GONE, NOT_CHECKED, NOT_PUBLISHED, OK, VULNERABLE, YANKED, Verdict, VerificationReport
+from envgen.trust.verify.report import Verdict, VerificationReport
 from envgen.workspace import Workspace
 
 TODAY = dt.date(2026, 11, 25)
@@ -92,10 +92,10 @@ def only(found: VerificationReport, *statuses: str) -> Verdict:
 def test_all_is_well_but_for_what_an_index_does_not_publish(server: Server, tmp_path: Path) -> None:
     found = verify(tmp_path)
     assert found.verdict() == "verified"
-    assert only(found, NOT_PUBLISHED).name == "torch 2.13.0+cpu"
+    assert only(found, Status.NOT_PUBLISHED).name == "torch 2.13.0+cpu"
     why = "not asked, because index pytorch-cpu has no JSON API with vulnerabilities"
     assert found.headline() == f"not published: vulnerabilities of 1 release ({why}); ok: 10 of 11"
-    assert found.counts() == {"base": {OK: 1}, "wheel": {OK: 5}, "vulnerabilities": {OK: 4, NOT_PUBLISHED: 1}}
+    assert found.counts() == {"base": {Status.OK: 1}, "wheel": {Status.OK: 5}, "vulnerabilities": {Status.OK: 4, Status.NOT_PUBLISHED: 1}}
 
 
 def test_each_thing_is_asked_once_for_all_locks(server: Server, tmp_path: Path) -> None:
@@ -110,18 +110,18 @@ def test_each_thing_is_asked_once_for_all_locks(server: Server, tmp_path: Path) 
 def test_two_indexes_of_one_name_are_two(server: Server, tmp_path: Path) -> None:
     lock = sample_lock()
     other = replace(lock, profile="other", indexes=(replace(lock.indexes[0], url="https://other.example/whl"),))
-    gone = only(verify(tmp_path, lock, other), GONE)
+    gone = only(verify(tmp_path, lock, other), Status.GONE)
     assert (gone.name, gone.locks) == (lock.packages[3].wheel.file, ("other/py311-linux-amd64",))
 
 
 @pytest.mark.parametrize(
     ("file", "status", "detail"),
     [
-        ({"filename": "numpy-2.4.5-py3-none-any.whl"}, GONE, "index default does not list it any more"),
-        ({"hashes": {"sha256": "f" * 64}}, CHANGED, f"index default publishes sha256 {'f' * 64}, the lock has "),
-        ({"size": 7}, CHANGED, "index default publishes 7 bytes, the lock has 1005"),
-        ({"yanked": "broken \x1b[31m on\nWindows"}, YANKED, "broken [31m on Windows"),
-        ({"yanked": True}, YANKED, "no reason given"),
+        ({"filename": "numpy-2.4.5-py3-none-any.whl"}, Status.GONE, "index default does not list it any more"),
+        ({"hashes": {"sha256": "f" * 64}}, Status.CHANGED, f"index default publishes sha256 {'f' * 64}, the lock has "),
+        ({"size": 7}, Status.CHANGED, "index default publishes 7 bytes, the lock has 1005"),
+        ({"yanked": "broken \x1b[31m on\nWindows"}, Status.YANKED, "broken [31m on Windows"),
+        ({"yanked": True}, Status.YANKED, "no reason given"),
     ],
     ids=str,
 )
@@ -139,18 +139,19 @@ def test_what_became_of_a_wheel(server: Server, tmp_path: Path, file: Mapping[st
 
 def test_a_page_that_is_not_there_has_no_file(server: Server, tmp_path: Path) -> None:
     del server.answers[f"{INDEX}/numpy/"]
-    assert only(verify(tmp_path), GONE).name == wheel("numpy", "2.4.6").file
+    assert only(verify(tmp_path), Status.GONE).name == wheel("numpy", "2.4.6").file
 
 
 def test_a_wheel_that_changed_and_is_yanked_is_both(server: Server, tmp_path: Path) -> None:
     list_file(server, f"{INDEX}/numpy/", filename=wheel("numpy", "2.4.6").file, hashes={"sha256": "f" * 64}, yanked="")
-    assert len(verify(tmp_path).having(CHANGED, YANKED)) == 1
+    assert len(verify(tmp_path).having(Status.CHANGED, Status.YANKED)) == 1
     list_file(server, f"{INDEX}/numpy/", filename=wheel("numpy", "2.4.6").file, hashes={"sha256": "f" * 64}, yanked="bad")
-    assert len(verify(tmp_path).having(CHANGED, YANKED)) == 2
+    assert len(verify(tmp_path).having(Status.CHANGED, Status.YANKED)) == 2
 
 
 @pytest.mark.parametrize(
-    ("size", "answer", "status"), [(1005, 200, NOT_PUBLISHED), (1004, 200, CHANGED), (0, 404, GONE), (0, 403, NOT_CHECKED)]
+    ("size", "answer", "status"),
+    [(1005, 200, Status.NOT_PUBLISHED), (1004, 200, Status.CHANGED), (0, 404, Status.GONE), (0, 403, Status.NOT_CHECKED)],
 )
 def test_without_a_hash_the_file_itself_is_asked_for(server: Server, tmp_path: Path, size: int, answer: int, status: str) -> None:
     locked = wheel("numpy", "2.4.6")
@@ -158,7 +159,7 @@ def test_without_a_hash_the_file_itself_is_asked_for(server: Server, tmp_path: P
     server.page(f"{INDEX.removesuffix('/simple')}/files/{locked.file}", b"x" * size, status=answer)
     found = [entry for entry in verify(tmp_path).entries if entry.name == locked.file]
     assert [entry.status for entry in found] == [status]
-    if status == NOT_PUBLISHED:
+    if status == Status.NOT_PUBLISHED:
         assert found[0].detail.startswith("hash not published: not compared")
 
 
@@ -167,7 +168,7 @@ def test_a_vulnerable_release_says_what_fixes_it(server: Server, tmp_path: Path)
     answer = {"info": {"version": "2.4.6"}, "vulnerabilities": [vulnerability, {"id": "OTHER-1"}]}
     server.page(f"{ORIGIN}/pypi/numpy/2.4.6/json", json.dumps(answer), "application/json")
     found = verify(tmp_path)
-    first, second = found.having(VULNERABLE)
+    first, second = found.having(Status.VULNERABLE)
     assert (first.kind, first.name, first.detail) == ("vulnerabilities", "numpy 2.4.6", "PYSEC-1 (CVE-1): reads too far; fixed in 2.5")
     assert first.cure == "envgen update small --package numpy --as-of 2026-11-25"
     assert second.detail == "OTHER-1: no summary; no release is known to fix it"
@@ -177,16 +178,16 @@ def test_a_vulnerable_release_says_what_fixes_it(server: Server, tmp_path: Path)
 def test_the_cure_moves_what_holds_the_version(server: Server, tmp_path: Path) -> None:
     held = package("held", "1.0", "own", (RequiredBy(name="torch", requirement="==1.0; x"),))
     lock = sample_lock(packages=(*sample_lock().packages, held))
-    cures = {entry.name.partition("-")[0]: entry.cure for entry in verify(tmp_path, lock).having(GONE)}
+    cures = {entry.name.partition("-")[0]: entry.cure for entry in verify(tmp_path, lock).having(Status.GONE)}
     assert cures == {"held": "change torch==2.13.0 in the profile small, then: envgen lock small"}
     del server.answers[f"{INDEX}/uv/"]
-    cures = {entry.name.partition("-")[0]: entry.cure for entry in verify(tmp_path).having(GONE)}
+    cures = {entry.name.partition("-")[0]: entry.cure for entry in verify(tmp_path).having(Status.GONE)}
     assert cures == {"uv": "change `installer` in the profile small, then: envgen lock small"}
 
 
 def test_each_profile_has_its_cure(server: Server, tmp_path: Path) -> None:
     del server.answers[f"{INDEX}/numpy/"]
-    gone = only(verify(tmp_path, sample_lock(), sample_lock(python="3.12.4"), sample_lock(profile="other")), GONE)
+    gone = only(verify(tmp_path, sample_lock(), sample_lock(python="3.12.4"), sample_lock(profile="other")), Status.GONE)
     assert gone.cure.splitlines() == [f"envgen update {name} --package numpy --as-of 2026-11-25" for name in ("small", "other")]
 
 
@@ -202,7 +203,7 @@ def test_an_index_without_an_answer_leaves_its_own_unchecked(server: Server, tmp
     server.page(f"{TORCH}/torch/", "not today", status=503)
     server.page(f"{ORIGIN}/pypi/numpy/2.4.6/json", "<html>", "text/html")
     found = verify(tmp_path)
-    assert {(entry.kind, entry.name.partition("-")[0]) for entry in found.having(NOT_CHECKED)} == {
+    assert {(entry.kind, entry.name.partition("-")[0]) for entry in found.having(Status.NOT_CHECKED)} == {
         ("wheel", "torch"),
         ("vulnerabilities", "numpy 2.4.6"),
     }
@@ -240,12 +241,12 @@ def test_what_became_of_a_base(server: Server, tmp_path: Path, digests: dict[str
 @pytest.mark.parametrize(
     ("file", "status"),
     [
-        ({}, OK),
-        ({"filename": "shipped_model-2.0-py3-none-any.whl"}, GONE),
-        ({"filename": "shipped_model-1.0.tar.gz"}, GONE),
-        ({"hashes": {"sha256": "f" * 64}}, CHANGED),
-        ({"hashes": {}}, NOT_PUBLISHED),
-        ({"yanked": "bad weights"}, YANKED),
+        ({}, Status.OK),
+        ({"filename": "shipped_model-2.0-py3-none-any.whl"}, Status.GONE),
+        ({"filename": "shipped_model-1.0.tar.gz"}, Status.GONE),
+        ({"hashes": {"sha256": "f" * 64}}, Status.CHANGED),
+        ({"hashes": {}}, Status.NOT_PUBLISHED),
+        ({"yanked": "bad weights"}, Status.YANKED),
     ],
     ids=str,
 )
@@ -267,9 +268,9 @@ def test_a_locked_wheel_with_a_model_is_a_model_of_its_locks(server: Server, tmp
     page, lock = f"{INDEX}/shipped-model/", sample_lock(model=LockedModel(source=locked))
     list_file(server, page, filename=locked.file, hashes={"sha256": locked.sha256}, size=locked.size)
     (entry,) = [entry for entry in verify(tmp_path, lock).entries if entry.kind == "model"]
-    assert (entry.name, entry.status, entry.locks) == ("wheel:shipped-model==1.0", OK, ("small/py311-linux-amd64",))
+    assert (entry.name, entry.status, entry.locks) == ("wheel:shipped-model==1.0", Status.OK, ("small/py311-linux-amd64",))
     list_file(server, page, filename=locked.file, hashes={"sha256": "f" * 64})
-    gone = only(verify(tmp_path, lock), CHANGED)
+    gone = only(verify(tmp_path, lock), Status.CHANGED)
     assert (gone.kind, gone.cure) == ("model", "name another model in the profile small, then: envgen lock small")
 
 
@@ -279,15 +280,15 @@ FILES = {"config.json": b"{}", "model.safetensors": b"weights", "tokenizer.json"
 @pytest.mark.parametrize(
     ("files", "status", "detail"),
     [
-        (FILES, OK, ""),
-        ({**FILES, "config.json": b"[]"}, CHANGED, "the hub hub.example has config.json with sha256 "),
-        ({**FILES, "model.safetensors": b"Weights"}, CHANGED, "the hub hub.example has model.safetensors with sha256 "),
-        ({**FILES, "extra.json": b""}, CHANGED, "the hub hub.example lists extra.json too, which the lock has not: find out why"),
-        ({"config.json": b"{}", "model.safetensors": b"weights"}, GONE, "the hub hub.example does not list tokenizer.json any more"),
-        ({"config.json": b"{}"}, GONE, "has no safetensors"),
-        (404, GONE, "the hub shows no model tests/small"),
-        (401, NOT_CHECKED, "the hub shows no model tests/small"),
-        (503, NOT_CHECKED, "found status 503"),
+        (FILES, Status.OK, ""),
+        ({**FILES, "config.json": b"[]"}, Status.CHANGED, "the hub hub.example has config.json with sha256 "),
+        ({**FILES, "model.safetensors": b"Weights"}, Status.CHANGED, "the hub hub.example has model.safetensors with sha256 "),
+        ({**FILES, "extra.json": b""}, Status.CHANGED, "the hub hub.example lists extra.json too, which the lock has not: find out why"),
+        ({"config.json": b"{}", "model.safetensors": b"weights"}, Status.GONE, "the hub hub.example does not list tokenizer.json any more"),
+        ({"config.json": b"{}"}, Status.GONE, "has no safetensors"),
+        (404, Status.GONE, "the hub shows no model tests/small"),
+        (401, Status.NOT_CHECKED, "the hub shows no model tests/small"),
+        (503, Status.NOT_CHECKED, "found status 503"),
     ],
     ids=str,
 )
@@ -303,7 +304,7 @@ def test_what_became_of_a_model_of_the_hub(server: Server, tmp_path: Path, files
     assert (entry.name, entry.status) == (f"hub:tests/small@{COMMIT}", status)
     assert detail in entry.detail
     assert entry.locks == ("small/py311-linux-amd64", "other/py311-linux-amd64")
-    if status in (GONE, CHANGED):
+    if status in (Status.GONE, Status.CHANGED):
         assert entry.cure.startswith("name another model in the profile small, then: envgen lock small\nname another")
 
 
@@ -332,7 +333,11 @@ def entry(status: str, name: str = "a.whl", **fields: str) -> Verdict:
 
 
 def test_the_text_has_what_was_not_checked_first_and_cures_for_what_was_found() -> None:
-    entries = (entry(OK), entry(GONE, "b.whl"), *(entry(NOT_CHECKED, f"{number}.whl", cure="wait") for number in range(7)))
+    entries = (
+        entry(Status.OK),
+        entry(Status.GONE, "b.whl"),
+        *(entry(Status.NOT_CHECKED, f"{number}.whl", cure="wait") for number in range(7)),
+    )
     text = "\n".join(command.lines(VerificationReport(locks=("small/x",), entries=entries), "small"))
     assert text.splitlines() == [
         "verify small: NOT CHECKED: 7 wheels (why); GONE: 1; ok: 1 of 9",
@@ -355,10 +360,13 @@ def test_the_text_has_what_was_not_checked_first_and_cures_for_what_was_found() 
 @pytest.mark.parametrize(
     ("statuses", "code", "verdict"),
     [
-        ([OK], 0, "verified"),
-        ([OK, NOT_PUBLISHED, "tag moved", "tag deleted"], 0, "verified"),
-        ([OK, NOT_CHECKED], 8, "not checked"),
-        *(([OK, NOT_CHECKED, status], 8, "findings") for status in (GONE, CHANGED, YANKED, VULNERABLE)),
+        ([Status.OK], 0, "verified"),
+        ([Status.OK, Status.NOT_PUBLISHED, "tag moved", "tag deleted"], 0, "verified"),
+        ([Status.OK, Status.NOT_CHECKED], 8, "not checked"),
+        *(
+            ([Status.OK, Status.NOT_CHECKED, status], 8, "findings")
+            for status in (Status.GONE, Status.CHANGED, Status.YANKED, Status.VULNERABLE)
+        ),
     ],
 )
 @pytest.mark.parametrize("as_json", [False, True])
@@ -380,7 +388,10 @@ def test_the_exit_code(
     if as_json:
         found = json.loads(said)
         assert (found["verdict"], found["headline"], found["locks"]) == (verdict, report.headline(), ["small/x"])
-        assert [len(found[key]) for key in ("not_checked", "not_published")] == [statuses.count(NOT_CHECKED), statuses.count(NOT_PUBLISHED)]
+        assert [len(found[key]) for key in ("not_checked", "not_published")] == [
+            statuses.count(Status.NOT_CHECKED),
+            statuses.count(Status.NOT_PUBLISHED),
+        ]
         assert sum(len(found[key]) for key in ("findings", "information", "not_checked", "not_published")) == len(statuses) - 1
         assert all(set(row) == {"kind", "name", "status", "detail", "cure", "locks"} for row in found["findings"])
     else:

@@ -20,9 +20,10 @@ from envgen.trust.audit.configuration import assumed_base, compare_configuration
 from envgen.trust.audit.dockerfile import ImageConfig, read_recipe
 from envgen.trust.audit.image import AuditedBase, AuditedImage, find_ground, opened
 from envgen.trust.audit.layers import LayerStack, compare_base, compare_layers, make_stack
-from envgen.trust.audit.report import FAILED, NOT_COMPARED, PASSED, AuditFinding, AuditReport, Part
+from envgen.trust.audit.report import AuditFinding, AuditReport, Part
 from envgen.trust.audit.rules import compare, group_rules
 from envgen.trust.audit.skeleton import compare_skeleton, merged
+from envgen.trust.report import Status
 from envgen.workspace import Workspace
 
 
@@ -117,16 +118,16 @@ Outcome = tuple[Part, Sequence[AuditFinding]]
 def _outcome(name: str, findings: Sequence[AuditFinding], detail: str) -> Outcome:
     """A part that was compared; `detail` is what is said when nothing was found."""
     if findings:
-        return Part(name=name, status=FAILED, detail=f"{len(findings)} finding{'' if len(findings) == 1 else 's'}"), findings
-    return Part(name=name, status=PASSED, detail=detail), ()
+        return Part(name=name, status=Status.FAILED, detail=f"{len(findings)} finding{'' if len(findings) == 1 else 's'}"), findings
+    return Part(name=name, status=Status.PASSED, detail=detail), ()
 
 
 def _unless(reason: str, outcome: Outcome) -> Outcome:
     """`outcome`, which is no pass if there is a reason why not all could be compared."""
     part, findings = outcome
     if reason and findings:
-        return replace(part, detail=f"{part.detail}; {NOT_COMPARED}: {reason}"), findings
-    return (replace(part, status=NOT_COMPARED, detail=reason) if reason else part), findings
+        return replace(part, detail=f"{part.detail}; {Status.NOT_COMPARED}: {reason}"), findings
+    return (replace(part, status=Status.NOT_COMPARED, detail=reason) if reason else part), findings
 
 
 def _configuration(scene: AuditContext) -> Outcome:

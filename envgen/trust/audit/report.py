@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-PASSED, FAILED, NOT_COMPARED = "passed", "failed", "not compared"
+from envgen.trust.report import Report, Status
+
 CONFIGURATION, BASE, LAYERS, SKELETON, FILES, BYTE_CODE = "configuration", "base", "layers", "skeleton", "files", "byte code"
 ARCHIVE = "archive"
 """The parts of an audit, in the order in which a report has them; the last one only of an image that was given as an archive."""
@@ -27,12 +28,12 @@ class Part:
     """What became of one part: `detail` says what was compared, or why it was not."""
 
     name: str
-    status: str
+    status: Status
     detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AuditReport:
+class AuditReport(Report):
     """The report of one image. `base` is the image that it says it was built on, `overridden` whether that is not the locked one."""
 
     profile: str
@@ -48,11 +49,11 @@ class AuditReport:
         """One word: what was not compared is never a pass."""
         if self.findings:
             return "FAILED"
-        return "INCOMPLETE" if any(part.status == NOT_COMPARED for part in self.parts) else "passed"
+        return "INCOMPLETE" if any(part.status == Status.NOT_COMPARED for part in self.parts) else "passed"
 
     def headline(self) -> str:
         """The first line of every report: what was not compared comes before what was found."""
-        words = [f"NOT COMPARED: {part.name}" for part in self.parts if part.status == NOT_COMPARED]
+        words = [f"NOT COMPARED: {part.name}" for part in self.parts if part.status == Status.NOT_COMPARED]
         words += ["not the locked base"] if self.overridden else []
         words.append(f"{len(self.findings)} finding{'' if len(self.findings) == 1 else 's'}" if self.findings else "nothing found")
         return "; ".join(words)

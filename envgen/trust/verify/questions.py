@@ -1,4 +1,4 @@
-"""The seam of `envgen verify`: whatever is locked is verified by a subject for it."""
+"""What `envgen verify` asks: a question for one or more locked things, and how long it is worth asking."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from envgen.core.errors import ResolutionError
-from envgen.trust.verify.report import NOT_CHECKED, Verdict
+from envgen.trust.report import Status
+from envgen.trust.verify.report import Verdict
 
 T = TypeVar("T")
 
@@ -20,7 +21,7 @@ class VerifiedItem:
     locks: tuple[str, ...] = ()
     cure: str = ""
 
-    def entry(self, status: str, detail: str = "", cure: str | None = None) -> Verdict:
+    def entry(self, status: Status, detail: str = "", cure: str | None = None) -> Verdict:
         """What was found, with the item's own cure unless there is another."""
         return Verdict(
             kind=self.kind, name=self.name, status=status, detail=detail, cure=self.cure if cure is None else cure, locks=self.locks
@@ -42,11 +43,11 @@ class Question:
         try:
             return tuple(self.ask())
         except ResolutionError as error:
-            return tuple(item.entry(NOT_CHECKED, str(error), error.hint) for item in self.items)
+            return tuple(item.entry(Status.NOT_CHECKED, str(error), error.hint) for item in self.items)
 
 
 class TimeBudget:
-    """Keeps an account of the time that was spent on one server for nothing: with none left, it is not asked again."""
+    """Tracks time wasted on one server; once the budget is spent, it is not asked again."""
 
     def __init__(self, seconds: float) -> None:
         self._left = seconds

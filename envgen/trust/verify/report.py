@@ -4,17 +4,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
-OK = "ok"
-GONE, CHANGED, YANKED, VULNERABLE = "gone", "changed", "yanked", "vulnerable"
-NOT_CHECKED = "not checked"
-"""It could not be asked: whoever knows gave no answer, or refused."""
-NOT_PUBLISHED = "not published"
-"""It was asked, and whoever was asked publishes no such thing: asking again tomorrow makes no difference."""
-VERIFIED = "verified"
-TAG_MOVED, TAG_DELETED = "tag moved", "tag deleted"
+from envgen.trust.report import Report, Status
 
-FINDINGS = (GONE, CHANGED, YANKED, VULNERABLE)
-INFORMATION = (TAG_MOVED, TAG_DELETED)
+FINDINGS = (Status.GONE, Status.CHANGED, Status.YANKED, Status.VULNERABLE)
+INFORMATION = (Status.TAG_MOVED, Status.TAG_DELETED)
+VERIFIED = "verified"
+"""The verdict of a report in which nothing was found and everything was checked."""
 
 WHEEL, BASE, MODEL, VULNERABILITIES = "wheel", "base", "model", "vulnerabilities"
 _COUNTED = {
@@ -40,39 +35,39 @@ class Verdict:
 
     kind: str
     name: str
-    status: str
+    status: Status
     detail: str = ""
     cure: str = ""
     locks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VerificationReport:
+class VerificationReport(Report):
     """All that was asked for the locks `profile/target`, each thing once."""
 
     locks: tuple[str, ...]
     entries: tuple[Verdict, ...]
 
-    def having(self, *statuses: str) -> tuple[Verdict, ...]:
+    def having(self, *statuses: Status) -> tuple[Verdict, ...]:
         return tuple(entry for entry in self.entries if entry.status in statuses)
 
     def verdict(self) -> str:
         """`findings`, else `not checked` where something could not be asked, else `verified`."""
         if self.having(*FINDINGS):
             return "findings"
-        return NOT_CHECKED if self.having(NOT_CHECKED) else VERIFIED
+        return Status.NOT_CHECKED if self.having(Status.NOT_CHECKED) else VERIFIED
 
     def headline(self) -> str:
         """The first line of every report: what was not checked comes first."""
-        parts = [f"NOT CHECKED: {words}" for words in self._by_kind(NOT_CHECKED)]
-        parts += [f"not published: {words}" for words in self._by_kind(NOT_PUBLISHED)]
+        parts = [f"NOT CHECKED: {words}" for words in self._by_kind(Status.NOT_CHECKED)]
+        parts += [f"not published: {words}" for words in self._by_kind(Status.NOT_PUBLISHED)]
         counts = Counter(entry.status for entry in self.entries)
         parts += [f"{status.upper()}: {counts[status]}" for status in FINDINGS if counts[status]]
         parts += [f"{status}: {counts[status]}" for status in INFORMATION if counts[status]]
-        parts.append(f"ok: {counts[OK]} of {sum(1 for entry in self.entries if entry.status not in INFORMATION)}")
+        parts.append(f"ok: {counts[Status.OK]} of {sum(1 for entry in self.entries if entry.status not in INFORMATION)}")
         return "; ".join(parts)
 
-    def _by_kind(self, status: str) -> Iterator[str]:
+    def _by_kind(self, status: Status) -> Iterator[str]:
         """How many of each kind have `status`, with the reason of the first."""
         for kind in _COUNTED:
             found = [entry for entry in self.having(status) if entry.kind == kind]
@@ -92,7 +87,7 @@ class VerificationReport:
             "locks": list(self.locks),
             "counts": self.counts(),
             "findings": [asdict(entry) for entry in self.having(*FINDINGS)],
-            "not_checked": [asdict(entry) for entry in self.having(NOT_CHECKED)],
-            "not_published": [asdict(entry) for entry in self.having(NOT_PUBLISHED)],
+            "not_checked": [asdict(entry) for entry in self.having(Status.NOT_CHECKED)],
+            "not_published": [asdict(entry) for entry in self.having(Status.NOT_PUBLISHED)],
             "information": [asdict(entry) for entry in self.having(*INFORMATION)],
         }

@@ -1,4 +1,4 @@
-"""From locks to subjects: each wheel, release, base and model once, however many locks it stands in."""
+"""From locks to questions: each wheel, release, base and model once, however many locks it stands in."""
 
 import datetime as dt
 from collections import defaultdict
@@ -9,11 +9,9 @@ from envgen.core.parallel import map_parallel
 from envgen.engine import Registry
 from envgen.lock import Lock
 from envgen.sources import LockedModelFiles, Wheel
-from envgen.trust.verify.bases import base_entries
-from envgen.trust.verify.models import hub_entries
+from envgen.trust.verify.checks import AskedIndex, base_entries, hub_entries, model_entries, release_entries, wheel_entries
 from envgen.trust.verify.questions import Question, TimeBudget, VerifiedItem
 from envgen.trust.verify.report import BASE, MODEL, VULNERABILITIES, WHEEL, VerificationReport
-from envgen.trust.verify.wheels import AskedIndex, model_entries, release_entries, wheel_entries
 from envgen.workspace import Workspace
 
 AT_ONCE = 8
@@ -26,8 +24,8 @@ def verify(workspace: Workspace, locks: Sequence[Lock], engine: Registry, today:
     """Asks for everything in `locks`, and for the other models that are known by their hash; `today` stands in the cures."""
     named = {f"{lock.profile}/{lock.target}": lock for lock in locks}
     # Registries first: they take longest.
-    subjects = [*_bases(workspace, named, engine), *_hub_models(workspace, named), *_Indexes(workspace, named, today).subjects()]
-    found = map_parallel(Question.entries, subjects, at_once=AT_ONCE)
+    questions = [*_bases(workspace, named, engine), *_hub_models(workspace, named), *_Indexes(workspace, named, today).questions()]
+    found = map_parallel(Question.entries, questions, at_once=AT_ONCE)
     return VerificationReport(locks=tuple(named), entries=tuple(entry for entries in found for entry in entries))
 
 
@@ -76,7 +74,7 @@ class _Indexes:
         self._today = today
         self._sources: dict[tuple[str, str], AskedIndex] = {}
 
-    def subjects(self) -> Iterator[Question]:
+    def questions(self) -> Iterator[Question]:
         packages: dict[tuple[str, str, str], dict[Wheel, list[str]]] = defaultdict(lambda: defaultdict(list))
         for name, lock in self._locks.items():
             urls = lock.index_urls
@@ -87,7 +85,7 @@ class _Indexes:
         yield from self._model_wheels()
 
     def _model_wheels(self) -> Iterator[Question]:
-        """A subject for each locked model that is a wheel, and for each other one that is known by its hash."""
+        """A question for each locked model that is a wheel, and for each other one that is known by its hash."""
         locked = set()
         for wheel, names in _models(self._locks).items():
             if isinstance(wheel, Wheel):
@@ -103,7 +101,7 @@ class _Indexes:
             yield Question(items=(item,), ask=partial(model_entries, self._source("default", ""), item, model))
 
     def _package(self, source: AskedIndex, wheels: Mapping[Wheel, list[str]]) -> Iterator[Question]:
-        """A subject for all wheels of one package, and one for each of its releases."""
+        """A question for all wheels of one package, and one for each of its releases."""
         items = {self._item(WHEEL, wheel.file, wheel, names): wheel for wheel, names in wheels.items()}
         yield Question(items=tuple(items), ask=partial(wheel_entries, source, items))
         releases: dict[tuple[str, str], list[str]] = defaultdict(list)

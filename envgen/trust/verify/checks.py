@@ -1,0 +1,190 @@
+"""What an index, a registry and the hub say now of wheels, releases, bases and models, compared with what was locked."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.version import Version
+
+from envgen.core.errors import BaseGoneError, EngineError, FileGoneError, HubGoneError
+from envgen.core.settings import Settings, base_via_mirror
+from envgen.engine import Registry
+from envgen.profiles.model_wheels import ModelWheel
+from envgen.sources.hub import Hub
+from envgen.sources.index import IndexClient
+from envgen.sources.index_pages import IndexFile
+from envgen.sources.models import HubName, LockedModelFiles
+from envgen.sources.vulnerabilities import Vulnerability, known_vulnerabilities
+from envgen.sources.wheel import Wheel
+from envgen.trust.report import Status
+from envgen.trust.verify.questions import TimeBudget, VerifiedItem
+from envgen.trust.verify.report import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedIndex:
+    """One index, and our patience with its pages and with its JSON API."""
+
+    index: str
+    client: IndexClient
+    pages: TimeBudget
+    releases: TimeBudget
+
+    def files(self, package: str) -> tuple[IndexFile, ...]:
+        """Raises IndexUnavailableError, or ResolutionError for a mirror that is none."""
+        return self.pages.ask(lambda: self.client.files(self.index, package))
+
+    def size(self, file: IndexFile) -> int:
+        """The size of a file whose server is asked, whatever its index says. Raises FileGoneError, IndexUnavailableError."""
+        return self.pages.ask(lambda: self.client.size(replace(file, size=None)))
+
+
+def wheel_entries(source: AskedIndex, wheels: Mapping[VerifiedItem, Wheel]) -> Iterator[Verdict]:
+    """What became of wheels of one package. Raises as `AskedIndex` does."""
+    files = source.files(next(iter(wheels.values())).name)
+    for item, wheel in wheels.items():
+        listed = [file for file in files if file.filename == wheel.file]
+        yield from _compared(source, item, wheel, listed)
+        yield from _yanked(item, listed)
+
+
+def _compared(source: AskedIndex, item: VerifiedItem, wheel: Wheel, listed: Sequence[IndexFile]) -> Iterator[Verdict]:
+    """One entry for the existence, hash and size of `wheel`, unless it is yanked and nothing else."""
+    published = {file.sha256 for file in listed if file.sha256}
+    sizes = {file.size for file in listed if file.size is not None}
+    if not listed:
+        yield item.entry(Status.GONE, f"index {source.index} does not list it any more")
+    elif published and wheel.sha256 not in published:
+        yield item.entry(
+            Status.CHANGED, f"index {source.index} publishes sha256 {min(published)}, the lock has {wheel.sha256}: find out why"
+        )
+    elif sizes and wheel.size not in sizes:
+        yield item.entry(Status.CHANGED, f"index {source.index} publishes {min(sizes)} bytes, the lock has {wheel.size}: find out why")
+    elif not published:
+        yield _unpublished(source, item, wheel, listed[0])
+    elif not any(file.yanked for file in listed):
+        yield item.entry(Status.OK)
+
+
+def _unpublished(source: AskedIndex, item: VerifiedItem, wheel: Wheel, file: IndexFile) -> Verdict:
+    """What there is to say without a published hash: whether the file is there, and its size."""
+    try:
+        size = source.size(file)
+    except FileGoneError as error:
+        return item.entry(Status.GONE, str(error))
+    if size != wheel.size:
+        return item.entry(Status.CHANGED, f"index {source.index} has {size} bytes, the lock {wheel.size}: find out why")
+    return item.entry(Status.NOT_PUBLISHED, f"hash not published: not compared; index {source.index} has the file, of the locked size", "")
+
+
+def _yanked(item: VerifiedItem, listed: Sequence[IndexFile]) -> Iterator[Verdict]:
+    for file in listed:
+        if file.yanked:
+            yield item.entry(Status.YANKED, one_line(file.yanked_because or "") or "no reason given")
+            return
+
+
+def model_entries(source: AskedIndex, item: VerifiedItem, model: ModelWheel) -> Iterator[Verdict]:
+    """What became of a wheel with a model in it, whose version and hash are known, but not its file. Raises as `AskedIndex` does."""
+    listed = [file for file in source.files(model.name) if _is_wheel_of(file, model)]
+    same = [file for file in listed if file.sha256 == model.sha256]
+    if not listed:
+        yield item.entry(Status.GONE, f"index {source.index} lists no wheel of this version any more")
+    elif not any(file.sha256 for file in listed):
+        yield item.entry(Status.NOT_PUBLISHED, f"hash not published: not compared; index {source.index} lists a wheel of this version", "")
+    elif not same:
+        yield item.entry(
+            Status.CHANGED, f"index {source.index} publishes no wheel of this version with sha256 {model.sha256}: find out why"
+        )
+    elif not same[0].yanked:
+        yield item.entry(Status.OK)
+    yield from _yanked(item, same)
+
+
+def _is_wheel_of(file: IndexFile, model: ModelWheel) -> bool:
+    try:
+        return parse_wheel_filename(file.filename)[1] == Version(model.version)
+    except InvalidWheelFilename:
+        return False
+
+
+def release_entries(source: AskedIndex, item: VerifiedItem, package: str, version: str) -> Iterator[Verdict]:
+    """The known vulnerabilities of one release. Raises IndexUnavailableError."""
+    found = source.releases.ask(lambda: known_vulnerabilities(source.client, source.index, package, version))
+    if found is None:
+        yield item.entry(Status.NOT_PUBLISHED, f"not asked, because index {source.index} has no JSON API with vulnerabilities", "")
+        return
+    for vulnerability in found:
+        yield item.entry(Status.VULNERABLE, _words(vulnerability))
+    if not found:
+        yield item.entry(Status.OK)
+
+
+def _words(found: Vulnerability) -> str:
+    also = f" ({', '.join(found.aliases)})" if found.aliases else ""
+    cured = f"fixed in {', '.join(found.fixed_in)}" if found.fixed_in else "no release is known to fix it"
+    return one_line(f"{found.id}{also}: {found.summary or 'no summary'}; {cured}")
+
+
+def one_line(text: str) -> str:
+    """One line of what an index says, without what would steer a terminal."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def base_entries(engine: Registry, settings: Settings, item: VerifiedItem, base: str) -> Iterator[Verdict]:
+    """What became of `base`, NAME:TAG@DIGEST."""
+    tagged, _, digest = base.partition("@")
+    reference = base_via_mirror(settings, base)
+    # A pull-through cache that can't reach its registry has no such tag either, but says so of no digest.
+    through = " (asked through its mirror)" if reference != base else ""
+    try:
+        engine.digest(reference)
+    except BaseGoneError:
+        yield item.entry(Status.GONE, f"its registry has no such digest any more{through}")
+    except EngineError as error:
+        yield item.entry(Status.NOT_CHECKED, error.problem, error.hint)
+        return
+    else:
+        yield item.entry(Status.OK)
+    if ":" not in tagged.rpartition("/")[2]:
+        return
+    try:
+        now = engine.digest(base_via_mirror(settings, tagged))
+    except BaseGoneError:
+        yield item.entry(Status.TAG_DELETED, f"{tagged} is not there any more{through}: name another tag when the base is to move")
+    except EngineError as error:
+        yield item.entry(Status.NOT_CHECKED, f"what its tag means now: {error.problem}", error.hint)
+    else:
+        if now != digest:
+            yield item.entry(Status.TAG_MOVED, f"{tagged} now means {now}{through}")
+
+
+def hub_entries(hub: Hub, patience: TimeBudget, item: VerifiedItem, locked: LockedModelFiles) -> Iterator[Verdict]:
+    """What became of a locked model. Raises HubUnavailableError, or HubRefusedError where the hub does not show it to whoever asks."""
+    found = patience.ask(lambda: _repository(hub, HubName(repo=locked.repo, revision=locked.commit)))
+    if isinstance(found, HubGoneError):
+        yield item.entry(Status.GONE, found.problem)
+        return
+    there = {file.name: file for file in found.files}
+    gone = [file.name for file in locked.files if file.name not in there]
+    new = sorted(there.keys() - {file.name for file in locked.files})
+    other = [file for file in locked.files if file.name in there and file != there[file.name]]
+    if gone:
+        yield item.entry(Status.GONE, f"the {hub.where} does not list {', '.join(gone)} any more")
+    elif other:
+        sha256 = there[other[0].name].sha256
+        yield item.entry(
+            Status.CHANGED, f"the {hub.where} has {other[0].name} with sha256 {sha256}, the lock {other[0].sha256}: find out why"
+        )
+    elif new:
+        yield item.entry(Status.CHANGED, f"the {hub.where} lists {', '.join(new)} too, which the lock has not: find out why")
+    else:
+        yield item.entry(Status.OK)
+
+
+def _repository(hub: Hub, name: HubName) -> LockedModelFiles | HubGoneError:
+    """What the hub has; that it has nothing is an answer too, and costs no patience."""
+    try:
+        return hub.repository(name)
+    except HubGoneError as error:
+        return error
