@@ -22,8 +22,7 @@ from envgen.lock.project import require_cached
 from envgen.offline.fetch import fetch_model, fetch_wheels
 from envgen.offline.model_files import require_models
 from envgen.smoke import memory, run
-from envgen.smoke.find_model import cached_model, find_model
-from envgen.smoke.kit import model_kit
+from envgen.smoke.find_model import ModelChoice, cached_model, find_model
 from envgen.smoke.report import SmokeReport
 from envgen.workspace import Workspace
 
@@ -141,16 +140,14 @@ def _test(
     engine, info = checked
     gpus = options.gpus or ("all" if options.require_gpu else "")
     hint = "add --gpus all" if info.gpus and not gpus else ""
-    limits = {"memory": options.memory, "check_limit": options.check_limit or run.CHECK_LIMIT}
-    bench = run.SmokeOptions(engine=engine, reporter=workspace.reporter, gpus=gpus, gpu_hint=hint, **limits)
-    kit = model_kit(workspace, built.image.name, built.lock, bench)
-    model = find_model(options.model, options.prompt, options.expect, kit)
+    subject = run.ImageUnderTest(image=built.image, lock=built.lock, python=built.python, base=built.base)
+    model = find_model(ModelChoice(name=options.model, prompt=options.prompt, expect=options.expect), workspace, engine, subject)
     said = f"model: {model.name}, {model.digest}" if model.digest else ""
     for line in (said, memory.summary(model.folder), memory.warning(model.folder, options.memory or info.memory)):
         if line:
             workspace.reporter.step(line)
-    subject = run.ImageUnderTest(image=built.image, lock=built.lock, python=built.python, base=built.base)
-    report = run.smoke(subject, model, bench, workspace.store, kit.diagnoses)
+    limits = {"memory": options.memory, "check_limit": options.check_limit or run.CHECK_LIMIT}
+    report = run.smoke(workspace, engine, subject, model, run.SmokeOptions(gpus=gpus, gpu_hint=hint, **limits))
     if not options.json:
         show.report(report)
     error: EnvgenError | None = None

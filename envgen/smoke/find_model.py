@@ -1,35 +1,47 @@
 """Which model a test is run with: the lock's own, the embedded one, or one that the command names; each checked before it is used."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envgen.core.errors import HubRefusedError, SmokeError, UsageError
-from envgen.lock import LockedModel
-from envgen.profiles import ModelWheel
+from envgen.engine import Engine
+from envgen.lock.model import LockedModel
 from envgen.profiles.model_wheels import ModelWheel
-from envgen.smoke.kit import Kit
 from envgen.smoke.model import Model, check_readable, embedded_model, folder_model
-from envgen.smoke.model_wheel import find_wheel, wheel_folder
-from envgen.sources import HubName, LockedModelFiles, ModelStore, WheelName
-from envgen.sources.models import COMMIT, EMBEDDED, parse_model_name
+from envgen.smoke.model_wheel import WheelModels
+from envgen.smoke.run import ImageUnderTest
+from envgen.sources.model_store import ModelStore
+from envgen.sources.models import COMMIT, EMBEDDED, HubName, LockedModelFiles, WheelName, parse_model_name
+from envgen.workspace import Workspace
 
 
-def find_model(text: str, prompt: str, expect: str, kit: Kit) -> Model:
-    """The model that `--model text` names; for an empty text the one of the lock, else the embedded one.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelChoice:
+    """What the command line says of the model: its name, a prompt, and a text that the answer must have; each empty for the lock's."""
 
-    Raises UsageError for a text that names none, SmokeError when it can't be had, VerificationError for what is not as it must be.
+    name: str = ""
+    prompt: str = ""
+    expect: str = ""
+
+
+def find_model(choice: ModelChoice, workspace: Workspace, engine: Engine, subject: ImageUnderTest) -> Model:
+    """The model that `--model NAME` names; without a name the one of the lock, else the embedded one.
+
+    Raises UsageError for an invalid name, SmokeError when it can't be had, VerificationError for what is not as it must be.
     """
-    if text == EMBEDDED or not (text or kit.lock.model):
+    lock = subject.lock
+    if choice.name == EMBEDDED or not (choice.name or lock.model):
         return embedded_model()
-    if not text and kit.lock.model:
-        return _asked(_locked(kit.lock.model, kit), prompt, expect)
-    name = _parse(text)
+    wheels = WheelModels(workspace=workspace, engine=engine, image=subject.image.name, lock=lock)
+    if not choice.name and lock.model:
+        return _asked(_locked(lock.model, wheels), choice.prompt, choice.expect)
+    name = _parse(choice.name)
     if isinstance(name, WheelName):
-        return _asked(_from_wheel(_with_hash(name, text, kit), kit), prompt, expect)
+        return _asked(_from_wheel(_with_hash(name, choice.name, wheels), wheels), choice.prompt, choice.expect)
     if isinstance(name, HubName):
-        return _asked(_from_hub(_listed(name, kit), kit), prompt, expect)
-    return folder_model(text, prompt, expect)
+        return _asked(_from_hub(_listed(name, workspace), workspace), choice.prompt, choice.expect)
+    return folder_model(choice.name, choice.prompt, choice.expect)
 
 
 def _parse(text: str) -> WheelName | HubName | None:
@@ -46,47 +58,48 @@ def _asked(model: Model, prompt: str, expect: str) -> Model:
     return replace(model, prompt=prompt or model.prompt, expect=expect)
 
 
-def _locked(model: LockedModel, kit: Kit) -> Model:
+def _locked(model: LockedModel, wheels: WheelModels) -> Model:
     """The model of the lock, which `model_files.fetch` has brought here."""
     if isinstance(model.source, LockedModelFiles):
-        found = _from_hub(model.source, kit)
+        found = _from_hub(model.source, wheels.workspace)
     else:
-        found = _from_wheel(WheelName(name=model.source.name, version=model.source.version, sha256=model.source.sha256), kit)
+        found = _from_wheel(WheelName(name=model.source.name, version=model.source.version, sha256=model.source.sha256), wheels)
     return _asked(found, model.prompt, model.expect)
 
 
-def _from_wheel(name: WheelName, kit: Kit) -> Model:
-    known = next((entry for entry in kit.known if entry.source == name), None)
+def _from_wheel(name: WheelName, wheels: WheelModels) -> Model:
+    known = next((entry for entry in wheels.workspace.project.model_wheels() if entry.source == name), None)
     prompt, expect = (known.prompt, known.expect) if known else ("", "")
-    return Model(name=str(name), folder=wheel_folder(name, kit), digest=f"sha256:{name.sha256}", prompt=prompt, expect=expect)
+    return Model(name=str(name), folder=wheels.folder(name), digest=f"sha256:{name.sha256}", prompt=prompt, expect=expect)
 
 
-def _with_hash(name: WheelName, text: str, kit: Kit) -> WheelName:
+def _with_hash(name: WheelName, text: str, wheels: WheelModels) -> WheelName:
     """The wheel with the hash it is taken by: a known one's, or the one that the command gives."""
     if name.sha256:
         return name
-    for entry in kit.known:
+    for entry in wheels.workspace.project.model_wheels():
         if (entry.name, entry.version) == (name.name, name.version):
             return entry.source
-    _, published = find_wheel(name, kit.lock, kit.packages)
+    published = wheels.published_hash(name)
     problem = "no hash is known for it, and a model is only taken by its hash"
     raise UsageError(f"--model {text}", problem, hint=f"its index says: --model '{text}#sha256={published}'")
 
 
-def _from_hub(repository: LockedModelFiles, kit: Kit) -> Model:
-    folder = kit.models.verify(repository)
+def _from_hub(repository: LockedModelFiles, workspace: Workspace) -> Model:
+    folder = workspace.models.verify(repository)
     check_readable(folder)
     return Model(name=repository.name, folder=folder, digest=repository.digest)
 
 
-def _listed(name: HubName, kit: Kit) -> LockedModelFiles:
+def _listed(name: HubName, workspace: Workspace) -> LockedModelFiles:
     """What the hub has at a revision, fetched; at a commit that is here the hub is not asked."""
-    if COMMIT.fullmatch(name.revision) and (kept := kit.models.cached(name)):
-        return kept
+    if COMMIT.fullmatch(name.revision) and (cached := workspace.models.cached(name)):
+        return cached
     try:
-        name = replace(name, revision=kit.hub.commit(name))
-        repository = kit.models.cached(name) or kit.hub.repository(name)
-        kit.models.fetch(repository, kit.hub, kit.bench.reporter)
+        hub = workspace.hub
+        name = replace(name, revision=hub.commit(name))
+        repository = workspace.models.cached(name) or hub.repository(name)
+        workspace.models.fetch(repository, hub, workspace.reporter)
     except HubRefusedError as error:
         raise SmokeError(f"model: {error.where}", error.problem, hint=error.hint) from error
     return repository

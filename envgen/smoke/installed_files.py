@@ -10,13 +10,15 @@ members that RECORD gives no sha256 for are read and hashed.
 
 from __future__ import annotations
 
+import base64
 import csv
 import hashlib
+import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from posixpath import relpath
+from posixpath import normpath, relpath
 from zipfile import BadZipFile, ZipFile
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
@@ -24,7 +26,6 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from envgen.core.errors import SmokeError
 from envgen.core.zips import open_zip, read_member
 from envgen.smoke.launchers import Layout, launchers, with_shebang
-from envgen.smoke.uv_record import Row, complete, render, row_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,7 @@ class _Wheel:
     archive: ZipFile
     name: str
     dist_info: str
-    rows: Mapping[str, Row]
+    rows: Mapping[str, RecordRow]
     launchers: Mapping[str, bytes]
 
     @property
@@ -88,7 +89,7 @@ def _open(archive: ZipFile, name: str, layout: Layout) -> _Wheel:
         archive=archive,
         name=name,
         dist_info=dist_info,
-        rows=complete(read_member(archive, records[0]).decode(), sizes, dist_info),
+        rows=_complete_record(read_member(archive, records[0]).decode(), sizes, dist_info),
         launchers=launchers(read_member(archive, entry_points).decode() if entry_points in sizes else "", layout),
     )
 
@@ -98,13 +99,13 @@ def _files(wheel: _Wheel, layout: Layout) -> tuple[InstalledFile, ...]:
     files, rows = _members(wheel, layout)
     for script, content in wheel.launchers.items():
         target = f"bin/{script}"
-        rows.append(row_of(relpath(target, layout.site_packages), content))
+        rows.append(record_row(relpath(target, layout.site_packages), content))
         files.append(InstalledFile(path=target, sha256=_sha256(content), executable=True))
-    record = InstalledFile(path=f"{layout.site_packages}/{wheel.record}", sha256=_sha256(render(rows)), executable=False)
+    record = InstalledFile(path=f"{layout.site_packages}/{wheel.record}", sha256=_sha256(render_record(rows)), executable=False)
     return (*files, record)
 
 
-def _members(wheel: _Wheel, layout: Layout) -> tuple[list[InstalledFile], list[Row]]:
+def _members(wheel: _Wheel, layout: Layout) -> tuple[list[InstalledFile], list[RecordRow]]:
     """Return the files that come out of the archive, but for RECORD, and the lines that RECORD then has for them."""
     files: list[InstalledFile] = []
     rows = dict(wheel.rows)
@@ -121,7 +122,7 @@ def _members(wheel: _Wheel, layout: Layout) -> tuple[list[InstalledFile], list[R
         files.append(InstalledFile(path=target, sha256=sha256, executable=executable))
         if row is not None and info.filename.startswith(wheel.data):
             moved = relpath(target, layout.site_packages)
-            rows[info.filename] = replace(row, path=moved) if content is None else row_of(moved, content)
+            rows[info.filename] = replace(row, path=moved) if content is None else record_row(moved, content)
     return files, list(rows.values())
 
 
@@ -153,3 +154,51 @@ def _target(member: str, wheel: _Wheel, layout: Layout) -> str | None:
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRow:
+    """One line of a RECORD; `digest` is as written there, like "sha256=…" or nothing."""
+
+    path: str
+    digest: str
+    size: int | None
+
+    @property
+    def sha256(self) -> str | None:
+        """The digest in hexadecimal, or None when the line has no sha256."""
+        algorithm, _, value = self.digest.partition("=")
+        return base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).hex() if algorithm == "sha256" else None
+
+
+def record_row(path: str, content: bytes) -> RecordRow:
+    """Return the line of RECORD for a file with this content."""
+    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+    return RecordRow(path=path, digest=f"sha256={digest}", size=len(content))
+
+
+def _complete_record(record: str, sizes: Mapping[str, int], dist_info: str) -> dict[str, RecordRow]:
+    """Return the lines by member, as uv mends them: one for each member of `sizes`, the first where there are more."""
+    recorded: dict[str, RecordRow] = {}
+    for row in _read_record(record):
+        recorded.setdefault(normpath(row.path), row)
+    unrecorded = {f"{dist_info}/RECORD.jws", f"{dist_info}/RECORD.p7s"}
+    return {
+        member: recorded.get(member) or RecordRow(path=member, digest="", size=size)
+        for member, size in sizes.items()
+        if member in recorded or member not in unrecorded
+    }
+
+
+def render_record(rows: Iterable[RecordRow]) -> bytes:
+    """Return the text of a RECORD as uv writes it: sorted by the bytes of path, digest and size."""
+    ordered = sorted(rows, key=lambda row: (row.path.encode(), row.digest, -1 if row.size is None else row.size))
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows((row.path, row.digest, "" if row.size is None else row.size) for row in ordered)
+    return text.getvalue().encode()
+
+
+def _read_record(text: str) -> Iterator[RecordRow]:
+    for path, digest, size in csv.reader(io.StringIO(text, newline="")):
+        yield RecordRow(path=path.lstrip("/"), digest=digest, size=int(size) if size else None)

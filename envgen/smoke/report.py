@@ -2,12 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 
 from envgen.profiles.model import TIERS
 
-PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
-INCOMPLETE = "incomplete"
-"""What a tier is of which some checks ran, and passed, and others did not."""
+
+class CheckStatus(StrEnum):
+    """What became of a check, or of all checks of a tier."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_RUN = "not run"
+    INCOMPLETE = "incomplete"
+    """Of a tier alone: some checks ran, and passed, and others did not run."""
+
+
+PASSED, FAILED, NOT_RUN, INCOMPLETE = CheckStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +26,7 @@ class CheckResult:
 
     tier: str
     name: str
-    status: str
+    status: CheckStatus
     seconds: float = 0.0
     peak_memory: int = 0
     detail: str = ""
@@ -41,6 +51,7 @@ def read_result(event: Mapping[str, object], tier: str) -> CheckResult:
     if problem := _malformed(fields):
         return CheckResult(tier=tier, name=name, status=FAILED, detail=f"the probe's report of it is malformed: {problem}")
     cut = {key: value[:LONGEST_TEXT] if isinstance(value, str) else value for key, value in fields.items()}
+    cut["status"] = CheckStatus(str(cut["status"]))
     return CheckResult(tier=tier, name=name, **cut)  # type: ignore[arg-type]  # just checked
 
 
@@ -79,7 +90,7 @@ class SmokeReport:
     results: tuple[CheckResult, ...]
     model_digest: str = ""
 
-    def count(self, status: str) -> int:
+    def count(self, status: CheckStatus) -> int:
         return sum(result.status == status for result in self.results)
 
     @property
@@ -92,7 +103,7 @@ class SmokeReport:
         """Whether a check failed, or there was none at all."""
         return not self.results or any(result.status == FAILED for result in self.results)
 
-    def state(self, tier: str) -> str:
+    def state(self, tier: str) -> CheckStatus:
         """What became of a tier: `passed`, `failed`, `not run` where none of its checks ran, else `incomplete`."""
         statuses = {result.status for result in self.results if result.tier == tier}
         if FAILED in statuses:

@@ -15,7 +15,8 @@ from envgen.profiles import Diagnosis, diagnose
 from envgen.smoke.expected_files import expected_tree
 from envgen.smoke.model import EMBEDDED, Model
 from envgen.smoke.report import FAILED, NOT_RUN, CheckResult, SmokeReport, read_result
-from envgen.sources import WheelStore
+from envgen.sources.wheel_store import WheelStore
+from envgen.workspace import Workspace
 
 PROBE = Path(__file__).parent / "probe"
 PHASES = {
@@ -58,49 +59,61 @@ class ImageUnderTest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmokeOptions:
-    """What tests run on: an engine, the GPUs that the tier `gpu` is given as in a RunOrder, and somebody to tell.
+    """What the caller chose: the GPUs that the tier `gpu` is given, as in a RunRequest, and the limits of a test.
 
     `gpu_hint` is what to do if no GPU is visible, as far as that is known; `memory` is what a test may take at most, in bytes (0: all),
     and `check_limit` how long a check may, in seconds.
     """
 
-    engine: Runtime
-    reporter: Reporter
     gpus: str = ""
     gpu_hint: str = ""
     memory: int = 0
     check_limit: float = CHECK_LIMIT
 
 
-def smoke(subject: ImageUnderTest, model: Model, bench: SmokeOptions, store: WheelStore, diagnoses: Sequence[Diagnosis]) -> SmokeReport:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseRequest:
+    """One run of the probe: its phase, the tier that its results are reported under, the container it runs in, and its job."""
+
+    phase: str
+    tier: str
+    container: RunRequest
+    job: Mapping[str, object]
+
+
+def smoke(workspace: Workspace, engine: Runtime, subject: ImageUnderTest, model: Model, options: SmokeOptions) -> SmokeReport:
     """Runs every tier of the lock in the image.
 
     Raises EngineError when the engine does not answer; a failed check is data in the report.
     """
+    lock = subject.lock
+    diagnoses = workspace.project.diagnoses()
     results: list[CheckResult] = []
-    for tier in subject.lock.tiers:
+    for tier in lock.tiers:
         for phase, flags in PHASES.get(tier, ()):
-            order = replace(_order(phase, flags, subject.image.name, model), memory=bench.memory or None, quiet=bench.check_limit)
+            container = replace(
+                _container(phase, flags, subject.image.name, model), memory=options.memory or None, quiet=options.check_limit
+            )
             if tier == "gpu":
-                order = replace(order, environment=OFFLINE, gpus=bench.gpus or None)
-            job = {**_job(phase, subject, model, store), "gpu_hint": bench.gpu_hint or None}
-            results.extend(run_phase(phase, tier, order, job, bench))
+                container = replace(container, environment=OFFLINE, gpus=options.gpus or None)
+            job = {**_job(phase, subject, model, workspace.store), "gpu_hint": options.gpu_hint or None}
+            results += run_phase(PhaseRequest(phase=phase, tier=tier, container=container, job=job), engine, workspace.reporter)
     return SmokeReport(
-        profile=subject.lock.profile,
-        target=subject.lock.target.slug,
+        profile=lock.profile,
+        target=lock.target.slug,
         image=subject.image.name,
         digest=subject.image.digest,
         base=subject.base,
-        overridden=subject.base != subject.lock.base,
+        overridden=subject.base != lock.base,
         python=subject.python,
         model=model.name,
         model_digest=model.digest,
-        tiers=subject.lock.tiers,
-        results=tuple(_diagnosed(result, subject.lock.profile, diagnoses) for result in results),
+        tiers=lock.tiers,
+        results=tuple(_diagnosed(result, lock.profile, diagnoses) for result in results),
     )
 
 
-def _order(phase: str, flags: tuple[str, ...], image: str, model: Model) -> RunRequest:
+def _container(phase: str, flags: tuple[str, ...], image: str, model: Model) -> RunRequest:
     return RunRequest(
         image=image,
         command=("python", *flags, "/envgen/probe", phase),
@@ -133,7 +146,7 @@ def _job(phase: str, subject: ImageUnderTest, model: Model, store: WheelStore) -
     return {"model": place, "embedded": "/envgen/embedded", "dtype": dtype, **answers, **locked}
 
 
-def run_phase(phase: str, tier: str, order: RunRequest, job: Mapping[str, object], bench: SmokeOptions) -> list[CheckResult]:
+def run_phase(request: PhaseRequest, engine: Runtime, reporter: Reporter) -> list[CheckResult]:
     """The results of one phase. What a probe that died did not get to is reported as not run."""
     events: list[Mapping[str, object]] = []
     left = MOST_REPORTED
@@ -150,15 +163,15 @@ def run_phase(phase: str, tier: str, order: RunRequest, job: Mapping[str, object
         left -= len(line)
         events.append(event)
         if "start" in event:
-            bench.reporter.detail(f"{tier}: {event['start']}")
+            reporter.detail(f"{request.tier}: {event['start']}")
 
     with temp_dir("job") as folder:
         file = folder / "job.json"
-        file.write_text(json.dumps(job), encoding="utf-8")
+        file.write_text(json.dumps(request.job), encoding="utf-8")
         file.chmod(0o644)
-        mounts = (*order.mounts, (file, "/envgen/job.json", False))
-        ended = bench.engine.run(replace(order, mounts=mounts), on_line)
-    return collect(phase, tier, events, ended)
+        mounts = (*request.container.mounts, (file, "/envgen/job.json", False))
+        ended = engine.run(replace(request.container, mounts=mounts), on_line)
+    return collect(request.phase, request.tier, events, ended)
 
 
 def collect(phase: str, tier: str, events: Sequence[Mapping[str, object]], ended: RunResult) -> list[CheckResult]:

@@ -23,7 +23,7 @@ from envgen.lock import Lock, Package, RequiredBy
 from envgen.oci import LayerEntry
 from envgen.oci.stack_entries import FILE, LINK
 from envgen.profiles import Project
-from envgen.smoke.uv_record import Row, render, row_of
+from envgen.smoke.installed_files import RecordRow, record_row, render_record
 from envgen.trust.audit.audit import audit
 from envgen.trust.audit.report import AuditReport
 from envgen.trust.audit.skeleton import merged, resolve
@@ -98,13 +98,13 @@ def installed(name: str, members: Members) -> dict[str, bytes]:
     """What uv makes of a wheel, by path below the prefix."""
     info = f"{name}-1.0.dist-info"
     files: dict[str, bytes] = {}
-    rows = [Row(path=f"{info}/RECORD", digest="", size=None)]
+    rows = [RecordRow(path=f"{info}/RECORD", digest="", size=None)]
     for member, content in {**members, f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n".encode()}.items():
         script = ".data/scripts/" in member
         target = f"bin/{member.rpartition('/')[2]}" if script else f"{SITE}/{member}"
         files[target] = content.replace(b"#!python\n", b"#!/opt/venv/bin/python\n") if script else content
-        rows.append(row_of(f"../../../{target}" if script else member, files[target]))
-    return {**files, f"{SITE}/{info}/RECORD": render(rows)}
+        rows.append(record_row(f"../../../{target}" if script else member, files[target]))
+    return {**files, f"{SITE}/{info}/RECORD": render_record(rows)}
 
 
 def put_wheel(store: Path, name: str, members: Members) -> tuple[str, int]:
@@ -112,9 +112,9 @@ def put_wheel(store: Path, name: str, members: Members) -> tuple[str, int]:
     buffer = io.BytesIO()
     info = f"{name}-1.0.dist-info"
     named = {**members, f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n".encode()}
-    rows = [*(row_of(member, content) for member, content in named.items()), Row(path=f"{info}/RECORD", digest="", size=None)]
+    rows = [*(record_row(member, content) for member, content in named.items()), RecordRow(path=f"{info}/RECORD", digest="", size=None)]
     with zipfile.ZipFile(buffer, "w") as archive:
-        for member, content in {**named, f"{info}/RECORD": render(rows)}.items():
+        for member, content in {**named, f"{info}/RECORD": render_record(rows)}.items():
             archive.writestr(member, content)
     sha256 = hashlib.sha256(buffer.getvalue()).hexdigest()
     (store / sha256).mkdir(parents=True)

@@ -9,12 +9,15 @@ from typing import Any, cast
 import pytest
 from samples import sample_lock
 
+from envgen.core.settings import read_settings
 from envgen.engine import Image, RunRequest, RunResult
 from envgen.engine.interface import OnLine
+from envgen.profiles import Project
 from envgen.smoke import run as runner
 from envgen.smoke.model import embedded_model
 from envgen.smoke.report import FAILED, NOT_RUN, PASSED, CheckResult
-from envgen.smoke.run import PHASES, ImageUnderTest, SmokeOptions, collect, run_phase, smoke
+from envgen.smoke.run import PHASES, ImageUnderTest, PhaseRequest, SmokeOptions, collect, run_phase, smoke
+from envgen.workspace import Workspace
 
 Event = dict[str, object]
 WELL = RunResult(code=0, out_of_memory=False, stderr="")
@@ -174,9 +177,9 @@ class Printing:
 
 
 def printed(*lines: Iterable[str]) -> list[CheckResult]:
-    order = RunRequest(image="x", command=("x",), environment={})
-    bench = SmokeOptions(engine=cast(Any, Printing(itertools.chain(*lines))), reporter=cast(Any, Silent()))
-    return run_phase("cpu", "cpu", order, {}, bench)
+    container = RunRequest(image="x", command=("x",), environment={})
+    request = PhaseRequest(phase="cpu", tier="cpu", container=container, job={})
+    return run_phase(request, cast(Any, Printing(itertools.chain(*lines))), cast(Any, Silent()))
 
 
 @pytest.mark.parametrize("line", ["[" * 100_000, '{"check":' * 50_000, "5", "null", '{"a": 1}', "", "\x1b[2J", '{"start": ["a"]}'])
@@ -209,28 +212,25 @@ class Containers:
         return WELL
 
 
-class Empty:
-    """A wheel store that a lock without packages needs nothing of."""
-
-    def verify(self, _wheels: object) -> None:
-        pass
-
-
 class Silent:
     def detail(self, _text: str) -> None:
         pass
 
 
-def run_tiers(tiers: tuple[str, ...], tmp_path: Path, **bench: str) -> tuple[Containers, tuple[CheckResult, ...]]:
+def run_tiers(tiers: tuple[str, ...], tmp_path: Path, **chosen: str) -> tuple[Containers, tuple[CheckResult, ...]]:
     containers = Containers()
     lock = sample_lock(tiers=tiers, cuda="13.0", driver="580", packages=())
     image = Image(name="an/image", digest="sha256:1", size=1, labels={})
     report = smoke(
+        Workspace(
+            project=Project(folder=tmp_path),
+            settings=read_settings({"ENVGEN_CACHE": str(tmp_path)}, tmp_path),
+            reporter=cast(Any, Silent()),
+        ),
+        cast(Any, containers),
         ImageUnderTest(image=image, lock=lock, python=lock.python, base=lock.base),
         embedded_model(),
-        SmokeOptions(engine=cast(Any, containers), reporter=cast(Any, Silent()), **bench),
-        cast(Any, Empty()),
-        (),
+        SmokeOptions(**chosen),
     )
     return containers, report.results
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from envgen.core.errors import EnvgenError, UsageError, VerificationError
+from envgen.core.progress import Reporter
 from envgen.core.tempdirs import temp_dir
 from envgen.engine import Engine
 from envgen.image.layers import SKELETON, own_layers
@@ -13,7 +14,6 @@ from envgen.lock.labels import OVERRIDE, base_labels
 from envgen.lock.render import render_dockerfile
 from envgen.oci.stack_entries import FILE, read_entries
 from envgen.smoke.expected_files import ExpectedTree, expected_tree
-from envgen.smoke.run import SmokeOptions
 from envgen.trust.audit import report as parts
 from envgen.trust.audit.bytecode import compare_byte_code, places
 from envgen.trust.audit.configuration import assumed_base, compare_configuration, environment_of, labels_of
@@ -68,7 +68,7 @@ def audit(workspace: Workspace, lock: Lock, engine: Engine, name: str) -> AuditR
             _outcome(parts.LAYERS, list(compare_layers(stack, recipe.layers)), f"{', '.join(recipe.layers)}, and no other"),
             _skeleton(scene, stack),
             _files(scene, stack),
-            _byte_code(scene, folder, SmokeOptions(engine=engine, reporter=workspace.reporter)),
+            _byte_code(scene, folder, engine, workspace.reporter),
             *_archive(subject),
         ]
     return AuditReport(
@@ -181,14 +181,14 @@ def _files(scene: AuditContext, stack: LayerStack) -> Outcome:
     return _unless(reason, _outcome(parts.FILES, findings, f"{files} files in {len(scene.trees)} layers, {count} of them as in the wheels"))
 
 
-def _byte_code(scene: AuditContext, folder: Path, bench: SmokeOptions) -> Outcome:
+def _byte_code(scene: AuditContext, folder: Path, engine: Engine, reporter: Reporter) -> Outcome:
     ground, name = scene.ground, parts.BYTE_CODE
     if ground.documents is None or ground.unasked:
         return _unless(f"because {ground.unasked}", _outcome(name, (), ""))
     sources = len(scene.everything.byte_code)
-    bench.reporter.step(f"byte code: compiling {sources} sources again with the base's Python {ground.python}")
+    reporter.step(f"byte code: compiling {sources} sources again with the base's Python {ground.python}")
     try:
-        findings, told = compare_byte_code(scene.everything, folder, ground.documents.digest, bench)
+        findings, told = compare_byte_code(scene.everything, folder, ground.documents.digest, engine, reporter)
     except EnvgenError as error:
         return _unless(f"because {error.problem}", _outcome(name, (), ""))
     return _outcome(name, findings, told)

@@ -7,12 +7,13 @@ has them: byte code says where its source is.
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from envgen.engine import RunRequest
+from envgen.core.progress import Reporter
+from envgen.engine import Engine, RunRequest
 from envgen.lock.render import PREFIX, UID
 from envgen.oci.stack_entries import written
 from envgen.smoke.expected_files import ExpectedTree
 from envgen.smoke.report import PASSED
-from envgen.smoke.run import CHECK_LIMIT, PROBE, SmokeOptions, run_phase
+from envgen.smoke.run import CHECK_LIMIT, PROBE, PhaseRequest, run_phase
 from envgen.trust.audit.report import BYTE_CODE, AuditFinding
 from envgen.trust.audit.rules import ROOT
 
@@ -32,13 +33,15 @@ def places(tree: ExpectedTree, folder: Path) -> dict[str, Path]:
     return found
 
 
-def compare_byte_code(tree: ExpectedTree, folder: Path, base: str, bench: SmokeOptions) -> tuple[tuple[AuditFinding, ...], str]:
+def compare_byte_code(
+    tree: ExpectedTree, folder: Path, base: str, engine: Engine, reporter: Reporter
+) -> tuple[tuple[AuditFinding, ...], str]:
     """Every difference, and what was compared; `base` is the digest of the image that compiles.
 
     A probe that does not get to its end is a finding: byte code can be made to do that. Raises EngineError.
     """
     minor = ".".join(tree.python.split(".")[:2])
-    order = RunRequest(
+    container = RunRequest(
         image=base,
         command=(f"python{minor}", "-I", "-S", "/envgen/probe", PHASE),
         mounts=((PROBE, "/envgen/probe", False), (_readable(folder), PREFIX, False)),
@@ -48,7 +51,7 @@ def compare_byte_code(tree: ExpectedTree, folder: Path, base: str, bench: SmokeO
         quiet=CHECK_LIMIT,
     )
     job = {"expected": tree.to_json(), "prefix": PREFIX}
-    result = run_phase(PHASE, BYTE_CODE, order, job, bench)[0]
+    result = run_phase(PhaseRequest(phase=PHASE, tier=BYTE_CODE, container=container, job=job), engine, reporter)[0]
     return (() if result.status == PASSED else tuple(_findings(result.detail))), result.detail
 
 
