@@ -8,7 +8,7 @@ from dataclasses import asdict
 from envgen.cli import show
 from envgen.core.errors import EngineError, EnvgenError, SmokeError, UsageError
 from envgen.doctor.finding import PROBLEM, Finding
-from envgen.doctor.gpu import driver
+from envgen.doctor.machine import driver
 from envgen.engine import EngineInfo
 from envgen.engine.docker import DockerEngine
 from envgen.engine.gpus import find_gpus

@@ -1,14 +1,12 @@
-"""Everything that is looked at, in the order in which somebody who builds and runs an image would come upon it."""
+"""The findings of `envgen doctor`, in the order in which building and running an image would hit them."""
 
 import os
 from collections.abc import Mapping
 
 from envgen.core.errors import ProfileError, StaleLockError, UsageError
-from envgen.doctor.disk import disk
-from envgen.doctor.engine import ask, platforms
 from envgen.doctor.environment import environment
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding
-from envgen.doctor.gpu import gpu
+from envgen.doctor.machine import ask, disk, gpu, platforms
 from envgen.engine import Builder
 from envgen.engine.gpus import Gpus
 from envgen.lock import Lock, project

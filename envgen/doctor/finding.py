@@ -2,10 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from envgen.core.errors import BuildError, EngineError, StaleLockError, UsageError
 
-OK, WARNING, PROBLEM, NOT_APPLICABLE = "ok", "warning", "problem", "not applicable"
+
+class FindingStatus(StrEnum):
+    """How the thing is that was looked at."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+    NOT_APPLICABLE = "not applicable"
+
+
+OK, WARNING, PROBLEM, NOT_APPLICABLE = FindingStatus
 
 CODES = {
     "engine": EngineError.exit_code,
@@ -23,7 +34,7 @@ class Finding:
     """One finding; a warning and a problem have a cure that can be followed."""
 
     subject: str
-    status: str
+    status: FindingStatus
     found: str
     cure: str = ""
 

@@ -12,12 +12,10 @@ from envgen.cli.show import QuietReporter
 from envgen.core.errors import EngineError
 from envgen.core.settings import read_settings
 from envgen.doctor import environment as environments
-from envgen.doctor.disk import disk
-from envgen.doctor.engine import ask, platforms
 from envgen.doctor.environment import environment
 from envgen.doctor.examine import examine
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding, exit_code
-from envgen.doctor.gpu import gpu, newest_cuda
+from envgen.doctor.machine import ask, disk, gpu, newest_cuda, platforms
 from envgen.engine import EngineInfo, gpus
 from envgen.engine.gpus import Gpu, Gpus, parse_module, parse_query
 from envgen.profiles import CudaTable, Project
