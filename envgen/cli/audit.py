@@ -6,7 +6,7 @@ import json
 from envgen.core.errors import VerificationError
 from envgen.engine.docker import DockerEngine
 from envgen.lock import project
-from envgen.trust.audit.audit import audit
+from envgen.trust.audit.audit import audit_image
 from envgen.trust.audit.report import AuditReport, format_field
 from envgen.trust.report import Status
 from envgen.workspace import Workspace
@@ -21,7 +21,7 @@ def command(options: argparse.Namespace, workspace: Workspace) -> int:
     """Prints the report; 0 only if everything was compared and nothing found."""
     profile = workspace.project.profile(options.profile)
     lock = project.checked_lock(workspace, profile, profile.image_target(options.target))
-    report = audit(workspace, lock, DockerEngine(workspace.settings), options.image)
+    report = audit_image(workspace, lock, DockerEngine(workspace.settings), options.image)
     if options.json:
         print(json.dumps(report.as_json(), indent=2))
     else:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from envgen.core.errors import UsageError
-from envgen.doctor.examine import examine
+from envgen.doctor.examine import examine_machine
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding, exit_code
 from envgen.engine.docker import DockerEngine
 from envgen.engine.gpus import find_gpus
@@ -23,7 +23,7 @@ def command(options: argparse.Namespace, workspace: Workspace) -> int:
     """Prints the findings, or the explanation of an error; the exit code."""
     if options.explain is not None:
         return _explain(options, workspace)
-    findings = examine(
+    findings = examine_machine(
         workspace, options.profile, DockerEngine(workspace.settings), find_gpus(workspace.settings.environment()), os.environ
     )
     counts = {status: sum(finding.status == status for finding in findings) for status in (PROBLEM, WARNING)}

@@ -22,7 +22,7 @@ from envgen.lock.project import require_cached
 from envgen.offline.fetch import fetch_model, fetch_wheels
 from envgen.offline.model_files import require_models
 from envgen.smoke import memory, run
-from envgen.smoke.find_model import ModelChoice, cached_model, find_model
+from envgen.smoke.find_model import ModelChoice, cached_model, choose_model
 from envgen.smoke.report import SmokeReport
 from envgen.workspace import Workspace
 
@@ -141,7 +141,7 @@ def _test(
     gpus = options.gpus or ("all" if options.require_gpu else "")
     hint = "add --gpus all" if info.gpus and not gpus else ""
     subject = run.ImageUnderTest(image=built.image, lock=built.lock, python=built.python, base=built.base)
-    model = find_model(ModelChoice(name=options.model, prompt=options.prompt, expect=options.expect), workspace, engine, subject)
+    model = choose_model(ModelChoice(name=options.model, prompt=options.prompt, expect=options.expect), workspace, engine, subject)
     said = f"model: {model.name}, {model.digest}" if model.digest else ""
     for line in (said, memory.summary(model.folder), memory.warning(model.folder, options.memory or info.memory)):
         if line:

@@ -11,7 +11,7 @@ from envgen.engine.docker import DockerEngine
 from envgen.lock.folder import read_lock
 from envgen.trust.report import Status
 from envgen.trust.verify.report import FINDINGS, INFORMATION, VERIFIED, Verdict, VerificationReport, pluralize
-from envgen.trust.verify.verify import verify
+from envgen.trust.verify.verify import verify_locks
 from envgen.workspace import Workspace
 
 SHOWN = 5
@@ -23,7 +23,7 @@ def command(options: argparse.Namespace, workspace: Workspace) -> int:
     profiles = [workspace.project.profile(name) for name in dict.fromkeys(options.profiles or workspace.project.own_profiles())]
     locks = [read_lock(workspace.project, profile, target)[0] for profile in profiles for target in profile.find_targets(options.target)]
     workspace.reporter.step(f"asking about {len(locks)} lock{'' if len(locks) == 1 else 's'}")
-    found = verify(workspace, locks, DockerEngine(workspace.settings), dt.datetime.now(tz=dt.UTC).date())
+    found = verify_locks(workspace, locks, DockerEngine(workspace.settings), dt.datetime.now(tz=dt.UTC).date())
     if options.json:
         print(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
     else:

@@ -1,1 +1,34 @@
-"""What a machine has and lacks for building and running images: findings, each with its cure."""
+"""What this machine lacks to build and run images: engine, disk, GPUs, settings, and whether the locks are up to date.
+
+Everything found is data, with a cure; UsageError and ProfileError are raised for the profile that was asked about.
+"""
+
+from typing import TYPE_CHECKING
+
+from envgen.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from envgen.doctor.examine import examine_machine as examine_machine
+    from envgen.doctor.finding import Finding as Finding
+    from envgen.doctor.finding import FindingStatus as FindingStatus
+    from envgen.doctor.finding import exit_code as exit_code
+    from envgen.doctor.machine import driver as driver
+else:
+    __getattr__ = lazy(
+        __name__,
+        {
+            "Finding": "finding",
+            "FindingStatus": "finding",
+            "driver": "machine",
+            "examine_machine": "examine",
+            "exit_code": "finding",
+        },
+    )
+
+__all__ = [
+    "Finding",
+    "FindingStatus",
+    "driver",
+    "examine_machine",
+    "exit_code",
+]

@@ -14,7 +14,7 @@ from envgen.profiles import Profile
 from envgen.workspace import Workspace
 
 
-def examine(
+def examine_machine(
     workspace: Workspace, profile: str, engine: Builder, found: Gpus, environ: Mapping[str, str] = os.environ
 ) -> tuple[Finding, ...]:
     """The findings for one profile, or for all of them where none is named.

@@ -25,7 +25,7 @@ class ModelChoice:
     expect: str = ""
 
 
-def find_model(choice: ModelChoice, workspace: Workspace, engine: Engine, subject: ImageUnderTest) -> Model:
+def choose_model(choice: ModelChoice, workspace: Workspace, engine: Engine, subject: ImageUnderTest) -> Model:
     """The model that `--model NAME` names; without a name the one of the lock, else the embedded one.
 
     Raises UsageError for an invalid name, SmokeError when it can't be had, VerificationError for what is not as it must be.

@@ -24,7 +24,7 @@ from envgen.oci import LayerEntry
 from envgen.oci.stack_entries import FILE, LINK
 from envgen.profiles import Project
 from envgen.smoke.installed_files import RecordRow, record_row, render_record
-from envgen.trust.audit.audit import audit
+from envgen.trust.audit.audit import audit_image
 from envgen.trust.audit.report import AuditReport
 from envgen.trust.audit.skeleton import merged, resolve
 from envgen.workspace import Workspace
@@ -157,7 +157,7 @@ class Scene:
 
     def audit(self, engine: Store | None = None) -> AuditReport:
         self.image.write(self.folder / "image.tar")
-        return audit(self.workspace, self.lock, cast(Engine, engine or self.engine), str(self.folder / "image.tar"))
+        return audit_image(self.workspace, self.lock, cast(Engine, engine or self.engine), str(self.folder / "image.tar"))
 
 
 def image_config(lock: Lock, base: str = "") -> dict[str, Any]:
@@ -453,7 +453,7 @@ def test_an_image_without_labels_is_refused(scene: Scene) -> None:
 
 def test_an_image_that_is_not_there_is_an_error(scene: Scene) -> None:
     with pytest.raises(UsageError, match=r"envgen/small:py311-linux-amd64: there is no such image"):
-        audit(scene.workspace, scene.lock, cast(Engine, scene.engine), "")
+        audit_image(scene.workspace, scene.lock, cast(Engine, scene.engine), "")
 
 
 def test_wheels_that_are_missing_are_to_be_fetched(scene: Scene) -> None:
@@ -482,7 +482,7 @@ def test_a_full_disk_is_said(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> N
     scene.image.write(scene.folder / "image.tar")
     monkeypatch.setattr(Path, "open", full)
     with pytest.raises(DiskFullError, match="No space left on device"):
-        audit(scene.workspace, scene.lock, cast(Engine, NoEngine()), str(scene.folder / "image.tar"))
+        audit_image(scene.workspace, scene.lock, cast(Engine, NoEngine()), str(scene.folder / "image.tar"))
 
 
 def test_the_locked_base_by_another_name_is_the_locked_one(scene: Scene) -> None:
@@ -505,7 +505,7 @@ def test_a_label_can_make_no_path(scene: Scene, python: str) -> None:
 
 def test_a_name_that_is_too_long_for_a_file_is_asked_of_the_engine(scene: Scene) -> None:
     with pytest.raises(UsageError, match="there is no such image"):
-        audit(scene.workspace, scene.lock, cast(Engine, scene.engine), "x" * 5000)
+        audit_image(scene.workspace, scene.lock, cast(Engine, scene.engine), "x" * 5000)
 
 
 def test_what_a_layer_removes_is_gone_from_the_base() -> None:

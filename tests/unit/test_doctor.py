@@ -13,7 +13,7 @@ from envgen.core.errors import EngineError
 from envgen.core.settings import read_settings
 from envgen.doctor import environment as environments
 from envgen.doctor.environment import environment
-from envgen.doctor.examine import examine
+from envgen.doctor.examine import examine_machine
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding, exit_code
 from envgen.doctor.machine import ask, disk, gpu, newest_cuda, platforms
 from envgen.engine import EngineInfo, gpus
@@ -321,7 +321,7 @@ def test_the_exit_code_is_that_of_the_first_problem() -> None:
 
 
 def test_every_profile_of_an_empty_project(tmp_path: Path) -> None:
-    found = by_subject(examine(workspace(tmp_path), "", Silent(INFO), Gpus(), {"HF_HOME": str(tmp_path)}))  # type: ignore[arg-type]
+    found = by_subject(examine_machine(workspace(tmp_path), "", Silent(INFO), Gpus(), {"HF_HOME": str(tmp_path)}))  # type: ignore[arg-type]
     assert found["lock"].found == "up to date: bnb-quant, cpu-base, cuda"
     assert "bnb-quant" in found["wheel store"].found, "the one that takes most"
     assert found["GPU"].status == WARNING
@@ -332,11 +332,11 @@ def test_a_profile_whose_lock_is_missing(tmp_path: Path) -> None:
     (tmp_path / "profiles" / "mine.toml").write_text('extends = "cpu-base"\ndescription = "Mine"\n')
     (tmp_path / "profiles" / "odd.toml").write_text('extends = "nothing"\n')
     project = workspace(tmp_path)
-    named = by_subject(examine(project, "mine", Silent(INFO), Gpus(), {"HF_HOME": str(tmp_path)}))  # type: ignore[arg-type]
+    named = by_subject(examine_machine(project, "mine", Silent(INFO), Gpus(), {"HF_HOME": str(tmp_path)}))  # type: ignore[arg-type]
     assert (named["lock"].status, named["lock"].cure) == (PROBLEM, "run: envgen lock mine")
     assert named["wheel store"].status == NOT_APPLICABLE
     assert exit_code(tuple(named.values())) == 4
-    every = examine(project, "", Silent(INFO), Gpus(), {"HF_HOME": str(tmp_path)})  # type: ignore[arg-type]
+    every = examine_machine(project, "", Silent(INFO), Gpus(), {"HF_HOME": str(tmp_path)})  # type: ignore[arg-type]
     said = [finding for finding in every if finding.subject in ("lock", "profile")]
     assert [(finding.subject, finding.status) for finding in said] == [("lock", OK), ("lock", WARNING), ("profile", WARNING)]
     assert "odd.toml" in said[2].found
@@ -346,5 +346,5 @@ def test_a_profile_without_an_image(tmp_path: Path) -> None:
     (tmp_path / "profiles").mkdir()
     text = 'extends = "cpu-base"\ndescription = "No image"\nplatforms = ["macos/arm64"]\n'
     (tmp_path / "profiles" / "mac.toml").write_text(text)
-    found = by_subject(examine(workspace(tmp_path), "mac", Silent(INFO), Gpus(), {"HF_HOME": str(tmp_path)}))  # type: ignore[arg-type]
+    found = by_subject(examine_machine(workspace(tmp_path), "mac", Silent(INFO), Gpus(), {"HF_HOME": str(tmp_path)}))  # type: ignore[arg-type]
     assert found["lock"].status == NOT_APPLICABLE

@@ -81,7 +81,7 @@ def verify(folder: Path, *locks: Lock, registry: Registry | None = None) -> Veri
         models.write_text('description = "none"\n')
     settings = read_settings({"ENVGEN_CACHE": str(folder / "cache"), "ENVGEN_INDEX_DEFAULT": INDEX, "HF_ENDPOINT": HUB}, folder)
     workspace = Workspace(project=Project(folder=folder), settings=settings, reporter=QuietReporter())
-    return gathering.verify(workspace, locks or (sample_lock(),), registry or Registry(), TODAY)  # type: ignore[arg-type]
+    return gathering.verify_locks(workspace, locks or (sample_lock(),), registry or Registry(), TODAY)  # type: ignore[arg-type]
 
 
 def only(found: VerificationReport, *statuses: str) -> Verdict:
@@ -380,7 +380,7 @@ def test_the_exit_code(
     as_json: bool,
 ) -> None:
     report = VerificationReport(locks=("small/x",), entries=tuple(entry(status) for status in statuses))
-    monkeypatch.setattr(command, "verify", lambda *_arguments: report)
+    monkeypatch.setattr(command, "verify_locks", lambda *_arguments: report)
     workspace = Workspace(project=Project(folder=tmp_path), settings=read_settings({}, tmp_path), reporter=QuietReporter())
     options = argparse.Namespace(profiles=["cpu-base", "cpu-base"], target="", json=as_json)
     assert command.command(options, workspace) == code

@@ -44,7 +44,7 @@ class AuditContext:
         return replace(expected_tree((), python=self.ground.python), files=files)
 
 
-def audit(workspace: Workspace, lock: Lock, engine: Engine, name: str) -> AuditReport:
+def audit_image(workspace: Workspace, lock: Lock, engine: Engine, name: str) -> AuditReport:
     """Compares the image called `name` (a tag, the path of an OCI archive, or empty for the default tag) with `lock`.
 
     Differences are data in the report. Raises UsageError, VerificationError, EngineError or DiskFullError when there is nothing to

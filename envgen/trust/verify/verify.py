@@ -20,7 +20,7 @@ Named = Mapping[str, Lock]
 """Locks by what reports call them, as in `cuda/py311-linux-amd64`."""
 
 
-def verify(workspace: Workspace, locks: Sequence[Lock], engine: Registry, today: dt.date) -> VerificationReport:
+def verify_locks(workspace: Workspace, locks: Sequence[Lock], engine: Registry, today: dt.date) -> VerificationReport:
     """Asks for everything in `locks`, and for the other models that are known by their hash; `today` stands in the cures."""
     named = {f"{lock.profile}/{lock.target}": lock for lock in locks}
     # Registries first: they take longest.
