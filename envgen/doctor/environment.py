@@ -1,4 +1,4 @@
-"""The environment: Python, what the Hugging Face libraries read, and the way to the network."""
+"""The environment: Python, the variables that Hugging Face libraries read, proxies and certificates."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT")
 
 
 def environment(environ: Mapping[str, str], settings: Settings) -> tuple[Finding, ...]:
-    """All of its findings."""
+    """All findings on the environment."""
     return (
         _python(sys.version_info[:3]),
         _token(environ),
@@ -72,7 +72,7 @@ def _old_cache(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _proxies(settings: Settings) -> Finding:
-    """The proxies, without the credentials that may stand in them."""
+    """The proxies, without their credentials."""
     proxies = {name: value for name, value in sorted(settings.network.items()) if name.lower().endswith("_proxy") and value}
     if not proxies:
         return Finding(subject="proxy", status=NOT_APPLICABLE, found="none is set")
@@ -94,7 +94,7 @@ def _proxies(settings: Settings) -> Finding:
 
 
 def _bundles(settings: Settings) -> Iterator[Finding]:
-    """The CA certificates that stand in for the machine's own."""
+    """The CA bundles that replace the machine's own certificates."""
     named = {variable: Path(settings.network[variable]) for variable in BUNDLES if settings.network.get(variable)}
     if not named:
         yield Finding(subject="CA bundle", status=NOT_APPLICABLE, found="none is set: the machine's own certificates are used")
@@ -107,7 +107,7 @@ def _bundles(settings: Settings) -> Iterator[Finding]:
 
 
 def _no_bundle(path: Path) -> str:
-    """What is wrong with a file of certificates, empty for nothing."""
+    """What is wrong with a CA bundle; empty if nothing is."""
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -17,9 +17,9 @@ from envgen.workspace import Workspace
 def examine_machine(
     workspace: Workspace, profile: str, engine: Builder, found: Gpus, environ: Mapping[str, str] = os.environ
 ) -> tuple[Finding, ...]:
-    """The findings for one profile, or for all of them where none is named.
+    """The findings for one profile, or for all of them if none is named.
 
-    Raises UsageError for a name that there is not, ProfileError for a fault in that profile.
+    Raises UsageError for an unknown profile, ProfileError for an invalid one.
     """
     locks, about_locks = _named(workspace, workspace.project.profile(profile)) if profile else _all(workspace)
     info, about_engine = ask(engine)
@@ -34,7 +34,7 @@ def examine_machine(
 
 
 def _named(workspace: Workspace, profile: Profile) -> tuple[tuple[Lock, ...], tuple[Finding, ...]]:
-    """The lock that an image of `profile` is built from, and what there is to say of it."""
+    """The lock that an image of `profile` is built from, and the findings on it."""
     try:
         target = profile.image_target("")
     except UsageError as error:
@@ -49,7 +49,7 @@ def _named(workspace: Workspace, profile: Profile) -> tuple[tuple[Lock, ...], tu
 
 
 def _all(workspace: Workspace) -> tuple[tuple[Lock, ...], tuple[Finding, ...]]:
-    """The locks that are up to date, and what hinders the others: nothing that must be cured to build these."""
+    """The locks that are up to date, with warnings about the others, which do not keep these from being built."""
     locks: list[Lock] = []
     findings: list[Finding] = []
     for name in workspace.project.profiles():

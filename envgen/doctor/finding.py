@@ -1,4 +1,4 @@
-"""A finding: one thing that was looked at, how it is, and what to do about it."""
+"""A finding: one thing that was examined, its status, and what to do about it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from envgen.core.errors import BuildError, EngineError, StaleLockError, UsageErr
 
 
 class FindingStatus(StrEnum):
-    """How the thing is that was looked at."""
+    """The state of one thing that was examined."""
 
     OK = "ok"
     WARNING = "warning"
@@ -26,12 +26,12 @@ CODES = {
     "wheel store": BuildError.exit_code,
     "lock": StaleLockError.exit_code,
 }
-"""The exit code that a problem of each subject leads to, if it is not that of a wrong setting."""
+"""The exit code of a problem with each subject; any other problem is a wrong setting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One finding; a warning and a problem have a cure that can be followed."""
+    """One finding; a warning or a problem has a cure."""
 
     subject: str
     status: FindingStatus
@@ -40,6 +40,6 @@ class Finding:
 
 
 def exit_code(findings: Sequence[Finding]) -> int:
-    """That of the error which the first problem would become, 0 where there is none."""
+    """The exit code of the first problem; 0 if there is none."""
     first = next((finding for finding in findings if finding.status == PROBLEM), None)
     return CODES.get(first.subject, UsageError.exit_code) if first else 0

@@ -18,7 +18,7 @@ DRIVER_CURE = "install the driver again and restart the machine; `nvidia-smi` mu
 
 
 def ask(engine: Builder) -> tuple[EngineInfo | None, tuple[Finding, ...]]:
-    """What the engine says of itself, None where it does not, or lacks what a build needs."""
+    """Ask the engine for its versions; None if it does not answer or lacks what a build needs."""
     try:
         info = engine.check()
     except EngineError as error:
@@ -42,7 +42,7 @@ def platforms(locks: Sequence[Lock], info: EngineInfo) -> tuple[Finding, ...]:
 
 
 def disk(workspace: Workspace, locks: Sequence[Lock], info: EngineInfo | None) -> tuple[Finding, ...]:
-    """Both findings, for the lock that takes most."""
+    """The findings on the wheel store's disk and the engine's, for the lock that needs most."""
     if not locks:
         nothing = "no image to build"
         return tuple(Finding(subject=subject, status=NOT_APPLICABLE, found=nothing) for subject in ("wheel store", "engine's disk"))
@@ -77,7 +77,7 @@ def _space(subject: str, folder: Path, needed: int, what: str, cure: str) -> Fin
 
 
 def gpu(locks: Sequence[Lock], found: Gpus, toolkit: CudaTable, info: EngineInfo | None) -> tuple[Finding, ...]:
-    """The findings for that lock with CUDA which wants the newest driver."""
+    """The findings on GPUs, for the lock whose CUDA needs the newest driver."""
     wanted = max((lock for lock in locks if lock.cuda), key=lambda lock: int(lock.driver or 0), default=None)
     if wanted is None:
         return tuple(Finding(subject=subject, status=NOT_APPLICABLE, found="no CUDA in it") for subject in GPU_SUBJECTS)
@@ -117,7 +117,7 @@ def _fitting(lock: Lock, branch: int, toolkit: CudaTable) -> str:
 
 
 def newest_cuda(toolkit: CudaTable, branch: int) -> str:
-    """The newest CUDA that torch is built for and the driver runs whose branch this is; empty for none."""
+    """The newest CUDA that torch is built for and a driver of this branch runs; empty if there is none."""
     floors = {build.cuda: toolkit.driver(build.cuda) for build in toolkit.builds}
     fitting = [cuda for cuda, driver in floors.items() if driver and int(driver.floor) <= branch]
     return max(fitting, key=lambda cuda: [int(part) for part in cuda.split(".")], default="")

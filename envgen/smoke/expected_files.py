@@ -1,4 +1,4 @@
-"""What must stand in an image: every file that the locked wheels bring, as the pinned uv installs it.
+"""The files that an image must have: every file of the locked wheels, as the pinned uv installs it.
 
 The result goes into the image as JSON, where probe/static/files.py compares the image with it.
 """
@@ -101,7 +101,7 @@ def _either(candidates: Sequence[InstalledFile]) -> ExpectedFile:
 
 
 def _without_compiled_again(files: Mapping[str, ExpectedFile], layout: Layout) -> dict[str, ExpectedFile]:
-    """Leave out byte code that a wheel ships for its own sources: the build writes it anew, the probe checks it."""
+    """Leave out byte code that a wheel ships for its own sources: the build compiles it again, and the probe checks it."""
     suffix = _byte_code_suffix(layout.python)
 
     def is_compiled_again(path: str) -> bool:
@@ -113,5 +113,5 @@ def _without_compiled_again(files: Mapping[str, ExpectedFile], layout: Layout) -
 
 
 def _byte_code_suffix(python: str) -> str:
-    """What the name of byte code for a Python version ends with; not that of the Python that runs this."""
+    """The suffix of byte code files for a Python version, which need not be the one that runs this."""
     return f".cpython-{''.join(python.split('.')[:2])}.pyc"

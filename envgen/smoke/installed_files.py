@@ -39,7 +39,7 @@ class InstalledFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstalledWheel:
-    """Everything that one wheel brings; `directories` are those that the wheel names itself, possibly empty ones."""
+    """All files of one wheel; `directories` are those that the wheel lists itself, possibly empty ones."""
 
     name: str
     version: str
@@ -78,7 +78,7 @@ def install(path: Path, layout: Layout) -> InstalledWheel:
 
 
 def _open(archive: ZipFile, name: str, layout: Layout) -> _Wheel:
-    """Read what the installation of every other file depends on."""
+    """Read the RECORD and the entry points, which the other files depend on."""
     sizes = {info.filename: info.file_size for info in archive.infolist() if not info.is_dir()}
     records = [member for member in sizes if re.fullmatch(r"[^/]+\.dist-info/RECORD", member)]
     if len(records) != 1:

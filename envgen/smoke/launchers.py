@@ -26,7 +26,7 @@ _LONGEST_SHEBANG = 127
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Where things go in the environment; `prefix` is absolute, `python` is like "3.11"."""
+    """The paths of an environment; `prefix` is absolute, `python` is like "3.11"."""
 
     prefix: str
     python: str

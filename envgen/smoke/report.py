@@ -1,4 +1,4 @@
-"""What a smoke test found: one result a check, and the words that sum them up without flattering."""
+"""The report of a smoke test: one result per check, and a headline that never flatters."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -8,7 +8,7 @@ from envgen.profiles.model import TIERS
 
 
 class CheckStatus(StrEnum):
-    """What became of a check, or of all checks of a tier."""
+    """The outcome of a check, or of all checks of a tier."""
 
     PASSED = "passed"
     FAILED = "failed"

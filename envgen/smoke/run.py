@@ -36,7 +36,7 @@ OFFLINE = {
 
 
 NO_GPU = {"NVIDIA_VISIBLE_DEVICES": "void", "CUDA_VISIBLE_DEVICES": ""}
-"""For all tiers but `gpu`: where NVIDIA's runtime is the engine's default one, a GPU is there unasked, and would be used."""
+"""For all tiers but `gpu`: where NVIDIA's runtime is the engine's default, a GPU is visible unasked and would be used."""
 
 
 CHECK_LIMIT = 1800.0
@@ -49,7 +49,7 @@ MOST_REPORTED = 32_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageUnderTest:
-    """What is tested: an image, the lock it was made from, and the Python it really has."""
+    """The image to test, the lock it was built from, its real Python, and its base."""
 
     image: Image
     lock: Lock
@@ -123,7 +123,7 @@ def _container(phase: str, flags: tuple[str, ...], image: str, model: Model) -> 
 
 
 def _job(phase: str, subject: ImageUnderTest, model: Model, store: WheelStore) -> Mapping[str, object]:
-    """What the probe is told: for the static phases what must be there, for the others which model to load."""
+    """The probe's job: for the static phases what must be there, for the others which model to load."""
     lock = subject.lock
     if phase == "static-files":
         store.verify(lock.wheels)
@@ -198,7 +198,7 @@ def collect(phase: str, tier: str, events: Sequence[Mapping[str, object]], ended
 
 
 def _death(ended: RunResult) -> str:
-    """Why a container ended early, in words."""
+    """Why a container ended early."""
     if ended.stalled:
         return "killed: it took longer than --check-limit allows; give it more time or memory, or take a smaller model"
     if ended.out_of_memory or ended.code == 137:

@@ -1,4 +1,4 @@
-"""An audit: every layer of an image read once, and held against its lock. Prints nothing."""
+"""The audit of an image: every layer is read once and compared with the lock. Prints nothing."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ from envgen.workspace import Workspace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditContext:
-    """What is compared with what: the image on its base, with the lock, its recipe, and what the wheels of each group bring."""
+    """What an audit compares: an image and its base with the lock, its recipe, and the files of each group's wheels."""
 
     subject: AuditedImage
     ground: AuditedBase
@@ -39,7 +39,7 @@ class AuditContext:
 
     @property
     def everything(self) -> ExpectedTree:
-        """The files that all wheels bring, and their byte code."""
+        """The files of all wheels, and their byte code."""
         files = {path: file for tree in self.trees.values() for path, file in tree.files.items()}
         return replace(expected_tree((), python=self.ground.python), files=files)
 
@@ -84,7 +84,7 @@ def audit_image(workspace: Workspace, lock: Lock, engine: Engine, name: str) -> 
 
 
 def _trees(workspace: Workspace, lock: Lock) -> dict[str, ExpectedTree]:
-    """What the wheels of each layer group bring, read from the wheel store. Raises VerificationError."""
+    """The files of each layer group's wheels, read from the wheel store. Raises VerificationError."""
     missing = workspace.store.missing(lock.wheels)
     if missing:
         problem = f"{len(missing)} of {len(lock.wheels)} wheels are not in the wheel store, such as {missing[0].file}"
@@ -116,14 +116,14 @@ Outcome = tuple[Part, Sequence[AuditFinding]]
 
 
 def _outcome(name: str, findings: Sequence[AuditFinding], detail: str) -> Outcome:
-    """A part that was compared; `detail` is what is said when nothing was found."""
+    """A part that was compared; `detail` is for one without findings."""
     if findings:
         return Part(name=name, status=Status.FAILED, detail=f"{len(findings)} finding{'' if len(findings) == 1 else 's'}"), findings
     return Part(name=name, status=Status.PASSED, detail=detail), ()
 
 
 def _unless(reason: str, outcome: Outcome) -> Outcome:
-    """`outcome`, which is no pass if there is a reason why not all could be compared."""
+    """Return `outcome`, which is not a pass if there is a reason why something could not be compared."""
     part, findings = outcome
     if reason and findings:
         return replace(part, detail=f"{part.detail}; {Status.NOT_COMPARED}: {reason}"), findings

@@ -63,7 +63,7 @@ def _findings(detail: str) -> Iterator[AuditFinding]:
 
 
 def _readable(folder: Path) -> Path:
-    """`folder`, which the user of the container may read, whatever our umask is."""
+    """Make `folder` readable for the container's user, whatever our umask is."""
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     return folder

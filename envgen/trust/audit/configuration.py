@@ -16,13 +16,13 @@ OF_NO_ACCOUNT = ("author", "created", "history", "rootfs", "config")
 """Keys of a configuration that are judged elsewhere, or say nothing about what runs."""
 
 DEPRECATED = "ArgsEscaped"
-"""What BuildKit sets beside any CMD; it has a meaning for Windows alone."""
+"""BuildKit sets it with any CMD; it only means something on Windows."""
 
 Json = Mapping[str, Any]  # as anybody may have written it
 
 
 def settings_of(config: Json) -> dict[str, Any]:
-    """The part of a configuration that is about running; empty when it is no object."""
+    """The part of a configuration about running the image; empty if it is not an object."""
     found = config.get("config")
     return dict(found) if isinstance(found, dict) else {}
 

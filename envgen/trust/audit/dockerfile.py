@@ -13,7 +13,7 @@ from envgen.core.errors import UsageError
 from envgen.image.layers import EMPTY
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""What BuildKit takes for PATH where a base has none."""
+"""BuildKit's PATH for a base that sets none."""
 
 _STAGE = re.compile(r"(?m)^FROM (?:--\S+ +)*(?P<below>\S+)(?: +(?:AS|as) +(?P<name>\S+))?\s*$")
 _COPY = re.compile(r"--link --from=(?:layer-)?(?P<stage>[\w.-]+) /out/ /")

@@ -1,4 +1,4 @@
-"""The image that is audited, and the base it should stand on: each as an archive of which nothing is run."""
+"""The audited image and the base it should be built on, each read from an archive; nothing is run."""
 
 import re
 from collections.abc import Iterator
@@ -60,7 +60,7 @@ def _is_file(name: str) -> bool:
 
 
 def _of_this_lock(subject: AuditedImage, lock: Lock) -> AuditedImage:
-    """`subject`, if it says that it was made from `lock`: of another one nearly every file would be a finding."""
+    """Return `subject` if its label names `lock`; with another lock nearly every file would be a finding."""
     found, expected = ImageLabels.read(labels_of(subject.documents.config)).lock or "none", lock.digest
     if found != expected:
         problem = f"label envgen.lock: found an image built from lock {format_field(found[:19])}, expected {expected[:19]}"
@@ -114,12 +114,12 @@ def find_ground(documents: ImageDocuments, lock: Lock, engine: Engine) -> Audite
 
 
 def _pinned(reference: str) -> str:
-    """What of a reference says which image it is: its digest, or all of it where it has none."""
+    """The digest of a reference, or all of it if it has none."""
     return reference.partition("@")[2] or reference
 
 
 def _stated_python(labels: ImageLabels, lock: Lock) -> str:
-    """The full version that an image says its Python has, if it can be that of the lock; else that of the lock."""
+    """The full Python version in an image's label if it is plausible for the lock, else the lock's own."""
     stated = labels.python or ""
     return stated if re.fullmatch(rf"{re.escape(lock.python_minor)}\.\d+\w*", stated, re.ASCII) else lock.python
 

@@ -1,4 +1,4 @@
-"""The layers of an image by what they are: the base's, the recipe's own, and any that should not be there."""
+"""The layers of an image by origin: the base's, the recipe's own, and any that should not be there."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class LayerStack:
     labels: tuple[str, ...]
 
     def label(self, name: str) -> str:
-        """What the layer of the recipe called `name` is called."""
+        """What findings call the recipe's layer `name`."""
         return self.labels[len(self.base) + list(self.own).index(name)]
 
 
@@ -42,12 +42,12 @@ def make_stack(documents: ImageDocuments, layers: Sequence[Entries], base: Image
 
 
 def is_inside(entry: LayerEntry) -> bool:
-    """Whether it is in the environment's folder, or that folder itself."""
+    """Whether an entry is the environment's folder or in it."""
     return entry.path == ROOT or entry.path.startswith(f"{ROOT}/")
 
 
 def same_base(documents: ImageDocuments, base: ImageDocuments) -> bool:
-    """Whether the image `documents` stands on `base`, and adds something to it."""
+    """Whether the image `documents` is built on `base`, with at least one more layer."""
     found, expected = ([layer.diff_id for layer in image.layers] for image in (documents, base))
     return len(found) > len(expected) and found[: len(expected)] == expected
 

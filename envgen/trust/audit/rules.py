@@ -1,4 +1,4 @@
-"""What a layer may have at each path, and how its entries are compared with that."""
+"""Rules for what a layer may have at each path, and the comparison of its entries with them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from envgen.smoke.expected_files import ExpectedTree
 from envgen.trust.audit.report import AuditFinding
 
 ROOT = PREFIX.removeprefix("/")
-"""The prefix as paths in a layer begin."""
+"""The prefix as it stands in the paths of a layer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The layer that no wheel brings: the interpreter's links, pyvenv.cfg, and the user."""
+"""The skeleton layer, which comes from no wheel: the interpreter's links, pyvenv.cfg, and the user."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ Tree = Mapping[str, LayerEntry]
 
 
 def merged(layers: Sequence[Sequence[LayerEntry]]) -> dict[str, LayerEntry]:
-    """What is there by path when all these layers, the lowest first, lie on each other."""
+    """The entries by path after these layers, lowest first, are applied."""
     tree: dict[str, LayerEntry] = {}
     for entries in layers:
         hidden = [entry.path for entry in entries if entry.name.startswith(WHITEOUT)]
@@ -35,7 +35,7 @@ def merged(layers: Sequence[Sequence[LayerEntry]]) -> dict[str, LayerEntry]:
 
 
 def _hide(whiteout: str, tree: dict[str, LayerEntry]) -> None:
-    """Takes away what a whiteout names: a path and all below it, or all below a folder."""
+    """Remove what a whiteout names: a path and everything below it, or everything below a folder."""
     folder, _, name = whiteout.rpartition("/")
     opaque = name == f"{WHITEOUT}{WHITEOUT}.opq"
     gone = folder if opaque else f"{folder}/{name.removeprefix(WHITEOUT)}".lstrip("/")

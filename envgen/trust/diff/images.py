@@ -1,4 +1,4 @@
-"""Two images compared: their labels, the layers they share, and the packages in those they do not."""
+"""Compares two images: their labels, the layers they share, and the packages in the others."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -260,7 +260,7 @@ def _layers(
 
 
 def _group(names: Sequence[str], lock: Lock | None) -> str:
-    """The layer group that all packages of these names are in; empty where that is not one."""
+    """The layer group that all these packages are in; empty if they are in several."""
     groups = {package.layer if (package := lock.package(name)) else "" for name in names} if lock else set()
     return groups.pop() if len(groups) == 1 else ""
 

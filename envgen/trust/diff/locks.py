@@ -1,4 +1,4 @@
-"""Two sets of locks compared: which locks there are, their facts, packages and layer groups; what is the same in many is told once."""
+"""Compares two sets of locks: their headers, packages and layer groups; what is equal in many locks is listed once."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -52,7 +52,7 @@ def _facts(pairs: Sequence[Pair]) -> tuple[FactChange, ...]:
 
 
 def facts_of(pair: Pair) -> Iterator[HeaderField]:
-    """The facts that differ; where it is nothing that a lock says in words, that its inputs do."""
+    """The facts that differ; if only the digest of the inputs does, that."""
     before, after = pair.before, pair.after
     found = list(changed_facts(before, after))
     if before.profile != after.profile:

@@ -52,7 +52,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """Why, and for which of the places of the change."""
+    """Why a package changed, and in which of its places."""
 
     text: str
     places: Places
@@ -95,7 +95,7 @@ class LayerChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
-    """What pushing an image anew sends at most: the bytes of the wheels in layer groups that change, out of those of all its wheels.
+    """What a push sends at most: the bytes of the wheels in changed layer groups, and of all wheels.
 
     The layers themselves are compressed anew, and their bytes are others.
     """
@@ -138,7 +138,7 @@ class LockComparison:
 
 
 def group_by_place(found: Iterable[tuple[Told, LockId]]) -> dict[Told, Places]:
-    """Equal things with all places where they were found, in order."""
+    """Group equal things, each with all places where it was found, in order."""
     gathered: dict[Told, set[LockId]] = {}
     for thing, place in found:
         gathered.setdefault(thing, set()).add(place)
@@ -161,7 +161,7 @@ def _in_profile(profile: str, places: Sequence[LockId], everywhere: Sequence[Loc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """The lock there was and the lock there is; mostly of one profile and target, but of any two that are asked about."""
+    """Two locks to compare; usually, but not always, of one profile and target."""
 
     before: Lock
     after: Lock
@@ -177,7 +177,7 @@ def _one_or_both(before: str, after: str) -> str:
 
 
 def requirements_of(package: Package, lock: Lock) -> dict[str, tuple[str, ...]]:
-    """What is asked of a package of `lock`, by who asks; the profile, whatever its name, is the empty string."""
+    """The requirements of a package in `lock` by who requires it; the profile, whatever its name, is the empty string."""
     found: dict[str, tuple[str, ...]] = {}
     for demand in package.demands:
         name = "" if demand.name == lock.profile else demand.name

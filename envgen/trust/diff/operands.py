@@ -178,7 +178,7 @@ def _read(path: Path) -> bytes:
 
 
 def restrict_to_common(before: LockSide, after: LockSide) -> tuple[LockSide, LockSide]:
-    """Both sides without what the other's name leaves out, as locks/cuda does all other profiles."""
+    """Restrict both sides to what the other's name includes; locks/cuda, for example, leaves out all other profiles."""
     return _within(before, after), _within(after, before)
 
 
@@ -191,6 +191,6 @@ def _within(side: LockSide, other: LockSide) -> LockSide:
 
 
 def check_profile(profile: str, before: LockSide, after: LockSide) -> None:
-    """Raises UsageError when a profile was asked for that neither side has a lock of."""
+    """Raises UsageError if neither side has a lock of the profile that was asked for."""
     if profile and not before.locks and not after.locks:
         raise UsageError(f"--profile {profile}", "neither side has a lock of it", hint="see: ls locks")

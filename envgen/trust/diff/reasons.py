@@ -1,4 +1,4 @@
-"""Why a package changed, as far as two locks can tell: from who asks for it, its bounds, its upload time, index, Python and layer.
+"""Why a package changed, as far as two locks can tell: requirements, bounds, upload time, index, Python and layer.
 
 Only what can have made the difference is a reason: a requirement that changed but admits both versions is none.
 """
@@ -203,5 +203,5 @@ def _words(requirements: Sequence[str]) -> str:
 
 
 def _said(requirements: Sequence[str]) -> str:
-    """What is asked for, in brackets; nothing for any version."""
+    """The requirements in brackets; empty for any version."""
     return "" if list(requirements) == [ANY] else f" ({_words(requirements)})"

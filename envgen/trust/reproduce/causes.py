@@ -1,4 +1,4 @@
-"""Why two images differ, as far as they say themselves: what a digest depends on besides the lock, where it is not the same for both."""
+"""Likely causes of a difference between two images: whatever else a digest depends on that their labels and layers show to differ."""
 
 from collections.abc import Iterator, Sequence
 
@@ -38,7 +38,7 @@ def _labels(first: ImageDocuments, second: ImageDocuments) -> Iterator[str]:
 
 
 def _compressions(first: Sequence[Layer], second: Sequence[Layer]) -> Iterator[str]:
-    """The uppermost layer is never the base's."""
+    """Compare the compression of the uppermost layers, which are never the base's."""
     mine, other = ("".join(compression_of(layer) for layer in layers[-1:]) for layers in (first, second))
     if mine != other:
         yield f"the other image has {other or 'no'} layers, this one {mine}"

@@ -1,4 +1,4 @@
-"""Two images, blob by blob: which layer differs, which file in it, and what, in words; and their configurations, key by key."""
+"""Compares two images: which layers differ, which files in them and how, and their configurations key by key."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class OpenImage:
 
 
 LayerPair = tuple[Layer | None, Layer | None]
-"""Layers of two images that stand for each other; None where one has no such layer."""
+"""Corresponding layers of two images; None where one has no such layer."""
 
 
 def compare_images(first: OpenImage, second: OpenImage, names: Sequence[str]) -> tuple[Difference, ...]:

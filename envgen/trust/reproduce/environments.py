@@ -1,4 +1,4 @@
-"""What is around a build and must not show in the image: folders, time zone and umask, and what RUN steps see of the machine."""
+"""Variations of a build's environment that must not change the image: folders, time zone, umask, and what RUN steps see of the machine."""
 
 import os
 import tempfile
@@ -14,17 +14,17 @@ VARIED = (
     "clock (the second build is later)", "folder of the wheels", "TMPDIR", "umask", "time zone of envgen and buildx", "name of the image",
     "host name of RUN steps", "no_proxy of RUN steps",
 )  # fmt: skip
-"""What two builds differ in."""
+"""What differs between the two builds."""
 
 NOT_VARIED = (
     "engine and its builder", "kernel", "processors", "times and modes of the wheel files", "user", "locale", "PYTHONHASHSEED",
 )  # fmt: skip
-"""What they have in common, of all that may be otherwise on another machine."""
+"""What may differ on another machine, but is the same for both builds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildVariation:
-    """What one build has around it; `hostname` and `no_proxy` are what its RUN steps see."""
+    """The environment of one build; `hostname` and `no_proxy` are what its RUN steps see."""
 
     name: str
     umask: int
@@ -44,7 +44,7 @@ SECOND = BuildVariation(name="the second", umask=0o077, time_zone="Pacific/Kirit
 
 @contextmanager
 def inside(around: BuildVariation, settings: Settings) -> Iterator[Settings]:
-    """Puts this process into surroundings, and the programs that are started with the settings it gives; there may be no other thread.
+    """Applies a variation to this process, and to programs started with the settings that it yields; there may be no other thread.
 
     All of it is taken back at the end, and the folder for temporary files is removed.
     """

@@ -1,4 +1,4 @@
-"""`envgen reproduce`: an image built twice in different surroundings, or once and compared with somebody else's. Prints nothing."""
+"""`envgen reproduce`: an image is built twice in different environments, or once and compared with another. Prints nothing."""
 
 import re
 import secrets
@@ -25,7 +25,7 @@ from envgen.trust.reproduce.environments import FIRST, SECOND, BuildVariation, i
 from envgen.workspace import Workspace
 
 MakeEngine = Callable[[Settings], Engine]
-"""Makes an engine for the surroundings of one build; the command line chooses which."""
+"""Makes an engine for the environment of one build; the command line chooses which."""
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -52,7 +52,7 @@ class OtherImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reproduction:
-    """What came of it: an image of ours, the one it was compared with, and what differs; `seconds` are those of each build.
+    """The result: our image, the one it was compared with, and the differences; `seconds` are those of each build.
 
     `causes` say why, as far as the images do. Without the other's blobs nothing but the digests is compared.
     """
@@ -90,7 +90,7 @@ def build_against(plan: Plan, name: str) -> Reproduction:
 
 
 def _build(plan: Plan, around: BuildVariation, stack: ExitStack) -> tuple[Built, float]:
-    """An image built in surroundings, and the seconds it took; its tag is removed when `stack` ends, whatever happens."""
+    """An image built in one environment, and the seconds it took; its tag is removed when `stack` ends, whatever happens."""
     tag = f"envgen-reproduce/{plan.lock.profile}:{secrets.token_hex(6)}"
     stack.callback(_remove, plan, tag)
     started = time.monotonic()

@@ -23,7 +23,7 @@ from envgen.trust.verify.report import Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedIndex:
-    """One index, and our patience with its pages and with its JSON API."""
+    """One index, with the time budgets for its pages and for its JSON API."""
 
     index: str
     client: IndexClient
@@ -31,7 +31,7 @@ class AskedIndex:
     releases: TimeBudget
 
     def files(self, package: str) -> tuple[IndexFile, ...]:
-        """Raises IndexUnavailableError, or ResolutionError for a mirror that is none."""
+        """Raises IndexUnavailableError, or ResolutionError for an invalid mirror."""
         return self.pages.ask(lambda: self.client.files(self.index, package))
 
     def size(self, file: IndexFile) -> int:
@@ -40,7 +40,7 @@ class AskedIndex:
 
 
 def wheel_entries(source: AskedIndex, wheels: Mapping[VerifiedItem, Wheel]) -> Iterator[Verdict]:
-    """What became of wheels of one package. Raises as `AskedIndex` does."""
+    """The verdicts on wheels of one package. Raises as `AskedIndex` does."""
     files = source.files(next(iter(wheels.values())).name)
     for item, wheel in wheels.items():
         listed = [file for file in files if file.filename == wheel.file]
@@ -85,7 +85,7 @@ def _yanked(item: VerifiedItem, listed: Sequence[IndexFile]) -> Iterator[Verdict
 
 
 def model_entries(source: AskedIndex, item: VerifiedItem, model: ModelWheel) -> Iterator[Verdict]:
-    """What became of a wheel with a model in it, whose version and hash are known, but not its file. Raises as `AskedIndex` does."""
+    """The verdict on a wheel with a model in it, whose version and hash are known, but not its file. Raises as `AskedIndex` does."""
     listed = [file for file in source.files(model.name) if _is_wheel_of(file, model)]
     same = [file for file in listed if file.sha256 == model.sha256]
     if not listed:
@@ -127,12 +127,12 @@ def _words(found: Vulnerability) -> str:
 
 
 def one_line(text: str) -> str:
-    """One line of what an index says, without what would steer a terminal."""
+    """Text of an index as one line, safe for a terminal."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def base_entries(engine: Registry, settings: Settings, item: VerifiedItem, base: str) -> Iterator[Verdict]:
-    """What became of `base`, NAME:TAG@DIGEST."""
+    """The verdict on `base`, NAME:TAG@DIGEST, and on its tag."""
     tagged, _, digest = base.partition("@")
     reference = base_via_mirror(settings, base)
     # A pull-through cache that can't reach its registry has no such tag either, but says so of no digest.
@@ -160,7 +160,7 @@ def base_entries(engine: Registry, settings: Settings, item: VerifiedItem, base:
 
 
 def hub_entries(hub: Hub, patience: TimeBudget, item: VerifiedItem, locked: LockedModelFiles) -> Iterator[Verdict]:
-    """What became of a locked model. Raises HubUnavailableError, or HubRefusedError where the hub does not show it to whoever asks."""
+    """The verdict on a locked model. Raises HubUnavailableError, or HubRefusedError if the hub refuses access."""
     found = patience.ask(lambda: _repository(hub, HubName(repo=locked.repo, revision=locked.commit)))
     if isinstance(found, HubGoneError):
         yield item.entry(Status.GONE, found.problem)
@@ -183,7 +183,7 @@ def hub_entries(hub: Hub, patience: TimeBudget, item: VerifiedItem, locked: Lock
 
 
 def _repository(hub: Hub, name: HubName) -> LockedModelFiles | HubGoneError:
-    """What the hub has; that it has nothing is an answer too, and costs no patience."""
+    """The files on the hub; that they are gone is an answer too, and uses no budget."""
     try:
         return hub.repository(name)
     except HubGoneError as error:

@@ -22,7 +22,7 @@ class VerifiedItem:
     cure: str = ""
 
     def entry(self, status: Status, detail: str = "", cure: str | None = None) -> Verdict:
-        """What was found, with the item's own cure unless there is another."""
+        """A verdict on the item, with the item's own cure unless another is given."""
         return Verdict(
             kind=self.kind, name=self.name, status=status, detail=detail, cure=self.cure if cure is None else cure, locks=self.locks
         )
@@ -39,7 +39,7 @@ class Question:
     ask: Callable[[], Iterable[Verdict]]
 
     def entries(self) -> tuple[Verdict, ...]:
-        """What became of the items."""
+        """The verdicts on the items."""
         try:
             return tuple(self.ask())
         except ResolutionError as error:

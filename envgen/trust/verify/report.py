@@ -1,4 +1,4 @@
-"""What a verification found: one entry a fact, and the words that sum them up without flattering."""
+"""The report of a verification: one entry per fact, and a headline that never flatters."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ _COUNTED = {
 
 
 def pluralize(kind: str, number: int) -> str:
-    """So many of a kind, in words."""
+    """A number of things of one kind, in words."""
     return _COUNTED[kind][number != 1].format(number)
 
 

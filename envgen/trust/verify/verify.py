@@ -21,7 +21,7 @@ Named = Mapping[str, Lock]
 
 
 def verify_locks(workspace: Workspace, locks: Sequence[Lock], engine: Registry, today: dt.date) -> VerificationReport:
-    """Asks for everything in `locks`, and for the other models that are known by their hash; `today` stands in the cures."""
+    """Verify everything in `locks`, and the other models known by hash; `today` goes into the cures."""
     named = {f"{lock.profile}/{lock.target}": lock for lock in locks}
     # Registries first: they take longest.
     questions = [*_bases(workspace, named, engine), *_hub_models(workspace, named), *_Indexes(workspace, named, today).questions()]
@@ -127,7 +127,7 @@ class _Indexes:
 
 
 def _cure(lock: Lock, wheel: Wheel, today: dt.date) -> str:
-    """What moves `wheel`: its package, or the one that pins it."""
+    """The command that moves `wheel`: by its package, or by the one that pins it."""
     if wheel == lock.installer:
         return f"change `installer` in the profile {lock.profile}, then: envgen lock {lock.profile}"
     name, requirement = _mover(lock, wheel.name)
