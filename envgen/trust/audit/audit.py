@@ -13,7 +13,7 @@ from envgen.lock import Lock
 from envgen.lock.labels import OVERRIDE, base_labels
 from envgen.lock.render import render_dockerfile
 from envgen.oci.stack_entries import FILE, read_entries
-from envgen.smoke.expected_files import ExpectedTree, expected_tree
+from envgen.smoke import ExpectedTree, expected_tree
 from envgen.trust.audit import report as parts
 from envgen.trust.audit.bytecode import compare_byte_code, places
 from envgen.trust.audit.configuration import assumed_base, compare_configuration, environment_of, labels_of

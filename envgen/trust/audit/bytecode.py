@@ -11,7 +11,7 @@ from envgen.core.progress import Reporter
 from envgen.engine import Engine, RunRequest
 from envgen.lock.render import PREFIX, UID
 from envgen.oci.stack_entries import written
-from envgen.smoke.expected_files import ExpectedTree
+from envgen.smoke import ExpectedTree
 from envgen.smoke.report import PASSED
 from envgen.smoke.run import CHECK_LIMIT, PROBE, PhaseRequest, run_phase
 from envgen.trust.audit.report import BYTE_CODE, AuditFinding

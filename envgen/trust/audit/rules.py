@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from envgen.lock.render import EPOCH, PREFIX
 from envgen.oci.stack_entries import FILE, FOLDER, LINK, LayerEntry
-from envgen.smoke.expected_files import ExpectedTree
+from envgen.smoke import ExpectedTree
 from envgen.trust.audit.report import AuditFinding
 
 ROOT = PREFIX.removeprefix("/")
