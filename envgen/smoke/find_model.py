@@ -6,13 +6,13 @@ from pathlib import Path
 
 from envgen.core.errors import HubRefusedError, SmokeError, UsageError
 from envgen.engine import Engine
-from envgen.lock.model import LockedModel
-from envgen.profiles.model_wheels import ModelWheel
+from envgen.lock import LockedModel
+from envgen.profiles import ModelWheel
 from envgen.smoke.model import Model, check_readable, embedded_model, folder_model
 from envgen.smoke.model_wheel import WheelModels
 from envgen.smoke.run import ImageUnderTest
-from envgen.sources.model_store import ModelStore
-from envgen.sources.models import COMMIT, EMBEDDED, HubName, LockedModelFiles, WheelName, parse_model_name
+from envgen.sources import HubName, LockedModelFiles, ModelStore, WheelName
+from envgen.sources.models import COMMIT, EMBEDDED, parse_model_name
 from envgen.workspace import Workspace
 
 

@@ -20,17 +20,15 @@ from envgen.core.errors import ResolutionError, SmokeError, VerificationError
 from envgen.core.files import sha256_of
 from envgen.core.zips import open_zip
 from envgen.engine import Engine, RunRequest
-from envgen.lock.model import Lock
+from envgen.lock import Lock
 from envgen.lock.select import best_wheel
-from envgen.profiles.error_tables import diagnose
-from envgen.profiles.model_wheels import ModelWheel
+from envgen.profiles import ModelWheel, diagnose
 from envgen.smoke.model import check_plain
 from envgen.smoke.report import PASSED
 from envgen.smoke.run import OFFLINE, PROBE, PhaseRequest, run_phase
+from envgen.sources import Packages, WheelName, WheelStore
 from envgen.sources.model_store import cached_listing, check_folder, create_once, write_listing
-from envgen.sources.models import WheelName, listing_of
-from envgen.sources.packages import Packages
-from envgen.sources.wheel_store import WheelStore
+from envgen.sources.models import listing_of
 from envgen.workspace import Workspace
 
 CONVERTER = "gguf"

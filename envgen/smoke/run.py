@@ -15,7 +15,7 @@ from envgen.profiles import Diagnosis, diagnose
 from envgen.smoke.expected_files import expected_tree
 from envgen.smoke.model import EMBEDDED, Model
 from envgen.smoke.report import FAILED, NOT_RUN, CheckResult, SmokeReport, read_result
-from envgen.sources.wheel_store import WheelStore
+from envgen.sources import WheelStore
 from envgen.workspace import Workspace
 
 PROBE = Path(__file__).parent / "probe"

@@ -17,7 +17,7 @@ from samples import sample_lock  # noqa: E402
 from envgen.cli import diff_markdown, diff_text  # noqa: E402
 from envgen.lock.folder import files_of, write_files  # noqa: E402
 from envgen.profiles import Project  # noqa: E402
-from envgen.trust.diff.locks import compare_locks  # noqa: E402
+from envgen.trust.diff import compare_locks  # noqa: E402
 
 LOCKS = {
     "small": sample_lock(),

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-from envgen.smoke.expected_files import expected_tree
+from envgen.smoke import expected_tree
 
 # Between them: launchers, scripts with a shebang to rewrite, headers, data files, shared libraries, single modules.
 WHEELS = (

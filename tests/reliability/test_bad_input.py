@@ -27,7 +27,7 @@ from envgen.lock.folder import files_of
 from envgen.lock.model import dump_lock
 from envgen.lock.select import SelectedWheel, best_wheel, versions_of
 from envgen.profiles import Project
-from envgen.smoke.expected_files import expected_tree
+from envgen.smoke import expected_tree
 from envgen.sources import Packages, WheelStore
 
 Case = TypeVar("Case")

@@ -15,7 +15,8 @@ from test_model_folders import INDEXES, LIES, ODD, write
 
 from envgen.engine import RunResult
 from envgen.oci.documents import parse_json
-from envgen.smoke.report import FAILED, NOT_RUN, PASSED, CheckResult, SmokeReport
+from envgen.smoke import SmokeReport
+from envgen.smoke.report import FAILED, NOT_RUN, PASSED, CheckResult
 from envgen.smoke.run import collect
 
 WELL = RunResult(code=0, out_of_memory=False, stderr="")

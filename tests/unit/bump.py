@@ -6,7 +6,7 @@ from dataclasses import replace
 from samples import ROOT
 
 from envgen.lock import Lock, Package, RequiredBy, parse_lock
-from envgen.trust.diff.operands import LockSide
+from envgen.trust.diff import LockSide
 
 NEW_AS_OF = dt.datetime(2026, 10, 22, tzinfo=dt.UTC)
 UPLOADED = dt.datetime(2026, 10, 6, 14, 5, 11, tzinfo=dt.UTC)

@@ -24,8 +24,7 @@ from envgen.oci import LayerEntry
 from envgen.oci.stack_entries import FILE, LINK
 from envgen.profiles import Project
 from envgen.smoke.installed_files import RecordRow, record_row, render_record
-from envgen.trust.audit.audit import audit_image
-from envgen.trust.audit.report import AuditReport
+from envgen.trust.audit import AuditReport, audit_image
 from envgen.trust.audit.skeleton import merged, resolve
 from envgen.workspace import Workspace
 
@@ -431,7 +430,7 @@ def test_another_image_in_the_archive_is_found(scene: Scene) -> None:
             member = tarfile.TarInfo(name)
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
-    report = audit(scene.workspace, scene.lock, cast(Engine, scene.engine), str(path))
+    report = audit_image(scene.workspace, scene.lock, cast(Engine, scene.engine), str(path))
     assert said(report) == [f"archive: it also holds the image {digest[:19]} (linux/arm64), which an engine may load"]
     assert report.verdict() == "FAILED"
     assert statuses(report)["archive"] == "failed"

@@ -16,12 +16,10 @@ from envgen.core.errors import UsageError
 from envgen.core.settings import read_settings
 from envgen.lock import Lock, RequiredBy
 from envgen.lock.header import HeaderField
-from envgen.lock.model import Lock, RequiredBy, dump_lock
-from envgen.profiles.catalog import Project
-from envgen.trust.diff.images import ImageComparison, ImageLayer, ImageSummary
-from envgen.trust.diff.locks import compare_locks
-from envgen.trust.diff.model import LockComparison
-from envgen.trust.diff.operands import LockSide
+from envgen.lock.model import dump_lock
+from envgen.profiles import Project
+from envgen.trust.diff import ImageComparison, LockComparison, LockSide, compare_locks
+from envgen.trust.diff.images import ImageLayer, ImageSummary
 from envgen.workspace import Workspace
 
 GOLDEN = ROOT / "tests" / "golden" / "diff"

@@ -13,10 +13,11 @@ from layouts import Layout
 from samples import package, sample_lock
 
 from envgen.core.errors import VerificationError
-from envgen.lock.model import Lock, RequiredBy, digest_of, dump_lock
-from envgen.profiles.catalog import Project
-from envgen.trust.diff.images import ImageComparison, compare_images, layer_contents, packages_of
-from envgen.trust.diff.operands import ImageSide
+from envgen.lock import Lock, RequiredBy
+from envgen.lock.model import digest_of, dump_lock
+from envgen.profiles import Project
+from envgen.trust.diff import ImageComparison, ImageSide, compare_images
+from envgen.trust.diff.images import layer_contents, packages_of
 
 SITE = "opt/venv/lib/python3.11/site-packages"
 BASE, TORCH = ("etc/passwd", "usr/bin/python3.11"), (f"{SITE}/torch-2.13.0+cpu.dist-info/METADATA", f"{SITE}/torch/__init__.py")

@@ -4,11 +4,10 @@ from dataclasses import replace
 
 from samples import AS_OF, COMMIT, HUB_MODEL, package, sample_lock, wheel
 
-from envgen.lock.model import Lock, LockedModel, RequiredBy
-from envgen.sources.models import LockedModelFiles
-from envgen.trust.diff.locks import compare_locks
-from envgen.trust.diff.model import LockComparison, LockId, Push, where
-from envgen.trust.diff.operands import LockSide
+from envgen.lock import Lock, LockedModel, RequiredBy
+from envgen.sources import LockedModelFiles
+from envgen.trust.diff import LockComparison, LockSide, compare_locks
+from envgen.trust.diff.model import LockId, Push, where
 
 SMALL = sample_lock()
 WINDOWS = sample_lock(platform="windows/amd64", base="", installer=None)

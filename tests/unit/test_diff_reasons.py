@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from samples import AS_OF, sample_lock, wheel
 
-from envgen.lock.model import Lock, LockedBound, LockedIndex, Package, RequiredBy
+from envgen.lock import Lock, LockedBound, Package, RequiredBy
+from envgen.lock.model import LockedIndex
 from envgen.trust.diff.model import Change, Pair
 from envgen.trust.diff.packages import changes_of, kind_of
 

@@ -11,10 +11,10 @@ from samples import ROOT, sample_lock
 from envgen.cli.show import QuietReporter
 from envgen.core.errors import EngineError
 from envgen.core.settings import read_settings
+from envgen.doctor import Finding, examine_machine, exit_code
 from envgen.doctor import environment as environments
 from envgen.doctor.environment import environment
-from envgen.doctor.examine import examine_machine
-from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding, exit_code
+from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING
 from envgen.doctor.machine import ask, disk, gpu, newest_cuda, platforms
 from envgen.engine import EngineInfo, gpus
 from envgen.engine.gpus import Gpu, Gpus, parse_module, parse_query

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from envgen.core.errors import SmokeError
-from envgen.smoke.expected_files import ExpectedTree, expected_tree
+from envgen.smoke import ExpectedTree, expected_tree
 
 SITE = "lib/python3.11/site-packages"
 LAUNCHER = """\

@@ -30,7 +30,7 @@ from envgen.lock.render import render_requirements
 from envgen.lock.select import SelectedWheel
 from envgen.profiles import Project
 from envgen.profiles.constraints import read_constraints
-from envgen.smoke.expected_files import expected_tree
+from envgen.smoke import expected_tree
 from envgen.smoke.launchers import Layout, launchers
 from envgen.sources import WheelStore
 from envgen.sources.index_pages import html_page, json_files

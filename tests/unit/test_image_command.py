@@ -8,7 +8,8 @@ from samples import sample_lock
 
 from envgen.cli.image import check_gpus
 from envgen.core.errors import EngineError, EnvgenError, SmokeError, UsageError
-from envgen.doctor.finding import OK, PROBLEM, Finding
+from envgen.doctor import Finding
+from envgen.doctor.finding import OK, PROBLEM
 from envgen.engine import EngineInfo
 
 PLAIN = EngineInfo(

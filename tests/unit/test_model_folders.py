@@ -12,8 +12,7 @@ import pytest
 
 from envgen.core.errors import EnvgenError, SmokeError, UsageError
 from envgen.core.plain_files import open_plain, read_plain
-from envgen.smoke import memory
-from envgen.smoke.find_model import cached_model
+from envgen.smoke import cached_model, memory
 from envgen.smoke.model import check_plain, check_readable
 from envgen.sources import ModelStore
 

@@ -12,7 +12,7 @@ from samples import sample_lock
 from envgen.core.errors import EngineError, StaleLockError, UsageError
 from envgen.engine import Image
 from envgen.lock.model import dump_lock
-from envgen.trust.diff.operands import ImageSide, LockSide, OperandFinder, check_profile, restrict_to_common
+from envgen.trust.diff import ImageSide, LockSide, OperandFinder, check_profile, restrict_to_common
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 IMAGE = Image(name="app:1", digest=f"sha256:{'d' * 64}", size=1, labels={})

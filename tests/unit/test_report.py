@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from envgen.cli import show
-from envgen.smoke.report import FAILED, INCOMPLETE, NOT_RUN, PASSED, CheckResult, SmokeReport
+from envgen.smoke import SmokeReport
+from envgen.smoke.report import FAILED, INCOMPLETE, NOT_RUN, PASSED, CheckResult
 
 ALL = ("static", "cpu", "quant", "gpu")
 

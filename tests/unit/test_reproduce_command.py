@@ -11,7 +11,8 @@ from envgen.core.errors import UsageError
 from envgen.engine import EngineInfo, Image
 from envgen.image import Built, LayerComparison
 from envgen.oci import Difference
-from envgen.trust.reproduce.reproduce import OtherImage, Reproduction, layer_names
+from envgen.trust.reproduce import Reproduction
+from envgen.trust.reproduce.reproduce import OtherImage, layer_names
 
 INFO = EngineInfo(
     name="Docker", version="26.1", tools={"buildx": "0.13", "BuildKit": "0.13.2"}, image_store="containerd image store", data_root=""

@@ -11,8 +11,8 @@ from layouts import Layout, placed
 from samples import sample_lock
 
 from envgen.core.errors import VerificationError
-from envgen.trust.reproduce import reproduce
-from envgen.trust.reproduce.reproduce import OtherImage, Plan
+from envgen.trust.reproduce import Plan, reproduce
+from envgen.trust.reproduce.reproduce import OtherImage
 
 LAYER = a_file("etc/hosts") + END
 

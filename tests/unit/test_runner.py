@@ -13,10 +13,11 @@ from envgen.core.settings import read_settings
 from envgen.engine import Image, RunRequest, RunResult
 from envgen.engine.interface import OnLine
 from envgen.profiles import Project
+from envgen.smoke import ImageUnderTest, SmokeOptions, smoke
 from envgen.smoke import run as runner
 from envgen.smoke.model import embedded_model
 from envgen.smoke.report import FAILED, NOT_RUN, PASSED, CheckResult
-from envgen.smoke.run import PHASES, ImageUnderTest, PhaseRequest, SmokeOptions, collect, run_phase, smoke
+from envgen.smoke.run import PHASES, PhaseRequest, collect, run_phase
 from envgen.workspace import Workspace
 
 Event = dict[str, object]

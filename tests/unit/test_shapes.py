@@ -8,7 +8,7 @@ import pytest
 
 from envgen.cli.arguments import make_parser
 from envgen.cli.shapes import SHAPES
-from envgen.doctor.finding import Finding
+from envgen.doctor import Finding
 from envgen.engine import Image
 from envgen.engine.interface import Pushed
 from envgen.image import LayerComparison
@@ -18,10 +18,12 @@ from envgen.lock import LockedBound, Package, RequiredBy
 from envgen.lock.why import HeldBack
 from envgen.oci import Difference
 from envgen.overview import LayerSummary, Overview, TargetState
+from envgen.smoke import SmokeReport
 from envgen.smoke.memory import ModelMemory
-from envgen.smoke.report import CheckResult, SmokeReport
+from envgen.smoke.report import CheckResult
 from envgen.sources import Wheel
-from envgen.trust.audit.report import AuditFinding, AuditReport, Part
+from envgen.trust.audit import AuditFinding, AuditReport
+from envgen.trust.audit.report import Part
 
 WORDS = {
     "written",

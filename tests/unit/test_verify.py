@@ -16,13 +16,14 @@ from envgen.cli import verify as command
 from envgen.cli.show import QuietReporter
 from envgen.core.errors import BaseGoneError, EngineError, IndexUnavailableError
 from envgen.core.settings import read_settings
-from envgen.lock.model import Lock, LockedModel, RequiredBy
-from envgen.profiles.catalog import Project
-from envgen.sources.models import HubFile, LockedModelFiles
+from envgen.lock import Lock, LockedModel, RequiredBy
+from envgen.profiles import Project
+from envgen.sources import LockedModelFiles
+from envgen.sources.models import HubFile
 from envgen.trust.report import Status
+from envgen.trust.verify import Verdict, VerificationReport
 from envgen.trust.verify import verify as gathering
 from envgen.trust.verify.questions import TimeBudget
-from envgen.trust.verify.report import Verdict, VerificationReport
 from envgen.workspace import Workspace
 
 TODAY = dt.date(2026, 11, 25)

@@ -19,7 +19,8 @@ from envgen.lock.labels import LOCK as LOCK_LABEL
 from envgen.lock.model import digest_of
 from envgen.lock.render import PREFIX
 from envgen.oci.archive import Archive, Layer
-from envgen.profiles.catalog import LOCK_FILE, Project, shipped
+from envgen.profiles import Project
+from envgen.profiles.catalog import LOCK_FILE, shipped
 from envgen.trust.diff.model import Change, ChangeKind, PackageChange, Pair, Reason
 from envgen.trust.diff.operands import ImageSide
 from envgen.trust.diff.packages import changes_of, kind_of

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from envgen.lock import Lock
 from envgen.lock.header import FACTS, HeaderField, changed_facts
-from envgen.lock.model import Lock
-from envgen.sources.wheel import Wheel
+from envgen.sources import Wheel
 from envgen.trust.diff.model import FactChange, LayerChange, LayerSize, LockComparison, LockId, Pair, Push, WholeLock, group_by_place
 from envgen.trust.diff.operands import LockSide
 from envgen.trust.diff.packages import package_changes

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
+from envgen.lock import Lock, Package
 from envgen.lock.header import HeaderField
-from envgen.lock.model import Lock, Package
 
 Told = TypeVar("Told", bound=Hashable)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from packaging.version import InvalidVersion, Version
 
-from envgen.lock.model import Package
+from envgen.lock import Package
 from envgen.trust.diff.model import NO_REASON, Change, ChangeKind, PackageChange, Pair, Reason, group_by_place
 from envgen.trust.diff.reasons import changed_evidence, why_added, why_moved, why_regrouped, why_removed
 

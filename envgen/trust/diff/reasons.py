@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from envgen.lock.model import Lock, Package
-from envgen.sources.wheel import Wheel
+from envgen.lock import Lock, Package
+from envgen.sources import Wheel
 from envgen.trust.diff.model import Pair, requirements_of
 
 ANY = "*"

@@ -9,13 +9,9 @@ from packaging.version import Version
 from envgen.core.errors import BaseGoneError, EngineError, FileGoneError, HubGoneError
 from envgen.core.settings import Settings, base_via_mirror
 from envgen.engine import Registry
-from envgen.profiles.model_wheels import ModelWheel
-from envgen.sources.hub import Hub
-from envgen.sources.index import IndexClient
-from envgen.sources.index_pages import IndexFile
-from envgen.sources.models import HubName, LockedModelFiles
+from envgen.profiles import ModelWheel
+from envgen.sources import Hub, HubName, IndexClient, IndexFile, LockedModelFiles, Wheel
 from envgen.sources.vulnerabilities import Vulnerability, known_vulnerabilities
-from envgen.sources.wheel import Wheel
 from envgen.trust.report import Status
 from envgen.trust.verify.questions import TimeBudget, VerifiedItem
 from envgen.trust.verify.report import Verdict
