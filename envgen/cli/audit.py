@@ -4,10 +4,11 @@ import argparse
 import json
 
 from envgen.core.errors import VerificationError
+from envgen.core.text import printable
 from envgen.engine.docker import DockerEngine
 from envgen.lock import project
 from envgen.trust.audit.audit import audit_image
-from envgen.trust.audit.report import AuditReport, format_field
+from envgen.trust.audit.report import AuditReport
 from envgen.trust.report import Status
 from envgen.workspace import Workspace
 
@@ -33,11 +34,11 @@ def _show(found: AuditReport) -> None:
     """The first line says what was not compared."""
     print(f"audit {found.profile} {found.target}: {found.headline()}")
     print(f"image {found.image} {found.digest}")
-    print(f"base  {format_field(found.base)}{' (NOT the locked base)' if found.overridden else ''}")
+    print(f"base  {printable(found.base)}{' (NOT the locked base)' if found.overridden else ''}")
     print()
     width = max(len(part.name) for part in found.parts)
     for part in found.parts:
-        print(f"  {part.name:<{width}}  {MARKS[part.status]:<12}  {format_field(part.detail)}")
+        print(f"  {part.name:<{width}}  {MARKS[part.status]:<12}  {printable(part.detail)}")
     if found.findings:
         print()
     for finding in found.findings[:SHOWN]:

@@ -10,7 +10,7 @@ from envgen.core.errors import VerificationError
 from envgen.engine.docker import DockerEngine
 from envgen.lock.folder import read_lock
 from envgen.trust.report import Status
-from envgen.trust.verify.report import FINDINGS, INFORMATION, VERIFIED, Verdict, VerificationReport, pluralize
+from envgen.trust.verify.report import FINDINGS, INFORMATION, VERIFIED, Verdict, VerificationReport, count_of
 from envgen.trust.verify.verify import verify_locks
 from envgen.workspace import Workspace
 
@@ -45,7 +45,7 @@ def lines(found: VerificationReport, profiles: str) -> Iterator[str]:
             yield from ("", title, *_by_reason(entries))
     yield ""
     for kind, numbers in found.counts().items():
-        yield f"{pluralize(kind, sum(numbers.values()))}: {', '.join(f'{status} {number}' for status, number in numbers.items())}"
+        yield f"{count_of(kind, sum(numbers.values()))}: {', '.join(f'{status} {number}' for status, number in numbers.items())}"
     yield f"verify {profiles}: {found.verdict() if found.verdict() == VERIFIED else found.verdict().upper()}"
 
 
@@ -65,7 +65,7 @@ def _by_reason(entries: Sequence[Verdict]) -> Iterator[str]:
     for entry in entries:
         groups[entry.kind, entry.detail, entry.cure].append(entry.name)
     for (kind, detail, cure), names in groups.items():
-        yield f"  {pluralize(kind, len(names))}: {detail}"
+        yield f"  {count_of(kind, len(names))}: {detail}"
         yield f"      {_some(names)}"
         yield from (f"      {line}" for line in cure.splitlines())
 

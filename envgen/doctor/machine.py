@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from envgen.core.errors import EngineError
+from envgen.core.text import human_size
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding
 from envgen.engine import Builder, EngineInfo
 from envgen.engine.gpus import Gpus
 from envgen.image import estimate
 from envgen.lock import Lock
 from envgen.profiles import CudaTable
-from envgen.sources.wheel_store import SPARE, free_space, human_size
+from envgen.sources.wheel_store import SPARE, free_space
 from envgen.workspace import Workspace
 
 GPU_SUBJECTS = ("GPU", "driver", "GPU runtime")
@@ -64,14 +65,14 @@ def disk(workspace: Workspace, locks: Sequence[Lock], info: EngineInfo | None) -
 
 def _space(subject: str, folder: Path, needed: int, what: str, cure: str) -> Finding:
     existing, free = free_space(folder)
-    found = f"{human_size(free)} free at {existing}"
+    found = f"{human_size(free, 'MB')} free at {existing}"
     if not needed:
         return Finding(subject=subject, status=OK, found=f"{found}; {what}: all there")
     enough = free >= needed + SPARE
     return Finding(
         subject=subject,
         status=OK if enough else PROBLEM,
-        found=f"{found}; {what}: {'takes' if enough else 'would take'} about {human_size(needed)}",
+        found=f"{found}; {what}: {'takes' if enough else 'would take'} about {human_size(needed, 'MB')}",
         cure="" if enough else cure,
     )
 
@@ -84,7 +85,7 @@ def gpu(locks: Sequence[Lock], found: Gpus, toolkit: CudaTable, info: EngineInfo
     if found.trouble:
         devices = Finding(subject="GPU", status=PROBLEM, found=found.trouble, cure=DRIVER_CURE)
     elif found.gpus:
-        words = [f"{entry.name} ({human_size(entry.memory)})" if entry.memory else entry.name for entry in found.gpus]
+        words = [f"{entry.name} ({human_size(entry.memory, 'MB')})" if entry.memory else entry.name for entry in found.gpus]
         devices = Finding(subject="GPU", status=OK, found=", ".join(words))
     else:
         said, cure = "no NVIDIA GPU: the gpu tier will be NOT RUN", "all other tiers run on a CPU; for this one take a machine with a GPU"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from envgen.core.errors import BuildError
+from envgen.core.text import human_size
 from envgen.engine.interface import Blob
 from envgen.lock import Lock
 from envgen.profiles.layer_groups import LIMIT
@@ -56,7 +57,7 @@ def group_sizes(lock: Lock, blobs: Sequence[Blob], there: Collection[str]) -> tu
     found = [GroupSize(name=BASE, digest="", size=_total(below), push=_total([blob for blob in below if blob.digest not in there]))]
     for name, blob in own.items():
         if blob.size > LIMIT:
-            problem = f"{blob.size / 1e9:.1f} GB compressed, expected at most {LIMIT / 1e9:.0f} GB: registries refuse larger ones"
+            problem = f"{human_size(blob.size)} compressed, expected at most {LIMIT / 1e9:.0f} GB: registries refuse larger ones"
             raise BuildError(f"layer {name}", problem, hint="divide the group: [layers] in the profile")
         found.append(GroupSize(name=name, digest=blob.digest, size=blob.size, push=0 if blob.digest in there else blob.size))
     return tuple(found)

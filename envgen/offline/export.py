@@ -11,6 +11,7 @@ from typing import BinaryIO
 from envgen.core.errors import DiskFullError, EngineError, EnvgenError, UsageError, VerificationError
 from envgen.core.files import sha256_of
 from envgen.core.tempdirs import temp_dir
+from envgen.core.text import human_size
 from envgen.engine import ImageStore
 from envgen.image.bases import find_base, local_name
 from envgen.lock import Lock
@@ -19,7 +20,7 @@ from envgen.oci import Archive, copy_image, temporary_folder
 from envgen.offline.archive import ArchiveMember, base_entry, model_entry, wheel_entry, write_archive
 from envgen.offline.model_files import files_of_model, locks_by_model, require_models
 from envgen.sources import LockedModelFiles
-from envgen.sources.wheel_store import check_space, human_size
+from envgen.sources.wheel_store import check_space
 from envgen.workspace import Workspace
 
 ROOM = "make room there, or name a file on a larger disk"
@@ -60,7 +61,7 @@ def export_store(workspace: Workspace, locks: Sequence[Lock], path: Path, engine
         content.update(bases)
         total = sum(entry.size for entry in content)
         check_space(path.parent, total, "the archive", ROOM)
-        workspace.reporter.step(f"archive: writing {human_size(total)}")
+        workspace.reporter.step(f"archive: writing {human_size(total, 'MB')}")
         write_archive(stream, content)
     entries = tuple(sorted(content, key=lambda entry: entry.path))
     return Exported(archive=str(path), sha256=sha256_of(path), size=path.stat().st_size, entries=entries, left_out=left_out)

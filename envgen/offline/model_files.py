@@ -6,6 +6,7 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 from envgen.core.errors import BuildError
+from envgen.core.text import pluralize
 from envgen.core.zips import open_zip
 from envgen.lock import Lock
 from envgen.lock.project import fetch_command
@@ -58,7 +59,7 @@ def require_models(workspace: Workspace, locks: Sequence[Lock]) -> None:
     if absent:
         lines = "\n".join(f"{lock.model.name if lock.model else ''}: {file.path.name}" for lock, file in absent)
         hint = f"with a network: {fetch_command([lock for lock, _ in absent])}; from an archive: envgen store import FILE"
-        raise BuildError("locked models", f"missing, {len(absent)} file{'s' if len(absent) > 1 else ''}:\n{lines}", hint=hint)
+        raise BuildError("locked models", f"missing, {pluralize(len(absent), 'file')}:\n{lines}", hint=hint)
 
 
 def _converter(workspace: Workspace, wheel: Path) -> Sequence[CachedFile]:

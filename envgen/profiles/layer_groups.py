@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from envgen.core.errors import ProfileError
+from envgen.core.text import human_size
 from envgen.profiles.model import LayerGroup
 
 REST = "libraries"
@@ -57,5 +58,5 @@ def check_sizes(sizes: Iterable[tuple[str, int]], where: str) -> None:
         totals[group] += size
     for group, total in totals.items():
         if total > LIMIT:
-            problem = f"the wheels of the layer group {group} are {total / 1e9:.1f} GB, expected at most {LIMIT / 1e9:.0f} GB in one layer"
+            problem = f"the wheels of the layer group {group} are {human_size(total)}, expected at most {LIMIT / 1e9:.0f} GB in one layer"
             raise ProfileError(where, problem, hint=f'divide it in the profile, as in [layers] with {group}-more = ["NAME"]')

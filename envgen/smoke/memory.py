@@ -15,8 +15,8 @@ from typing import Any
 
 from envgen.core.errors import UsageError
 from envgen.core.plain_files import open_plain, read_plain
+from envgen.core.text import human_size
 from envgen.oci.documents import parse_json
-from envgen.sources.wheel_store import human_size
 
 LONGEST_HEADER = 20_000_000
 """Bytes, of 150,000 tensors in one file; an index of files may have as many. The format allows five times as much, which takes gigabytes
@@ -103,7 +103,8 @@ def estimate(folder: Path) -> ModelMemory:
     tensors = [tensor for file in weight_files(folder) for tensor in read_header(file)]
     stored = sum(tensor.size for tensor in tensors)
     if method:
-        problem = f"its weights are quantized already ({method}): they take about the {stored / 1e6:.0f} MB that they have in their files"
+        size = human_size(stored, "MB")
+        problem = f"its weights are quantized already ({method}): they take about the {size} that they have in their files"
         raise UsageError(str(folder), problem, hint="for the other figures give the model that it was made from")
     linear = sum(tensor.count for tensor in tensors if tensor.is_linear)
     bf16 = sum(2 * tensor.count if tensor.is_float else tensor.size for tensor in tensors)
@@ -123,7 +124,7 @@ def summary(folder: Path) -> str:
     except UsageError:
         return ""
     sizes = (("bf16", found.bf16), ("int8", found.int8), ("nf4", found.nf4))
-    return f"memory: {found.parameters:,} parameters take " + ", ".join(f"{human_size(size)} in {name}" for name, size in sizes)
+    return f"memory: {found.parameters:,} parameters take " + ", ".join(f"{human_size(size, 'MB')} in {name}" for name, size in sizes)
 
 
 def warning(folder: Path, available: int) -> str:
@@ -139,8 +140,8 @@ def warning(folder: Path, available: int) -> str:
     if not available or needed <= available:
         return ""
     return (
-        f"memory: {folder.name} has {weights / 1e9:.1f} GB of weights and Python takes {PROCESS / 1e9:.1f} GB beside them, "
-        f"but there are {available / 1e9:.1f} GB: the kernel may kill it; give it more, or take a smaller model"
+        f"memory: {folder.name} has {human_size(weights, 'GB')} of weights and Python takes {human_size(PROCESS, 'GB')} beside them, "
+        f"but there are {human_size(available, 'GB')}: the kernel may kill it; give it more, or take a smaller model"
     )
 
 

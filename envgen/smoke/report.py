@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+from envgen.core.text import pluralize
 from envgen.profiles.model import TIERS
 
 
@@ -133,7 +134,7 @@ class SmokeReport:
         single = [result for result in self.results if result.status == NOT_RUN and result.tier not in self.idle]
         if single:
             tiers = ", ".join(dict.fromkeys(result.tier for result in single))
-            parts.append(f"NOT RUN: {len(single)} check{'s' if len(single) > 1 else ''} of {tiers}")
+            parts.append(f"NOT RUN: {pluralize(len(single), 'check')} of {tiers}")
         if self.overridden:
             parts.append("not the locked base")
         if self.count(FAILED):

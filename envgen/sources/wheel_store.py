@@ -18,6 +18,7 @@ from envgen.core.errors import DiskFullError, VerificationError
 from envgen.core.files import flush_to_disk, locked, read_checked, sha256_of, with_digest, write_hashed
 from envgen.core.parallel import map_parallel
 from envgen.core.tempdirs import is_full, temp_dir
+from envgen.core.text import human_size
 from envgen.core.zips import open_zip, read_member
 from envgen.sources.wheel import Wheel
 
@@ -175,18 +176,14 @@ def check_space(folder: Path, needed: int, what: str, cure: str = CACHE_ROOM) ->
     existing, free = free_space(folder)
     wanted = needed + SPARE
     if needed and free < wanted:
-        raise DiskFullError(str(existing), f"{human_size(free)} free, expected at least {human_size(wanted)} for {what}", hint=cure)
+        found, expected = human_size(free, "MB"), human_size(wanted, "MB")
+        raise DiskFullError(str(existing), f"{found} free, expected at least {expected} for {what}", hint=cure)
 
 
 def free_space(folder: Path) -> tuple[Path, int]:
     """The folder that is there where `folder` is or will be, and the bytes that are free in it."""
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     return existing, shutil.disk_usage(existing).free
-
-
-def human_size(count: int) -> str:
-    """A number of bytes as messages say it."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 def read_metadata(wheel: Path) -> bytes:

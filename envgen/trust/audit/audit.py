@@ -7,6 +7,7 @@ from pathlib import Path
 from envgen.core.errors import EnvgenError, UsageError, VerificationError
 from envgen.core.progress import Reporter
 from envgen.core.tempdirs import temp_dir
+from envgen.core.text import pluralize
 from envgen.engine import Engine
 from envgen.image.layers import SKELETON, own_layers
 from envgen.lock import Lock
@@ -118,7 +119,7 @@ Outcome = tuple[Part, Sequence[AuditFinding]]
 def _outcome(name: str, findings: Sequence[AuditFinding], detail: str) -> Outcome:
     """A part that was compared; `detail` is for one without findings."""
     if findings:
-        return Part(name=name, status=Status.FAILED, detail=f"{len(findings)} finding{'' if len(findings) == 1 else 's'}"), findings
+        return Part(name=name, status=Status.FAILED, detail=pluralize(len(findings), "finding")), findings
     return Part(name=name, status=Status.PASSED, detail=detail), ()
 
 
@@ -154,7 +155,7 @@ def _base(scene: AuditContext, stack: LayerStack) -> Outcome:
         findings.append(AuditFinding(part=parts.BASE, problem=problem))
     count = len(stack.base)
     digest = ground.documents.digest[:19] if ground.documents else ""
-    told = f"{count} layer{'' if count == 1 else 's'} of {ground.reference} ({digest}), Python {ground.python}"
+    told = f"{pluralize(count, 'layer')} of {ground.reference} ({digest}), Python {ground.python}"
     return _unless(f"because {ground.missing}" if ground.missing else "", _outcome(parts.BASE, findings, told))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from envgen.core.errors import EngineError, EnvgenError, UsageError, VerificationError
 from envgen.core.tempdirs import temp_dir
+from envgen.core.text import printable
 from envgen.engine import Engine, Image, ImageStore
 from envgen.image.build import base_python
 from envgen.lock import Lock
@@ -16,7 +17,6 @@ from envgen.oci.archive import Archive, ImageDocuments
 from envgen.sources.wheel_store import check_space
 from envgen.trust.audit.configuration import labels_of
 from envgen.trust.audit.layers import same_base
-from envgen.trust.audit.report import format_field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ def _of_this_lock(subject: AuditedImage, lock: Lock) -> AuditedImage:
     """Return `subject` if its label names `lock`; with another lock nearly every file would be a finding."""
     found, expected = ImageLabels.read(labels_of(subject.documents.config)).lock or "none", lock.digest
     if found != expected:
-        problem = f"label envgen.lock: found an image built from lock {format_field(found[:19])}, expected {expected[:19]}"
+        problem = f"label envgen.lock: found an image built from lock {printable(found[:19])}, expected {expected[:19]}"
         raise VerificationError(subject.name, problem, hint=f"run: envgen build {lock.profile}")
     return subject
 

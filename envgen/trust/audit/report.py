@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from envgen.core.text import pluralize, printable
 from envgen.trust.report import Report, Status
 
 CONFIGURATION, BASE, LAYERS, SKELETON, FILES, BYTE_CODE = "configuration", "base", "layers", "skeleton", "files", "byte code"
@@ -20,7 +21,7 @@ class AuditFinding:
     problem: str
 
     def __str__(self) -> str:
-        return ": ".join(format_field(text) for text in (self.layer and f"layer {self.layer}", self.path, self.problem) if text)
+        return ": ".join(printable(text) for text in (self.layer and f"layer {self.layer}", self.path, self.problem) if text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +56,9 @@ class AuditReport(Report):
         """The first line of every report: what was not compared comes before what was found."""
         words = [f"NOT COMPARED: {part.name}" for part in self.parts if part.status == Status.NOT_COMPARED]
         words += ["not the locked base"] if self.overridden else []
-        words.append(f"{len(self.findings)} finding{'' if len(self.findings) == 1 else 's'}" if self.findings else "nothing found")
+        words.append(pluralize(len(self.findings), "finding") if self.findings else "nothing found")
         return "; ".join(words)
 
     def as_json(self) -> Mapping[str, object]:
         """All of it, with every finding."""
         return {"headline": self.headline(), "verdict": self.verdict(), **asdict(self)}
-
-
-def format_field(text: str) -> str:
-    """`text`, which may come out of a foreign archive, so that it can do nothing to a terminal."""
-    return text if text.isprintable() else ascii(text)[1:-1]

@@ -8,6 +8,7 @@ from packaging.version import Version
 
 from envgen.core.errors import BaseGoneError, EngineError, FileGoneError, HubGoneError
 from envgen.core.settings import Settings, base_via_mirror
+from envgen.core.text import one_line
 from envgen.engine import Registry
 from envgen.profiles import ModelWheel
 from envgen.sources import Hub, HubName, IndexClient, IndexFile, LockedModelFiles, Wheel
@@ -120,11 +121,6 @@ def _words(found: Vulnerability) -> str:
     also = f" ({', '.join(found.aliases)})" if found.aliases else ""
     cured = f"fixed in {', '.join(found.fixed_in)}" if found.fixed_in else "no release is known to fix it"
     return one_line(f"{found.id}{also}: {found.summary or 'no summary'}; {cured}")
-
-
-def one_line(text: str) -> str:
-    """Text of an index as one line, safe for a terminal."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def base_entries(engine: Registry, settings: Settings, item: VerifiedItem, base: str) -> Iterator[Verdict]:

@@ -20,7 +20,7 @@ _COUNTED = {
 }
 
 
-def pluralize(kind: str, number: int) -> str:
+def count_of(kind: str, number: int) -> str:
     """A number of things of one kind, in words."""
     return _COUNTED[kind][number != 1].format(number)
 
@@ -72,7 +72,7 @@ class VerificationReport(Report):
         for kind in _COUNTED:
             found = [entry for entry in self.having(status) if entry.kind == kind]
             if found:
-                yield f"{pluralize(kind, len(found))} ({found[0].detail.splitlines()[0]})"
+                yield f"{count_of(kind, len(found))} ({found[0].detail.splitlines()[0]})"
 
     def counts(self) -> Mapping[str, Mapping[str, int]]:
         """How many entries there are of each kind and status."""
