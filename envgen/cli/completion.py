@@ -2,8 +2,10 @@
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from envgen.cli.arguments import make_parser
+from envgen.cli import app
+from envgen.cli.command import Command
 from envgen.workspace import Workspace
 
 PREAMBLE = {
@@ -22,18 +24,25 @@ _envgen_profiles() { local -a names=(%s ${(f)"$(print -l profiles/*.toml(N:t:r))
 """How a shell finds profiles when it is asked: those that come with envgen, and those of the folder it is in."""
 
 
-def command(options: argparse.Namespace, workspace: Workspace) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionArgs:
+    """What `envgen completion` is called with."""
+
+    shell: str
+
+
+def run(args: CompletionArgs, workspace: Workspace) -> int:
     """Prints it; the exit code is 0."""
     import shtab
 
-    parser = make_parser()
+    parser = app.complete_parser()
     for action in _actions(parser):
         if action.metavar == "PROFILE":
             action.complete = {"bash": "_envgen_profiles", "zsh": "_envgen_profiles"}  # type: ignore[attr-defined]  # shtab looks for it
         elif action.metavar in ("FILE", "DIR", "FOLDER", "MODEL"):
             action.complete = shtab.FILE if action.metavar == "FILE" else shtab.DIRECTORY  # type: ignore[attr-defined]
     preamble = {shell: text % " ".join(workspace.project.profiles()) if text else "" for shell, text in PREAMBLE.items()}
-    print(shtab.complete(parser, shell=options.shell, preamble=preamble))  # type: ignore[arg-type]  # it takes one for each shell
+    print(shtab.complete(parser, shell=args.shell, preamble=preamble))  # type: ignore[arg-type]  # it takes one for each shell
     return 0
 
 
@@ -44,3 +53,10 @@ def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
         if isinstance(action, argparse._SubParsersAction):
             for below in action.choices.values():
                 yield from _actions(below)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), metavar="SHELL", help="bash, zsh or tcsh")
+
+
+COMMAND = Command(arguments=CompletionArgs, add_options=add_options, run=run, example='eval "$(envgen completion bash)"')

@@ -1,68 +1,110 @@
 """`envgen doctor`: what this machine lacks, and what an error message means."""
 
-import argparse
 import codecs
 import json
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from argparse import ArgumentParser
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 
+from envgen.cli import options
+from envgen.cli.command import Command
+from envgen.cli.output import print_lines
+from envgen.cli.wiring import make_engine
 from envgen.core.errors import UsageError
-from envgen.doctor.examine import examine_machine
-from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding, exit_code
-from envgen.engine.docker import DockerEngine
+from envgen.core.text import pluralize
+from envgen.doctor import Finding, examine_machine, exit_code
+from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING
 from envgen.engine.gpus import find_gpus
 from envgen.profiles.error_tables import Explanation, consequence, explain
 from envgen.workspace import Workspace
 
+TEXT = """\
+Each finding is ok, a warning, a problem, or not applicable, and says how to cure it. The exit code is that of the
+first problem: 5 for the engine, 6 for disk, 4 for a lock, 2 for anything else; 0 with warnings alone.
+--explain takes a message or a whole traceback, as it was printed: colours, log prefixes and wrapped lines are seen
+through. The last error of it counts. It ends with 2 when no table knows that one (profiles/errors/*.toml).
+"""
+
+SHAPE = """\
+{"problems": number, "warnings": number, "findings": [{"subject", "status", "found", "cure"}]}; with --explain:
+{"cause", "cure", "documented": text | null, "why": text | null, "source", "versions": text | null, "error",
+"others": [{"error", "cause"}]}"""
+
+LABELS = {
+    "cause": "cause",
+    "cure": "cure",
+    "versions": "holds for",
+    "documented": "documented",
+    "why": "differs because",
+    "source": "source",
+}
+"""What stands before the parts of an explanation, by key and in their order."""
+
 MARKS = {OK: "ok", WARNING: "warning", PROBLEM: "PROBLEM", NOT_APPLICABLE: "-"}
 
 
-def command(options: argparse.Namespace, workspace: Workspace) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorArgs:
+    """What `envgen doctor` is called with."""
+
+    profile: str
+    explain: str | None
+    json: bool
+
+
+def run(args: DoctorArgs, workspace: Workspace) -> int:
     """Prints the findings, or the explanation of an error; the exit code."""
-    if options.explain is not None:
-        return _explain(options, workspace)
+    if args.explain is not None:
+        return _explain(args, args.explain, workspace)
     findings = examine_machine(
-        workspace, options.profile, DockerEngine(workspace.settings), find_gpus(workspace.settings.environment()), os.environ
+        workspace, args.profile, make_engine(workspace.settings), find_gpus(workspace.settings.environment()), os.environ
     )
-    counts = {status: sum(finding.status == status for finding in findings) for status in (PROBLEM, WARNING)}
-    if options.json:
-        body = {"problems": counts[PROBLEM], "warnings": counts[WARNING], "findings": [asdict(finding) for finding in findings]}
-        print(json.dumps(body, indent=2))
+    if args.json:
+        print(json.dumps(findings_json(findings), indent=2))
     else:
-        _print(findings)
-        print(f"\ndoctor {options.profile or 'for all profiles'}: {_count(counts[PROBLEM], PROBLEM)}, {_count(counts[WARNING], WARNING)}")
+        counts = [_count(_number(findings, status), status) for status in (PROBLEM, WARNING)]
+        print_lines([*_lines(findings), "", f"doctor {args.profile or 'for all profiles'}: {', '.join(counts)}"])
     return exit_code(findings)
 
 
+def findings_json(findings: Sequence[Finding]) -> Mapping[str, object]:
+    found = [asdict(finding) for finding in findings]
+    return {"problems": _number(findings, PROBLEM), "warnings": _number(findings, WARNING), "findings": found}
+
+
+def _number(findings: Sequence[Finding], status: str) -> int:
+    return sum(finding.status == status for finding in findings)
+
+
 def _count(number: int, what: str) -> str:
-    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
+    return pluralize(number, what) if number else f"no {what}s"
 
 
-def _print(findings: Sequence[Finding]) -> None:
+def _lines(findings: Sequence[Finding]) -> Iterator[str]:
     """A line for each finding, and its cure below it."""
     width = max(len(finding.subject) for finding in findings)
     for finding in findings:
         head = f"{MARKS[finding.status]:<8} {finding.subject:<{width}}  "
         first, *more = finding.found.splitlines() or [""]
-        print(head + first, *(" " * len(head) + line for line in more), sep="\n")
+        yield from (head + first, *(" " * len(head) + line for line in more))
         for position, line in enumerate(finding.cure.splitlines()):
-            print(" " * len(head) + ("      " if position else "cure: ") + line.removeprefix("       "))
+            yield " " * len(head) + ("      " if position else "cure: ") + line.removeprefix("       ")
 
 
 READ = 1024 * 1024
 """Bytes of standard input that are kept, its last ones: what ended a program is there."""
 
 
-def _explain(options: argparse.Namespace, workspace: Workspace) -> int:
-    """What the tables know of the error that counts in a text. Raises UsageError when that is nothing."""
-    text = _standard_input() if options.explain == "-" else options.explain
+def _explain(args: DoctorArgs, given: str, workspace: Workspace) -> int:
+    """Prints what the tables know of the error that counts in a text. Raises UsageError when that is nothing."""
+    text = _standard_input() if given == "-" else given
     if not text.strip():
         raise UsageError("--explain", "no text to look up", hint="as in: envgen doctor --explain \"No module named 'torch'\"")
     own = [path.stem for path in (workspace.project.folder / "profiles").glob("*.toml")]
     # Where the project has one profile it is that one.
-    profile = workspace.project.profile(options.profile).name if options.profile else own[0] if len(own) == 1 else "PROFILE"
+    profile = workspace.project.profile(args.profile).name if args.profile else own[0] if len(own) == 1 else "PROFILE"
     table = workspace.project.diagnoses()
     found = explain(text, table)
     if found is None:
@@ -72,7 +114,10 @@ def _explain(options: argparse.Namespace, workspace: Workspace) -> int:
             "--explain", "no table of the documents knows this text",
             hint=f"{hint}; or look for what this machine lacks: envgen doctor",
         )  # fmt: skip
-    _print_explanation(found, profile, whole=text, as_json=options.json)
+    if args.json:
+        print(json.dumps(explanation_json(found, profile), indent=2, ensure_ascii=False))
+    else:
+        print_lines(_explanation_lines(found, profile, whole=text))
     return 0
 
 
@@ -92,10 +137,10 @@ def _standard_input() -> str:
     return (start + end if len(end) < READ else end).decode(encoding, errors="replace").removeprefix("\ufeff")
 
 
-def _print_explanation(found: Explanation, profile: str, *, whole: str, as_json: bool) -> None:
-    """An entry, and of a text of several lines which one it is for."""
+def explanation_json(found: Explanation, profile: str) -> Mapping[str, object]:
+    """What an error text means, with cures that name `profile`."""
     entry = found.diagnosis
-    body = {
+    return {
         "cause": entry.cause,
         "cure": entry.cure.replace("PROFILE", profile),
         "documented": entry.documented,
@@ -105,21 +150,26 @@ def _print_explanation(found: Explanation, profile: str, *, whole: str, as_json:
         "error": found.error,
         "others": [{"error": error, "cause": other.cause} for error, other in found.others],
     }
-    if as_json:
-        print(json.dumps(body, indent=2, ensure_ascii=False))
-        return
+
+
+def _explanation_lines(found: Explanation, profile: str, *, whole: str) -> Iterator[str]:
+    """An entry, and of a text of several lines which one it is for."""
+    body = explanation_json(found, profile)
     if "\n" in whole.strip() or found.others:
-        print(f"{'error:':<17}{found.error} (the last one counts)")
-    labels = {
-        "cause": "cause",
-        "cure": "cure",
-        "versions": "holds for",
-        "documented": "documented",
-        "why": "differs because",
-        "source": "source",
-    }
-    for key, label in labels.items():
+        yield f"{'error:':<17}{found.error} (the last one counts)"
+    for key, label in LABELS.items():
         if body[key] is not None:
-            print(f"{label + ':':<17}{body[key]}")
+            yield f"{label + ':':<17}{body[key]}"
     for error, other in found.others:
-        print(f"{'known, too:':<17}{error}: {other.cause}")
+        yield f"{'known, too:':<17}{error}: {other.cause}"
+
+
+def add_options(parser: ArgumentParser) -> None:
+    parser.add_argument("profile", nargs="?", default="", metavar="PROFILE", help="what this machine is to build and run (default: all)")
+    parser.add_argument(
+        "--explain", default=None, metavar="TEXT", help="look an error text up in the tables of known errors (-: from standard input)"
+    )
+    options.add_json(parser, "the findings as JSON")
+
+
+COMMAND = Command(arguments=DoctorArgs, add_options=add_options, run=run, example="envgen doctor cpu-base", text=TEXT, shape=SHAPE)

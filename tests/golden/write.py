@@ -14,7 +14,7 @@ sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent / "unit")]
 from bump import sides  # noqa: E402  (the path to it is set above)
 from samples import sample_lock  # noqa: E402
 
-from envgen.cli import diff_markdown, diff_text  # noqa: E402
+from envgen.cli.trust import diff_markdown, diff_text  # noqa: E402
 from envgen.lock.folder import files_of, write_files  # noqa: E402
 from envgen.profiles import Project  # noqa: E402
 from envgen.trust.diff import compare_locks  # noqa: E402

@@ -13,7 +13,7 @@ import pytest
 from oci_samples import Images, Shelf
 from samples import COMMIT, sample_lock
 
-from envgen.cli.show import QuietReporter
+from envgen.cli.output import QuietReporter
 from envgen.core.errors import BuildError, DiskFullError, EngineError, EnvgenError, UsageError, VerificationError
 from envgen.core.settings import read_settings
 from envgen.engine import Engine

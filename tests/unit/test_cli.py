@@ -10,11 +10,10 @@ import pytest
 from samples import PROFILE
 
 from envgen import __version__
-from envgen.cli import commands, main, print_error
-from envgen.cli.arguments import make_parser, parse
+from envgen.cli import app, main, print_error
+from envgen.cli.app import COMMANDS, complete_parser, parse
+from envgen.cli.locks.lock import LockArgs
 from envgen.core.errors import EnvgenError, ProfileError, ProfileErrors, StaleLockError
-
-COMMANDS = tuple(next(action.choices for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction)))
 
 
 @pytest.fixture(autouse=True)
@@ -72,12 +71,12 @@ def test_a_wrong_command_line_ends_with_2(arguments: tuple[str, ...], capsys: py
     ],
 )
 def test_what_follows_the_dashes_is_the_command(arguments: tuple[str, ...], words: list[str]) -> None:
-    options = parse(arguments)
-    assert (options.command, options.profile, options.words) == ("run", "small", words)
+    found = parse(arguments)
+    assert (found.name, found.arguments.profile, list(found.arguments.words)) == ("run", "small", words)
 
 
 def test_dashes_mean_for_other_commands_what_they_always_do() -> None:
-    assert parse(["lock", "--", "run"]).profiles == ["run"]
+    assert parse(["lock", "--", "run"]).arguments.profiles == ("run",)
 
 
 def test_a_command_without_dashes_is_told_of_them(capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,22 +92,31 @@ def test_gpus_that_are_none(text: str, capsys: pytest.CaptureFixture[str]) -> No
     assert "expected auto, none, all, or numbers as in 0,1" in capsys.readouterr().err
 
 
+def test_a_command_that_is_not_called_is_not_imported() -> None:
+    parser = app._make_parser()
+    parser.format_help()
+    assert not any(below.command for below in app.command_parsers(parser))
+    parser.parse_known_args(["lock", "--check"])
+    assert [below.prog for below in app.command_parsers(parser) if below.command] == ["envgen lock"]
+
+
+def test_arguments_have_a_class_of_their_own_that_nothing_changes() -> None:
+    kinds = [below.load().arguments for below in app.command_parsers(complete_parser())]
+    assert len(set(kinds)) == len(COMMANDS)
+    for kind in kinds:
+        assert kind.__dataclass_params__.frozen, kind  # type: ignore[attr-defined]
+
+
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended("--version") == 0
     assert capsys.readouterr().out == f"envgen {__version__}\n"
 
 
 def test_defaults() -> None:
-    options = parse(["lock"])
-    assert (options.project, options.profiles, options.target, options.check, options.resolver, options.json) == (
-        ".",
-        [],
-        "",
-        False,
-        "uv",
-        False,
-    )
-    options = parse(["build", "small", "--no-smoke", "--base", "x"])
+    found = parse(["lock"])
+    assert (found.project, found.json) == (".", False)
+    assert found.arguments == LockArgs(profiles=(), target="", check=False, resolver="uv", json=False)
+    options = parse(["build", "small", "--no-smoke", "--base", "x"]).arguments
     assert (options.no_smoke, options.no_cache, options.base, options.model, options.tag) == (True, False, "x", "", "")
 
 
@@ -150,7 +158,7 @@ def test_the_exit_code_is_that_of_the_error(
     def fail(_options: object) -> int:
         raise kind("here", "wrong", hint="do that")
 
-    monkeypatch.setattr(commands, "run", fail)
+    monkeypatch.setattr(app, "run", fail)
     assert main(["lock"]) == kind.exit_code
     assert capsys.readouterr().err == "error: here: wrong\nhint:  do that\n"
 
@@ -164,7 +172,7 @@ def test_an_interruption_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys
             signal.raise_signal(number)
             return 0
 
-        monkeypatch.setattr(commands, "run", interrupt)
+        monkeypatch.setattr(app, "run", interrupt)
         assert main(["lock"]) == code
         assert capsys.readouterr().err == "interrupted: nothing half-written is left behind\n"
 
@@ -173,7 +181,7 @@ def test_a_bug_is_not_dressed_up(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_options: object) -> int:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(commands, "run", fail)
+    monkeypatch.setattr(app, "run", fail)
     with pytest.raises(ZeroDivisionError):
         main(["lock"])
 
@@ -240,7 +248,7 @@ def helps(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
 
 def test_every_help_fits_80_columns_and_has_an_example(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    found = dict(helps(make_parser()))
+    found = dict(helps(complete_parser()))
     assert len(found) > 15
     for prog, text in found.items():
         assert max(map(len, text.splitlines())) <= 80, prog

@@ -1,7 +1,6 @@
 """envgen diff: its three formats, its exit code, and what it refuses."""
 
 import json
-from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +8,9 @@ import pytest
 from bump import sides
 from samples import ROOT, package, sample_lock
 
-from envgen.cli import diff, diff_markdown, diff_text
-from envgen.cli.diff_words import headline, moved
-from envgen.cli.show import PlainReporter
+from envgen.cli.output import PlainReporter
+from envgen.cli.trust import diff, diff_markdown, diff_text
+from envgen.cli.trust.diff_words import headline, moved
 from envgen.core.errors import UsageError
 from envgen.core.settings import read_settings
 from envgen.lock import Lock, RequiredBy
@@ -173,21 +172,21 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     return Workspace(project=Project(folder=tmp_path), settings=settings, reporter=PlainReporter())
 
 
-def options(before: str = "./a", after: str = "./b", **fields: object) -> Namespace:
-    return Namespace(**{"before": before, "after": after, "profile": "", "format": "text", "exit_code": False, **fields})
+def arguments(before: str = "./a", after: str = "./b", *, profile: str = "", how: str = "text", exit_code: bool = False) -> diff.DiffArgs:
+    return diff.DiffArgs(before=before, after=after, profile=profile, format=how, exit_code=exit_code)
 
 
 @pytest.mark.parametrize(("after", "asked", "code"), [("./b", False, 0), ("./b", True, 8), ("./a", True, 0)])
 def test_the_exit_code_tells_only_when_it_is_asked_to(
     workspace: Workspace, capsys: pytest.CaptureFixture[str], after: str, asked: bool, code: int
 ) -> None:
-    assert diff.command(options(after=after, exit_code=asked), workspace) == code
+    assert diff.run(arguments(after=after, exit_code=asked), workspace) == code
     assert ("tiers" in capsys.readouterr().out) == (after == "./b")
 
 
 @pytest.mark.parametrize("name", ["text", "json", "markdown"])
 def test_each_format_is_printed(workspace: Workspace, capsys: pytest.CaptureFixture[str], name: str) -> None:
-    assert diff.command(options(format=name), workspace) == 0
+    assert diff.run(arguments(how=name), workspace) == 0
     start = {"text": "1 of 1 locks differ", "json": '{\n  "kind": "locks"', "markdown": "### envgen: 1 of 1"}[name]
     assert capsys.readouterr().out.startswith(start)
 
@@ -198,9 +197,9 @@ def test_images_and_locks_do_not_go_together(workspace: Workspace, tmp_path: Pat
     with tarfile.open(tmp_path / "image.tar", "w") as archive:
         archive.add(tmp_path / "a", "a")
     with pytest.raises(UsageError, match=r"found archive \./image\.tar against \./a, expected two images") as caught:
-        diff.command(options("./a", "./image.tar"), workspace)
+        diff.run(arguments("./a", "./image.tar"), workspace)
     assert "envgen audit" in caught.value.hint
     with pytest.raises(UsageError, match="nothing to compare it with"):
-        diff.command(options("./image.tar", ""), workspace)
+        diff.run(arguments("./image.tar", ""), workspace)
     with pytest.raises(UsageError, match="each has one profile"):
-        diff.command(options("./image.tar", "./image.tar", profile="small"), workspace)
+        diff.run(arguments("./image.tar", "./image.tar", profile="small"), workspace)

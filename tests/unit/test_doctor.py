@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from samples import ROOT, sample_lock
 
-from envgen.cli.show import QuietReporter
+from envgen.cli.output import QuietReporter
 from envgen.core.errors import EngineError
 from envgen.core.settings import read_settings
 from envgen.doctor import Finding, examine_machine, exit_code

@@ -28,7 +28,7 @@ from samples import (
     serve_model,
 )
 
-from envgen.cli.show import QuietReporter
+from envgen.cli.output import QuietReporter
 from envgen.core.errors import (
     DiskFullError,
     EnvgenError,

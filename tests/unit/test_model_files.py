@@ -4,15 +4,15 @@ import hashlib
 import io
 import tomllib
 import zipfile
-from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from samples import COMMIT, HUB_MODEL, ROOT, sample_lock, wheel
 
-from envgen.cli.image import check_offline
-from envgen.cli.show import QuietReporter
+from envgen.cli.app import parse
+from envgen.cli.images.build import BuildArgs, check_offline
+from envgen.cli.output import QuietReporter
 from envgen.core.errors import BuildError, VerificationError
 from envgen.core.settings import read_settings
 from envgen.lock import Lock, LockedModel
@@ -122,16 +122,16 @@ def test_a_model_that_lost_a_file_comes_anew(workspace: Workspace) -> None:
 
 def test_a_build_without_a_network_wants_the_locked_model(workspace: Workspace) -> None:
     lock = kept_model(workspace)
-    options = Namespace(model="", no_smoke=False)
-    check_offline(options, workspace.offline(), lock)
+    args: BuildArgs = parse(["build", "small"]).arguments
+    check_offline(args, workspace.offline(), lock)
     for path in (file.path for file in model_files.files_of_model(workspace, lock)[:2]):
         path.unlink()
     with pytest.raises(BuildError) as caught:
-        check_offline(options, workspace.offline(), lock)
+        check_offline(args, workspace.offline(), lock)
     assert str(caught.value) == "locked models: missing, 2 files:\n" + "\n".join(f"hub:tests/small@{COMMIT}: {name}" for name in NAMES[:2])
     assert caught.value.hint == "with a network: envgen fetch small; from an archive: envgen store import FILE"
-    check_offline(Namespace(model="", no_smoke=True), workspace.offline(), lock)
-    check_offline(Namespace(model=str(embedded_folder()), no_smoke=False), workspace.offline(), lock)
+    check_offline(replace(args, no_smoke=True), workspace.offline(), lock)
+    check_offline(replace(args, model=str(embedded_folder())), workspace.offline(), lock)
 
 
 def embedded_folder() -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from samples import COMMIT, HUB, Server, hub_for, serve_model
 
-from envgen.cli.show import QuietReporter
+from envgen.cli.output import QuietReporter
 from envgen.core.errors import DiskFullError, HubRefusedError, VerificationError
 from envgen.sources import Hub, HubName, LockedModelFiles, ModelStore
 from envgen.sources.model_store import create_once

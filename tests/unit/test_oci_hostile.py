@@ -13,8 +13,8 @@ from image_files import compress
 from layouts import Described, Layout, named, path_of, placed
 
 from envgen.core.errors import VerificationError
+from envgen.oci import Archive
 from envgen.oci import archive as oci
-from envgen.oci.archive import Archive
 from envgen.trust.diff.images import read_layer
 
 GOOD = a_file("etc/hosts") + END

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from samples import PROFILE, profile_of
 
-from envgen.cli.show import QuietReporter
+from envgen.cli.output import QuietReporter
 from envgen.core.errors import ProfileError
 from envgen.core.settings import Settings, read_settings
 from envgen.core.target import Target

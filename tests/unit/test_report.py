@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from envgen.cli import show
+from envgen.cli.images.smoke import MARKS, report_lines
 from envgen.smoke import SmokeReport
 from envgen.smoke.report import FAILED, INCOMPLETE, NOT_RUN, PASSED, CheckResult
 
@@ -88,25 +88,18 @@ def test_json_holds_everything() -> None:
 @pytest.mark.parametrize(
     ("statuses", "word"), [((PASSED,), "passed"), ((PASSED, NOT_RUN), "INCOMPLETE"), ((PASSED, FAILED), "FAILED"), ((), "FAILED")]
 )
-def test_the_table_begins_and_ends_with_the_verdict(capsys: pytest.CaptureFixture[str], statuses: tuple[str, ...], word: str) -> None:
+def test_the_table_begins_and_ends_with_the_verdict(statuses: tuple[str, ...], word: str) -> None:
     found = report(*statuses)
-    show.report(found)
-    lines = capsys.readouterr().out.splitlines()
+    lines = "\n".join(report_lines(found)).splitlines()
     assert found.headline() in lines[0]
     assert lines[-1].startswith(f"smoke small: {word} (")
 
 
-def test_a_base_that_is_not_the_locked_one_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    show.report(report(PASSED, overridden=True))
-    assert "NOT the locked base" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (2_500_000, "2 MB"), (2_700_000_000, "2.7 GB")])
-def test_sizes(count: int, text: str) -> None:
-    assert show.size(count) == text
+def test_a_base_that_is_not_the_locked_one_is_said() -> None:
+    assert "NOT the locked base" in "\n".join(report_lines(report(PASSED, overridden=True)))
 
 
 def test_every_status_has_a_mark() -> None:
-    assert show.MARKS.keys() == {PASSED, FAILED, NOT_RUN}
-    marks: Callable[[str], str] = show.MARKS.__getitem__
+    assert MARKS.keys() == {PASSED, FAILED, NOT_RUN}
+    marks: Callable[[str], str] = MARKS.__getitem__
     assert marks(NOT_RUN) != marks(PASSED)

@@ -1,12 +1,11 @@
-"""envgen.cli.reproduce: what is said of images that differ."""
-
-from argparse import Namespace
+"""envgen.cli.trust.reproduce: what is said of images that differ."""
 
 import pytest
 from samples import sample_lock
 
-from envgen.cli import reproduce
-from envgen.cli.arguments import parse
+from envgen.cli.app import parse
+from envgen.cli.trust import reproduce
+from envgen.cli.trust.reproduce import ReproduceArgs
 from envgen.core.errors import UsageError
 from envgen.engine import EngineInfo, Image
 from envgen.image import Built, LayerComparison
@@ -20,11 +19,11 @@ INFO = EngineInfo(
 LOCK = sample_lock()
 BUILT = Built(image=Image(name="a", digest="sha256:1", size=1, labels={}), lock=LOCK, python="3.11.16", base=LOCK.base)
 NOT_COMPARED = LayerComparison(python="3.11.16", built_with="", same=(), wrong=(), not_compared=("own",))
-OPTIONS = parse(["reproduce", "small", "--against", "theirs"])
+ARGS = parse(["reproduce", "small", "--against", "theirs"]).arguments
 
 
-def said(found: Reproduction, options: Namespace = OPTIONS, compared: LayerComparison = NOT_COMPARED) -> list[str]:
-    return list(reproduce._text(found, compared, options, INFO))
+def said(found: Reproduction, args: ReproduceArgs = ARGS, compared: LayerComparison = NOT_COMPARED) -> list[str]:
+    return list(reproduce._text(found, compared, args, INFO))
 
 
 def against(*differences: Difference, digest: str = "sha256:2", causes: tuple[str, ...] = ()) -> Reproduction:
@@ -70,7 +69,7 @@ def test_a_wrong_record_names_what_built_it() -> None:
 
 
 def test_what_two_builds_shared_is_said_of_two_builds_alone() -> None:
-    lines = said(against(digest="sha256:1"), parse(["reproduce", "small"]))
+    lines = said(against(digest="sha256:1"), parse(["reproduce", "small"]).arguments)
     assert any(line.startswith("  not varied   engine and its builder, kernel") for line in lines)
     assert not any("not varied" in line for line in said(against()))
 
@@ -81,7 +80,7 @@ def test_what_two_builds_shared_is_said_of_two_builds_alone() -> None:
 )
 def test_what_does_not_go_together_is_said_at_once(words: tuple[str, ...], message: str) -> None:
     with pytest.raises(UsageError, match=f"^{message}"):
-        reproduce.command(parse(["reproduce", "small", *words]), None)  # type: ignore[arg-type]
+        reproduce.run(parse(["reproduce", "small", *words]).arguments, None)  # type: ignore[arg-type]
 
 
 def test_layers_have_names() -> None:

@@ -1,6 +1,5 @@
 """envgen.trust.verify: each thing is asked once, what could not be asked is said first, and nothing is flattered."""
 
-import argparse
 import datetime as dt
 import json
 from collections.abc import Mapping
@@ -12,8 +11,8 @@ import pytest
 import requests
 from samples import BASE, COMMIT, HUB, INDEX, Server, package, sample_lock, serve_model, wheel
 
-from envgen.cli import verify as command
-from envgen.cli.show import QuietReporter
+from envgen.cli.output import QuietReporter
+from envgen.cli.trust import verify as command
 from envgen.core.errors import BaseGoneError, EngineError, IndexUnavailableError
 from envgen.core.settings import read_settings
 from envgen.lock import Lock, LockedModel, RequiredBy
@@ -383,8 +382,8 @@ def test_the_exit_code(
     report = VerificationReport(locks=("small/x",), entries=tuple(entry(status) for status in statuses))
     monkeypatch.setattr(command, "verify_locks", lambda *_arguments: report)
     workspace = Workspace(project=Project(folder=tmp_path), settings=read_settings({}, tmp_path), reporter=QuietReporter())
-    options = argparse.Namespace(profiles=["cpu-base", "cpu-base"], target="", json=as_json)
-    assert command.command(options, workspace) == code
+    args = command.VerifyArgs(profiles=("cpu-base", "cpu-base"), target="", json=as_json)
+    assert command.run(args, workspace) == code
     said = capsys.readouterr().out
     if as_json:
         found = json.loads(said)
@@ -398,11 +397,3 @@ def test_the_exit_code(
     else:
         assert said.startswith(f"verify cpu-base: {report.headline()}\n")
         assert said.lower().endswith(f"verify cpu-base: {verdict}\n")
-
-
-def test_the_help_documents_the_json() -> None:
-    from envgen.cli.trust_arguments import VERIFY
-
-    shape = VerificationReport(locks=(), entries=()).as_json()
-    assert all(f'"{key}"' in VERIFY for key in shape)
-    assert all(f'"{key}"' in VERIFY for key in Verdict.__slots__)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from envgen.cli.show import QuietReporter
+from envgen.cli.output import QuietReporter
 from envgen.core.errors import UsageError
 from envgen.core.parallel import map_parallel
 from envgen.core.settings import read_settings

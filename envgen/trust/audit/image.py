@@ -13,7 +13,7 @@ from envgen.engine import Engine, Image, ImageStore
 from envgen.image.build import base_python
 from envgen.lock import Lock
 from envgen.lock.labels import ImageLabels
-from envgen.oci.archive import Archive, ImageDocuments
+from envgen.oci import Archive, ImageDocuments
 from envgen.sources.wheel_store import check_space
 from envgen.trust.audit.configuration import labels_of
 from envgen.trust.audit.layers import same_base

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from envgen.image.layers import EMPTY
-from envgen.oci.archive import ImageDocuments
-from envgen.oci.stack_entries import FOLDER, LayerEntry
+from envgen.oci import ImageDocuments, LayerEntry
+from envgen.oci.stack_entries import FOLDER
 from envgen.trust.audit.report import BASE, LAYERS, AuditFinding
 from envgen.trust.audit.rules import ROOT, folders_above
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from envgen.lock.render import EPOCH, PREFIX
-from envgen.oci.stack_entries import FILE, FOLDER, LINK, LayerEntry
+from envgen.oci import LayerEntry
+from envgen.oci.stack_entries import FILE, FOLDER, LINK
 from envgen.smoke import ExpectedTree
 from envgen.trust.audit.report import AuditFinding
 

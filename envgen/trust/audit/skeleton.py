@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from envgen.lock.render import PREFIX, UID
-from envgen.oci.stack_entries import FILE, LINK, WHITEOUT, LayerEntry
+from envgen.oci import LayerEntry
+from envgen.oci.stack_entries import FILE, LINK, WHITEOUT
 from envgen.smoke.launchers import Layout
 from envgen.smoke.probe.static import skeleton
 from envgen.trust.audit.report import SKELETON, AuditFinding

@@ -18,7 +18,7 @@ from envgen.lock.header import HeaderField
 from envgen.lock.labels import LOCK as LOCK_LABEL
 from envgen.lock.model import digest_of
 from envgen.lock.render import PREFIX
-from envgen.oci.archive import Archive, Layer
+from envgen.oci import Archive, Layer
 from envgen.profiles import Project
 from envgen.profiles.catalog import LOCK_FILE, shipped
 from envgen.trust.diff.model import Change, ChangeKind, PackageChange, Pair, Reason

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from envgen.lock import labels
-from envgen.oci.archive import ImageDocuments, Layer
+from envgen.oci import ImageDocuments, Layer
 from envgen.trust.reproduce.compare import compression_of
 
 _LABELS = {

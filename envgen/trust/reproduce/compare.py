@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
-from envgen.oci.archive import Archive, ImageDocuments, Layer
-from envgen.oci.entries import Difference, entry_differences, read_entries
+from envgen.oci import Archive, Difference, ImageDocuments, Layer
+from envgen.oci.entries import entry_differences, read_entries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

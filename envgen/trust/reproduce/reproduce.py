@@ -13,12 +13,10 @@ from envgen.core.parallel import defer_signals
 from envgen.core.settings import Settings, base_via_mirror
 from envgen.core.tempdirs import temp_dir
 from envgen.engine import Engine, Image
-from envgen.image import build
-from envgen.image.build import BuildOptions, Built
+from envgen.image import BuildOptions, Built, build
 from envgen.image.layers import BASE, SKELETON, own_layers
 from envgen.lock import Lock
-from envgen.oci.archive import Archive
-from envgen.oci.entries import Difference
+from envgen.oci import Archive, Difference
 from envgen.trust.reproduce.causes import likely_causes
 from envgen.trust.reproduce.compare import OpenImage, compare_images
 from envgen.trust.reproduce.environments import FIRST, SECOND, BuildVariation, inside

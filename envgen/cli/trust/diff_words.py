@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from envgen.cli.show import size
-from envgen.trust.diff.images import FoundIn, ImageComparison, ImageLayer, ImageSummary
-from envgen.trust.diff.model import ChangeKind, LayerChange, LockComparison, PackageChange, Places, Reason, where
+from envgen.core.text import human_size, pluralize
+from envgen.trust.diff import ImageComparison, LockComparison
+from envgen.trust.diff.images import FoundIn, ImageLayer, ImageSummary
+from envgen.trust.diff.model import ChangeKind, LayerChange, PackageChange, Places, Reason, where
 
 SAID = {
     ChangeKind.UPGRADED: "upgraded",
@@ -30,13 +31,9 @@ def headline(found: LockComparison | ImageComparison) -> str:
         return f"the images differ; {packages or 'the same packages'}; {shared} of {len(found.layers)} layers shared"
     total = len(found.compared)
     if not found.different:
-        return f"nothing is different: {total} lock{' is' if total == 1 else 's are'} the same" if total else "no locks on either side"
+        return f"nothing is different: {pluralize(total, 'lock is', 'locks are')} the same" if total else "no locks on either side"
     parts = [f"{total - len(found.same)} of {total} locks differ"] if total else []
-    parts += [
-        f"{len(locks)} lock{'s' if len(locks) > 1 else ''} {what}"
-        for locks, what in ((found.added, "added"), (found.removed, "removed"))
-        if locks
-    ]
+    parts += [f"{pluralize(len(locks), 'lock')} {what}" for locks, what in ((found.added, "added"), (found.removed, "removed")) if locks]
     if total > len(found.same):
         parts.append(packages or "the same packages")
     return "; ".join(parts)
@@ -58,7 +55,7 @@ def versions(change: PackageChange) -> str:
 def moved(before: int, after: int) -> str:
     """Two sizes, and by how much they differ."""
     sign = "+" if after > before else "-"
-    return f"{size(before)} -> {size(after)}" + (f" ({sign}{size(abs(after - before))})" if after != before else "")
+    return f"{human_size(before)} -> {human_size(after)}" + (f" ({sign}{human_size(abs(after - before))})" if after != before else "")
 
 
 def reason(found: Reason, change: PackageChange, everywhere: Places) -> str:
@@ -104,13 +101,15 @@ def push(found: LockComparison) -> str:
 
 
 def _span(sizes: Sequence[int]) -> str:
-    first, last = size(min(sizes)), size(max(sizes))
+    first, last = human_size(min(sizes)), human_size(max(sizes))
     return first if first == last else f"{first} to {last}"
 
 
 def image_push(found: ImageComparison) -> str:
     """What a push of the second image sends to a registry that has the first."""
-    return f"a push of the second to where the first is sends {size(found.push)} of {size(found.after.size)} (compressed layers)"
+    return (
+        f"a push of the second to where the first is sends {human_size(found.push)} of {human_size(found.after.size)} (compressed layers)"
+    )
 
 
 def inside(layer: ImageLayer) -> str:

@@ -1,4 +1,4 @@
-"""envgen.overview and what `envgen show` and `envgen doctor --explain` print: nothing of it needs an engine or a network."""
+"""envgen.cli.locks.show, and what `envgen show` and `envgen doctor --explain` print: nothing of it needs an engine or a network."""
 
 import io
 import json

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterator
 
-from envgen.cli.diff_words import (
+from envgen.cli.trust.diff_words import (
     SAID,
     by_places,
     headline,
@@ -18,9 +18,9 @@ from envgen.cli.diff_words import (
     title,
     versions,
 )
-from envgen.cli.show import size
-from envgen.trust.diff.images import ImageComparison
-from envgen.trust.diff.model import FactChange, LockComparison, PackageChange, Places, where
+from envgen.core.text import human_size, printable
+from envgen.trust.diff import ImageComparison, LockComparison
+from envgen.trust.diff.model import FactChange, PackageChange, Places, where
 
 WIDTH = 80
 
@@ -37,7 +37,7 @@ def _locks(found: LockComparison) -> Iterator[str]:
     yield from _wrapped(f"after:  {found.after}", 8)
     for locks, what in ((found.added, "added"), (found.removed, "removed")):
         for lock in locks:
-            yield from _wrapped(f"lock {what}: {where(lock.places, ())} ({lock.wheels} wheels, {size(lock.bytes)})", 4)
+            yield from _wrapped(f"lock {what}: {where(lock.places, ())} ({lock.wheels} wheels, {human_size(lock.bytes)})", 4)
     if found.facts:
         yield "\nfacts"
         for entry in found.facts:
@@ -70,7 +70,7 @@ def _layers(found: LockComparison) -> Iterator[str]:
         yield "\nlayer groups, in bytes of their wheels"
     for entry in shown:
         layer = entry.layer
-        state = moved(layer.before, layer.after) if layer.changed else f"{size(layer.after)}  as before"
+        state = moved(layer.before, layer.after) if layer.changed else f"{human_size(layer.after)}  as before"
         place = "" if entry.places == found.compared else f"  in {where(entry.places, found.compared)}"
         yield from _wrapped(f"  {layer.name:<16} {state}{place}", 6)
     yield ""
@@ -79,7 +79,7 @@ def _layers(found: LockComparison) -> Iterator[str]:
 
 def _images(found: ImageComparison) -> Iterator[str]:
     for word, image in (("before:", found.before), ("after: ", found.after)):
-        yield from _wrapped(f"{word} {image.label}, {size(image.size)} compressed; {lock_of(image)}", 8)
+        yield from _wrapped(f"{word} {image.label}, {human_size(image.size)} compressed; {lock_of(image)}", 8)
     if found.labels:
         yield "\nlabels"
         for fact in found.labels:
@@ -92,7 +92,7 @@ def _images(found: ImageComparison) -> Iterator[str]:
         yield from _wrapped(f"  {note}", 2)
     yield "\nlayers"
     for layer in found.layers:
-        yield from _wrapped(f"  {layer.side:<7} {layer.digest[:19]} {size(layer.size):>8}  {inside(layer)}", 40)
+        yield from _wrapped(f"  {layer.side:<7} {layer.digest[:19]} {human_size(layer.size):>8}  {inside(layer)}", 40)
     yield ""
     yield from _wrapped(image_push(found), 2)
 
@@ -109,8 +109,3 @@ def _wrapped(text: str, indent: int = 2) -> list[str]:
         break_on_hyphens=False,
         drop_whitespace=True,
     )
-
-
-def printable(text: str) -> str:
-    """`text` without what a terminal obeys: a lock may come from anybody."""
-    return "".join(character if character.isprintable() else character.encode("unicode_escape").decode() for character in text)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from envgen.cli.diff_words import (
+from envgen.cli.trust.diff_words import (
     SAID,
     by_places,
     headline,
@@ -19,9 +19,9 @@ from envgen.cli.diff_words import (
     title,
     versions,
 )
-from envgen.cli.show import size
-from envgen.trust.diff.images import ImageComparison
-from envgen.trust.diff.model import ChangeKind, LockComparison, PackageChange, Places, where
+from envgen.core.text import human_size, printable
+from envgen.trust.diff import ImageComparison, LockComparison
+from envgen.trust.diff.model import ChangeKind, PackageChange, Places, where
 
 LONGEST = 65_536
 """Characters of a comment on GitHub."""
@@ -68,7 +68,7 @@ def document(found: LockComparison | ImageComparison, command: str) -> str:
 def _lock_blocks(found: LockComparison) -> Iterator[Block]:
     everywhere = found.compared
     whole = [("added", lock) for lock in found.added] + [("removed", lock) for lock in found.removed]
-    locks = [(what, where(lock.places, ()), str(lock.wheels), size(lock.bytes)) for what, lock in whole]
+    locks = [(what, where(lock.places, ()), str(lock.wheels), human_size(lock.bytes)) for what, lock in whole]
     yield _block("locks", ("", "lock", "wheels", "bytes"), locks)
     facts = [(entry.fact.name, entry.fact.before, entry.fact.after, where(entry.places, everywhere)) for entry in found.facts]
     yield _block("facts", ("fact", "before", "after", "in"), facts)
@@ -87,7 +87,7 @@ def _package(change: PackageChange, everywhere: Places) -> tuple[str, ...]:
 
 
 def _image_names(found: ImageComparison) -> str:
-    lines = (f"{image.label}, {size(image.size)} compressed; {lock_of(image)}" for image in (found.before, found.after))
+    lines = (f"{image.label}, {human_size(image.size)} compressed; {lock_of(image)}" for image in (found.before, found.after))
     return " &rarr;<br>".join(escaped(line) for line in lines) + "\n\n"
 
 
@@ -95,7 +95,7 @@ def _image_blocks(found: ImageComparison) -> Iterator[Block]:
     yield _block("labels", ("label", "before", "after"), [(fact.name, fact.before, fact.after) for fact in found.labels])
     note = f" ({no_reasons(found)})" if no_reasons(found) else ""
     yield _block(f"packages{note}", ("package", "", "version", "why"), [_package(change, ()) for change in found.packages])
-    rows = [(layer.side, layer.digest[:19], size(layer.size), inside(layer)) for layer in found.layers]
+    rows = [(layer.side, layer.digest[:19], human_size(layer.size), inside(layer)) for layer in found.layers]
     yield _block("layers", ("in", "blob", "compressed", "holds"), rows)
 
 
@@ -112,7 +112,7 @@ def escaped(text: str) -> str:
     """`text` as words and nothing else; the ends of its lines become breaks."""
     if len(text) > LONGEST_CELL:
         text = f"{text[:LONGEST_CELL]}… ({len(text) - LONGEST_CELL} characters more)"
-    lines = ("".join(letter if letter.isprintable() else " " for letter in line) for line in text.split("\n"))
+    lines = (printable(line, " ") for line in text.split("\n"))
     return "<br>".join(_SPECIAL.sub(lambda match: f"&#{ord(match[0])};", line) for line in lines)
 
 

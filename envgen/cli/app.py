@@ -1,0 +1,145 @@
+"""The list of commands, and how a command line is parsed into one of them and its arguments.
+
+A command's module is imported when its options or its help are asked for, and not before: `envgen --help` is to be quick.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from envgen import __version__
+
+if TYPE_CHECKING:
+    from envgen.cli.command import Command
+
+COMMANDS = {
+    "lock": ("locks.lock", "resolve profiles and write their locks"),
+    "update": ("locks.update", "move a profile on purpose: edits the profile, then locks"),
+    "why": ("locks.why", "say why a package is locked in its version"),
+    "build": ("images.build", "build a profile's image and smoke-test it"),
+    "smoke": ("images.smoke", "test an image that was built"),
+    "show": ("locks.show", "say what a profile is, and what a model takes"),
+    "run": ("images.run", "run a command in an image that was built"),
+    "doctor": ("doctor", "look for what this machine lacks, or explain an error"),
+    "fetch": ("offline.fetch", "bring all that is locked here, to build without a network"),
+    "store": ("offline.store", "carry what is locked to a machine without a network"),
+    "diff": ("trust.diff", "say what changed between two sets of locks or two images, and why"),
+    "verify": ("trust.verify", "ask whether everything locked still exists and still has its hash"),
+    "audit": ("trust.audit", "compare an image with its lock, file by file, without running anything in it"),
+    "reproduce": ("trust.reproduce", "build an image twice without any cache, and compare every blob"),
+    "export": ("locks.export", "print a lock in another tool's form"),
+    "matrix": ("images.matrix", "list every profile on every target, for people, for GitHub Actions, or for docker buildx bake"),
+    "init": ("locks.init", "make a new project: a profile, its constraint set, a workflow, and what else a repository has around them"),
+    "completion": ("completion", "print what completes envgen's words in a shell"),
+}
+"""The module of each command, below envgen.cli, and the first line of its help; in the order of `envgen --help`."""
+
+EPILOG = """\
+exit codes: 2 profile or command wrong, 3 no resolution, 4 lock stale,
+            5 no engine, 6 build failed, 7 smoke failed,
+            8 verification failed, 130 interrupted, 1 a bug in envgen
+"""
+
+
+class Invocation(NamedTuple):
+    """A parsed command line: the command, its arguments in the command's own class, and the folder of the project."""
+
+    name: str
+    arguments: Any
+    project: str
+    json: bool
+
+
+class CommandParser(argparse.ArgumentParser):
+    """The parser of one command, which loads its options from the command's module when it is first used."""
+
+    command: "Command[Any] | None" = None
+
+    def load(self) -> "Command[Any]":
+        """Imports the command and adds its options and its help to this parser."""
+        if self.command is None:
+            name = self.prog.split()[-1]
+            module, summary = COMMANDS[name]
+            self.command = import_module(f"envgen.cli.{module}").COMMAND
+            self.command.fill(self, summary)
+        return self.command
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self.load()
+        return super().parse_known_args(args, namespace)
+
+
+def run(invocation: Invocation) -> int:
+    """Runs a command; the exit code."""
+    from envgen.cli.output import make_reporter
+    from envgen.cli.wiring import make_workspace
+
+    reporter = make_reporter(quiet=invocation.json)
+    workspace = make_workspace(invocation.project, reporter)
+    with reporter:
+        return _command(invocation.name).run(invocation.arguments, workspace)
+
+
+def parse(arguments: Sequence[str] | None) -> Invocation:
+    """Parses a command line; for a wrong one argparse itself ends the process with code 2."""
+    parser = _make_parser()
+    words, command = split_at_double_dash(sys.argv[1:] if arguments is None else arguments)
+    options, unknown = parser.parse_known_args(words)
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}" + ("; put -- before the command" if options.command == "run" else ""))
+    options.words = command
+    return Invocation(
+        name=options.command,
+        arguments=_command(options.command).read(options),
+        project=options.project,
+        json=getattr(options, "json", False),
+    )
+
+
+def split_at_double_dash(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words before and after `--` for `run`, whose command argparse must not look into; all of them for any other command."""
+    if "run" not in words or "--" not in words or words.index("run") > words.index("--"):
+        return list(words), []
+    place = words.index("--")
+    return list(words[:place]), list(words[place + 1 :])
+
+
+def complete_parser() -> argparse.ArgumentParser:
+    """The parser with the options of every command loaded."""
+    parser = _make_parser()
+    for below in command_parsers(parser):
+        below.load()
+    return parser
+
+
+def command_parsers(parser: argparse.ArgumentParser) -> list[CommandParser]:
+    """The parsers of the commands, in their order."""
+    return [
+        below
+        for action in parser._actions
+        if isinstance(action, argparse._SubParsersAction)
+        for below in action.choices.values()
+        if isinstance(below, CommandParser)
+    ]
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="envgen",
+        description="Reproducible containers and lockfiles for Hugging Face Transformers.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"envgen {__version__}")
+    parser.add_argument("--project", default=".", metavar="DIR", help="the folder with profiles/ and locks/ (default: this one)")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=CommandParser)
+    for name, (_, summary) in COMMANDS.items():
+        commands.add_parser(name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
+    return parser
+
+
+def _command(name: str) -> "Command[Any]":
+    command: Command[Any] = import_module(f"envgen.cli.{COMMANDS[name][0]}").COMMAND
+    return command

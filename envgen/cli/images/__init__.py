@@ -1,0 +1,1 @@
+"""Commands that build images, test them, run them, and list what there is to build."""

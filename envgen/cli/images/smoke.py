@@ -1,0 +1,221 @@
+"""`envgen smoke`: an image is tested. Also the smoke test at the end of `envgen build`."""
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+
+from envgen.cli import options
+from envgen.cli.command import Command
+from envgen.cli.output import print_lines
+from envgen.cli.wiring import make_engine
+from envgen.core.errors import EngineError, EnvgenError, SmokeError, UsageError
+from envgen.core.text import pluralize
+from envgen.doctor import Finding, driver
+from envgen.doctor.finding import PROBLEM
+from envgen.engine import Engine, EngineInfo
+from envgen.engine.gpus import find_gpus
+from envgen.image import Built, LayerComparison, find_built
+from envgen.image.publish import Published
+from envgen.lock import Lock, project
+from envgen.offline import fetch_model, fetch_wheels
+from envgen.smoke import ModelChoice, SmokeReport, choose_model, memory
+from envgen.smoke import run as smoke_run
+from envgen.smoke.report import FAILED, NOT_RUN, PASSED
+from envgen.workspace import Workspace
+
+RECORDED_SHAPE = '{"headline", "python", "built_with", "same": [layer], "wrong": [[layer, expected, found]], "not_compared": [text]}'
+
+IMAGE_SHAPE = f"""\
+"image": {{"name", "digest", "size": bytes, "labels": {{name: text}}, "platform", "diff_ids": [digest]}}, "layers": [{{"name", "digest",
+"size": bytes, "push": bytes}}], "push": bytes, "replaced": digest, "recorded": {RECORDED_SHAPE} | null, "built_with\""""
+
+REPORT_SHAPE = """\
+report: {"headline", "verdict", "states": {tier: "passed" | "failed" | "incomplete" | "not run"}, "profile", "target", "image", "digest",
+"base", "overridden": boolean, "python", "model", "model_digest", "tiers": [text], "results": [{"tier", "name",
+"status": "passed" | "failed" | "not run", "seconds": number, "peak_memory": bytes, "detail", "error", "cause", "cure"}]}"""
+
+SHAPE = f'{{{IMAGE_SHAPE}, "smoke": report, "published": null}}\n{REPORT_SHAPE}'
+
+MARKS = {PASSED: "ok", FAILED: "FAILED", NOT_RUN: "not run"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmokeTestArgs:
+    """The options of a smoke test, whichever command runs it; `memory` is in bytes, 0 for no limit."""
+
+    profile: str
+    target: str
+    model: str
+    prompt: str
+    expect: str
+    memory: int
+    check_limit: float | None
+    gpus: str | None
+    require_gpu: bool
+    json: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmokeArgs(SmokeTestArgs):
+    """What `envgen smoke` is called with."""
+
+    image: str
+
+
+def run(args: SmokeArgs, workspace: Workspace) -> int:
+    profile = workspace.project.profile(args.profile)
+    lock = project.checked_lock(workspace, profile, profile.image_target(args.target))
+    engine = make_engine(workspace.settings)
+    info = engine.check()
+    check_gpus(args, lock, info, driver_of(workspace, lock))
+    built = find_built(lock, engine, args.image)
+    fetch_wheels(workspace, [lock])
+    if not args.model:
+        fetch_model(workspace, lock)
+    return conclude(args, image_json(built, None, ""), smoke_test(args, workspace, engine, built, info))
+
+
+def driver_of(workspace: Workspace, lock: Lock) -> Finding | None:
+    """The doctor's finding about this machine's driver; None for a lock without CUDA."""
+    return driver(lock, find_gpus(workspace.settings.environment()), workspace.project.toolkit()) if lock.cuda else None
+
+
+def check_gpus(args: SmokeTestArgs, lock: Lock, info: EngineInfo, found: Finding | None, *, no_smoke: bool = False) -> None:
+    """Raises UsageError, EngineError or SmokeError where the GPUs that are asked for can't be used in a test, before it begins.
+
+    `found` is the doctor's finding about this machine's driver.
+    """
+    asked = "--require-gpu" if args.require_gpu else f"--gpus {args.gpus}" if args.gpus else ""
+    if asked and "gpu" not in lock.tiers:
+        raise UsageError(asked, f"{lock.profile} has no gpu tier", hint="take a profile with CUDA: cuda, bnb-quant")
+    if asked and no_smoke:
+        raise UsageError(asked, "without a smoke test there is nothing to run on a GPU", hint="leave --no-smoke out")
+    if asked and not info.gpus:
+        kind = SmokeError if args.require_gpu else EngineError
+        raise kind(asked, "the gpu tier can't run: the engine has no runtime that passes GPUs into a container", hint=info.gpu_cure)
+    # An engine on another machine has another driver.
+    if asked and info.data_root and found and found.status == PROBLEM:
+        raise EngineError(asked, f"the gpu tier can't run: the driver is too old: {found.found}", hint=found.cure)
+
+
+def smoke_test(args: SmokeTestArgs, workspace: Workspace, engine: Engine, built: Built, info: EngineInfo) -> SmokeReport:
+    """Tests an image and prints the report, unless --json prints it later."""
+    gpus = args.gpus or ("all" if args.require_gpu else "")
+    limits = smoke_run.SmokeOptions(
+        gpus=gpus,
+        gpu_hint="add --gpus all" if info.gpus and not gpus else "",
+        memory=args.memory,
+        check_limit=args.check_limit or smoke_run.CHECK_LIMIT,
+    )
+    subject = smoke_run.ImageUnderTest(image=built.image, lock=built.lock, python=built.python, base=built.base)
+    model = choose_model(ModelChoice(name=args.model, prompt=args.prompt, expect=args.expect), workspace, engine, subject)
+    said = f"model: {model.name}, {model.digest}" if model.digest else ""
+    for line in (said, memory.summary(model.folder), memory.warning(model.folder, args.memory or info.memory)):
+        if line:
+            workspace.reporter.step(line)
+    report = smoke_run.smoke(workspace, engine, subject, model, limits)
+    if not args.json:
+        print_lines(report_lines(report))
+    return report
+
+
+def conclude(args: SmokeTestArgs, about: Mapping[str, object], report: SmokeReport, push: Callable[[], Published] | None = None) -> int:
+    """Pushes the image if asked to, and prints what happened before an error is raised; the exit code.
+
+    `about` is the image as `image_json` has it.
+    """
+    error: EnvgenError | None = None
+    published = None
+    try:
+        if args.require_gpu and "gpu" in report.idle:
+            raise SmokeError("--require-gpu", "the gpu tier was not run", hint=f"see what is missing: envgen doctor {report.profile}")
+        if push:
+            published = push()
+    except EnvgenError as found:
+        error = found
+    if args.json:
+        print(json.dumps(as_json(about, report, published), indent=2))
+    elif published:
+        print_lines(_published_lines(published))
+    if error:
+        raise error
+    return SmokeError.exit_code if report.failed else 0
+
+
+def as_json(about: Mapping[str, object], report: SmokeReport | None, published: Published | None) -> Mapping[str, object]:
+    """An image as `image_json` has it, what its test found, and what was pushed."""
+    return {**about, "smoke": report and report.as_json(), "published": published and asdict(published)}
+
+
+def image_json(built: Built, layers: LayerComparison | None, built_with: str) -> Mapping[str, object]:
+    """An image; a new one with its layer groups, the bytes that a push would send, and the comparison with what is recorded."""
+    return {
+        "image": asdict(built.image),
+        "layers": [asdict(group) for group in built.groups],
+        "push": sum(group.push for group in built.groups),
+        "replaced": built.replaced or "",
+        "recorded": layers and layers.as_json(),
+        "built_with": built_with,
+    }
+
+
+def report_lines(found: SmokeReport) -> Iterator[str]:
+    """The smoke table; its first line names what did not run."""
+    yield f"smoke {found.profile} {found.target}: {found.headline()}"
+    yield f"image {found.image} {found.digest}"
+    model = f"{found.model} ({found.model_digest})" if found.model_digest else found.model
+    yield f"base  {found.base}, Python {found.python}{' (NOT the locked base)' if found.overridden else ''}; model {model}"
+    yield ""
+    width = max((len(result.name) for result in found.results), default=0)
+    for result in found.results:
+        # One unit for the whole column.
+        peak = f"{result.peak_memory / 1e6:6.0f} MB" if result.peak_memory else "        -"
+        line = f"  {result.tier:<7}{result.name:<{width}}  {MARKS[result.status]:<8}{result.seconds:6.1f} s {peak}  "
+        first, *more = result.detail.splitlines() or [""]
+        yield (line + first).rstrip()
+        for text in (*more, *(f"{key}: {value}" for key, value in (("cause", result.cause), ("cure", result.cure)) if value)):
+            yield " " * len(line) + text
+    yield ""
+    yield f"smoke {found.profile}: {found.verdict()} ({found.headline()})"
+
+
+def _published_lines(found: Published) -> Iterator[str]:
+    """What was pushed: each tag with its digest, and the platforms of the tag for all of them."""
+    for tag in found.tags:
+        sent = f"{pluralize(len(tag.sent), 'layer')} sent" if tag.sent else "no layer had to be sent"
+        yield f"pushed {tag.reference}: {tag.digest} ({sent})"
+    absent = f"; NOT in it, since no image of their lock is there: {', '.join(found.absent)}" if found.absent else ""
+    yield f"pushed {found.index}: {', '.join(found.platforms)}{absent}"
+
+
+def add_test_options(parser: ArgumentParser) -> None:
+    """Adds the options of SmokeTestArgs other than the profile, its target and --json."""
+    options.add_model(
+        parser,
+        "a folder, wheel:NAME==VERSION, hub:ORG/NAME@REVISION, or embedded: a small model that comes with envgen "
+        "(default: the one that is locked, else embedded)",
+    )
+    parser.add_argument("--prompt", default="", metavar="TEXT", help="what to ask the model")
+    parser.add_argument("--expect", default="", metavar="TEXT", help="what must stand in its answer")
+    parser.add_argument(
+        "--memory", type=options.size, default=0, metavar="SIZE", help="what a test may take at most, as in 8GB (default: all)"
+    )
+    parser.add_argument(
+        "--check-limit", type=options.seconds, default=None, metavar="SECONDS", help="what a check may take (default: 1800)"
+    )
+    parser.add_argument(
+        "--gpus", type=options.gpus, default=None, metavar="GPUS", help="give the gpu tier these GPUs: all, or numbers as in 0,1"
+    )
+    parser.add_argument("--require-gpu", action="store_true", help="exit 7 when the gpu tier did not run (implies --gpus all)")
+
+
+def add_options(parser: ArgumentParser) -> None:
+    options.add_profile(parser)
+    options.add_target(parser, options.FIRST_WITH_BASE)
+    options.add_image(parser)
+    add_test_options(parser)
+    options.add_json(parser, "the report as JSON")
+
+
+COMMAND = Command(arguments=SmokeArgs, add_options=add_options, run=run, example="envgen smoke cpu-base --model ./my-model", shape=SHAPE)

@@ -1,0 +1,40 @@
+"""`envgen export`: a lock in another tool's form, on standard output."""
+
+import sys
+from argparse import ArgumentParser
+from dataclasses import dataclass
+
+from envgen.cli import options
+from envgen.cli.command import Command
+from envgen.lock import project, pylock
+from envgen.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportArgs:
+    """What `envgen export` is called with."""
+
+    profile: str
+    target: str
+    format: str
+    offline: bool
+
+
+def run(args: ExportArgs, workspace: Workspace) -> int:
+    """Prints it whole, or nothing; the exit code is 0."""
+    profile = workspace.project.profile(args.profile)
+    target = profile.find_targets(args.target)[0]
+    lock = project.checked_lock(workspace, profile, target)
+    places = pylock.paths_of(lock, workspace.store) if args.offline else pylock.urls_of(lock, workspace.client(lock.index_urls))
+    sys.stdout.write(pylock.render_pylock(lock, target, places))
+    return 0
+
+
+def add_options(parser: ArgumentParser) -> None:
+    options.add_profile(parser)
+    options.add_target(parser, "the target (default: the first)")
+    parser.add_argument("--format", choices=("pylock",), default="pylock", help="pylock: PEP 751, for a file named pylock.toml (default)")
+    parser.add_argument("--offline", action="store_true", help="paths into the wheel store in place of URLs (see envgen fetch)")
+
+
+COMMAND = Command(arguments=ExportArgs, add_options=add_options, run=run, example="envgen export cpu-base > pylock.toml")

@@ -1,0 +1,98 @@
+"""`envgen init`: a new project in one command."""
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from envgen.cli import options
+from envgen.cli.command import Command
+from envgen.cli.output import print_lines
+from envgen.profiles import Project, edit
+from envgen.profiles.adopt import AdoptedRequirements, additions_to, read_requirements
+from envgen.profiles.scaffold import Scaffold, profile_name, project_files, write_project
+from envgen.workspace import Workspace
+
+TEXT = """\
+What is there already is left as it is. --from takes over what a requirements.txt (with what it includes), the dependencies of a
+pyproject.toml, or a conda environment.yml ask for, and says what it could not take.
+"""
+
+SHAPE = '{"profile", "written": [path], "kept": [path], "left_out": [{"text", "reason"}]}'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitArgs:
+    """What `envgen init` is called with."""
+
+    folder: str
+    name: str
+    extends: str
+    source: str
+    as_of: str
+    json: bool
+
+
+def run(args: InitArgs, workspace: Workspace) -> int:
+    """Writes what is not there yet; the exit code is 0."""
+    folder = Path(args.folder)
+    scaffold = _scaffold(args, folder)
+    written, kept = write_project(folder, project_files(scaffold, workspace.project.init_templates()))
+    # What was written must be a profile that envgen takes; where one was there, that one.
+    Project(folder=folder.absolute()).profile(scaffold.name)
+    if args.json:
+        print(json.dumps(as_json(scaffold, written, kept), indent=2))
+        return 0
+    place = "" if args.folder == "." else f"cd {args.folder} && "
+    print_lines(
+        [
+            *(f"written   {name}" for name in written),
+            *(f"left as is {name}" for name in kept),
+            *(f"NOT TAKEN {entry.text}: {entry.reason}" for entry in scaffold.left_out),
+            "",
+            f"next: {place}envgen lock && envgen build {scaffold.name}",
+        ]
+    )
+    return 0
+
+
+def as_json(scaffold: Scaffold, written: Sequence[str], kept: Sequence[str]) -> Mapping[str, object]:
+    left_out = [{"text": entry.text, "reason": entry.reason} for entry in scaffold.left_out]
+    return {"profile": scaffold.name, "written": written, "kept": kept, "left_out": left_out}
+
+
+def _scaffold(args: InitArgs, folder: Path) -> Scaffold:
+    """Raises UsageError for a name, a date, a profile or a file that will not do."""
+    shipped = Project(folder=folder / "profiles")  # a folder in which no profile of the project's own is
+    parent = shipped.profile(args.extends)
+    name = profile_name(folder, args.name, shipped.profiles())
+    imported = read_requirements(Path(args.source)) if args.source else AdoptedRequirements(requirements=(), left_out=())
+    return Scaffold(
+        name=name,
+        extends=parent.name,
+        title=folder.absolute().name or name,
+        as_of=f"{edit.parse_day(args.as_of)}" if args.as_of else "",
+        requirements=additions_to(imported, parent.requirements),
+        left_out=imported.left_out,
+        source=Path(args.source).name if args.source else "",
+    )
+
+
+def add_options(parser: ArgumentParser) -> None:
+    parser.add_argument("folder", nargs="?", default=".", metavar="FOLDER", help="where (default: this folder)")
+    parser.add_argument("--name", default="", metavar="NAME", help="the profile's name (default: the folder's)")
+    parser.add_argument("--extends", default="cpu-base", metavar="PROFILE", help="what it stands on: cpu-base (default), cuda or bnb-quant")
+    parser.add_argument("--from", dest="source", default="", metavar="FILE", help="requirements.txt, pyproject.toml or environment.yml")
+    parser.add_argument("--as-of", default="", metavar="DATE", help="read the indexes as of this day (default: as the extended profile)")
+    options.add_json(parser)
+
+
+COMMAND = Command(
+    arguments=InitArgs,
+    add_options=add_options,
+    run=run,
+    example="envgen init my-team --extends cuda --from requirements.txt",
+    text=TEXT,
+    shape=SHAPE,
+)

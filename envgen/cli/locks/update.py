@@ -1,0 +1,72 @@
+"""`envgen update`: moves a profile to another date or to newer bases, and locks it again."""
+
+from argparse import ArgumentParser
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from envgen.cli import options
+from envgen.cli.command import Command
+from envgen.cli.locks.lock import print_rows, written_rows
+from envgen.cli.wiring import make_engine, make_resolver
+from envgen.core.errors import UsageError
+from envgen.lock import project
+from envgen.profiles import Profile, edit
+from envgen.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateArgs:
+    """What `envgen update` is called with."""
+
+    profile: str
+    as_of: str | None
+    package: str | None
+    base: bool
+    no_lock: bool
+
+
+def run(args: UpdateArgs, workspace: Workspace) -> int:
+    """Edits the profile, then locks it; if that fails, the profile is restored."""
+    if args.package and not args.as_of:
+        raise UsageError("--package", "needs a date", hint=f"add --as-of DATE, as in --package {args.package} --as-of 2026-11-01")
+    if not args.as_of and not args.base:
+        raise UsageError("update", "nothing to move", hint="give --as-of DATE (with --package NAME for one package), or --base")
+    profile = workspace.project.profile(args.profile)
+    path = edit.profile_path(workspace.project, args.profile)
+    before = path.read_bytes()
+    try:
+        _move(args, workspace, profile, path)
+        if not args.no_lock:
+            moved = workspace.project.profile(args.profile)
+            print_rows(written_rows(workspace, moved, project.write_locks(workspace, moved, moved.targets(), make_resolver("uv"))))
+    except BaseException:
+        # A profile that moved without its locks would leave both stale.
+        path.write_bytes(before)
+        raise
+    return 0
+
+
+def _move(args: UpdateArgs, workspace: Workspace, profile: Profile, path: Path) -> None:
+    """Edits the profile in the file `path`."""
+    label = workspace.project.label(path)
+    if args.as_of:
+        edit.move_date(path, edit.parse_day(args.as_of), canonicalize_name(args.package or ""))
+        workspace.reporter.step(f"{label}: as_of {'of ' + args.package if args.package else ''} is {args.as_of}")
+    if args.base:
+        for python, base in edit.move_bases(path, profile, make_engine(workspace.settings), workspace.settings):
+            moved = "is unchanged" if base.pinned == python.base else f"moves from {python.base}"
+            said = f"Python {base.python}" if base.python else "it does not say which Python it has: `full` stays"
+            workspace.reporter.step(f"{label}: base of Python {python.version} {moved}: {base.pinned} ({said})")
+
+
+def add_options(parser: ArgumentParser) -> None:
+    options.add_profile(parser)
+    parser.add_argument("--as-of", metavar="DATE", help="read the indexes as of this day")
+    parser.add_argument("--package", metavar="NAME", help="with --as-of: only this package")
+    parser.add_argument("--base", action="store_true", help="move the bases to the digests their tags have today")
+    parser.add_argument("--no-lock", action="store_true", help="edit the profile only")
+
+
+COMMAND = Command(arguments=UpdateArgs, add_options=add_options, run=run, example="envgen update cpu-base --as-of 2026-11-01")

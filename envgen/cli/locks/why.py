@@ -1,0 +1,85 @@
+"""`envgen why`: who asked for a package, and what holds it in its version."""
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from packaging.utils import canonicalize_name
+
+from envgen.cli import options
+from envgen.cli.command import Command
+from envgen.cli.output import print_lines
+from envgen.core.errors import IndexUnavailableError, UsageError
+from envgen.core.toml import suggestion
+from envgen.lock import Package, project
+from envgen.lock.why import HeldBack
+from envgen.workspace import Workspace
+
+SHAPE = """\
+{"wheel": {"name", "version", "file", "sha256", "size": bytes, "index", "uploaded": instant}, "layer", "demands": [{"name",
+"requirement"}], "bounds": [{"set_name", "requirement", "source"}], "held_back": [{"first", "last", "reason"}] | null, "not_asked"}"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhyArgs:
+    """What `envgen why` is called with."""
+
+    profile: str
+    package: str
+    target: str
+    json: bool
+
+
+def run(args: WhyArgs, workspace: Workspace) -> int:
+    profile = workspace.project.profile(args.profile)
+    target = profile.find_targets(args.target)[0]
+    lock = project.checked_lock(workspace, profile, target)
+    package = lock.package(canonicalize_name(args.package))
+    if package is None:
+        names = tuple(found.wheel.name for found in lock.packages)
+        raise UsageError(args.package, f"is not in the lock of {profile.name} for {target.slug}", hint=suggestion(args.package, names))
+    try:
+        held: tuple[HeldBack, ...] | None = project.why(workspace, profile, lock, target, package)
+        not_asked = ""
+    except IndexUnavailableError as error:
+        held, not_asked = None, str(error)
+    if args.json:
+        print(json.dumps(as_json(package, held, not_asked), indent=2, default=str))
+    else:
+        print_lines(_lines(package, held, not_asked))
+    return 0
+
+
+def as_json(package: Package, held: Sequence[HeldBack] | None, not_asked: str) -> Mapping[str, object]:
+    return {**asdict(package), "held_back": held and [asdict(entry) for entry in held], "not_asked": not_asked}
+
+
+def _lines(package: Package, held: Sequence[HeldBack] | None, not_asked: str) -> Iterator[str]:
+    """Who asked for a package, which documented bounds hold it, and what holds back newer versions."""
+    wheel = package.wheel
+    uploaded = f"uploaded {wheel.uploaded:%Y-%m-%d}" if wheel.uploaded else "upload time not published"
+    yield f"{wheel.name} {wheel.version} (from index {wheel.index}, {uploaded}, layer {package.layer})"
+    yield "\nasked for by"
+    for demand in package.demands:
+        yield f"  {demand.name:<20} {'any version' if demand.requirement == '*' else demand.requirement}"
+    yield "\nheld by the documented bounds" if package.bounds else "\nno documented bound holds it"
+    for bound in package.bounds:
+        yield f"  {bound.requirement:<20} {bound.source} (set {bound.set_name})"
+    if held is None:
+        yield f"\nnewer versions: NOT ASKED: {not_asked}"
+        return
+    yield "\nnewer versions" if held else "\nnewer versions: the index has none"
+    for entry in held:
+        span = entry.first if entry.first == entry.last else f"{entry.first} to {entry.last}"
+        yield f"  {span:<20} {entry.reason}"
+
+
+def add_options(parser: ArgumentParser) -> None:
+    options.add_profile(parser)
+    parser.add_argument("package", metavar="PACKAGE")
+    options.add_target(parser, "the target (default: the first)")
+    options.add_json(parser, "the answer as JSON")
+
+
+COMMAND = Command(arguments=WhyArgs, add_options=add_options, run=run, example="envgen why cpu-base transformers", shape=SHAPE)

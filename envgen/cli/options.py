@@ -1,0 +1,93 @@
+"""The options that several commands share, each declared once, and the types of options' values.
+
+Functions and not argparse's parents: the help lists options in the order in which a command adds them, and defaults differ.
+"""
+
+import argparse
+import math
+import re
+from argparse import ArgumentParser
+
+FIRST_WITH_BASE = "the target (default: the first with a base)"
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([kKMG]?)B?")
+_GPUS = re.compile(r"all|\d+(,\d+)*")
+
+
+def add_profile(parser: ArgumentParser) -> None:
+    parser.add_argument("profile", metavar="PROFILE")
+
+
+def add_profiles(parser: ArgumentParser) -> None:
+    parser.add_argument("profiles", nargs="*", metavar="PROFILE", help="the profiles (default: the project's own)")
+
+
+def add_target(parser: ArgumentParser, text: str) -> None:
+    parser.add_argument("--target", default="", metavar="TARGET", help=text)
+
+
+def add_locks(parser: ArgumentParser) -> None:
+    """Which locks: those of some profiles, for one target or for all."""
+    add_profiles(parser)
+    add_target(parser, "one target only (default: all)")
+
+
+def add_image(parser: ArgumentParser, text: str = "the image") -> None:
+    parser.add_argument("--image", default="", metavar="NAME", help=f"{text} (default: envgen/PROFILE:TARGET)")
+
+
+def add_base(parser: ArgumentParser, prefix: str = "") -> None:
+    parser.add_argument("--base", default="", metavar="REF", help=f"{prefix}build on this image in place of the locked base")
+
+
+def add_compression(parser: ArgumentParser, text: str = "of the layers") -> None:
+    parser.add_argument("--compression", choices=("zstd", "gzip"), default="zstd", help=text)
+
+
+def add_push(parser: ArgumentParser, text: str) -> None:
+    parser.add_argument("--push", default="", metavar="NAME", help=text)
+
+
+def add_model(parser: ArgumentParser, text: str) -> None:
+    parser.add_argument("--model", default="", metavar="MODEL", help=text)
+
+
+def add_no_base(parser: ArgumentParser, text: str) -> None:
+    parser.add_argument("--no-base", action="store_true", help=text)
+
+
+def add_json(parser: ArgumentParser, text: str = "the result as JSON") -> None:
+    parser.add_argument("--json", action="store_true", help=text)
+
+
+def size(text: str) -> int:
+    """A number of bytes, as in 8GB, 512MB or 1000000. Raises what argparse makes an error of."""
+    match = _SIZE.fullmatch(text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a size as in 8GB or 512MB")
+    return int(float(match[1]) * 1000 ** ("", "K", "M", "G").index(match[2].upper()))
+
+
+def seconds(text: str) -> float:
+    """A time above 0. Raises what argparse makes an error of."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < math.inf:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected seconds, as in 600")
+    return found
+
+
+def gpus(text: str) -> str:
+    """The value of --gpus. Raises what argparse makes an error of."""
+    if not _GPUS.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected all, or numbers as in 0,1")
+    return text
+
+
+def gpus_or_not(text: str) -> str:
+    """The value of --gpus where envgen may choose. Raises what argparse makes an error of."""
+    if text not in ("auto", "none") and not _GPUS.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected auto, none, all, or numbers as in 0,1")
+    return text

@@ -1,0 +1,92 @@
+"""What is printed: results on standard output, progress on standard error. No text in it can steer a terminal.
+
+Progress is live, with rich, on a terminal, and plain lines elsewhere.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+from envgen.core.text import human_size, printable, printable_lines
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Prints the result of a command: text that may quote an index, an image or a file."""
+    for text in lines:
+        print("\n".join(printable_lines(text)))
+
+
+class PlainReporter:
+    """One line for each step, on standard error; details are left out."""
+
+    def __enter__(self) -> "PlainReporter":
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+        pass
+
+    def step(self, text: str) -> None:
+        # In one piece: threads speak at the same time, and print writes the end of the line on its own.
+        lines = "\n".join(printable_lines(text))
+        print(f"{lines}\n", end="", file=sys.stderr, flush=True)
+
+    def detail(self, text: str) -> None:
+        pass
+
+    @contextmanager
+    def transfer(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        self.step(f"{what}, {human_size(total)}")
+        yield lambda _count: None
+
+
+class QuietReporter(PlainReporter):
+    """Prints nothing: the result is JSON."""
+
+    def step(self, text: str) -> None:
+        pass
+
+
+class LiveReporter(PlainReporter):
+    """Steps stay on the screen; the current detail or transfer is a line below them that changes."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True, highlight=False)
+        self._status: Any = None
+
+    def __enter__(self) -> "LiveReporter":
+        self._status = self._console.status("")
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+        self._status.stop()
+
+    def step(self, text: str) -> None:
+        self._status.stop()
+        self._console.print("\n".join(printable_lines(text)), markup=False, soft_wrap=True)
+
+    def detail(self, text: str) -> None:
+        from rich.text import Text
+
+        self._status.update(Text(printable(text)[: self._console.width - 4], style="dim"))
+        self._status.start()
+
+    @contextmanager
+    def transfer(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+        self._status.stop()
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        with Progress(*columns, console=self._console) as progress:
+            task = progress.add_task(what, total=total)
+            yield lambda count: progress.advance(task, count)
+
+
+def make_reporter(*, quiet: bool) -> PlainReporter:
+    """The reporter that fits where standard error goes."""
+    if quiet:
+        return QuietReporter()
+    return LiveReporter() if sys.stderr.isatty() else PlainReporter()

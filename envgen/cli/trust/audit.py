@@ -1,0 +1,83 @@
+"""`envgen audit`: an image against its lock, and every difference by name."""
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from envgen.cli import options
+from envgen.cli.command import Command
+from envgen.cli.output import print_lines
+from envgen.cli.wiring import make_engine
+from envgen.core.errors import VerificationError
+from envgen.core.text import printable
+from envgen.lock import project
+from envgen.trust.audit import AuditReport, audit_image
+from envgen.trust.report import Status
+from envgen.workspace import Workspace
+
+TEXT = """\
+Needs no network. Every file must come from a locked wheel, from the base, or from the recipe; byte code is compiled again, by the
+Python of the base. Exit code 0 only when everything was compared and nothing found; 8 for a difference, and also when
+something could not be compared, such as byte code without an engine that has the base: the report says what, and why.
+"""
+
+SHAPE = """\
+{"headline", "verdict": "passed" | "FAILED" | "INCOMPLETE", "profile", "target", "image", "digest", "base", "overridden": boolean,
+"parts": [{"name", "status", "detail"}], "findings": [{"part", "layer", "path", "problem"}]}"""
+
+MARKS = {Status.PASSED: "ok", Status.FAILED: "FAILED", Status.NOT_COMPARED: "NOT COMPARED"}
+
+SHOWN = 50
+"""Findings that are printed; JSON has all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditArgs:
+    """What `envgen audit` is called with."""
+
+    profile: str
+    target: str
+    image: str
+    json: bool
+
+
+def run(args: AuditArgs, workspace: Workspace) -> int:
+    """Prints the report; 0 only if everything was compared and nothing found."""
+    profile = workspace.project.profile(args.profile)
+    lock = project.checked_lock(workspace, profile, profile.image_target(args.target))
+    report = audit_image(workspace, lock, make_engine(workspace.settings), args.image)
+    if args.json:
+        print(json.dumps(report.as_json(), indent=2))
+    else:
+        print_lines(_lines(report))
+    return 0 if report.verdict() == "passed" else VerificationError.exit_code
+
+
+def _lines(found: AuditReport) -> Iterator[str]:
+    """The first line says what was not compared."""
+    yield f"audit {found.profile} {found.target}: {found.headline()}"
+    yield f"image {found.image} {found.digest}"
+    yield f"base  {printable(found.base)}{' (NOT the locked base)' if found.overridden else ''}"
+    yield ""
+    width = max(len(part.name) for part in found.parts)
+    for part in found.parts:
+        yield f"  {part.name:<{width}}  {MARKS[part.status]:<12}  {printable(part.detail)}"
+    if found.findings:
+        yield ""
+    for finding in found.findings[:SHOWN]:
+        yield f"  {finding.part}: {finding}"
+    if len(found.findings) > SHOWN:
+        yield f"  … and {len(found.findings) - SHOWN} more: --json has all"
+    yield ""
+    yield f"audit {found.profile}: {found.verdict()} ({found.headline()})"
+
+
+def add_options(parser: ArgumentParser) -> None:
+    options.add_profile(parser)
+    options.add_target(parser, options.FIRST_WITH_BASE)
+    options.add_image(parser, "the image, or the path of an OCI archive")
+    options.add_json(parser, "the report as JSON, with every finding")
+
+
+COMMAND = Command(arguments=AuditArgs, add_options=add_options, run=run, example="envgen audit cuda", text=TEXT, shape=SHAPE)
