@@ -8,7 +8,21 @@ from pathlib import Path
 import pytest
 from samples import ROOT
 
-FACES = ("sources", "profiles", "lock")
+FACES = (
+    "sources",
+    "profiles",
+    "lock",
+    "engine",
+    "image",
+    "smoke",
+    "offline",
+    "oci",
+    "doctor",
+    "trust.audit",
+    "trust.reproduce",
+    "trust.verify",
+    "trust.diff",
+)
 
 
 def tree(path: Path) -> ast.Module:
@@ -26,7 +40,7 @@ def imported(module: ast.AST) -> Iterator[tuple[str, str]]:
 def test_a_face_names_at_most_ten_things_and_each_is_there(folder: str) -> None:
     face = importlib.import_module(f"envgen.{folder}")
     assert face.__doc__
-    assert "Raises" in face.__doc__
+    assert "raise" in face.__doc__.lower()
     assert 3 <= len(face.__doc__.splitlines()) <= 6
     assert len(face.__all__) <= 10
     shown = {name: module for module, name in imported(tree(Path(str(face.__file__)))) if module.startswith(f"envgen.{folder}.")}
@@ -38,7 +52,7 @@ def test_a_face_names_at_most_ten_things_and_each_is_there(folder: str) -> None:
 @pytest.mark.parametrize("folder", FACES)
 def test_others_import_from_the_face(folder: str) -> None:
     names = set(importlib.import_module(f"envgen.{folder}").__all__)
-    here = ROOT / "envgen" / folder
+    here = ROOT.joinpath("envgen", *folder.split("."))
     inside = {(module, name) for path in here.rglob("*.py") for module, name in imported(tree(path))}
     wrong = [
         f"{path.relative_to(ROOT)}: from {module} import {name}"
@@ -54,8 +68,8 @@ def test_others_import_from_the_face(folder: str) -> None:
     )
 
 
-@pytest.mark.parametrize("folder", FACES)
+@pytest.mark.parametrize("folder", [folder for folder in FACES if folder != "engine"])  # a Protocol and its values: nothing to put off
 def test_a_face_is_lazy(folder: str) -> None:
-    body = tree(ROOT / "envgen" / folder / "__init__.py").body
+    body = tree(ROOT.joinpath("envgen", *folder.split(".")) / "__init__.py").body
     at_once = [module for statement in body if isinstance(statement, ast.ImportFrom) for module, _ in imported(statement)]
     assert at_once == ["typing", "envgen.core.lazy"]
