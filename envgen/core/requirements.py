@@ -5,11 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.version import InvalidVersion, Version
 
 from envgen.core.errors import ResolutionError
 
 PACKAGE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 """A package's name before it is normalised: it becomes a word of a resolver's input and of its command line."""
+
+_VERSION = r"(?:python_version|python_full_version|implementation_version)"
+_COMPARED = r"(?:===|==|!=|<=|>=|~=|<|>)"
+_VERSION_COMPARED = re.compile(rf"""{_VERSION} {_COMPARED} (["'])(?P<after>.*?)\1|(["'])(?P<before>[^"']*)\3 {_COMPARED} {_VERSION}""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,30 @@ def marker_holds(requirement: Requirement, environment: Mapping[str, str]) -> bo
         return requirement.marker is None or requirement.marker.evaluate(dict(environment))
     except (UndefinedComparison, UndefinedEnvironmentName, RecursionError) as error:
         raise InvalidRequirement(f"the marker of '{requirement}' can't be evaluated") from error
+
+
+def check_marker(requirement: Requirement) -> None:
+    """Raises InvalidRequirement for a marker that compares a version with a word: each tool reads that in its own way."""
+    for part in _VERSION_COMPARED.finditer(str(requirement.marker or "")):
+        text = next(filter(None, (part["after"], part["before"])), "")
+        try:
+            Version(text.removesuffix(".*"))
+        except InvalidVersion:
+            raise InvalidRequirement(f"its marker can't be evaluated: it compares a version with {text!r}") from None
+
+
+def exact_version(requirement: Requirement) -> str | None:
+    """The one version that `requirement` admits, None where it leaves that open."""
+    exact = (part.version for part in requirement.specifier if part.operator in ("==", "===") and "*" not in part.version)
+    return next(exact, None)
+
+
+def meets(requirement: Requirement, version: str) -> bool:
+    """Whether `version` is one of those that `requirement` admits."""
+    try:
+        return requirement.specifier.contains(version, prereleases=True)
+    except InvalidVersion:
+        return False
 
 
 def read_needs(metadata: bytes, file: str, index: str) -> WheelRequirements:

@@ -94,6 +94,12 @@ class Faults:
     def add(self, path: str, problem: str, hint: str = "") -> None:
         self._found.append(ProfileError(f"{self._label_of(path)}: {path}", problem, hint=hint))
 
+    def within(self, label: str) -> "Faults":
+        """The same faults, for what stands in the file called `label`."""
+        inner = Faults(lambda _path: label)
+        inner._found = self._found
+        return inner
+
     def raise_any(self) -> None:
         """Raises ProfileError for one fault, ProfileErrors for several, nothing for none."""
         if len(self._found) == 1:

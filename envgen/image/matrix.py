@@ -79,7 +79,7 @@ def _sources(profile: Profile) -> frozenset[str]:
     """The files that `profile` is made of, with its constraint sets and the templates; relative to the project."""
     return frozenset(
         {
-            *(file for _, file in profile.origins),
+            *profile.files,
             *(f"profiles/constraints/{name}.toml" for name in profile.constraints),
             *([TOOLKIT] if profile.cuda else []),
             *(f"templates/{name}" for name in TEMPLATES),

@@ -57,6 +57,14 @@ def _is_meant(requirement: Requirement, environment: Mapping[str, str], where: s
         raise ResolutionError(where, f"asks for what can't be understood: {error}") from error
 
 
+def files_of_demands(profile: Profile, target: Target) -> dict[tuple[str, RequiredBy], str]:
+    """The file that each of the profile's own demands stands in, by the package and the demand."""
+    return {
+        (entry.requirement.name, RequiredBy(name=profile.name, requirement=_canonical(entry.requirement))): entry.file
+        for entry in profile.on_target(target).entries
+    }
+
+
 def _canonical(requirement: Requirement) -> str:
     """What is asked for without the name: extras and versions, `*` for any."""
     extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""

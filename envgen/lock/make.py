@@ -8,6 +8,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from envgen.core.errors import HubUnavailableError, IndexRefusedError, ProfileError, ResolutionError
+from envgen.core.requirements import exact_version
 from envgen.core.target import Target
 from envgen.lock.demands import bounds_of, check_bounds, check_cuda, demands_of, inherited
 from envgen.lock.model import Lock, LockedIndex, LockedModel, Package, input_digest
@@ -22,13 +23,17 @@ from envgen.workspace import Workspace
 
 
 def query_for(profile: Profile, bounds: Sequence[Bound], target: Target) -> ResolveRequest:
-    """What is asked of a resolver for `profile` on `target`.
+    """What is asked of a resolver for `profile` on `target`: without markers, which are decided here and for every resolver alike.
 
     Raises ProfileError for a requirement without an exact version that comes from an index without upload times.
     """
-    _check_exact(profile, target, [Requirement(text).name for text in profile.requirements])
+    profile = profile.for_target(target)
+    asked = [Requirement(text) for text in profile.requirements]
+    _check_exact(profile, target, [requirement.name for requirement in asked])
+    for requirement in asked:
+        requirement.marker = None
     return ResolveRequest(
-        requirements=profile.requirements,
+        requirements=tuple(map(str, asked)),
         constraints=tuple(f"{bound.package}{bound.requirement}" for bound in bounds if bound.requirement and bound.package != "python"),
         target=target,
         as_of=profile.as_of_instant(),
@@ -38,17 +43,18 @@ def query_for(profile: Profile, bounds: Sequence[Bound], target: Target) -> Reso
 
 
 def _check_exact(profile: Profile, target: Target, packages: Sequence[str]) -> None:
-    """Raises ProfileError for one of `packages` whose index publishes no upload times and that has no exact version."""
-    exact = {requirement.name for text in profile.requirements if _is_exact(requirement := Requirement(text))}
+    """Raises ProfileError for one of `packages` whose index publishes no upload times and that has no exact version.
+
+    `profile` is as it is on `target`.
+    """
+    exact = {requirement.name for text in profile.requirements if exact_version(requirement := Requirement(text))}
     for index in profile.indexes_for(target):
         for package in index.packages:
             if not index.upload_times and package in packages and package not in exact:
                 problem = f"{package} comes from the index {index.name}, which publishes no upload times: expected an exact version"
-                raise ProfileError(f"profiles/{profile.name}.toml: requirements", problem, hint=f'as in "{package}==1.2.3"')
-
-
-def _is_exact(requirement: Requirement) -> bool:
-    return any(part.operator in ("==", "===") and "*" not in part.version for part in requirement.specifier)
+                named = (text for text in profile.requirements if Requirement(text).name == package)
+                file = profile.file_of(next(named, ""))
+                raise ProfileError(f"{file}: requirements", problem, hint=f'as in "{package}==1.2.3"')
 
 
 def make_lock(workspace: Workspace, profile: Profile, bounds: Sequence[Bound], target: Target, resolver: Resolver) -> Lock:
@@ -56,6 +62,7 @@ def make_lock(workspace: Workspace, profile: Profile, bounds: Sequence[Bound], t
 
     Raises ResolutionError, IndexUnavailableError or ProfileError.
     """
+    profile = profile.for_target(target)
     query, packages = query_for(profile, bounds, target), workspace.packages(profile.index_urls)
     _check_offered(profile, target, packages.client)
     model = _lock_model(profile, query, packages, workspace.hub) if profile.base(target) else None
@@ -119,7 +126,7 @@ def _check_offered(profile: Profile, target: Target, client: IndexClient) -> Non
     index = next((index for index in profile.indexes_for(target) if profile.cuda and index.name == index_name(profile.cuda)), None)
     if index is None:
         return
-    torch = torch_of(profile)
+    torch = torch_of(profile, target)
     try:
         offered = versions_of(client.files(index.name, "torch"))
     except IndexRefusedError:
@@ -138,6 +145,7 @@ def _some(versions: Collection[str]) -> str:
 
 def lock_without_packages(profile: Profile, bounds: Sequence[Bound], target: Target) -> Lock:
     """The lock without its wheels: all that follows from its inputs alone."""
+    profile = profile.for_target(target)
     base = profile.base(target)
     return Lock(
         profile=profile.name,
@@ -159,7 +167,7 @@ def lock_without_packages(profile: Profile, bounds: Sequence[Bound], target: Tar
 
 
 def _digest(profile: Profile, bounds: Sequence[Bound], target: Target) -> str:
-    left_out = ("origins", "pythons", "platforms", "indexes")
+    left_out = ("origins", "pythons", "platforms", "indexes", "entries")
     return input_digest(
         {
             **{key: value for key, value in _set(profile).items() if key not in left_out},

@@ -55,16 +55,15 @@ def _changed_files(project: Project, lock: Lock, folder: Path) -> Iterator[str]:
 
 def _changed_demands(lock: Lock, profile: Profile, target: Target) -> Iterator[str]:
     locked = {package.wheel.name: package for package in lock.packages}
-    for text in profile.requirements:
+    requirements = profile.for_target(target).requirements
+    for text in requirements:
         requirement = Requirement(text)
-        if requirement.marker and not requirement.marker.evaluate(target.markers()):
-            continue
         package = locked.get(requirement.name)
         if package is None:
             yield f"{requirement.name}: the profile asks for {text!r}, the lock does not have it"
         elif not requirement.specifier.contains(package.wheel.version, prereleases=True):
             yield f"{requirement.name}: the profile asks for {text!r}, the lock has {package.wheel.version}"
-    asked = {Requirement(text).name for text in profile.requirements}
+    asked = {Requirement(text).name for text in requirements}
     for package in lock.packages:
         if package.wheel.name not in asked and {demand.name for demand in package.demands} == {lock.profile}:
             yield f"{package.wheel.name}: in the lock, but the profile does not ask for it"

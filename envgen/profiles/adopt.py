@@ -1,7 +1,7 @@
 """What a team has already, as a profile's requirements: requirements.txt, pyproject.toml, or a conda environment.yml."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,10 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from envgen.core.errors import UsageError
+from envgen.core.requirements import check_marker, exact_version, marker_holds
 from envgen.core.toml import parse_toml
-from envgen.profiles.extends import entry_name
+from envgen.profiles.extends import EntriesOnTarget, Entry, another, lay, pinned
+from envgen.profiles.model import Profile
 
 CONDA_NAMES = {"pytorch": "torch", "pytorch-cpu": "torch", "pytorch-gpu": "torch", "py-opencv": "opencv-python"}
 """Packages that conda calls otherwise than the Python indexes do."""
@@ -29,15 +31,16 @@ _CONDA = re.compile(r"(?:\S+::)?([A-Za-z0-9_.-]+)\s*(?:(==|>=|<=|!=|~=|=|<|>)\s*
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotTaken:
-    """A line that could not be taken over, and why."""
+    """A line that was not taken over, and why; `there` where nothing is lost: what it asks for is there without it."""
 
     text: str
     reason: str
+    there: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdoptedRequirements:
-    """Requirements in normal form, each package once, and what was left out."""
+    """Requirements in normal form, each package once for a marker, and what was left out."""
 
     requirements: tuple[str, ...]
     left_out: tuple[NotTaken, ...]
@@ -45,15 +48,16 @@ class AdoptedRequirements:
 
 @dataclass(slots=True)
 class _Found:
-    """What reading has found so far; the last of several entries for a package holds."""
+    """What reading has found so far, by package and marker; the last of several entries holds."""
 
-    requirements: dict[str, str] = field(default_factory=dict)
+    requirements: dict[tuple[str, str], str] = field(default_factory=dict)
     left_out: list[NotTaken] = field(default_factory=list)
 
     def add(self, text: str) -> None:
         """Takes one requirement, or says why not."""
         try:
             requirement = Requirement(text)
+            check_marker(requirement)
         except InvalidRequirement as error:
             self.leave(text, f"not a requirement: {str(error).splitlines()[0]}")
             return
@@ -61,7 +65,7 @@ class _Found:
             self.leave(text, DIRECT)
             return
         requirement.name = canonicalize_name(requirement.name)
-        self.requirements[requirement.name] = str(requirement)
+        self.requirements[requirement.name, str(requirement.marker or "")] = str(requirement)
 
     def leave(self, text: str, reason: str) -> None:
         # It is to stand in a comment of a file that is committed: in one line, and without credentials.
@@ -177,7 +181,44 @@ _READERS: Mapping[str, Callable[[Path, _Found], None]] = {
 }
 
 
-def additions_to(imported: AdoptedRequirements, known: tuple[str, ...]) -> tuple[str, ...]:
-    """The requirements that say more than `known` ones, those of the profile that is extended: a bare name of one of them says nothing."""
-    bare = {entry_name(text) for text in known}
-    return tuple(text for text in imported.requirements if text not in bare)
+def additions_to(imported: AdoptedRequirements, parent: Profile, source: str) -> AdoptedRequirements:
+    """What `imported`, from the file `source`, adds to the profile `parent`; what that has already is left out, with the reason.
+
+    Raises UsageError for bounds that do not admit the one version that `parent` has.
+    """
+    entries = [Entry(text=text, file=source) for text in imported.requirements]
+    laid = {target: lay([*parent.entries, *entries], target.markers()) for target in parent.targets()}
+    for found in laid.values():
+        for entry, pin in found.unmet:
+            raise UsageError(f"--from {source}", f"found {entry.text!r}, which {pin.text} of {pin.file} does not meet", hint=another(entry))
+    holding = {entry: [target for target in laid if marker_holds(entry.requirement, target.markers())] for entry in entries}
+    reasons = {entry: _needless(entry, [laid[target] for target in on], entries, parent) for entry, on in holding.items()}
+    there = [entry.text for entry, reason in reasons.items() if reason == ""]
+    left_out = [NotTaken(text=entry.text, reason=reason, there=True) for entry, reason in reasons.items() if reason]
+    if there:
+        left_out.append(NotTaken(text=", ".join(there), reason=f"{parent.name} has {'them' if len(there) > 1 else 'it'}", there=True))
+    nowhere = f"its marker holds on none of the targets: {', '.join(target.slug for target in laid)}"
+    shut_out = [NotTaken(text=entry.text, reason=nowhere) for entry, on in holding.items() if not on]
+    return AdoptedRequirements(
+        requirements=tuple(entry.text for entry, reason in reasons.items() if reason is None and holding[entry]),
+        left_out=(*imported.left_out, *shut_out, *left_out),
+    )
+
+
+def _needless(entry: Entry, laid: Sequence[EntriesOnTarget], entries: Sequence[Entry], parent: Profile) -> str | None:
+    """Why `entry` says nothing that `parent` does not, on all targets where it holds; empty for a bare name, None for one that does.
+
+    `laid` is what `entries`, those that are new, come to on each of these targets.
+    """
+    wanted, reason, new = entry.requirement, "", set(entries)
+    for found in laid:
+        below = [other for other in found.entries if other.requirement.name == wanted.name and other not in new]
+        extras = {extra for other in below for extra in other.requirement.extras}
+        if not below or wanted.extras - extras or exact_version(wanted):
+            return None  # also where another line replaces what is below
+        pin = next(pinned(below), None)
+        if wanted.specifier and pin is None:
+            return None
+        if wanted.specifier and pin:
+            reason = f'{parent.name} has {pin[0].text}, which meets it (write "{wanted.name}==…" for another one)'
+    return reason if laid else None

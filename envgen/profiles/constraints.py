@@ -122,11 +122,14 @@ def _check_pythons(profile: Profile, floor: str, source: str) -> None:
 def _check_requirements(profile: Profile, bounds: Sequence[Bound]) -> None:
     """No requirement of `profile` may rule out all that a documented bound admits. Raises ProfileError, or ProfileErrors."""
     faults = Faults(profile.origin)
-    for requirement in map(Requirement, profile.requirements):
+    for text in profile.requirements:
+        requirement = Requirement(text)
         for bound in bounds:
             if bound.package == requirement.name and (requirement.specifier & SpecifierSet(bound.requirement)).is_unsatisfiable():
                 problem = f"found '{requirement}', but the documented bound is {bound.requirement}\n({bound.source})"
-                faults.add("requirements", problem, "ask for a version within it, or leave the constraint set out")
+                faults.within(profile.file_of(text)).add(
+                    "requirements", problem, "ask for a version within it, or leave the constraint set out"
+                )
     faults.raise_any()
 
 
@@ -142,5 +145,6 @@ def _check_refused(profile: Profile, bounds: Sequence[Bound]) -> None:
         name = Requirement(text).name
         if name in refused and name not in mapped:
             bound = refused[name]
-            faults.add("requirements", f"found {text!r}, which can't be locked: {bound.refused}\n({bound.source})", bound.cure)
+            problem = f"found {text!r}, which can't be locked: {bound.refused}\n({bound.source})"
+            faults.within(profile.file_of(text)).add("requirements", problem, bound.cure)
     faults.raise_any()

@@ -8,6 +8,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from envgen.core.errors import ProfileError
+from envgen.core.requirements import exact_version
+from envgen.core.target import Target
 from envgen.core.toml import Faults, Table, suggestion
 from envgen.profiles.model import Index, Profile
 
@@ -90,16 +92,20 @@ def with_cuda(profile: Profile, toolkit: CudaTable) -> Profile:
     if driver is None:
         known = tuple(f"{entry.cuda}.x" for entry in toolkit.drivers)
         raise ProfileError(where, f"found {profile.cuda!r}, whose driver floor is not known", hint=suggestion(profile.cuda, known))
-    torch = torch_of(profile)
-    if not torch:
-        raise ProfileError(where, "needs an exact version of torch: which CUDA an index has depends on it", hint='as in "torch==2.13.0"')
+    releases = {target: torch_of(profile, target) for target in profile.targets()}
+    without = [target.slug for target, torch in releases.items() if not torch]
+    if without:
+        where_not = "" if len(without) == len(releases) else f" on {', '.join(without)}"
+        problem = f"needs an exact version of torch{where_not}: which CUDA an index has depends on it"
+        raise ProfileError(where, problem, hint='as in "torch==2.13.0"')
     profile = replace(profile, driver=driver.floor)
     mapped = next((index for index in profile.indexes if "torch" in index.packages), None)
     if mapped is not None:
         file = profile.origin(f"index.{mapped.name}")
         problem = f"torch is mapped to the index {mapped.name} ({file}), so {profile.cuda!r} can't choose where it comes from"
         raise ProfileError(where, problem, hint=f"take the mapping away: add {mapped.name} = false to [index], or take cuda away")
-    elsewhere = tuple(platform for platform in profile.platforms if toolkit.default(torch, platform) != profile.cuda)
+    lacking = {target.platform for target, torch in releases.items() if toolkit.default(torch, target.platform) != profile.cuda}
+    elsewhere = tuple(platform for platform in profile.platforms if platform in lacking)
     if not elsewhere:
         return profile
     url = toolkit.index.replace("{tag}", _tag(profile.cuda))
@@ -107,14 +113,10 @@ def with_cuda(profile: Profile, toolkit: CudaTable) -> Profile:
     return replace(profile, indexes=tuple(sorted((*profile.indexes, index), key=lambda entry: entry.name)))
 
 
-def torch_of(profile: Profile) -> str:
-    """The one version of torch that `profile` asks for, empty where it leaves that open."""
-    for text in profile.requirements:
-        requirement = Requirement(text)
-        versions = [part.version for part in requirement.specifier if part.operator == "==" and "*" not in part.version]
-        if requirement.name == "torch" and versions:
-            return versions[0]
-    return ""
+def torch_of(profile: Profile, target: Target) -> str:
+    """The one version of torch that `profile` asks for on `target`, empty where it leaves that open."""
+    asked = (Requirement(text) for text in profile.for_target(target).requirements)
+    return next((version for requirement in asked if requirement.name == "torch" and (version := exact_version(requirement))), "")
 
 
 def index_name(cuda: str) -> str:

@@ -1,11 +1,19 @@
-"""The chain of `extends`: which files a profile is made of, and how they are laid over each other, as plain TOML."""
+"""The chain of `extends`: which files a profile is made of, and how they are laid over each other.
+
+All but requirements as plain TOML: which of those replaces which differs by target, with their markers.
+"""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
 
-from packaging.utils import canonicalize_name
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 from envgen.core.errors import ProfileError, UsageError
+from envgen.core.requirements import exact_version, marker_holds, meets
 from envgen.core.toml import join_path
 
 Loader = Callable[[str], tuple[Mapping[str, object], str]]
@@ -14,7 +22,6 @@ Loader = Callable[[str], tuple[Mapping[str, object], str]]
 Raises UsageError where there is none, ProfileError for one that can't be read."""
 
 PROFILE_NAME = re.compile(r"[a-z0-9]+(?:[-.][a-z0-9]+)*")
-_APPENDED = ("requirements", "constraints")
 
 
 def read_chain(name: str, load: Loader) -> list[tuple[Mapping[str, object], str]]:
@@ -40,7 +47,7 @@ def read_chain(name: str, load: Loader) -> list[tuple[Mapping[str, object], str]
 
 
 def merge(into: dict[str, object], data: Mapping[str, object], label: str, path: str, origins: dict[str, str]) -> None:
-    """Lays `data` over `into`: tables merge, `requirements` and `constraints` add up, `false` takes a table away."""
+    """Lays `data` over `into`: tables merge, `constraints` add up, `false` removes a table. `requirements` are for `lay`."""
     for key, value in data.items():
         here = join_path(path, key)
         origins[here] = label
@@ -53,24 +60,112 @@ def merge(into: dict[str, object], data: Mapping[str, object], label: str, path:
             del into[key]
             for below_it in [path for path in origins if path.startswith(f"{here}.")]:
                 del origins[below_it]
-        elif not path and key in _APPENDED and isinstance(before, list) and isinstance(value, list):
-            into[key] = _added(before, value)
-        else:
+        elif not path and key == "constraints" and isinstance(value, list):
+            origins.update({join_path(here, entry): label for entry in value if isinstance(entry, str)})
+            into[key] = [*(entry for entry in before if entry not in value), *value] if isinstance(before, list) else value
+        elif path or key != "requirements" or value:  # whether there are any, their entries say the rest
             into[key] = value
 
 
-def _added(before: Sequence[object], after: Sequence[object]) -> list[object]:
-    """`before` and `after` as one; an entry for a package that `before` names replaces that one."""
-    names = {entry_name(entry) for entry in after}
-    return [entry for entry in before if entry_name(entry) not in names] + list(after)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A requirement of a profile in normal form, and the file that it stands in: `own` for a profile's own, where it extends another."""
+
+    text: str
+    file: str
+    own: bool = False
+
+    @property
+    def requirement(self) -> Requirement:
+        return _parsed(self.text)
 
 
-def additions(lists: Sequence[object]) -> set[str]:
-    """The packages that the first of several lists of requirements asks for and the others do not; none if it is alone."""
-    first, *others = ({entry_name(entry) for entry in found} if isinstance(found, list) else set() for found in lists)
-    return first.difference(*others) if others else set()
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> Requirement:
+    return Requirement(text)
 
 
-def entry_name(entry: object) -> str:
-    match = re.match(r"\s*([A-Za-z0-9][\w.-]*)", entry) if isinstance(entry, str) else None
-    return canonicalize_name(match[1]) if match else repr(entry)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntriesOnTarget:
+    """What the entries of a chain of files come to on one target.
+
+    `own` are those of the profile's own file for packages that no file below it asks for. `remarks` say which entries replace others, and
+    which are met by an exact version below them; `unmet` are those that are not, each with the entry that has that version.
+    """
+
+    entries: tuple[Entry, ...]
+    own: tuple[Entry, ...]
+    remarks: tuple[str, ...]
+    unmet: tuple[tuple[Entry, Entry], ...]
+
+
+def lay(entries: Sequence[Entry], environment: Mapping[str, str]) -> EntriesOnTarget:
+    """Lays the `entries` of a chain, the file that extends nothing first, over each other where their markers hold in `environment`.
+
+    An entry whose marker does not hold is not there. An exact version, or bounds where there is none below, replace what is below.
+    Other bounds must admit the exact version below, and stand beside it, as a bare name does and its extras.
+    """
+    holding = [entry for entry in entries if marker_holds(entry.requirement, environment)]
+    found: list[Entry] = []
+    own: list[Entry] = []
+    remarks: list[str] = []
+    unmet: list[tuple[Entry, Entry]] = []
+    for _, group in groupby(holding, key=lambda entry: entry.file):
+        mine = list(group)
+        known = {entry.requirement.name for entry in found}
+        own = [entry for entry in mine if entry.own and entry.requirement.name not in known]
+        for name in dict.fromkeys(entry.requirement.name for entry in mine):
+            below = [entry for entry in found if entry.requirement.name == name]
+            above = [entry for entry in mine if entry.requirement.name == name]
+            if _replaces(above, below):
+                remarks += _replaced(above, below)
+                found = [entry for entry in found if entry not in below]
+            else:
+                unmet += _unmet(above, below)
+                remarks += _met(above, below)
+        found += mine
+    return EntriesOnTarget(entries=tuple(found), own=tuple(own), remarks=tuple(remarks), unmet=tuple(unmet))
+
+
+def _replaces(above: Sequence[Entry], below: Sequence[Entry]) -> bool:
+    if any(exact_version(entry.requirement) for entry in above):
+        return True
+    return any(entry.requirement.specifier for entry in above) and not any(pinned(below))
+
+
+def pinned(entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
+    """Those that name one version, each with it."""
+    for entry in entries:
+        if version := exact_version(entry.requirement):
+            yield entry, version
+
+
+def _replaced(above: Sequence[Entry], below: Sequence[Entry]) -> Iterator[str]:
+    """What is lost: bounds, an exact version, or extras; a bare name is not."""
+    extras = {extra for entry in above for extra in entry.requirement.extras}
+    bounds = {entry.requirement.specifier for entry in above}
+    for entry in below:
+        requirement = entry.requirement
+        if (requirement.specifier and requirement.specifier not in bounds) or requirement.extras - extras:
+            yield f"{', '.join(other.text for other in above)} replaces {entry.text} of {entry.file}"
+
+
+def _met(above: Sequence[Entry], below: Sequence[Entry]) -> Iterator[str]:
+    for pin, version in pinned(below):
+        for entry in above:
+            if entry.requirement.specifier and meets(entry.requirement, version):
+                yield f"{entry.text}: {pin.file} has {pin.text}, which meets it"
+
+
+def _unmet(above: Sequence[Entry], below: Sequence[Entry]) -> Iterator[tuple[Entry, Entry]]:
+    for pin, version in pinned(below):
+        for entry in above:
+            if not meets(entry.requirement, version):
+                yield entry, pin
+
+
+def another(entry: Entry) -> str:
+    """How to ask for another version than the one that `entry` is laid over."""
+    bounds = (part.version for part in entry.requirement.specifier if part.operator in (">=", "~="))
+    example = f"{entry.requirement.name}=={max(bounds, key=Version, default='VERSION')}"
+    return f'name one version, which replaces the other, as in "{example}"; or remove the entry'

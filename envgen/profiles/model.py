@@ -1,10 +1,13 @@
 """The values of a profile: what an environment is for. `profile_file` reads them."""
 
 import datetime as dt
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from envgen.core.errors import UsageError
 from envgen.core.target import Target
+from envgen.profiles.extends import EntriesOnTarget, Entry, lay
 
 TIERS = ("static", "cpu", "quant", "gpu")
 """The smoke tiers a profile may ask for, in the order they run."""
@@ -17,6 +20,12 @@ def not_begun(day: dt.date) -> tuple[str, str] | None:
         return None
     problem = f"found {day}, which has not begun in UTC: what the indexes will have by then is not known"
     return problem, f"use {today} or earlier"
+
+
+@lru_cache(maxsize=256)
+def _lay(entries: tuple[Entry, ...], target: Target) -> EntriesOnTarget:
+    """Once for a profile and a target: every question about requirements begins with it."""
+    return lay(entries, target.markers())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +66,8 @@ class LayerGroup:
 class Profile:
     """A profile with everything it extends merged in.
 
-    `own` are the requirements that this profile's own file adds to what it extends; `cuda` is a version such as `13.0`, and
+    `entries` are the requirements of all its files, and `requirements` those that count on any target: on one of them, ask
+    `for_target`. `own` are those that this profile's own file adds to what it extends; `cuda` is a version such as `13.0`, and
     `driver` the oldest branch of the driver that runs it, both empty for a profile without; `origins` maps each value's
     path, e.g. `index.pytorch-cpu`, to the file that set it. `model` names what images are tested with, empty for the embedded one,
     with what it is asked and must answer.
@@ -83,6 +93,45 @@ class Profile:
     prompt: str = ""
     expect: str = ""
     origins: tuple[tuple[str, str], ...] = ()
+    entries: tuple[Entry, ...] = ()
+
+    def on_target(self, target: Target) -> EntriesOnTarget:
+        """Which entries count on `target`, and what they replace."""
+        return _lay(self.entries, target)
+
+    def for_target(self, target: Target) -> "Profile":
+        """The same profile with the requirements that count on `target` alone: none of them is shut out there by its marker."""
+        if not self.entries:
+            return self
+        found = self.on_target(target)
+        requirements, own = (tuple(entry.text for entry in entries) for entries in (found.entries, found.own))
+        return replace(self, requirements=requirements, own=own)
+
+    def remarks(self) -> tuple[str, ...]:
+        """What its entries replace of those that they are laid over, and which are met by them; each with its targets where not all."""
+        targets = self.targets()
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for target in targets:
+            for remark in self.on_target(target).remarks:
+                found[remark].append(target.slug)
+        return tuple(text if len(on) == len(targets) else f"{text} ({', '.join(on)})" for text, on in found.items())
+
+    def files_of(self, path: str) -> tuple[str, ...]:
+        """The files that the value at `path` comes from: several for `requirements` and `constraints`, which add up."""
+        if path == "requirements" and self.entries:
+            counting = {entry for target in self.targets() for entry in self.on_target(target).entries}
+            return tuple(dict.fromkeys(entry.file for entry in self.entries if entry in counting))
+        parts = tuple(dict.fromkeys(file for part, file in self.origins if path == "constraints" and part.startswith("constraints.")))
+        return parts or (self.origin(path),)
+
+    def file_of(self, requirement: str) -> str:
+        """The file that one of its `requirements` stands in; the one that is laid over the others where it stands in several."""
+        return next((entry.file for entry in reversed(self.entries) if entry.text == requirement), self.origin("requirements"))
+
+    @property
+    def files(self) -> frozenset[str]:
+        """The files that it is made of."""
+        return frozenset([*(file for _, file in self.origins), *(entry.file for entry in self.entries)])
 
     def origin(self, path: str) -> str:
         """The file that set the value at `path`; the profile's own for one that none sets."""

@@ -4,17 +4,18 @@ import datetime as dt
 import re
 import shlex
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement
 from packaging.utils import canonicalize_name
 
-from envgen.core.requirements import PACKAGE_NAME, marker_holds, read_requirement
+from envgen.core.requirements import PACKAGE_NAME, check_marker, marker_holds, read_requirement
 from envgen.core.settings import index_variable
 from envgen.core.target import PLATFORMS, Target
 from envgen.core.toml import Faults, Table
-from envgen.profiles.extends import PROFILE_NAME, Loader, additions, entry_name, merge, read_chain
+from envgen.profiles.extends import PROFILE_NAME, Entry, Loader, another, merge, read_chain
 from envgen.profiles.model import TIERS, Index, LayerGroup, Profile, Python
 from envgen.sources import WheelName
 from envgen.sources.models import EMBEDDED, parse_model_name
@@ -46,24 +47,29 @@ def load_profile(name: str, load: Loader) -> Profile:
     faults = Faults(lambda path: origins.get(path, origins.get(path.split("[")[0], own_file)))
     table = Table(merged, faults)
     table.get("extends", str, "")
-    own = additions([data.get("requirements") for data, _ in chain])
-    profile = _read(name, table, own, origins)
+    profile = _read(name, table, _entries(chain, faults), origins)
     table.close()
     faults.raise_any()
-    return profile
+    _check_entries(profile, own_file)
+    counting = {entry for target in profile.targets() for entry in profile.on_target(target).entries}
+    own = {entry for target in profile.targets() for entry in profile.on_target(target).own}
+    return replace(
+        profile,
+        requirements=tuple(entry.text for entry in profile.entries if entry in counting),
+        own=tuple(entry.text for entry in profile.entries if entry in own),
+    )
 
 
-def _read(name: str, table: Table, own: set[str], origins: Mapping[str, str]) -> Profile:
-    """`own` are the packages that the profile's own file adds to what it extends."""
+def _read(name: str, table: Table, entries: tuple[Entry, ...], origins: Mapping[str, str]) -> Profile:
+    """The profile as it stands in `table`, with `entries` that nobody has looked at together."""
     smoke = table.table("smoke")
-    requirements = _requirements(table)
     profile = Profile(
         name=name,
         description=_one_line(table, "description", table.require("description", str, "")),
         as_of=table.require("as_of", dt.date, dt.date.min),
         constraints=table.strings("constraints"),
-        requirements=requirements,
-        own=tuple(text for text in requirements if entry_name(text) in own),
+        requirements=(),
+        own=(),
         platforms=_known_words(table, "platforms", PLATFORMS),
         pythons=_pythons(table),
         installer=_installer(table),
@@ -75,14 +81,42 @@ def _read(name: str, table: Table, own: set[str], origins: Mapping[str, str]) ->
         tiers=_known_words(smoke, "tiers", TIERS) or ("static",),
         **_model(smoke),
         origins=tuple(sorted(origins.items())),
+        entries=entries,
     )
     smoke.close()
+    table.is_text("requirements", "")  # known, and read as entries
     for key in ("platforms", "requirements"):
         if table.lacks(key):
             table.fault(key, "missing or empty, expected at least one")
     if table.lacks("python"):
         table.fault("python", "missing", hint='add a table [python."3.11"] with full = "3.11.16"')
     return profile
+
+
+def _entries(chain: Sequence[tuple[Mapping[str, object], str]], faults: Faults) -> tuple[Entry, ...]:
+    """The requirements of all files of a chain, the one that extends nothing first."""
+    found = []
+    for position, (data, label) in reversed(list(enumerate(chain))):
+        table = Table({key: value for key, value in data.items() if key == "requirements"}, faults.within(label))
+        own = position == 0 and len(chain) > 1
+        found += [Entry(text=text, file=label, own=own) for text in _requirements(table)]
+    return tuple(found)
+
+
+def _check_entries(profile: Profile, own_file: str) -> None:
+    """Every entry of the profile's own file counts on a target, and none asks for another version than one below names exactly.
+
+    Raises ProfileError, or ProfileErrors.
+    """
+    faults = Faults(lambda _path: own_file)
+    targets = profile.targets()
+    for entry in profile.entries:
+        if entry.file == own_file and not any(marker_holds(entry.requirement, target.markers()) for target in targets):
+            problem = f"found {entry.text!r}, whose marker holds on none of the targets: {', '.join(target.slug for target in targets)}"
+            faults.add("requirements", problem, "remove it, or add the platform or the Python that it is for")
+    for entry, pin in dict.fromkeys(pair for target in targets for pair in profile.on_target(target).unmet):
+        faults.within(entry.file).add("requirements", f"found {entry.text!r}, which {pin.text} of {pin.file} does not meet", another(entry))
+    faults.raise_any()
 
 
 def _requirements(table: Table) -> tuple[str, ...]:
@@ -92,6 +126,7 @@ def _requirements(table: Table) -> tuple[str, ...]:
         # No position: with `extends` it would be one in a list that stands in no file.
         try:
             requirement = read_requirement(text)
+            check_marker(requirement)
             marker_holds(requirement, _ANY_TARGET.markers())
             if not str(requirement).isprintable():  # resolvers know more ends of a line than one
                 raise InvalidRequirement("its marker has a control character, or the end of a line, in it")

@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+from samples import PROFILE, profile_of
 
 from envgen.core.errors import UsageError
 from envgen.profiles.adopt import AdoptedRequirements, additions_to, read_requirements
+
+PARENT = profile_of()
 
 
 def read(folder: Path, text: str, name: str = "requirements.txt") -> AdoptedRequirements:
@@ -35,7 +38,9 @@ transformers[torch]
     )
 
 
-def test_the_last_of_several_entries_holds(tmp_path: Path) -> None:
+def test_the_last_of_several_entries_holds_but_for_those_with_other_markers(tmp_path: Path) -> None:
+    two = ('torch==2.12; sys_platform == "linux"', 'torch==2.13; sys_platform == "darwin"')
+    assert read(tmp_path, "\n".join(two)).requirements == two
     assert read(tmp_path, "peft\nPEFT==0.18\n").requirements == ("peft==0.18",)
 
 
@@ -121,4 +126,41 @@ def test_a_file_of_another_kind(tmp_path: Path) -> None:
 
 def test_a_bare_name_that_is_asked_for_already_says_nothing(tmp_path: Path) -> None:
     found = read(tmp_path, "torch\ntransformers==5.15.0\npeft\n")
-    assert additions_to(found, ("transformers", "torch==2.13.0")) == ("transformers==5.15.0", "peft")
+    added = additions_to(found, PARENT, "requirements.txt")
+    assert added.requirements == ("transformers==5.15.0", "peft")
+    assert [(entry.text, entry.reason, entry.there) for entry in added.left_out] == [("torch", "small has it", True)]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "left"),
+    [
+        ("torch>=2.3", (), {"torch>=2.3": 'small has torch==2.13.0, which meets it (write "torch==…" for another one)'}),
+        ("torch==2.13.0", ("torch==2.13.0",), {}),
+        ("torch==2.10.0", ("torch==2.10.0",), {}),
+        ("demo>=1.5", ("demo>=1.5",), {}),
+        ("torch[opt]", ("torch[opt]",), {}),
+        ("torch\nDemo", (), {"torch, demo": "small has them"}),
+        ("torch>=2.3; sys_platform == 'win32'", (), {'torch>=2.3; sys_platform == "win32"': "small has torch==2.13.0, which meets it"}),
+        ("torch>=2.3\ntorch==2.10.0; sys_platform == 'win32'", ("torch>=2.3", 'torch==2.10.0; sys_platform == "win32"'), {}),
+        ("numpy==2.1.3; python_version > '3.10'\nnumpy==1.24.4; sys_platform == 'win32'",
+         ('numpy==2.1.3; python_version > "3.10"', 'numpy==1.24.4; sys_platform == "win32"'), {}),
+        ("peft; extra == 'dev'", (), {'peft; extra == "dev"': "its marker holds on none of the targets: py311-linux-amd64"}),
+        ("peft; python_version >= 'abc'", (), {"peft; python_version >= 'abc'": "its marker can't be evaluated"}),
+    ],
+)  # fmt: skip
+def test_what_a_profile_that_is_extended_has_already(tmp_path: Path, text: str, kept: tuple[str, ...], left: dict[str, str]) -> None:
+    added = additions_to(read(tmp_path, text), PARENT, "requirements.txt")
+    assert added.requirements == kept
+    found = left_out(added)
+    assert found.keys() == left.keys()
+    assert all(reason in found[entry] for entry, reason in left.items())
+    # Every line is in the result, or named: and what is in it can be laid over the parent.
+    listed = ", ".join(f"'{line}'" for line in added.requirements)
+    assert profile_of(f'extends = "small"\nrequirements = [{listed}]', "mine", small=PROFILE)
+
+
+def test_what_the_profile_that_is_extended_does_not_meet_names_both_files(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        additions_to(read(tmp_path, "torch>=2.14"), PARENT, "requirements.txt")
+    assert str(caught.value) == "--from requirements.txt: found 'torch>=2.14', which torch==2.13.0 of profiles/small.toml does not meet"
+    assert '"torch==2.14"' in caught.value.hint

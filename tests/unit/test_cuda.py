@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Mapping
 
 import pytest
-from samples import PROFILE, ROOT, profile_of
+from samples import LINUX, PROFILE, ROOT, profile_of
 
 from envgen.core.errors import ProfileError
 from envgen.profiles import CudaTable, Index, Profile
@@ -66,7 +66,19 @@ def test_a_platform_whose_default_build_is_another_has_an_index_of_its_own(toolk
     ("asked", "found"), [("torch==2.13.0", "2.13.0"), ("torch>=2,==2.13.0+cpu", "2.13.0+cpu"), ("torch==2.*", ""), ("torch>=2", "")]
 )
 def test_the_one_torch(asked: str, found: str) -> None:
-    assert torch_of(profile_of(PROFILE.replace("torch==2.13.0", asked).replace("demo>=1", "torchvision==1.0"))) == found
+    assert torch_of(profile_of(PROFILE.replace("torch==2.13.0", asked).replace("demo>=1", "torchvision==1.0")), LINUX) == found
+
+
+def test_the_torch_of_each_target(toolkit: CudaTable) -> None:
+    text = CUDA.replace(
+        '"torch==2.13.0"', "\"torch==2.10.0; platform_machine == 'aarch64'\", \"torch==2.13.0; platform_machine == 'x86_64'\""
+    )
+    found = with_cuda(profile_of(text), toolkit)
+    assert [torch_of(found, target) for target in found.targets()] == ["2.13.0", "2.10.0"]
+    # For 13.0 the default index has 2.13.0 alone.
+    assert [(index.name, index.platforms) for index in found.indexes] == [("pytorch-cu130", ("linux/arm64",))]
+    with pytest.raises(ProfileError, match=r"cuda: needs an exact version of torch on py311-linux-arm64: which"):
+        with_cuda(profile_of(CUDA.replace('"torch==2.13.0"', '"torch==2.13.0; platform_machine == \'x86_64\'", "torch>=2"')), toolkit)
 
 
 def test_the_indexes_stay_sorted(toolkit: CudaTable) -> None:

@@ -49,7 +49,7 @@ def run(args: InitArgs, workspace: Workspace) -> int:
         [
             *(f"written   {name}" for name in written),
             *(f"left as is {name}" for name in kept),
-            *(f"NOT TAKEN {entry.text}: {entry.reason}" for entry in scaffold.left_out),
+            *(f"{'left out ' if entry.there else 'NOT TAKEN'} {entry.text}: {entry.reason}" for entry in scaffold.left_out),
             "",
             f"next: {place}envgen lock && envgen build {scaffold.name}",
         ]
@@ -67,13 +67,15 @@ def _scaffold(args: InitArgs, folder: Path) -> Scaffold:
     shipped = Project(folder=folder / "profiles")  # a folder in which no profile of the project's own is
     parent = shipped.profile(args.extends)
     name = profile_name(folder, args.name, shipped.profiles())
-    imported = read_requirements(Path(args.source)) if args.source else AdoptedRequirements(requirements=(), left_out=())
+    imported = AdoptedRequirements(requirements=(), left_out=())
+    if args.source:
+        imported = additions_to(read_requirements(Path(args.source)), parent, args.source)
     return Scaffold(
         name=name,
         extends=parent.name,
         title=folder.absolute().name or name,
         as_of=f"{edit.parse_day(args.as_of)}" if args.as_of else "",
-        requirements=additions_to(imported, parent.requirements),
+        requirements=imported.requirements,
         left_out=imported.left_out,
         source=Path(args.source).name if args.source else "",
     )
@@ -84,7 +86,8 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--name", default="", metavar="NAME", help="the profile's name (default: the folder's)")
     parser.add_argument("--extends", default="cpu-base", metavar="PROFILE", help="what it stands on: cpu-base (default), cuda or bnb-quant")
     parser.add_argument("--from", dest="source", default="", metavar="FILE", help="requirements.txt, pyproject.toml or environment.yml")
-    parser.add_argument("--as-of", default="", metavar="DATE", help="read the indexes as of this day (default: as the extended profile)")
+    as_of = 'read the indexes as of this day: 2026-11-01, today, "7 days ago" (default: as the extended profile)'
+    parser.add_argument("--as-of", default="", metavar="DATE", help=as_of)
     options.add_json(parser)
 
 
