@@ -21,6 +21,7 @@ from envgen.cli.offline import fetch, store
 from envgen.cli.output import QuietReporter
 from envgen.cli.trust import audit, reproduce, verify
 from envgen.core.settings import read_settings
+from envgen.core.target import Target
 from envgen.doctor import Finding
 from envgen.engine import EngineInfo
 from envgen.image import Built, LayerComparison
@@ -44,12 +45,12 @@ from envgen.workspace import Workspace
 
 TOOLS = {"buildx": "1", "BuildKit": "1"}
 
-MAPS = {"counts", "labels", "states"}
+MAPS = {"changes", "counts", "labels", "states"}
 """Values whose own keys are names of things."""
 
 VALUES: dict[Any, object] = {
     str: "x", int: 1, float: 1.0, bool: True, Path: Path("x"), object: "x", dt.datetime: dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
-    Lock: sample_lock(), re.Pattern[str]: re.compile("x"),
+    Lock: sample_lock(), Target: sample_lock().target, re.Pattern[str]: re.compile("x"),
 }  # fmt: skip
 
 
@@ -92,7 +93,7 @@ def reproduction() -> object:
 
 BODIES: dict[str, tuple[str, Callable[[], object]]] = {
     "lock": (lock.SHAPE, rows),
-    "why": (why.SHAPE, lambda: why.as_json(sample(Package), [sample(HeldBack)], "x")),
+    "why": (why.SHAPE, lambda: why.as_json(sample(Package), [sample(HeldBack)], "x", {})),
     "build": (build.SHAPE, lambda: smoke.as_json(image(), sample(SmokeReport), sample(Published))),
     "smoke": (smoke.SHAPE, lambda: smoke.as_json(image(), sample(SmokeReport), None)),
     "show": (show.SHAPE, lambda: show.as_json(sample(show.Overview), "x", sample(ModelMemory))),

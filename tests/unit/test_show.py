@@ -54,12 +54,27 @@ def test_who_set_what(project: Path, capsys: pytest.CaptureFixture[str]) -> None
     below = out.partition("\nset by\n")[2].partition("\n\n")[0]
     assert below.count("profiles/") == 3
     assert max(map(len, below.splitlines())) <= 80
-    origins = dict(json.loads(printed(capsys, "--project", str(project), "show", "bnb-quant", "--json"))["origins"])
+    pairs = json.loads(printed(capsys, "--project", str(project), "show", "bnb-quant", "--json"))["origins"]
+    both = ["profiles/bnb-quant.toml", "profiles/cpu-base.toml"]
+    for key in ("requirements", "constraints"):  # which add up
+        assert sorted(file for path, file in pairs if path == key) == both
+    origins = dict(pairs)
     assert origins["as_of"] == "profiles/cpu-base.toml"
-    assert origins["smoke.tiers"] == origins["requirements"] == "profiles/bnb-quant.toml"
+    assert origins["smoke.tiers"] == "profiles/bnb-quant.toml"
     assert origins["env.NVIDIA_VISIBLE_DEVICES"] == origins["cuda"] == "profiles/cuda.toml"
     assert "extends" not in origins
     assert "env" not in origins
+    assert not any(path.startswith("constraints.") for path in origins)
+
+
+def test_what_is_replaced_stands_in_it(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "profiles").mkdir()
+    text = 'extends = "cuda"\ndescription = "Mine"\nrequirements = ["torch>=2.3", "numpy==2.3.1"]\n'
+    (project / "profiles" / "mine.toml").write_text(text, encoding="utf-8")
+    said = "torch>=2.3: profiles/cpu-base.toml has torch==2.13.0, which meets it"
+    assert f"\nrequirements\n  {said}\n" in printed(capsys, "--project", str(project), "show", "mine") + "\n"
+    assert json.loads(printed(capsys, "--project", str(project), "show", "mine", "--json"))["remarks"] == [said]
+    assert "\nrequirements\n" not in printed(capsys, "--project", str(project), "show", "cuda")
 
 
 def test_the_layers_are_those_of_the_lock(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

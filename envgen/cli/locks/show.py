@@ -22,8 +22,9 @@ from envgen.workspace import Workspace
 SHAPE = """\
 {"profile", "description", "as_of": instant, "cuda", "driver", "indexes": [[name, url, [package]]], "tiers": [text],
 "env": [[name, value]], "targets": [{"target", "python", "base", "state": "locked" | "stale" | "not locked", "wheels": number,
-"bytes": number}], "target", "layers": [{"name", "wheels": number, "bytes": number}], "origins": [[path, file]], "memory": {"model",
-"parameters": number, "stored": bytes, "bf16": bytes, "int8": bytes, "nf4": bytes, "documented_fp16": bytes, "documented_8bit": bytes,
+"bytes": number}], "target", "layers": [{"name", "wheels": number, "bytes": number}], "origins": [[path, file]],
+"remarks": [text], "memory": {"model", "parameters": number, "stored": bytes, "bf16": bytes,
+"int8": bytes, "nf4": bytes, "documented_fp16": bytes, "documented_8bit": bytes,
 "documented"} | null}"""
 
 
@@ -60,7 +61,8 @@ class LayerSummary:
 class Overview:
     """A profile; `layers` are those of the lock for `target`, and none where that is not locked or stale.
 
-    `origins` has the file that set each value, by the value's path in TOML, such as `env.HF_HOME`.
+    `origins` has the file that set each value, by the value's path in TOML, such as `env.HF_HOME`; requirements and constraints
+    may come from several. `remarks` say which requirements replace others, and which are met by an exact version of another file.
     """
 
     profile: str
@@ -76,6 +78,7 @@ class Overview:
     target: str
     layers: tuple[LayerSummary, ...]
     origins: tuple[tuple[str, str], ...]
+    remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,14 +137,15 @@ def overview(workspace: Workspace, profile: Profile, slug: str) -> Overview:
         target=chosen.slug,
         layers=_layers(lock) if isinstance(lock, Lock) else (),
         origins=_origins(profile),
+        remarks=profile.remarks(),
     )
 
 
 def _origins(profile: Profile) -> tuple[tuple[str, str], ...]:
-    """The file of each single value, and of each table that was removed; `extends` is not a value."""
-    paths = [path for path, _ in profile.origins]
+    """The file of each single value, and of each table that was removed, and the files of what adds up; `extends` is not a value."""
+    paths = [path for path, _ in profile.origins if not path.startswith("constraints.")]
     tables = {path for path in paths if any(other.startswith(f"{path}.") for other in paths)}
-    return tuple((path, file) for path, file in profile.origins if path not in {*tables, "extends"})
+    return tuple((path, file) for path in paths if path not in {*tables, "extends"} for file in profile.files_of(path))
 
 
 def _chosen(profile: Profile, slug: str) -> Target:
@@ -199,6 +203,9 @@ def _lines(found: Overview) -> Iterator[str]:
     for file in dict.fromkeys(file for _, file in found.origins):
         paths = ", ".join(path for path, setter in found.origins if setter == file)
         yield from wrap(paths, 80, initial_indent=f"  {file:<28} ", subsequent_indent=" " * 31, break_on_hyphens=False)
+    if found.remarks:
+        yield "\nrequirements"
+        yield from (f"  {remark}" for remark in found.remarks)
     if found.layers:
         yield f"\nlayers of {found.target}"
         for group in found.layers:

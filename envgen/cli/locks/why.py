@@ -12,13 +12,15 @@ from envgen.cli.command import Command
 from envgen.cli.output import print_lines
 from envgen.core.errors import IndexUnavailableError, UsageError
 from envgen.core.toml import suggestion
-from envgen.lock import Package, project
+from envgen.lock import Package, RequiredBy, project
+from envgen.lock.demands import files_of_demands
 from envgen.lock.why import HeldBack
 from envgen.workspace import Workspace
 
 SHAPE = """\
 {"wheel": {"name", "version", "file", "sha256", "size": bytes, "index", "uploaded": instant}, "layer", "demands": [{"name",
-"requirement"}], "bounds": [{"set_name", "requirement", "source"}], "held_back": [{"first", "last", "reason"}] | null, "not_asked"}"""
+"requirement", "file": text | null}], "bounds": [{"set_name", "requirement", "source"}],
+"held_back": [{"first", "last", "reason"}] | null, "not_asked"}"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,25 +46,29 @@ def run(args: WhyArgs, workspace: Workspace) -> int:
         not_asked = ""
     except IndexUnavailableError as error:
         held, not_asked = None, str(error)
+    of_profile = files_of_demands(profile, target)
+    files = {demand: of_profile[package.wheel.name, demand] for demand in package.demands if (package.wheel.name, demand) in of_profile}
     if args.json:
-        print(json.dumps(as_json(package, held, not_asked), indent=2, default=str))
+        print(json.dumps(as_json(package, held, not_asked, files), indent=2, default=str))
     else:
-        print_lines(_lines(package, held, not_asked))
+        print_lines(_lines(package, held, not_asked, files))
     return 0
 
 
-def as_json(package: Package, held: Sequence[HeldBack] | None, not_asked: str) -> Mapping[str, object]:
-    return {**asdict(package), "held_back": held and [asdict(entry) for entry in held], "not_asked": not_asked}
+def as_json(package: Package, held: Sequence[HeldBack] | None, not_asked: str, files: Mapping[RequiredBy, str]) -> Mapping[str, object]:
+    demands = [{**asdict(demand), "file": files.get(demand)} for demand in package.demands]
+    return {**asdict(package), "demands": demands, "held_back": held and [asdict(entry) for entry in held], "not_asked": not_asked}
 
 
-def _lines(package: Package, held: Sequence[HeldBack] | None, not_asked: str) -> Iterator[str]:
-    """Who asked for a package, which documented bounds hold it, and what holds back newer versions."""
+def _lines(package: Package, held: Sequence[HeldBack] | None, not_asked: str, files: Mapping[RequiredBy, str]) -> Iterator[str]:
+    """Who asked for a package, which documented bounds hold it, and what holds back newer versions; `files` has where a profile asks."""
     wheel = package.wheel
     uploaded = f"uploaded {wheel.uploaded:%Y-%m-%d}" if wheel.uploaded else "upload time not published"
     yield f"{wheel.name} {wheel.version} (from index {wheel.index}, {uploaded}, layer {package.layer})"
     yield "\nasked for by"
     for demand in package.demands:
-        yield f"  {demand.name:<20} {'any version' if demand.requirement == '*' else demand.requirement}"
+        file = f" ({files[demand]})" if demand in files else ""
+        yield f"  {demand.name:<20} {'any version' if demand.requirement == '*' else demand.requirement}{file}"
     yield "\nheld by the documented bounds" if package.bounds else "\nno documented bound holds it"
     for bound in package.bounds:
         yield f"  {bound.requirement:<20} {bound.source} (set {bound.set_name})"
