@@ -1,10 +1,13 @@
 """The locks of a project: made, checked, explained, and what they need. Prints nothing."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
 
 from envgen.core.errors import BuildError, ProfileError, StaleLockError, StaleLockErrors
 from envgen.core.parallel import map_parallel
@@ -14,7 +17,7 @@ from envgen.lock import folder as lock_folder
 from envgen.lock import make, stale
 from envgen.lock.model import Lock, Package
 from envgen.lock.resolvers import Resolver
-from envgen.profiles import Profile
+from envgen.profiles import Profile, Project
 from envgen.profiles.catalog import LOCK_FILE
 from envgen.profiles.model import not_begun
 from envgen.sources import Packages, Wheel, WheelStore
@@ -23,17 +26,21 @@ from envgen.workspace import Workspace
 if TYPE_CHECKING:
     from envgen.lock.why import HeldBack
 
+_DATED = re.compile(r'package\."?(.*?)"?\.as_of')
+
 MakeResolver = Callable[[Settings, Packages], Resolver]
 """Makes a resolver that knows the packages of one run; the command line chooses which."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenLock:
-    """A lock that was made: where, and whether its files changed."""
+    """A lock that was made: where, whether its files changed, and the lock that there was, None for none that can be read."""
 
     target: Target
     folder: Path
     changed: bool
+    before: Lock | None
+    lock: Lock
 
 
 def write_locks(workspace: Workspace, profile: Profile, targets: Sequence[Target], make_resolver: MakeResolver) -> tuple[WrittenLock, ...]:
@@ -41,25 +48,53 @@ def write_locks(workspace: Workspace, profile: Profile, targets: Sequence[Target
 
     Raises ResolutionError and its kin, ProfileError, or UsageError for a resolver that can't do a target.
     """
-    if fault := not_begun(profile.as_of):
-        raise ProfileError(f"{profile.origin('as_of')}: as_of", fault[0], hint=fault[1])
+    _check_begun(profile)
     bounds = workspace.project.bounds(profile)
+    for remark in profile.remarks():
+        workspace.reporter.step(f"{profile.name}: {remark}")
 
-    def lock(target: Target) -> dict[str, bytes]:
+    def lock(target: Target) -> Lock:
         made = make.make_lock(workspace, profile, bounds, target, resolver)
         workspace.reporter.step(f"{profile.name} {target.slug}: {len(made.packages)} packages")
-        return lock_folder.files_of(made, workspace.project)
+        return made
 
     resolver = make_resolver(workspace.settings, workspace.packages(profile.index_urls))
     for target in targets:
         resolver.check(target)
-    made = map_parallel(lock, targets, at_once=len(targets))
+    locks = map_parallel(lock, targets, at_once=len(targets))
+    made = [(lock, lock_folder.files_of(lock, workspace.project)) for lock in locks]
     written = []
-    for target, files in zip(targets, made, strict=True):
+    for target, (after, files) in zip(targets, made, strict=True):
         folder = workspace.project.lock_folder(profile.name, target)
+        before = _before(workspace.project, profile, target)
         changed = lock_folder.write_files(folder, files)
-        written.append(WrittenLock(target=target, folder=folder, changed=changed))
+        written.append(WrittenLock(target=target, folder=folder, changed=changed, before=before, lock=after))
     return tuple(written)
+
+
+def _check_begun(profile: Profile) -> None:
+    """Raises ProfileError for a day that has not begun: the profile's, or that of a package of its own."""
+    days = [("as_of", profile.as_of)]
+    for name, day in profile.moved:
+        # In the file it may be spelt otherwise.
+        found = (path for path, _ in profile.origins if (match := _DATED.fullmatch(path)) and canonicalize_name(match[1]) == name)
+        days.append((next(found, f"package.{name}.as_of"), day))
+    for path, day in days:
+        if fault := not_begun(day):
+            raise ProfileError(f"{profile.origin(path)}: {path}", fault[0], hint=fault[1])
+
+
+def _before(project: Project, profile: Profile, target: Target) -> Lock | None:
+    try:
+        return lock_folder.read_lock(project, profile, target)[0]
+    except StaleLockError:
+        return None
+
+
+def locked_names(project: Project, profile: Profile) -> frozenset[str]:
+    """The packages that any lock of `profile` has; none where it has no lock that can be read."""
+    locks = (_before(project, profile, target) for target in profile.targets())
+    return frozenset(wheel.name for lock in locks if lock for wheel in lock.wheels)
 
 
 def check_locks(workspace: Workspace, wanted: Sequence[tuple[Profile, Target]]) -> tuple[Lock, ...]:

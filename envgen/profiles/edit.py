@@ -1,6 +1,7 @@
 """Moving a profile on purpose: its file is edited, comments and layout stay, and nothing else has a memory."""
 
 import datetime as dt
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from envgen.engine import Registry
 from envgen.engine.interface import Base
 from envgen.profiles.catalog import Project
 from envgen.profiles.model import Profile, Python, not_begun
+
+_AGO = re.compile(r"([0-9]{1,4}) (day|week)s? ago")
 
 
 def profile_path(project: Project, name: str) -> Path:
@@ -75,14 +78,25 @@ def _move_base(path: Path, python: Python, base: Base) -> None:
 
 
 def parse_day(text: str) -> dt.date:
-    """A date such as 2026-11-01. Raises UsageError, also for a day that has not begun: the indexes would still change."""
+    """The day that `text` stands for: a date such as 2026-11-01, `today`, `yesterday`, or some days or weeks ago, all in UTC.
+
+    Raises UsageError, also for a day that has not begun: the indexes would still change.
+    """
+    words = " ".join(text.lower().split())
+    ago = 0 if words == "today" else 1 if words == "yesterday" else _days_ago(words)
     try:
-        day = dt.date.fromisoformat(text)
+        day = dt.date.fromisoformat(text) if ago is None else dt.datetime.now(tz=dt.UTC).date() - dt.timedelta(days=ago)
     except ValueError as error:
-        raise UsageError("--as-of", f"found {text!r}, expected a date", hint="as in --as-of 2026-11-01") from error
+        hint = 'as in --as-of 2026-11-01; also: today, yesterday, "7 days ago", "2 weeks ago"'
+        raise UsageError("--as-of", f"found {text!r}, expected a date", hint=hint) from error
     if fault := not_begun(day):
         raise UsageError("--as-of", fault[0], hint=fault[1])
     return day
+
+
+def _days_ago(words: str) -> int | None:
+    match = _AGO.fullmatch(words)
+    return int(match[1]) * (7 if match[2] == "week" else 1) if match else None
 
 
 def _set(table: Any, key: str, value: object) -> None:

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import re
 import socket
+import subprocess
 import tomllib
 from contextlib import ExitStack
 from pathlib import Path
@@ -34,7 +35,8 @@ def test_the_date_moves_and_nothing_else(locked: Site, newline: bytes) -> None:
     before = path.read_bytes().replace(b"\n", newline)
     path.write_bytes(before)
     path.chmod(0o640)
-    locked.envgen("update", "tiny", "--as-of", "2026-10-15").must_pass()
+    done = locked.envgen("update", "tiny", "--as-of", "2026-10-15").must_pass()
+    assert done.stdout.splitlines()[1:] == ["tiny: 1 upgraded"]
     assert path.read_bytes() == before.replace(b"2026-09-22", b"2026-10-15")
     assert path.stat().st_mode & 0o777 == 0o640
     assert versions(locked) == {ALPHA: "1.0", BETA: "2.0", GAMMA: "1.0"}
@@ -67,9 +69,47 @@ def test_one_package_moves_on_a_date_of_its_own(locked: Site) -> None:
     assert versions(locked) == {ALPHA: "1.0", BETA: "2.0", GAMMA: "1.0"}
 
     # The second time there is an entry to move.
-    locked.envgen("update", "tiny", "--package", BETA, "--as-of", "2026-09-25").must_pass()
+    done = locked.envgen("update", "tiny", "--package", BETA, "--as-of", "2026-09-25").must_pass()
+    assert done.stdout.splitlines()[1:] == ["tiny: 1 downgraded"]
     assert path.read_text() == after.replace("2026-10-15", "2026-09-25")
     assert versions(locked)[BETA] == "1.0"
+
+
+def test_a_package_that_stays_is_said(locked: Site) -> None:
+    done = locked.envgen("update", "tiny", "--package", GAMMA, "--as-of", "2026-10-15").must_pass()
+    stays = f"{GAMMA} stays 1.0: no newer release was there on 2026-10-15 (envgen why tiny {GAMMA})"
+    assert done.stdout.splitlines()[1:] == ["tiny: no package has another version", stays]
+
+
+def test_what_holds_a_package_back_is_said(locked: Site) -> None:
+    path = profile_of(locked)
+    path.write_text(path.read_text().replace(f'"{BETA}"', f'"{BETA}<2"'))
+    done = locked.envgen("update", "tiny", "--package", BETA, "--as-of", "2026-10-15").must_pass()
+    assert f"{BETA} stays 1.0: 2.0: tiny asks for <2 (envgen why tiny {BETA})" in done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(("words", "ago"), [("today", 0), ("7 days ago", 7), ("2 weeks ago", 14)])
+def test_a_day_in_words_is_written_as_a_date(locked: Site, words: str, ago: int) -> None:
+    before = profile_of(locked).read_text()
+    days = [dt.datetime.now(tz=dt.UTC).date()]
+    done = locked.envgen("update", "tiny", "--as-of", words, "--no-lock").must_pass()
+    days.append(dt.datetime.now(tz=dt.UTC).date())
+    written = tomllib.loads(profile_of(locked).read_text())["as_of"]
+    assert written in [day - dt.timedelta(days=ago) for day in days]
+    assert profile_of(locked).read_text() == before.replace("2026-09-22", f"{written}")
+    assert f"profiles/tiny.toml: as_of is {written}\n" in done.stderr
+
+
+def test_where_there_is_git_the_command_that_tells_more_is_named(locked: Site) -> None:
+    git = ["git", "-c", "user.name=Test", "-c", "user.email=test@example.com"]
+    for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "first"]):
+        subprocess.run([*git, *words], cwd=locked.project, check=True)
+    profile_of(locked).write_text(profile_of(locked).read_text().replace("2026-09-22", "2026-10-15"))
+    assert locked.envgen("lock").must_pass().stdout.splitlines()[1:] == ["tiny: 1 upgraded: envgen diff HEAD"]
+    assert BETA in locked.envgen("diff", "HEAD").stdout
+    assert locked.envgen("lock").must_pass().stdout.splitlines()[1:] == []
+    (row,) = json.loads(locked.envgen("lock", "--json").must_pass().stdout)
+    assert (row["status"], row["changes"], row["remarks"]) == ("unchanged", {}, [])
 
 
 @pytest.mark.parametrize(
@@ -80,6 +120,7 @@ def test_one_package_moves_on_a_date_of_its_own(locked: Site) -> None:
         (("tiny", "--as-of", "2026-02-30"), ("--as-of", "'2026-02-30'", "expected a date")),
         (("tiny",), ("nothing to move", "--as-of DATE")),
         (("tiny", "--package", "envgen-tiny-beta"), ("--package", "needs a date")),
+        (("tiny", "--package", "envgen-tiny-bta", "--as-of", "2026-10-15"), ("is in no lock of tiny", "did you mean 'envgen-tiny-beta'?")),
         (("cpu-base", "--as-of", "2026-10-15"), ("cpu-base", "comes with envgen", 'extends = "cpu-base"')),
         (("tinny", "--as-of", "2026-10-15"), ("tinny", "tiny")),
     ],

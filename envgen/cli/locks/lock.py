@@ -4,6 +4,8 @@ import json
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
 
 from envgen.cli import options
 from envgen.cli.command import Command
@@ -14,7 +16,8 @@ from envgen.lock.project import WrittenLock
 from envgen.profiles import Profile
 from envgen.workspace import Workspace
 
-SHAPE = '[{"profile", "target", "status": "written" | "unchanged" | "up to date", "folder"}]'
+SHAPE = """\
+[{"profile", "target", "status": "written" | "unchanged" | "up to date", "folder", "changes": {text: number}, "remarks": [text]}]"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,22 +34,31 @@ class LockArgs:
 def run(args: LockArgs, workspace: Workspace) -> int:
     profiles = [workspace.project.profile(name) for name in args.profiles or workspace.project.own_profiles()]
     wanted = [(profile, profile.find_targets(args.target)) for profile in profiles]
-    rows = []
+    rows: list[dict[str, object]] = []
+    said: list[str] = []
     if args.check:
         pairs = [(profile, target) for profile, targets in wanted for target in targets]
         project.check_locks(workspace, pairs)
         rows = [{"profile": profile.name, "target": target.slug, "status": "up to date"} for profile, target in pairs]
     else:
         for profile, targets in wanted:
-            rows += written_rows(workspace, profile, project.write_locks(workspace, profile, targets, make_resolver(args.resolver)))
+            written = project.write_locks(workspace, profile, targets, make_resolver(args.resolver))
+            rows += written_rows(workspace, profile, written)
+            said.append(_moved().summary(workspace, profile, written))
     if args.json:
         print(json.dumps(rows, indent=2))
     else:
         print_rows(rows)
+        print_lines(filter(None, said))
     return 0
 
 
-def written_rows(workspace: Workspace, profile: Profile, locks: Sequence[WrittenLock]) -> list[dict[str, str]]:
+def _moved() -> ModuleType:
+    """What says which packages moved: `lock --check` does without it, and is to be quick."""
+    return import_module("envgen.cli.locks.moved")
+
+
+def written_rows(workspace: Workspace, profile: Profile, locks: Sequence[WrittenLock]) -> list[dict[str, object]]:
     """One row for each lock that was written or unchanged."""
     return [
         {
@@ -54,12 +66,14 @@ def written_rows(workspace: Workspace, profile: Profile, locks: Sequence[Written
             "target": lock.target.slug,
             "status": "written" if lock.changed else "unchanged",
             "folder": workspace.project.label(lock.folder),
+            "changes": _moved().changes([lock]),
+            "remarks": list(profile.on_target(lock.target).remarks),
         }
         for lock in locks
     ]
 
 
-def print_rows(rows: Sequence[Mapping[str, str]]) -> None:
+def print_rows(rows: Sequence[Mapping[str, object]]) -> None:
     """Prints a line for each lock."""
     print_lines(f"{row['profile']:<12} {row['target']:<22} {row['status']}" for row in rows)
 

@@ -9,6 +9,8 @@ from packaging.utils import canonicalize_name
 from envgen.cli import options
 from envgen.cli.command import Command
 from envgen.cli.locks.lock import print_rows, written_rows
+from envgen.cli.locks.moved import after_update, check_locked
+from envgen.cli.output import print_lines
 from envgen.cli.wiring import make_engine, make_resolver
 from envgen.core.errors import UsageError
 from envgen.lock import project
@@ -35,12 +37,17 @@ def run(args: UpdateArgs, workspace: Workspace) -> int:
         raise UsageError("update", "nothing to move", hint="give --as-of DATE (with --package NAME for one package), or --base")
     profile = workspace.project.profile(args.profile)
     path = edit.profile_path(workspace.project, args.profile)
+    package = canonicalize_name(args.package or "")
+    if package:
+        check_locked(workspace, profile, package)
     before = path.read_bytes()
     try:
         _move(args, workspace, profile, path)
         if not args.no_lock:
             moved = workspace.project.profile(args.profile)
-            print_rows(written_rows(workspace, moved, project.write_locks(workspace, moved, moved.targets(), make_resolver("uv"))))
+            written = project.write_locks(workspace, moved, moved.targets(), make_resolver("uv"))
+            print_rows(written_rows(workspace, moved, written))
+            print_lines(after_update(workspace, moved, written, package))
     except BaseException:
         # A profile that moved without its locks would leave both stale.
         path.write_bytes(before)
@@ -52,8 +59,9 @@ def _move(args: UpdateArgs, workspace: Workspace, profile: Profile, path: Path) 
     """Edits the profile in the file `path`."""
     label = workspace.project.label(path)
     if args.as_of:
-        edit.move_date(path, edit.parse_day(args.as_of), canonicalize_name(args.package or ""))
-        workspace.reporter.step(f"{label}: as_of {'of ' + args.package if args.package else ''} is {args.as_of}")
+        day = edit.parse_day(args.as_of)
+        edit.move_date(path, day, canonicalize_name(args.package or ""))
+        workspace.reporter.step(f"{label}: as_of {f'of {args.package} ' if args.package else ''}is {day}")
     if args.base:
         for python, base in edit.move_bases(path, profile, make_engine(workspace.settings), workspace.settings):
             moved = "is unchanged" if base.pinned == python.base else f"moves from {python.base}"
@@ -63,7 +71,7 @@ def _move(args: UpdateArgs, workspace: Workspace, profile: Profile, path: Path) 
 
 def add_options(parser: ArgumentParser) -> None:
     options.add_profile(parser)
-    parser.add_argument("--as-of", metavar="DATE", help="read the indexes as of this day")
+    parser.add_argument("--as-of", metavar="DATE", help='read the indexes as of this day: 2026-11-01, today, "7 days ago"')
     parser.add_argument("--package", metavar="NAME", help="with --as-of: only this package")
     parser.add_argument("--base", action="store_true", help="move the bases to the digests their tags have today")
     parser.add_argument("--no-lock", action="store_true", help="edit the profile only")
