@@ -73,6 +73,8 @@ def write_image(root: Path, target: Path, *, name: str, machine: str, settings: 
     about: dict[str, object] = {
         "created": CREATED,
         "config": settings,
+        # An entry for each layer, as real bases have it: without one, BuildKit writes into the history what it has in its cache.
+        "history": [{"created": CREATED, "created_by": "mmdebstrap"}],
         "rootfs": {"type": "layers", "diff_ids": [inside]},
     }
     config = add("config.v1+json", platform | about)
