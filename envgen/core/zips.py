@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from lzma import LZMAError
 from pathlib import Path
+from typing import IO
 from zipfile import BadZipFile, LargeZipFile, ZipFile
 
 LARGEST = 1 << 30
@@ -17,8 +18,8 @@ _WRONG = (*_DAMAGED, NotImplementedError, RuntimeError, LargeZipFile)
 
 
 @contextmanager
-def open_zip(path: Path) -> Iterator[ZipFile]:
-    """The archive at `path`. Raises BadZipFile for one that can't be read, also while the context lasts."""
+def open_zip(path: Path | IO[bytes]) -> Iterator[ZipFile]:
+    """The archive at `path`, or in a file that can seek. Raises BadZipFile for one that can't be read, also while the context lasts."""
     try:
         archive = ZipFile(path)
     except (*_WRONG, OSError) as error:

@@ -128,6 +128,20 @@ class IndexClient:
             _expect_ok(response, file.url)
             return _size_of(file, response)
 
+    def part(self, file: IndexFile, start: int, stop: int) -> bytes | None:
+        """The bytes of `file` from `start` to before `stop`, None where its server does not give parts. Raises FileGoneError too."""
+        from envgen.sources.http import chunks, within
+
+        headers = {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
+        with self.get(file.url, file.index, headers=headers, stream=True) as response:
+            if response.status_code in (404, 410):
+                raise _gone(file)
+            if response.status_code == 206:
+                return b"".join(within(chunks(response, self.patience), stop - start, file.filename, f"index {file.index}"))
+            if response.status_code != 416:
+                _expect_ok(response, file.url)
+            return None
+
     def metadata(self, file: IndexFile) -> bytes | None:
         """The core metadata that the index keeps beside the wheel `file` (PEP 658), or None where it has none."""
         if file.url.startswith("file:"):

@@ -3,15 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO, cast
 
 from envgen.core.errors import VerificationError
 from envgen.core.parallel import map_parallel
 from envgen.core.progress import Advance
 from envgen.sources.index import IndexClient
 from envgen.sources.index_pages import IndexFile
+from envgen.sources.remote_zip import NoRangesError, RemoteFile
 from envgen.sources.wheel import Wheel
-from envgen.sources.wheel_store import WheelStore, check_space, read_metadata
+from envgen.sources.wheel_store import WheelStore, check_space, read_dist_info, read_metadata
+
+LARGEST_FOR_RECORD = 20_000_000
+"""Bytes of a wheel that is fetched for its RECORD alone where its server gives no ranges."""
 
 
 def _unseen(_count: int) -> None:
@@ -46,18 +50,14 @@ class Packages:
         """
         if file.sha256 is None:
             return self.client.metadata(file) or self._of_wheel(*self.add(file, None))
-        wheel = self.store.path(file.sha256, file.filename)
         content = self.store.metadata(file.sha256)
         if content is not None:
             return content
-        if not wheel.is_file():
+        if not self.store.path(file.sha256, file.filename).is_file():
             content = self.client.metadata(file)
-            if content is None:
-                # A wheel in a folder is read where it lies: it may have hundreds of megabytes, and is not installed now.
-                folder = self.client.folder(file.index)
-                wheel = folder / file.filename if folder else self.add(file, file.sha256)[0]
         if content is None:
-            return self._of_wheel(wheel, file.sha256)
+            content = self._dist_info(file, file.sha256, "METADATA", None)
+            assert content is not None
         self.store.keep_metadata(file.sha256, content)
         return content
 
@@ -65,6 +65,39 @@ class Packages:
         content = read_metadata(wheel)
         self.store.keep_metadata(sha256, content)
         return content
+
+    def record(self, file: IndexFile) -> bytes | None:
+        """The RECORD of the wheel `file`, which has a sha256: from the store, the wheel, or by ranges from its server.
+
+        None where the server gives no ranges and the wheel is too large to be fetched for this alone. Raises VerificationError for
+        a wheel that has none, and as `fetch` does.
+        """
+        assert file.sha256 is not None
+        content = self.store.record(file.sha256)
+        if content is None:
+            content = self._dist_info(file, file.sha256, "RECORD", LARGEST_FOR_RECORD)
+        if content is not None:
+            self.store.keep_record(file.sha256, content)
+        return content
+
+    def _dist_info(self, file: IndexFile, sha256: str, name: str, largest: int | None) -> bytes | None:
+        """The file `name` in the .dist-info of the wheel `file`: where it lies here, by ranges, or of the whole wheel.
+
+        None for a wheel of more than `largest` bytes whose server gives no ranges. Raises VerificationError, and as `fetch` does.
+        """
+        wheel, folder = self.store.path(sha256, file.filename), self.client.folder(file.index)
+        if not wheel.is_file() and folder:
+            # A wheel in a folder is read where it lies: it may have hundreds of megabytes, and is not installed now.
+            wheel = folder / file.filename
+        if not wheel.is_file():
+            size = self.size(file)
+            try:
+                return read_dist_info(cast(IO[bytes], RemoteFile(self.client, file, size)), name, file.filename)
+            except NoRangesError:
+                if largest is not None and size > largest:
+                    return None
+            wheel = self.add(file, sha256)[0]
+        return read_dist_info(wheel, name, file.filename)
 
     def sha256(self, file: IndexFile) -> str:
         """The sha256 of `file`, in hex: it is fetched where the index publishes none. Raises as `fetch` does."""

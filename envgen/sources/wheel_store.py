@@ -2,6 +2,7 @@
 
 <cache>/wheels/<sha256>/<file name>       a whole, verified wheel
 <cache>/wheels/<sha256>/METADATA          its core metadata, read from it once, under its own digest
+<cache>/wheels/<sha256>/RECORD            its RECORD, likewise
 <cache>/wheels/<sha256>/SIZE              its size in bytes, where the index does not say and its server was asked
 <cache>/wheels/.partial/                  what is on its way; nothing in here is ever taken for whole
 """
@@ -11,7 +12,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 from zipfile import BadZipFile
 
 from envgen.core.errors import DiskFullError, VerificationError
@@ -159,6 +160,13 @@ class WheelStore:
     def keep_metadata(self, sha256: str, content: bytes) -> None:
         self._keep_bytes(self.root / sha256 / "METADATA", content)
 
+    def record(self, sha256: str) -> bytes | None:
+        """The RECORD of a wheel that was asked for it, None where none was."""
+        return read_checked(self.root / sha256 / "RECORD")
+
+    def keep_record(self, sha256: str, content: bytes) -> None:
+        self._keep_bytes(self.root / sha256 / "RECORD", content)
+
     def metadata_of(self, wheel: Wheel) -> bytes:
         """The core metadata of a wheel that is in the store."""
         return read_metadata(self.path(wheel.sha256, wheel.file))
@@ -188,13 +196,18 @@ def free_space(folder: Path) -> tuple[Path, int]:
 
 def read_metadata(wheel: Path) -> bytes:
     """The core metadata in the wheel at a path. Raises VerificationError for one that has none."""
+    return read_dist_info(wheel, "METADATA", str(wheel))
+
+
+def read_dist_info(wheel: Path | IO[bytes], name: str, label: str) -> bytes:
+    """The file `name` in the wheel's .dist-info. Raises VerificationError, which calls the wheel `label`, where there is none."""
     try:
         with open_zip(wheel) as archive:
             # Only the one at the top: a vendored wheel may lie deeper.
-            name = next((name for name in archive.namelist() if name.endswith(".dist-info/METADATA") and name.count("/") == 1), "")
-            return read_member(archive, name)
+            path = next((path for path in archive.namelist() if path.endswith(f".dist-info/{name}") and path.count("/") == 1), "")
+            return read_member(archive, path)
     except BadZipFile as error:
-        raise VerificationError(str(wheel), f"not a wheel: no METADATA in it that can be read: {error}") from error
+        raise VerificationError(label, f"not a wheel: no {name} in it that can be read: {error}") from error
 
 
 def disk_error(error: OSError, root: Path, store: str = "the wheel store") -> DiskFullError:

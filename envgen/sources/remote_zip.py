@@ -1,0 +1,67 @@
+"""A wheel on a server, read by ranges: its directory and single members come without the rest, which may be gigabytes."""
+
+import io
+from typing import Protocol
+
+from envgen.sources.index_pages import IndexFile
+
+_TAIL = 1 << 16
+"""Bytes that are asked for first: of most wheels they hold the directory, and RECORD, which stands before it."""
+
+_WINDOW = 1 << 18
+"""Bytes that are asked for at least where those are not enough."""
+
+
+class NoRangesError(Exception):
+    """The server gives files whole or not at all."""
+
+
+class RangeClient(Protocol):
+    """What asks a server for a part of a file."""
+
+    def part(self, file: IndexFile, start: int, stop: int) -> bytes | None: ...
+
+
+class RemoteFile(io.RawIOBase):
+    """The file of an index, of `size` bytes, for `zipfile`; whatever is read raises as `IndexClient.part` does, and NoRangesError."""
+
+    def __init__(self, client: RangeClient, file: IndexFile, size: int) -> None:
+        self._client = client
+        self._file = file
+        self._size = size
+        self._place = 0
+        self._start = max(size - _TAIL, 0)
+        self._window = self._ask(self._start, size)
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        if place < 0:
+            raise ValueError(f"{place} is before the beginning")
+        self._place = place
+        return place
+
+    def read(self, size: int = -1) -> bytes:
+        stop = self._size if size < 0 else min(self._place + size, self._size)
+        if stop <= self._place:
+            return b""
+        if self._place < self._start or stop > self._start + len(self._window):
+            self._window = self._ask(self._place, min(max(stop, self._place + _WINDOW), self._size))
+            self._start = self._place
+        found = self._window[self._place - self._start : stop - self._start]
+        self._place += len(found)
+        return found
+
+    def _ask(self, start: int, stop: int) -> bytes:
+        found = self._client.part(self._file, start, stop) if stop > start else b""
+        if found is None:
+            raise NoRangesError
+        return found
