@@ -13,6 +13,7 @@ from envgen.profiles.error_tables import Diagnosis, diagnose, read_diagnoses
 from envgen.profiles.extends import PROFILE_NAME
 from envgen.profiles.model import Profile
 from envgen.profiles.model_wheels import ModelWheel, read_model_wheels
+from envgen.profiles.pairs import PairTable, read_pairs
 from envgen.profiles.read import load_profile
 
 LOCK_FILE = "envgen.lock"
@@ -96,6 +97,12 @@ class Project:
         """Cause and cure of an error text, None for one that no table knows. Raises ProfileError."""
         found = diagnose(text, self.diagnoses())
         return f"{found.cause}: {found.cure}" if found else None
+
+    def pairs(self) -> PairTable:
+        """What is known of packages that go together, or do not. Raises ProfileError."""
+        files = {path.name: path for path in reversed(list(self._each("profiles/pairs", "*.toml")))}
+        labels = {name: f"profiles/pairs/{name}" for name in sorted(files)}
+        return read_pairs((label, load_toml(files[name], label)) for name, label in labels.items())
 
     def model_wheels(self) -> tuple[ModelWheel, ...]:
         """The packages that ship models and are known by their hash. Raises ProfileError."""

@@ -16,6 +16,7 @@ from envgen.profiles.model import TIERS
 
 SCHEMAS = ROOT / "envgen" / "profiles" / "schemas"
 PROFILES = sorted((ROOT / "profiles").glob("*.toml"))
+PAIRS = sorted((ROOT / "profiles" / "pairs").glob("*.toml"))
 CONSTRAINTS = sorted((ROOT / "profiles" / "constraints").glob("*.toml"))
 
 
@@ -43,6 +44,13 @@ def test_the_shipped_constraint_sets_fit_and_name_it(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert faults("constraints", text) == []
     assert (path.parent / text.partition("\n")[0].removeprefix("#:schema ")).resolve() == SCHEMAS / "constraints.json"
+
+
+@pytest.mark.parametrize("path", PAIRS, ids=lambda path: path.stem)
+def test_the_shipped_pairs_fit_and_name_it(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert faults("pairs", text) == []
+    assert (path.parent / text.partition("\n")[0].removeprefix("#:schema ")).resolve() == SCHEMAS / "pairs.json"
 
 
 def test_a_profile_with_everything_fits() -> None:
