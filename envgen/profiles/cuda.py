@@ -12,7 +12,9 @@ from envgen.core.requirements import exact_version
 from envgen.core.target import Target
 from envgen.core.toml import Faults, Table, suggestion
 from envgen.profiles.model import Index, Profile
+from envgen.profiles.pairs import TORCH_FAMILY
 
+_LOCAL = re.compile(r"cu(\d{2,3})")
 _RUNTIME = re.compile(r"nvidia-cuda-runtime(-cu\d+)?")
 
 
@@ -92,12 +94,14 @@ def with_cuda(profile: Profile, toolkit: CudaTable) -> Profile:
     if driver is None:
         known = tuple(f"{entry.cuda}.x" for entry in toolkit.drivers)
         raise ProfileError(where, f"found {profile.cuda!r}, whose driver floor is not known", hint=suggestion(profile.cuda, known))
+    profile = _without_local(profile)
     releases = {target: torch_of(profile, target) for target in profile.targets()}
     without = [target.slug for target, torch in releases.items() if not torch]
     if without:
         where_not = "" if len(without) == len(releases) else f" on {', '.join(without)}"
         problem = f"needs an exact version of torch{where_not}: which CUDA an index has depends on it"
         raise ProfileError(where, problem, hint='as in "torch==2.13.0"')
+    _check_local(profile, releases.values())
     profile = replace(profile, driver=driver.floor)
     mapped = next((index for index in profile.indexes if "torch" in index.packages), None)
     if mapped is not None:
@@ -109,8 +113,36 @@ def with_cuda(profile: Profile, toolkit: CudaTable) -> Profile:
     if not elsewhere:
         return profile
     url = toolkit.index.replace("{tag}", _tag(profile.cuda))
-    index = Index(name=index_name(profile.cuda), url=url, packages=("torch",), platforms=elsewhere, upload_times=False)
+    # The family is of one build; what the profile itself maps stays where it is.
+    packages = tuple(package for package in TORCH_FAMILY if not any(package in index.packages for index in profile.indexes))
+    index = Index(name=index_name(profile.cuda), url=url, packages=packages, platforms=elsewhere, upload_times=False)
     return replace(profile, indexes=tuple(sorted((*profile.indexes, index), key=lambda entry: entry.name)))
+
+
+def _without_local(profile: Profile) -> Profile:
+    """`profile` with its torch as a release alone: `2.7.0+cu126` is 2.7.0 where `cuda` says 12.6, and `cuda` chooses its build."""
+    local = f"+{_tag(profile.cuda)}"
+
+    def without(text: str) -> str:
+        return text.replace(local, "") if Requirement(text).name == "torch" else text
+
+    return replace(
+        profile,
+        requirements=tuple(map(without, profile.requirements)),
+        own=tuple(map(without, profile.own)),
+        entries=tuple(replace(entry, text=without(entry.text)) for entry in profile.entries),
+    )
+
+
+def _check_local(profile: Profile, releases: Iterable[str]) -> None:
+    """Raises ProfileError for a torch of another build than that of the profile's CUDA."""
+    for torch in releases:
+        release, _, local = torch.partition("+")
+        if local:
+            text = next(text for text in profile.requirements if Requirement(text).name == "torch" and torch in text)
+            problem = f"found {text!r} beside cuda = {profile.cuda!r}, whose builds are called +{_tag(profile.cuda)}"
+            hint = f'name the release alone, as in "torch=={release}": cuda chooses its build'
+            raise ProfileError(f"{profile.file_of(text)}: requirements", problem, hint=hint)
 
 
 def torch_of(profile: Profile, target: Target) -> str:
@@ -122,6 +154,14 @@ def torch_of(profile: Profile, target: Target) -> str:
 def index_name(cuda: str) -> str:
     """What the index is called that with_cuda adds."""
     return f"pytorch-{_tag(cuda)}"
+
+
+def cuda_of_local(version: str) -> str:
+    """The CUDA, such as `12.8`, that a version such as `2.8.0+cu128` is built for by its local part, empty where that names none."""
+    parts = version.partition("+")[2].split(".")
+    digits = next((match[1] for part in parts if (match := _LOCAL.fullmatch(part))), "")
+    # cu128 is 12.8 and cu92 was 9.2, but cu12 is any 12.
+    return f"{digits[:-1]}.{digits[-1]}" if len(digits) == 3 or digits[:1] in ("8", "9") else digits
 
 
 def _tag(cuda: str) -> str:

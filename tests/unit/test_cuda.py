@@ -8,7 +8,8 @@ from samples import LINUX, PROFILE, ROOT, profile_of
 
 from envgen.core.errors import ProfileError
 from envgen.profiles import CudaTable, Index, Profile
-from envgen.profiles.cuda import index_name, read_toolkit, runtime_of, torch_of, with_cuda
+from envgen.profiles.cuda import cuda_of_local, index_name, read_toolkit, runtime_of, torch_of, with_cuda
+from envgen.profiles.pairs import TORCH_FAMILY
 
 LABEL = "profiles/toolkits/cuda.toml"
 WITHOUT_INDEX = PROFILE[: PROFILE.index("[index.")] + PROFILE[PROFILE.index("[layers]") :]
@@ -52,7 +53,7 @@ def test_any_other_cuda_comes_from_pytorchs_own_index(toolkit: CudaTable, cuda: 
     found = with_cuda(profile(cuda, torch), toolkit)
     url = f"https://download.pytorch.org/whl/{tag}"
     both = ("linux/amd64", "linux/arm64")
-    assert found.indexes == (Index(name=f"pytorch-{tag}", url=url, packages=("torch",), platforms=both, upload_times=False),)
+    assert found.indexes == (Index(name=f"pytorch-{tag}", url=url, packages=TORCH_FAMILY, platforms=both, upload_times=False),)
     assert found.driver == driver
     assert index_name(cuda) == f"pytorch-{tag}"
 
@@ -148,3 +149,44 @@ def test_a_toolkit_that_is_wrong(changes: Mapping[str, object], words: str) -> N
 )
 def test_the_cuda_that_a_resolution_brings(versions: list[tuple[str, str]], cuda: str) -> None:
     assert runtime_of(versions) == cuda
+
+
+def test_the_whole_family_of_torch_comes_from_its_index(toolkit: CudaTable) -> None:
+    own = '\n[index.audio]\nurl = "https://a.example"\npackages = ["torchaudio"]\n'
+    found = with_cuda(profile("12.8", text=CUDA + own), toolkit)
+    assert {index.name: index.packages for index in found.indexes} == {
+        "audio": ("torchaudio",),
+        "pytorch-cu128": ("torch", "torchvision", "torchcodec"),
+    }
+
+
+@pytest.mark.parametrize("torch", ["2.10.0", "2.10.0+cu128", "2.10"])
+def test_a_torch_with_the_local_version_of_its_cuda_is_that_release(toolkit: CudaTable, torch: str) -> None:
+    found = with_cuda(profile("12.8", torch), toolkit)
+    assert found.requirements == ("demo>=1", f"torch=={torch.removesuffix('+cu128')}")
+    assert [(index.name, index.platforms) for index in found.indexes] == [("pytorch-cu128", ("linux/arm64",))]
+
+
+def test_a_torch_for_another_cuda_is_refused(toolkit: CudaTable) -> None:
+    with pytest.raises(ProfileError) as caught:
+        with_cuda(profile("12.8", "2.7.0+cu126"), toolkit)
+    assert str(caught.value) == (
+        "profiles/small.toml: requirements: found 'torch==2.7.0+cu126' beside cuda = '12.8', whose builds are called +cu128"
+    )
+    assert caught.value.hint == 'name the release alone, as in "torch==2.7.0": cuda chooses its build'
+
+
+@pytest.mark.parametrize(
+    ("version", "cuda"),
+    [
+        ("2.8.0+cu128", "12.8"),
+        ("1.0+cu92", "9.2"),
+        ("1.0+cu12", "12"),
+        ("1.0+cpu", ""),
+        ("1.0", ""),
+        ("1+cu12torch2.6", ""),
+        ("1+x.cu130", "13.0"),
+    ],
+)
+def test_the_cuda_of_a_local_version(version: str, cuda: str) -> None:
+    assert cuda_of_local(version) == cuda
