@@ -54,6 +54,17 @@ class ResolutionError(EnvgenError):
     exit_code = 3
 
 
+class ResolutionErrors(ResolutionError):  # noqa: N818  (it is several of them)
+    """All that is wrong with one resolution, so that one run finds it."""
+
+    def __init__(self, faults: tuple[ResolutionError, ...]) -> None:
+        super().__init__("", "\n".join(str(fault) for fault in faults))
+        self._faults = faults
+
+    def faults(self) -> tuple[EnvgenError, ...]:
+        return self._faults
+
+
 class IndexUnavailableError(ResolutionError):
     """An index is down, refuses, or answers with something that is no index page."""
 

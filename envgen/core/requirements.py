@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from envgen.core.errors import ResolutionError
@@ -19,10 +21,11 @@ _VERSION_COMPARED = re.compile(rf"""{_VERSION} {_COMPARED} (["'])(?P<after>.*?)\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WheelRequirements:
-    """What the core metadata of a wheel asks for; `requires_python` is empty where it does not say."""
+    """What the core metadata of a wheel asks for; `requires_python` is empty where it does not say, `extras` are those that it has."""
 
     requires: tuple[Requirement, ...]
     requires_python: str
+    extras: frozenset[str] = frozenset()
 
 
 def read_requirement(text: str) -> Requirement:
@@ -74,12 +77,60 @@ def read_needs(metadata: bytes, file: str, index: str) -> WheelRequirements:
     """What the wheel `file` of `index` asks for by its METADATA. Raises ResolutionError for what can't be read."""
     from packaging.metadata import parse_email
 
+    where, text = f"index {index}", ""
     try:
         raw, _ = parse_email(metadata)
-        requires = tuple(read_requirement(text) for text in raw.get("requires_dist", []))
+        requires = []
+        for text in raw.get("requires_dist", []):
+            requires.append(read_old_requirement(text))
     except (InvalidRequirement, RecursionError) as error:
-        raise ResolutionError(f"index {index}", f"{file} has unreadable requirements: {_first_line(error)}") from error
-    return WheelRequirements(requires=requires, requires_python=raw.get("requires_python", ""))
+        name = file.partition("-")[0].replace("_", "-")
+        problem = f"{file} has unreadable requirements: {text!r}: {_first_line(error)}"
+        raise ResolutionError(where, problem, hint=f"name another release of {name} in the profile's requirements") from error
+    # Some old wheels name an extra in a marker alone.
+    extras = {*raw.get("provides_extra", []), *(match[1] for one in requires for match in _EXTRA.finditer(str(one.marker or "")))}
+    return WheelRequirements(
+        requires=tuple(requires), requires_python=raw.get("requires_python", ""), extras=frozenset(map(canonicalize_name, extras))
+    )
+
+
+_EXTRA = re.compile(r"""extra == ["']([^"']+)["']""")
+
+_OLD_STAR = re.compile(r"((?:>=|<=|>|<|~=)\s*[0-9][0-9A-Za-z.!+]*?)\.\*")
+"""A `.*` where PEP 440 allows none, as in `>=1.9.*`."""
+
+_OLD_COMMA = re.compile(r",\s*(?=[);]|$)")
+"""A comma after the last bound, as in `(>=1.9,)`."""
+
+
+def read_old_requirement(text: str) -> Requirement:
+    """As `read_requirement`, but for metadata of old wheels: `torch (>=1.9.*)` is `torch>=1.9`, as uv reads it too."""
+    try:
+        return read_requirement(text)
+    except InvalidRequirement:
+        bounds, semicolon, marker = text.partition(";")
+        readable = _OLD_COMMA.sub("", _OLD_STAR.sub(r"\1", bounds)) + semicolon + marker
+        if readable == text:
+            raise
+        return read_requirement(readable)
+
+
+def with_readable_requirements(metadata: bytes) -> bytes:
+    """`metadata` in which requirements of old wheels stand as they are read, for readers that know today's form alone."""
+    head, blank, body = metadata.partition(b"\n\n")
+    return b"\n".join(_readable_line(line) for line in head.split(b"\n")) + blank + body
+
+
+def _readable_line(line: bytes) -> bytes:
+    field, _, text = line.decode(errors="replace").partition(":")
+    if field.lower() != "requires-dist":
+        return line
+    try:
+        read_requirement(text.strip())
+    except InvalidRequirement:
+        with suppress(InvalidRequirement):
+            return f"{field}: {read_old_requirement(text.strip())}".encode()
+    return line
 
 
 def _first_line(error: Exception) -> str:

@@ -13,7 +13,7 @@ from envgen.core.target import Target
 from envgen.lock.model import LockedBound, RequiredBy
 from envgen.lock.select import SelectedWheel
 from envgen.profiles import Bound, Profile
-from envgen.profiles.cuda import runtime_of
+from envgen.profiles.cuda import cuda_of_local, runtime_of
 
 
 def demands_of(
@@ -96,9 +96,11 @@ def check_bounds(chosen: Sequence[SelectedWheel], bounds: Sequence[Bound], targe
 
 def check_cuda(profile: Profile, chosen: Sequence[SelectedWheel], target: Target) -> None:
     """Raises ResolutionError unless the resolution brings the CUDA that `profile` is for."""
-    found = runtime_of((entry.wheel.name, entry.wheel.version) for entry in chosen)
+    version = next((entry.wheel.version for entry in chosen if entry.wheel.name == "torch"), "")
+    # A wheel that holds CUDA's libraries itself requires no package of them: its local version says what it is built for.
+    found = runtime_of((entry.wheel.name, entry.wheel.version) for entry in chosen) or cuda_of_local(version)
     if profile.cuda and found != profile.cuda:
-        torch = next((f"torch {entry.wheel.version}" for entry in chosen if entry.wheel.name == "torch"), "no torch")
+        torch = f"torch {version}" if version else "no torch"
         problem = f"resolved to {torch} with {f'CUDA {found}' if found else 'no CUDA'}, but the profile is for CUDA {profile.cuda}"
         hint = f'name the CUDA that this torch is built for: cuda = "{found}"' if found else "take another torch, or cuda away"
         raise ResolutionError(f"{target.slug}: cuda", problem, hint=hint)
@@ -113,7 +115,7 @@ def python_allowed(requires_python: str, target: Target) -> bool:
         return True
 
 
-def inherited(profile: Profile, demands: dict[str, tuple[RequiredBy, ...]]) -> frozenset[str]:
+def inherited(profile: Profile, demands: Mapping[str, tuple[RequiredBy, ...]]) -> frozenset[str]:
     """The packages that would be here without the profile's own additions to what it extends."""
     own = {canonicalize_name(Requirement(text).name) for text in profile.own}
     roots = {canonicalize_name(Requirement(text).name) for text in profile.requirements} - own

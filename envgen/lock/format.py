@@ -8,6 +8,7 @@ from packaging.version import InvalidVersion, Version
 from envgen.core.errors import ProfileError, ProfileErrors, StaleLockError
 from envgen.core.toml import Faults, Table, parse_toml
 from envgen.lock.model import Lock, LockedBound, LockedIndex, LockedModel, Package, RequiredBy, dump_lock
+from envgen.lock.notice import Notice, NoticeKind
 from envgen.sources import LockedModelFiles, Wheel
 from envgen.sources.models import COMMIT, FILE_NAME, SHA256, HubFile, is_repo
 from envgen.sources.wheel import NOT_PUBLISHED, WHEEL_FILE
@@ -63,6 +64,7 @@ def _read(data: dict[str, object], faults: Faults) -> Lock:
         cuda=table.get("cuda", str, ""),
         driver=table.get("driver", str, "").removeprefix(">="),
         model=_model(table.table("model")) if "model" in table else None,
+        notices=tuple(_notice(inner) for inner in table.array_of_tables("notice")),
     )
     if slug != lock.target.slug:
         table.fault("target", f"found {slug!r}, expected {lock.target.slug!r}: its Python and platform")
@@ -79,6 +81,9 @@ def _check_whole(lock: Lock, table: Table) -> None:
     if lock.model and not lock.base:
         table.fault("model", "found a model, but no base that an image is built on to test it in")
     known = {"default", *(index.name for index in lock.indexes)}
+    for notice in lock.notices:
+        if lock.package(notice.package) is None:
+            table.fault("notice", f"is about {notice.package!r}, which is not in the lock")
     for package in lock.packages:
         if package.layer not in lock.layers:
             table.fault("package", f"{package.wheel.name} is in the layer {package.layer!r}, which is not in layers")
@@ -86,6 +91,17 @@ def _check_whole(lock: Lock, table: Table) -> None:
     for wheel in (*lock.wheels, *(wheel for wheel in others if isinstance(wheel, Wheel))):
         if wheel.index not in known:
             table.fault("package", f"{wheel.name} comes from the index {wheel.index!r}, which is not in the lock")
+
+
+def _notice(table: Table) -> Notice:
+    kind, known = table.require("kind", str, ""), tuple(NoticeKind)
+    if kind not in known:
+        table.fault("kind", f"found {kind!r}, expected one of {', '.join(known)}")
+    texts = {key: table.require(key, str, "") for key in ("package", "text", "cure")}
+    for key in [key for key, text in texts.items() if not text.isprintable()]:
+        table.fault(key, f"found {texts[key]!r}, expected one printable line")
+    table.close()
+    return Notice(kind=NoticeKind(kind if kind in known else known[0]), **texts)
 
 
 def _texts(table: Table) -> list[tuple[str, str]]:

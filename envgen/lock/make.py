@@ -1,35 +1,42 @@
 """Making a lock from a profile."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from envgen.core.errors import HubUnavailableError, IndexRefusedError, ProfileError, ResolutionError
+from envgen.core.errors import HubUnavailableError, IndexRefusedError, ProfileError, ProfileErrors, ResolutionError
 from envgen.core.requirements import exact_version
 from envgen.core.target import Target
+from envgen.lock.checks import Resolved, refuse
 from envgen.lock.demands import bounds_of, check_bounds, check_cuda, demands_of, inherited
 from envgen.lock.model import Lock, LockedIndex, LockedModel, Package, input_digest
+from envgen.lock.notice import Notice
+from envgen.lock.notices import known_pairs, notices_of, passing_notices
+from envgen.lock.paths import compare_paths
 from envgen.lock.resolvers import Resolver, ResolveRequest
-from envgen.lock.select import choose_wheel, choose_wheels, versions_of
+from envgen.lock.select import SelectedWheel, choose_wheel, choose_wheels, versions_of
 from envgen.profiles import Bound, Index, Profile
 from envgen.profiles.cuda import index_name, torch_of
 from envgen.profiles.layer_groups import check_sizes, groups_for, layer_of
+from envgen.profiles.pairs import PairTable
 from envgen.sources import Hub, HubName, IndexClient, LockedModelFiles, Packages, Wheel
 from envgen.sources.models import COMMIT, parse_model_name
 from envgen.workspace import Workspace
 
+_NOTHING_KNOWN = PairTable()
 
-def query_for(profile: Profile, bounds: Sequence[Bound], target: Target) -> ResolveRequest:
-    """What is asked of a resolver for `profile` on `target`: without markers, which are decided here and for every resolver alike.
 
-    Raises ProfileError for a requirement without an exact version that comes from an index without upload times.
+def query_for(profile: Profile, bounds: Sequence[Bound], target: Target, pairs: PairTable = _NOTHING_KNOWN) -> ResolveRequest:
+    """What is asked of a resolver for `profile` on `target`; of the `pairs` an error names a release that fits.
+
+    Raises ProfileError, or ProfileErrors, for requirements without an exact version that come from an index without upload times.
     """
     profile = profile.for_target(target)
     asked = [Requirement(text) for text in profile.requirements]
-    _check_exact(profile, target, [requirement.name for requirement in asked])
+    _check_exact(profile, target, [requirement.name for requirement in asked], pairs)
     for requirement in asked:
         requirement.marker = None
     return ResolveRequest(
@@ -42,28 +49,46 @@ def query_for(profile: Profile, bounds: Sequence[Bound], target: Target) -> Reso
     )
 
 
-def _check_exact(profile: Profile, target: Target, packages: Sequence[str]) -> None:
-    """Raises ProfileError for one of `packages` whose index publishes no upload times and that has no exact version.
+def _check_exact(profile: Profile, target: Target, packages: Sequence[str], pairs: PairTable) -> None:
+    """Raises ProfileError, or ProfileErrors, for `packages` whose index publishes no upload times and that have no exact version.
 
     `profile` is as it is on `target`.
     """
     exact = {requirement.name for text in profile.requirements if exact_version(requirement := Requirement(text))}
+    torch, faults = torch_of(profile, target), []
     for index in profile.indexes_for(target):
         for package in index.packages:
             if not index.upload_times and package in packages and package not in exact:
                 problem = f"{package} comes from the index {index.name}, which publishes no upload times: expected an exact version"
                 named = (text for text in profile.requirements if Requirement(text).name == package)
                 file = profile.file_of(next(named, ""))
-                raise ProfileError(f"{file}: requirements", problem, hint=f'as in "{package}==1.2.3"')
+                fitting = pairs.release_for(package, torch) if torch else ""
+                hint = f'for torch {torch} that is "{package}=={fitting}"' if fitting else f'as in "{package}==1.2.3"'
+                faults.append(ProfileError(f"{file}: requirements", problem, hint=hint))
+    if faults:
+        raise faults[0] if len(faults) == 1 else ProfileErrors(tuple(faults))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeLock:
+    """A lock, and the notices that are no part of it since they depend on how this machine reaches an index."""
+
+    lock: Lock
+    passing: tuple[Notice, ...] = ()
 
 
 def make_lock(workspace: Workspace, profile: Profile, bounds: Sequence[Bound], target: Target, resolver: Resolver) -> Lock:
-    """The lock of `profile` for `target`, from nothing but its inputs and the indexes.
+    """The lock of `profile` for `target`, from nothing but its inputs and the indexes. Raises as `make` does."""
+    return make(workspace, profile, bounds, target, resolver).lock
 
-    Raises ResolutionError, IndexUnavailableError or ProfileError.
+
+def make(workspace: Workspace, profile: Profile, bounds: Sequence[Bound], target: Target, resolver: Resolver) -> MadeLock:
+    """As `make_lock`, with what is said of it on this machine alone.
+
+    Raises ResolutionError, ResolutionErrors, IndexUnavailableError or ProfileError.
     """
-    profile = profile.for_target(target)
-    query, packages = query_for(profile, bounds, target), workspace.packages(profile.index_urls)
+    profile, pairs = profile.for_target(target), workspace.project.pairs()
+    query, packages = query_for(profile, bounds, target, pairs), workspace.packages(profile.index_urls)
     _check_offered(profile, target, packages.client)
     model = _lock_model(profile, query, packages, workspace.hub) if profile.base(target) else None
     # Chosen by version, not resolved: the exact uv that the profile names.
@@ -72,26 +97,60 @@ def make_lock(workspace: Workspace, profile: Profile, bounds: Sequence[Bound], t
     packages.client.prefetch([(query.index_of(package), package) for package in asked])
     chosen = choose_wheels(query, resolver.resolve(query), packages)
     installer = choose_wheel(query, (name, version), packages) if name else None
-    _check_exact(profile, target, [entry.wheel.name for entry in chosen])
+    _check_exact(profile, target, [entry.wheel.name for entry in chosen], pairs)
     if any(entry.wheel.name == profile.name for entry in chosen):
         problem = "has the name of a package that it locks, so that a lock could not tell who asks for what"
         raise ProfileError(f"profiles/{profile.name}.toml", problem, hint=f"rename it, as in profiles/{profile.name}-env.toml")
     check_bounds(chosen, bounds, target)
     check_cuda(profile, chosen, target)
-    demands = demands_of(profile.requirements, profile.name, chosen, target)
+    resolved = _checked(workspace, profile, bounds, query, chosen)
+    locked = _locked(resolved)
+    if profile.base(target):
+        check_sizes(((package.layer, package.wheel.size) for package in locked), f"profiles/{profile.name}.toml: {target.slug}")
+    lock = replace(lock_without_packages(profile, bounds, target), installer=installer, packages=locked, model=model)
+    return MadeLock(lock=replace(lock, notices=notices_of(resolved, lock)), passing=passing_notices(resolved))
+
+
+def _checked(
+    workspace: Workspace, profile: Profile, bounds: Sequence[Bound], query: ResolveRequest, chosen: tuple[SelectedWheel, ...]
+) -> Resolved:
+    """The resolution with all that is known of it. Raises ResolutionError, or ResolutionErrors, for one that can't become a lock."""
+    target, packages = query.target, workspace.packages(profile.index_urls)
+    resolved = Resolved(
+        profile=profile,
+        target=target,
+        query=query,
+        chosen=chosen,
+        demands=demands_of(profile.requirements, profile.name, chosen, target),
+        bounds=tuple(bounds),
+        packages=packages,
+        pairs=workspace.project.pairs(),
+        toolkit=workspace.project.toolkit(),
+        paths=compare_paths(chosen, packages),
+    )
+    try:
+        refuse(resolved)
+    except ResolutionError:
+        # What is refused has no lock to keep a notice, and who mends it wants to know of it now.
+        for notice in known_pairs(resolved):
+            workspace.reporter.step(f"notice: {profile.name} {target.slug}: {notice}")
+        raise
+    return resolved
+
+
+def _locked(resolved: Resolved) -> tuple[Package, ...]:
+    """Each wheel with its layer and its reasons."""
+    profile, demands = resolved.profile, resolved.demands
     from_parent = inherited(profile, demands)
-    locked = tuple(
+    return tuple(
         Package(
             wheel=entry.wheel,
             layer=layer_of(entry.wheel.name, profile.layers, entry.wheel.name in from_parent),
             demands=demands[entry.wheel.name],
-            bounds=bounds_of(entry.wheel.name, bounds),
+            bounds=bounds_of(entry.wheel.name, resolved.bounds),
         )
-        for entry in chosen
+        for entry in resolved.chosen
     )
-    if profile.base(target):
-        check_sizes(((package.layer, package.wheel.size) for package in locked), f"profiles/{profile.name}.toml: {target.slug}")
-    return replace(lock_without_packages(profile, bounds, target), installer=installer, packages=locked, model=model)
 
 
 def _lock_model(profile: Profile, query: ResolveRequest, packages: Packages, hub: Hub) -> LockedModel | None:
@@ -131,7 +190,7 @@ def _check_offered(profile: Profile, target: Target, client: IndexClient) -> Non
         offered = versions_of(client.files(index.name, "torch"))
     except IndexRefusedError:
         offered = set()
-    if torch not in offered:
+    if not any(Version(version) == Version(torch) for version in offered):
         problem = f"no index has torch {torch} built for CUDA {profile.cuda}: {client.location(index.name)} has {_some(offered)}"
         raise ResolutionError(
             f"{target.slug}: cuda", problem, hint="choose another CUDA or another torch, as pytorch.org lists them together"

@@ -10,6 +10,7 @@ from packaging.specifiers import SpecifierSet
 
 from envgen.core.target import Target
 from envgen.core.toml import toml_string
+from envgen.lock.notice import Notice
 from envgen.sources import LockedModelFiles, Wheel
 from envgen.sources.wheel import NOT_PUBLISHED
 
@@ -104,6 +105,7 @@ class Lock:
     cuda: str = ""
     driver: str = ""
     model: LockedModel | None = None
+    notices: tuple[Notice, ...] = ()
 
     def package(self, name: str) -> Package | None:
         return next((package for package in self.packages if package.wheel.name == name), None)
@@ -185,6 +187,9 @@ def _body(lock: Lock) -> Iterator[str]:
         layers=list(lock.layers),
         env=dict(lock.env),
     )
+    for notice in lock.notices:
+        yield from ("", "[[notice]]")
+        yield from _pairs(kind=notice.kind, package=notice.package, text=notice.text, cure=notice.cure)
     for index in lock.indexes:
         yield from ("", "[[index]]")
         yield from _pairs(name=index.name, url=index.url, packages=list(index.packages))

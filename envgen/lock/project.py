@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from envgen.core.errors import BuildError, ProfileError, StaleLockError, StaleLockErrors
+from envgen.core.errors import BuildError, ProfileError, ResolutionError, ResolutionErrors, StaleLockError, StaleLockErrors
 from envgen.core.parallel import map_parallel
 from envgen.core.settings import Settings
 from envgen.core.target import Target
 from envgen.lock import folder as lock_folder
 from envgen.lock import make, stale
 from envgen.lock.model import Lock, Package
+from envgen.lock.notice import Notice
 from envgen.lock.resolvers import Resolver
 from envgen.profiles import Profile, Project
 from envgen.profiles.catalog import LOCK_FILE
@@ -34,17 +35,28 @@ MakeResolver = Callable[[Settings, Packages], Resolver]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenLock:
-    """A lock that was made: where, whether its files changed, and the lock that there was, None for none that can be read."""
+    """A lock that was made: where, whether its files changed, and the lock that there was, None for none that can be read.
+
+    `passing` are notices that are no part of the lock, since they depend on how this machine reaches an index.
+    """
 
     target: Target
     folder: Path
     changed: bool
     before: Lock | None
     lock: Lock
+    passing: tuple[Notice, ...] = ()
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """All that is said of it."""
+        return (*self.lock.notices, *self.passing)
 
 
-def write_locks(workspace: Workspace, profile: Profile, targets: Sequence[Target], make_resolver: MakeResolver) -> tuple[WrittenLock, ...]:
-    """Locks `profile` for all `targets` at the same time; writes nothing unless all of them resolve.
+def write_locks(
+    workspace: Workspace, profile: Profile, targets: Sequence[Target], make_resolver: MakeResolver, *, strict: bool = False
+) -> tuple[WrittenLock, ...]:
+    """Locks `profile` for all `targets` at the same time; writes nothing unless all of them resolve, where `strict` without a notice.
 
     Raises ResolutionError and its kin, ProfileError, or UsageError for a resolver that can't do a target.
     """
@@ -53,23 +65,36 @@ def write_locks(workspace: Workspace, profile: Profile, targets: Sequence[Target
     for remark in profile.remarks():
         workspace.reporter.step(f"{profile.name}: {remark}")
 
-    def lock(target: Target) -> Lock:
-        made = make.make_lock(workspace, profile, bounds, target, resolver)
-        workspace.reporter.step(f"{profile.name} {target.slug}: {len(made.packages)} packages")
-        return made
+    def lock(target: Target) -> make.MadeLock:
+        found = make.make(workspace, profile, bounds, target, resolver)
+        workspace.reporter.step(f"{profile.name} {target.slug}: {len(found.lock.packages)} packages")
+        return found
 
     resolver = make_resolver(workspace.settings, workspace.packages(profile.index_urls))
     for target in targets:
         resolver.check(target)
-    locks = map_parallel(lock, targets, at_once=len(targets))
-    made = [(lock, lock_folder.files_of(lock, workspace.project)) for lock in locks]
+    made = map_parallel(lock, targets, at_once=len(targets))
+    if strict:
+        refuse_notices([(found.lock, (*found.lock.notices, *found.passing)) for found in made])
+    files = [lock_folder.files_of(found.lock, workspace.project) for found in made]
     written = []
-    for target, (after, files) in zip(targets, made, strict=True):
+    for target, found, contents in zip(targets, made, files, strict=True):
         folder = workspace.project.lock_folder(profile.name, target)
         before = _before(workspace.project, profile, target)
-        changed = lock_folder.write_files(folder, files)
-        written.append(WrittenLock(target=target, folder=folder, changed=changed, before=before, lock=after))
+        changed = lock_folder.write_files(folder, contents)
+        written.append(WrittenLock(target=target, folder=folder, changed=changed, before=before, lock=found.lock, passing=found.passing))
     return tuple(written)
+
+
+def refuse_notices(found: Sequence[tuple[Lock, Sequence[Notice]]]) -> None:
+    """Raises ResolutionError, or ResolutionErrors, for the notices of locks."""
+    faults = tuple(
+        ResolutionError(f"{lock.profile} {lock.target.slug}: {notice.package}", notice.text, hint=notice.cure)
+        for lock, notices in found
+        for notice in notices
+    )
+    if faults:
+        raise faults[0] if len(faults) == 1 else ResolutionErrors(faults)
 
 
 def _check_begun(profile: Profile) -> None:

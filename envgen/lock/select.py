@@ -21,11 +21,13 @@ from envgen.sources.wheel import WHEEL_FILE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectedWheel:
-    """A wheel that was chosen, and what its own metadata requires."""
+    """A wheel that was chosen, what its own metadata requires, the extras that it has, and its file as the index lists it."""
 
     wheel: Wheel
     requires: tuple[Requirement, ...]
     requires_python: str
+    extras: frozenset[str] = frozenset()
+    file: IndexFile | None = None
 
 
 def choose_wheels(query: ResolveRequest, resolution: Resolution, packages: Packages) -> tuple[SelectedWheel, ...]:
@@ -42,14 +44,36 @@ def choose_wheels(query: ResolveRequest, resolution: Resolution, packages: Packa
 
 
 def choose_wheel(query: ResolveRequest, pin: tuple[str, str], packages: Packages) -> Wheel:
-    """The wheel for one package whose own requirements do not matter. Raises as `choose_wheels` does."""
-    return _pick(pin, query.target.tag_ranks, query, packages)[0]
+    """The wheel for one package whose own requirements do not matter. Raises as `choose_wheels` does, also for one that was yanked."""
+    wheel, file = _pick(pin, query.target.tag_ranks, query, packages)
+    if file.yanked:
+        raise yanked_error(file, wheel, query, packages)
+    return wheel
 
 
 def _choose(pin: tuple[str, str], ranks: Mapping[Tag, int], query: ResolveRequest, packages: Packages) -> SelectedWheel:
     wheel, file = _pick(pin, ranks, query, packages)
     needs = read_needs(packages.metadata(file), file.filename, file.index)
-    return SelectedWheel(wheel=wheel, requires=needs.requires, requires_python=needs.requires_python)
+    return SelectedWheel(wheel=wheel, requires=needs.requires, requires_python=needs.requires_python, extras=needs.extras, file=file)
+
+
+def yanked_error(file: IndexFile, wheel: Wheel, query: ResolveRequest, packages: Packages) -> ResolutionError:
+    """What to raise for a release that was yanked, with its index's reason and the next one that was not."""
+    reason = f": {file.yanked_because}" if file.yanked_because else ", and the index does not say why"
+    found = _early_enough(packages.files(wheel.index, wheel.name), wheel.name, query)
+    others = sorted({version for other in found if not other.yanked and (version := wheel_version(other)) and not version.is_prerelease})
+    newer = [version for version in others if version > Version(wheel.version)]
+    best = newer[0] if newer else others[-1] if others else None
+    hint = f'use a release that was not, such as "{wheel.name}=={best}"' if best else "use another package: all of its releases were yanked"
+    return ResolutionError(f"{query.target.slug}: {wheel.name}", f"{wheel.version} was yanked{reason}", hint=hint)
+
+
+def wheel_version(file: IndexFile) -> Version | None:
+    """The version of a wheel, None for a file that is none."""
+    try:
+        return parse_wheel_filename(file.filename)[1]
+    except (InvalidWheelFilename, InvalidVersion):
+        return None
 
 
 def _pick(pin: tuple[str, str], ranks: Mapping[Tag, int], query: ResolveRequest, packages: Packages) -> tuple[Wheel, IndexFile]:
@@ -62,6 +86,7 @@ def _pick(pin: tuple[str, str], ranks: Mapping[Tag, int], query: ResolveRequest,
             f"index {index}", f"no wheel of {name} {version} for {query.target.slug} before {query.cutoff(name):%Y-%m-%dT%H:%M:%SZ}",
             hint=f"name a version of {name} in the profile that has one",
         )  # fmt: skip
+    _check_one_hash(file, files)
     sha256 = packages.sha256(file)
     file = replace(file, sha256=sha256)
     wheel = Wheel(
@@ -74,6 +99,15 @@ def _pick(pin: tuple[str, str], ranks: Mapping[Tag, int], query: ResolveRequest,
         uploaded=_whole_seconds(file.uploaded) if query.publishes_times(name) else None,
     )
     return wheel, file
+
+
+def _check_one_hash(file: IndexFile, files: Sequence[IndexFile]) -> None:
+    """Raises ResolutionError where `files` have another file under the name of `file`: it can't be known which one is meant."""
+    hashes = sorted({other.sha256 for other in files if other.filename == file.filename and other.sha256})
+    if len(hashes) > 1:
+        problem = f"lists {file.filename} {len(hashes)} times, each with another sha256: {', '.join(text[:12] for text in hashes)}"
+        hint = "one of them is not what was published: have the index, or the proxy before it, repaired"
+        raise ResolutionError(f"index {file.index}", problem, hint=hint)
 
 
 def _early_enough(files: Sequence[IndexFile], name: str, query: ResolveRequest) -> list[IndexFile]:
@@ -99,7 +133,7 @@ def _uploaded(file: IndexFile, name: str, query: ResolveRequest) -> dt.datetime:
 
 
 def best_wheel(files: Sequence[IndexFile], version: Version, ranks: Mapping[Tag, int]) -> IndexFile | None:
-    """The wheel of `version` with the best tag for the target, as installers choose it; None where none fits."""
+    """The wheel of `version` with the best tag for the target, as installers choose it, a yanked one last; None where none fits."""
     fitting = []
     for file in _of_version(files, version):
         if not WHEEL_FILE.fullmatch(file.filename):
@@ -110,7 +144,7 @@ def best_wheel(files: Sequence[IndexFile], version: Version, ranks: Mapping[Tag,
             continue
         rank = min((ranks[tag] for tag in tags if tag in ranks), default=None)
         if found == version and rank is not None:
-            fitting.append(((-rank, build), file))
+            fitting.append(((not file.yanked, -rank, build), file))
     fitting.sort(key=lambda entry: entry[1].filename)
     return max(fitting, key=lambda entry: entry[0])[1] if fitting else None
 

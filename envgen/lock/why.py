@@ -1,21 +1,24 @@
 """Why a package is locked in its version, and what holds back each newer one."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from packaging.requirements import InvalidRequirement
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
-from packaging.version import Version
+from packaging.utils import InvalidSdistFilename, canonicalize_name, parse_sdist_filename
+from packaging.version import InvalidVersion, Version
 
-from envgen.core.errors import ResolutionError
+from envgen.core.errors import IndexUnavailableError, ResolutionError, VerificationError
+from envgen.core.parallel import map_parallel
 from envgen.core.requirements import marker_holds, read_needs
 from envgen.lock.demands import python_allowed
-from envgen.lock.model import Lock, Package
+from envgen.lock.model import Lock, Package, RequiredBy
 from envgen.lock.resolvers import ResolveRequest
-from envgen.lock.select import best_wheel
+from envgen.lock.select import best_wheel, wheel_version
 from envgen.profiles import Bound
 from envgen.sources import IndexFile, Packages
+from envgen.sources.index import CONNECTIONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +47,12 @@ def held_back(package: Package, scene: WhyContext) -> tuple[HeldBack, ...]:
     """
     name = package.wheel.name
     files = scene.packages.files(package.wheel.index, name)
-    versions = sorted({version for file in files if (version := _version(file)) and version > Version(package.wheel.version)})
+    versions = sorted({version for file in files if (version := version_of(file)) and version > Version(package.wheel.version)})
     found: list[HeldBack] = []
     for version in versions:
         if version.is_prerelease:
             continue
-        reason = next(_reasons(package, version, files, scene))
+        reason = held_back_by(package, version, files, scene)
         if found and found[-1].reason == reason:
             found[-1] = replace(found[-1], last=str(version))
         else:
@@ -57,17 +60,22 @@ def held_back(package: Package, scene: WhyContext) -> tuple[HeldBack, ...]:
     return tuple(found)
 
 
-def _version(file: IndexFile) -> Version | None:
-    try:
-        return parse_wheel_filename(file.filename)[1]
-    except InvalidWheelFilename:
-        return None
+def held_back_by(package: Package, version: Version, files: Sequence[IndexFile], scene: WhyContext) -> str:
+    """What holds back one `version` of `package`, whose index lists `files`. Raises as `held_back` does."""
+    return next(_reasons(package, version, files, scene))
+
+
+def version_of(file: IndexFile) -> Version | None:
+    """The version of a wheel or of a source distribution, None for another file."""
+    with suppress(InvalidSdistFilename, InvalidVersion):
+        return parse_sdist_filename(file.filename)[1] if file.filename.endswith((".tar.gz", ".zip")) else wheel_version(file)
+    return None
 
 
 def _reasons(package: Package, version: Version, files: Sequence[IndexFile], scene: WhyContext) -> Iterator[str]:
     """The reasons against `version`, the hardest first; there is always one."""
     name, query = package.wheel.name, scene.query
-    ours = [file for file in files if _version(file) == version]
+    ours = [file for file in files if version_of(file) == version]
     if query.publishes_times(name):
         days = [file.uploaded for file in ours if file.uploaded]
         if days and min(days) >= query.cutoff(name):
@@ -78,25 +86,33 @@ def _reasons(package: Package, version: Version, files: Sequence[IndexFile], sce
     for demand in package.demands:
         if not demand.specifier.contains(version):
             yield f"{demand.name} asks for {demand.requirement}"
-    ranks = query.target.tag_ranks
-    file = best_wheel(ours, version, ranks)
-    if file is None:
-        yield f"it has no wheel for {query.target.slug}"
-    elif file.yanked:
-        yield "it was yanked"
-    elif file.sha256:
-        yield from _own_wishes(file, scene)
+    yield from _reasons_of_wheels(package, version, ours, scene)
     yield "nothing found here forbids it: the resolver chose the older one for the sake of the whole"
 
 
-def _own_wishes(file: IndexFile, scene: WhyContext) -> Iterator[str]:
-    """What the wheel `file` itself wants that can't be had."""
+def _reasons_of_wheels(package: Package, version: Version, ours: Sequence[IndexFile], scene: WhyContext) -> Iterator[str]:
+    """What the files of `version` themselves have against it."""
+    if not any(wheel_version(file) for file in ours):
+        yield "it was published as source only"
+    file = best_wheel(ours, version, scene.query.target.tag_ranks)
+    if file is None:
+        yield f"it has no wheel for {scene.query.target.slug}"
+    elif file.yanked:
+        yield "it was yanked"
+    elif file.sha256 or scene.packages.client.metadata(file):
+        yield from _own_wishes(package.wheel.name, file, scene)
+
+
+def _own_wishes(own: str, file: IndexFile, scene: WhyContext) -> Iterator[str]:
+    """What the wheel `file` itself wants that can't be had: causes first, then what may only follow from the release that is locked."""
     target = scene.query.target
-    metadata = scene.packages.metadata(file)
     try:
+        metadata = scene.packages.metadata(file)
         needs = read_needs(metadata, file.filename, file.index)
         wanted = [requirement for requirement in needs.requires if marker_holds(requirement, target.markers())]
-    except (ResolutionError, InvalidRequirement):
+    except IndexUnavailableError:
+        raise
+    except (ResolutionError, VerificationError, InvalidRequirement):
         yield "its requirements can't be read"
         return
     if not python_allowed(needs.requires_python, target):
@@ -106,6 +122,42 @@ def _own_wishes(file: IndexFile, scene: WhyContext) -> Iterator[str]:
         for bound in scene.bounds:
             if bound.package == name and (requirement.specifier & SpecifierSet(bound.requirement)).is_unsatisfiable():
                 yield f"it wants {name}{requirement.specifier}, but the documented bound is {bound.requirement} ({bound.source})"
-        locked = scene.lock.package(name)
-        if locked and not requirement.specifier.contains(locked.wheel.version, prereleases=True):
-            yield f"it wants {name}{requirement.specifier}, the lock has {locked.wheel.version}"
+    unmet = [(requirement, locked) for requirement in wanted if (locked := _unmet(requirement, scene.lock))]
+    rivals = [(requirement, rival) for requirement, locked in unmet if (rival := _rival(requirement, locked, own, scene.lock.profile))]
+    yield from (_against(requirement, rival) for requirement, rival in rivals if rival.name == scene.lock.profile)
+    yield from _without_wheel(wanted, scene)
+    yield from (_against(requirement, rival) for requirement, rival in rivals)
+    for requirement, locked in unmet:
+        yield f"it wants {canonicalize_name(requirement.name)}{requirement.specifier}, the lock has {locked.wheel.version}"
+
+
+def _unmet(requirement: Requirement, lock: Lock) -> Package | None:
+    """The locked package that `requirement` does not admit, None where it does or where that is not locked."""
+    locked = lock.package(canonicalize_name(requirement.name))
+    return locked if locked and not requirement.specifier.contains(locked.wheel.version, prereleases=True) else None
+
+
+def _against(requirement: Requirement, rival: RequiredBy) -> str:
+    name = canonicalize_name(requirement.name)
+    return f"it wants {name}{requirement.specifier}, but {rival.name} asks for {name}{rival.requirement}"
+
+
+def _without_wheel(wanted: Sequence[Requirement], scene: WhyContext) -> Iterator[str]:
+    """Those of `wanted`, of packages that are not locked, of which no release has a wheel for the target."""
+    query = scene.query
+    ranks = query.target.tag_ranks
+    others = [one for one in wanted if scene.lock.package(canonicalize_name(one.name)) is None]
+    names = [canonicalize_name(one.name) for one in others]
+    pages = map_parallel(lambda name: scene.packages.files(query.index_of(name), name), names, at_once=CONNECTIONS)
+    for one, name, files in zip(others, names, pages, strict=True):
+        dated = query.publishes_times(name)
+        there = [file for file in files if not dated or (file.uploaded is not None and file.uploaded < query.cutoff(name))]
+        versions = sorted({version for file in there if (version := wheel_version(file)) and one.specifier.contains(version)}, reverse=True)
+        if not any(best_wheel(there, version, ranks) for version in versions):
+            yield f"it wants {name}{one.specifier}, of which no release has a wheel for {query.target.slug}"
+
+
+def _rival(requirement: Requirement, locked: Package, own: str, profile: str) -> RequiredBy | None:
+    """Who else than the package `own` asks for releases of `locked` that all are outside of `requirement`; the `profile` first."""
+    others = sorted((demand for demand in locked.demands if demand.name != own), key=lambda demand: demand.name != profile)
+    return next((demand for demand in others if (demand.specifier & requirement.specifier).is_unsatisfiable()), None)

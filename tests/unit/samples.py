@@ -19,6 +19,7 @@ from envgen.core.settings import read_settings
 from envgen.core.target import Target
 from envgen.lock import Lock, LockedBound, LockedModel, Package, RequiredBy
 from envgen.lock.model import LockedIndex
+from envgen.lock.notice import Notice, NoticeKind
 from envgen.profiles import Profile, Project
 from envgen.profiles.read import load_profile
 from envgen.sources import Hub, IndexClient, LockedModelFiles, Wheel
@@ -78,6 +79,13 @@ def wheel(name: str, version: str = "1.0", **fields: object) -> Wheel:
     }
     return Wheel(name=name, version=version, **values)  # type: ignore[arg-type]  # test data
 
+
+NOTICE = Notice(
+    kind=NoticeKind.FAR_BEHIND,
+    package="demo",
+    text="1.5 is 40 releases behind 9.0: it wants torch==2.11.0, but small asks for ==2.13.0",
+    cure="loosen what holds it back",
+)
 
 COMMIT = "8c7bfcd4a1c4bd1f2b0f0f3c5b9d1f4a6e7d8c9b"
 HUB_MODEL = LockedModel(

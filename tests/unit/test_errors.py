@@ -10,6 +10,7 @@ CODES = {
     "ProfileError": 2,
     "ProfileErrors": 2,
     "ResolutionError": 3,
+    "ResolutionErrors": 3,
     "IndexUnavailableError": 3,
     "IndexRefusedError": 3,
     "FileGoneError": 3,

@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from samples import COMMIT, HUB_MODEL, ROOT, sample_lock, wheel
+from samples import COMMIT, HUB_MODEL, NOTICE, ROOT, sample_lock, wheel
 
 from envgen.core.errors import StaleLockError
 from envgen.lock import Lock, LockedModel, parse_lock
 from envgen.lock.model import digest_of, dump_lock
+from envgen.lock.notice import NoticeKind
 
 WHEEL_MODEL = LockedModel(source=wheel("demo-model", "0.1.2", index="pytorch-cpu"), expect="Paris")
 LABEL = "locks/small/py311-linux-amd64/envgen.lock"
@@ -43,6 +44,7 @@ def forged(old: str, new: str) -> StaleLockError:
         sample_lock(),
         sample_lock(model=HUB_MODEL),
         sample_lock(model=WHEEL_MODEL),
+        sample_lock(notices=(NOTICE, replace(NOTICE, kind=NoticeKind.PAIR, text='quotes "\x1b[1m"'))),
         sample_lock(base="", installer=None, tiers=(), indexes=(), packages=(), env=()),
     ],
 )
@@ -172,6 +174,21 @@ def test_a_forged_model_is_refused(old: str, new: str, problem: str) -> None:
     text = dump_lock(sample_lock(model=HUB_MODEL)).decode()
     assert old in text
     assert problem in str(refused(resealed(text.replace(old, new, 1))))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('kind = "far-behind"', 'kind = "x"', "found 'x', expected one of far-behind, old"),
+        ('package = "demo"', 'package = "other"', "is about 'other', which is not in the lock"),
+        ('text = "', 'text = "\\u001b[1m', "expected one printable line"),
+        ('cure = "', 'mood = "bad"\ncure = "', "mood"),
+    ],
+)
+def test_a_forged_notice_is_refused(old: str, new: str, problem: str) -> None:
+    text = dump_lock(sample_lock(notices=(NOTICE,))).decode()
+    start = text.index("[[notice]]")
+    assert problem in str(refused(resealed(text[:start] + text[start:].replace(old, new, 1))))
 
 
 def test_a_model_wants_a_base_to_be_tested_on_and_files_of_its_own() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from samples import AS_OF, HUB_MODEL, NASTY, sample_lock
+from samples import AS_OF, HUB_MODEL, NASTY, NOTICE, sample_lock
 
 from envgen.lock import RequiredBy
 from envgen.lock.model import digest_of, dump_lock, input_digest
@@ -60,7 +60,7 @@ def test_every_field_is_in_the_bytes() -> None:
     changes = {
         "profile": "x", "description": "x", "platform": "x", "as_of": AS_OF + dt.timedelta(days=1), "inputs": "x",
         "python": "x", "base": "x", "indexes": (), "env": (), "tiers": (), "layers": (), "installer": None, "packages": (),
-        "cuda": "13.0", "driver": "580", "model": HUB_MODEL,
+        "cuda": "13.0", "driver": "580", "model": HUB_MODEL, "notices": (NOTICE,),
     }  # fmt: skip
     assert changes.keys() == set(lock.__slots__)
     for name, value in changes.items():

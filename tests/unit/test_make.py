@@ -35,6 +35,7 @@ from envgen.core.errors import (
     HubRefusedError,
     IndexRefusedError,
     ProfileError,
+    ProfileErrors,
     ResolutionError,
     StaleLockError,
     UsageError,
@@ -46,6 +47,7 @@ from envgen.lock import Lock, LockedModel, parse_lock
 from envgen.lock.folder import read_lock, write_files
 from envgen.lock.make import lock_without_packages, make_lock, query_for
 from envgen.lock.model import digest_of, dump_lock
+from envgen.lock.notice import NoticeKind
 from envgen.lock.resolvers import Resolution, ResolveRequest
 from envgen.profiles import Bound, Index, Profile, Project
 from envgen.sources import Hub, IndexClient, IndexFile, LockedModelFiles, Packages, WheelStore
@@ -445,6 +447,43 @@ def test_a_cuda_that_no_index_offers_is_said_before_anything_is_resolved(client:
     assert str(caught.value) == (
         "py311-linux-amd64: cuda: no index has torch 2.13.0 built for CUDA 12.7: https://torch.example/pytorch-cu127 has " + has
     )
+
+
+@pytest.mark.parametrize("asked", ["2.7", "2.7.0", "2.7.0.0"])
+def test_a_release_of_torch_is_known_in_any_spelling(asked: str, tmp_path: Path) -> None:
+    """It goes on to the resolver, which is none here."""
+    index = Index(name="pytorch-cu127", url="https://torch.example/whl/cu127", packages=("torch",), upload_times=False)
+    profile = replace(profile_of(PROFILE.replace("torch==2.13.0", f"torch=={asked}")), cuda="12.7", indexes=(index,))
+    offer = Offer("torch-2.7.0+cu127-cp311-cp311-manylinux_2_28_x86_64.whl")
+    with pytest.raises(AttributeError):
+        make_lock(served(tmp_path, cast(Any, offer), cast(Any, None)), profile, (), LINUX, cast(Any, None))
+
+
+def test_the_release_that_fits_torch_is_named(tmp_path: Path) -> None:
+    text = PROFILE.replace('packages = ["torch"]', 'packages = ["torch", "torchvision", "torchaudio"]')
+    text = text.replace('"demo>=1"', '"torchvision", "torchaudio"')
+    with pytest.raises(ProfileErrors) as caught:
+        make_lock(sources(tmp_path)[0], profile_of(text), (), LINUX, cast(Any, None))
+    assert [fault.hint for fault in caught.value.faults()] == [
+        'for torch 2.13.0 that is "torchvision==0.28.0"',
+        'for torch 2.13.0 that is "torchaudio==2.11.0"',
+    ]
+
+
+def test_a_lock_that_is_refused_says_all_of_it(tmp_path: Path) -> None:
+    """Through make_lock itself: the checks are asked, with what the index says."""
+    profile = profile_of(PROFILE.replace("demo>=1", "demo[fast]>=1"))
+    with pytest.raises(ResolutionError, match=r"^py311-linux-amd64: demo\[fast\]: 1.5 has no extra 'fast'$"):
+        locking(profile, (BOUND,), LINUX, sources(tmp_path))
+
+
+def test_a_notice_is_in_the_lock(tmp_path: Path) -> None:
+    """These wheels have no RECORD, which installers want."""
+    made = locking(profile_of(), (BOUND,), LINUX, sources(tmp_path))
+    assert [(notice.kind, notice.package) for notice in made.notices] == [
+        (NoticeKind.NOT_COMPARED, name) for name in ("demo", "demo-data", "torch")
+    ]
+    assert parse_lock(dump_lock(made), "x") == made
 
 
 def with_model(model: str) -> str:

@@ -10,9 +10,10 @@ from packaging.version import Version
 from samples import AS_OF, INDEX, LINUX, WINDOWS, Server, client_for, make_wheel
 
 from envgen.core.errors import ProfileError, ResolutionError
+from envgen.core.requirements import with_readable_requirements
 from envgen.core.target import Target
 from envgen.lock.resolvers import Resolution, ResolveRequest
-from envgen.lock.select import best_wheel, choose_wheels
+from envgen.lock.select import best_wheel, choose_wheel, choose_wheels
 from envgen.profiles import Index
 from envgen.sources import IndexFile, Packages, WheelStore
 
@@ -148,3 +149,74 @@ def test_unreadable_requirements_are_said(server: Server, tmp_path: Path) -> Non
     server.page(f"{INDEX}/demo/{ANY}.metadata", "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\nRequires-Dist: numpy >>> 2\n")
     with pytest.raises(ResolutionError, match=r"demo-1.0-py3-none-any.whl has unreadable requirements"):
         choose_wheels(query(), PIN, Packages(client_for(server, tmp_path), WheelStore(tmp_path / "wheels")))
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("torch (>=1.9.*)", "torch>=1.9"),
+        ("torch (>=1.9.*,<=2.0.*)", "torch<=2.0,>=1.9"),
+        ('torch (~=1.9.*) ; python_version >= "3.8"', 'torch~=1.9; python_version >= "3.8"'),
+        ("torch (>=1.9,)", "torch>=1.9"),
+        ("torch (==1.9.*)", "torch==1.9.*"),
+    ],
+)
+def test_requirements_of_old_wheels_are_read(server: Server, tmp_path: Path, written: str, read: str) -> None:
+    server.page(f"{INDEX}/demo/", listed((ANY, "2026-09-01T00:00:00Z")))
+    server.page(f"{INDEX}/demo/{ANY}.metadata", f"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\nRequires-Dist: {written}\n")
+    (chosen,) = choose_wheels(query(), PIN, Packages(client_for(server, tmp_path), WheelStore(tmp_path / "wheels")))
+    assert [str(requirement) for requirement in chosen.requires] == [read]
+
+
+def test_a_requirement_that_no_one_can_read_is_quoted_with_a_way_on(server: Server, tmp_path: Path) -> None:
+    server.page(f"{INDEX}/demo/", listed((ANY, "2026-09-01T00:00:00Z")))
+    server.page(f"{INDEX}/demo/{ANY}.metadata", "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\nRequires-Dist: numpy >>> 2\n")
+    with pytest.raises(ResolutionError, match=r"'numpy >>> 2'") as caught:
+        choose_wheels(query(), PIN, Packages(client_for(server, tmp_path), WheelStore(tmp_path / "wheels")))
+    assert caught.value.hint == "name another release of demo in the profile's requirements"
+
+
+def test_the_extras_of_a_wheel_are_known(server: Server, tmp_path: Path) -> None:
+    server.page(f"{INDEX}/demo/", listed((ANY, "2026-09-01T00:00:00Z")))
+    lines = ["Metadata-Version: 2.1", "Name: demo", "Version: 1.0", "Provides-Extra: Fast_One", "Requires-Dist: x; extra == 'old'", ""]
+    server.page(f"{INDEX}/demo/{ANY}.metadata", "\n".join(lines))
+    (chosen,) = choose_wheels(query(), PIN, Packages(client_for(server, tmp_path), WheelStore(tmp_path / "wheels")))
+    assert chosen.extras == {"fast-one", "old"}
+
+
+def yanked_page(*entries: tuple[str, object]) -> str:
+    page = json.loads(listed(*((name, "2026-09-01T00:00:00Z") for name, _ in entries)))
+    for file, (_, yanked) in zip(page["files"], entries, strict=True):
+        file["yanked"] = yanked
+    return json.dumps(page)
+
+
+def test_a_file_that_was_yanked_comes_last(server: Server, tmp_path: Path) -> None:
+    for entries in itertools.permutations([(NATIVE, "broken"), (ANY, False)]):
+        server.page(f"{INDEX}/demo/", yanked_page(*entries))
+        (chosen,) = choose_wheels(query(), PIN, Packages(client_for(server, tmp_path), WheelStore(tmp_path / "wheels")))
+        assert chosen.wheel.file == ANY
+
+
+def test_an_installer_or_a_model_that_was_yanked_is_refused(server: Server, tmp_path: Path) -> None:
+    server.page(f"{INDEX}/demo/", yanked_page((ANY, "broken"), ("demo-1.1-py3-none-any.whl", False)))
+    with pytest.raises(ResolutionError, match=r"^py311-linux-amd64: demo: 1.0 was yanked: broken$") as caught:
+        choose_wheel(query(), ("demo", "1.0"), Packages(client_for(server, tmp_path), WheelStore(tmp_path / "wheels")))
+    assert caught.value.hint == 'use a release that was not, such as "demo==1.1"'
+
+
+def test_one_file_name_with_two_hashes_is_an_error(server: Server, tmp_path: Path) -> None:
+    server.page(f"{INDEX}/demo/", listed((ANY, "2026-09-01T00:00:00Z"), (ANY, "2026-09-01T00:00:00Z")))
+    packages = Packages(client_for(server, tmp_path), WheelStore(tmp_path / "wheels"))
+    problem = rf"^index default: lists {ANY} 2 times, each with another sha256: 0{{12}}, 0{{12}}"
+    with pytest.raises(ResolutionError, match=problem):
+        choose_wheels(query(), PIN, packages)
+    with pytest.raises(ResolutionError, match=problem):
+        choose_wheel(query(), ("demo", "1.0"), packages)
+
+
+def test_metadata_of_old_wheels_is_shown_in_todays_form() -> None:
+    head = ["Metadata-Version: 2.1", "Name: é", "Requires-Dist: torch (>=1.9.*)", "Requires-Dist: x (!!!)", "Requires-Dist: y>1"]
+    old = "\n".join([*head, "", "Requires-Dist: z (>=1.*)", ""])
+    new = old.replace("torch (>=1.9.*)", "torch>=1.9")
+    assert with_readable_requirements(old.encode()) == new.encode()

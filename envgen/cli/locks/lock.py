@@ -3,21 +3,25 @@
 import json
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 from envgen.cli import options
 from envgen.cli.command import Command
 from envgen.cli.output import print_lines
 from envgen.cli.wiring import make_resolver
+from envgen.core.target import Target
 from envgen.lock import project
+from envgen.lock.notice import Notice
 from envgen.lock.project import WrittenLock
 from envgen.profiles import Profile
 from envgen.workspace import Workspace
 
 SHAPE = """\
-[{"profile", "target", "status": "written" | "unchanged" | "up to date", "folder", "changes": {text: number}, "remarks": [text]}]"""
+[{"profile", "target", "status": "written" | "unchanged" | "up to date", "folder", "changes": {text: number}, "remarks": [text],
+"notices": [{"kind", "package", "text", "cure"}]}]"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,27 +33,30 @@ class LockArgs:
     check: bool
     resolver: str
     json: bool
+    strict: bool = False
 
 
 def run(args: LockArgs, workspace: Workspace) -> int:
     profiles = [workspace.project.profile(name) for name in args.profiles or workspace.project.own_profiles()]
     wanted = [(profile, profile.find_targets(args.target)) for profile in profiles]
-    rows: list[dict[str, object]] = []
-    said: list[str] = []
+    rows: list[dict[str, Any]] = []
     if args.check:
-        pairs = [(profile, target) for profile, targets in wanted for target in targets]
-        project.check_locks(workspace, pairs)
-        rows = [{"profile": profile.name, "target": target.slug, "status": "up to date"} for profile, target in pairs]
+        locks = project.check_locks(workspace, [(profile, target) for profile, targets in wanted for target in targets])
+        if args.strict:
+            project.refuse_notices([(lock, lock.notices) for lock in locks])
+        rows = [_row(lock.profile, lock.target, "up to date", lock.notices) for lock in locks]
+        if not args.json:
+            print_rows(rows)
     else:
         for profile, targets in wanted:
-            written = project.write_locks(workspace, profile, targets, make_resolver(args.resolver))
-            rows += written_rows(workspace, profile, written)
-            said.append(_moved().summary(workspace, profile, written))
+            made = project.write_locks(workspace, profile, targets, make_resolver(args.resolver), strict=args.strict)
+            found = written_rows(workspace, profile, made)
+            rows += found
+            if not args.json:  # at once: the next profile may be refused
+                print_rows(found)
+                print_lines(filter(None, [_moved().summary(workspace, profile, made)]))
     if args.json:
         print(json.dumps(rows, indent=2))
-    else:
-        print_rows(rows)
-        print_lines(filter(None, said))
     return 0
 
 
@@ -58,13 +65,15 @@ def _moved() -> ModuleType:
     return import_module("envgen.cli.locks.moved")
 
 
-def written_rows(workspace: Workspace, profile: Profile, locks: Sequence[WrittenLock]) -> list[dict[str, object]]:
+def _row(profile: str, target: Target, status: str, notices: Sequence[Notice]) -> dict[str, Any]:
+    return {"profile": profile, "target": target.slug, "status": status, "notices": [asdict(notice) for notice in notices]}
+
+
+def written_rows(workspace: Workspace, profile: Profile, locks: Sequence[WrittenLock]) -> list[dict[str, Any]]:
     """One row for each lock that was written or unchanged."""
     return [
         {
-            "profile": profile.name,
-            "target": lock.target.slug,
-            "status": "written" if lock.changed else "unchanged",
+            **_row(profile.name, lock.target, "written" if lock.changed else "unchanged", lock.notices),
             "folder": workspace.project.label(lock.folder),
             "changes": _moved().changes([lock]),
             "remarks": list(profile.on_target(lock.target).remarks),
@@ -73,15 +82,24 @@ def written_rows(workspace: Workspace, profile: Profile, locks: Sequence[Written
     ]
 
 
-def print_rows(rows: Sequence[Mapping[str, object]]) -> None:
-    """Prints a line for each lock."""
+def print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Prints a line for each lock, and one for each notice: what several targets of a profile share is said once."""
     print_lines(f"{row['profile']:<12} {row['target']:<22} {row['status']}" for row in rows)
+    targets: dict[tuple[str, ...], list[str]] = {}
+    for row in rows:
+        for notice in row["notices"]:
+            key = (row["profile"], notice["package"], notice["text"], notice["cure"])
+            targets.setdefault(key, []).append(row["target"])
+    print_lines(
+        f"notice: {profile} {', '.join(found)}: {package}: {text}; {cure}" for (profile, package, text, cure), found in targets.items()
+    )
 
 
 def add_options(parser: ArgumentParser) -> None:
     options.add_profiles(parser)
     options.add_target(parser, "one target only, such as py311-linux-amd64")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 4 when a lock is stale (offline)")
+    parser.add_argument("--strict", action="store_true", help="exit 3, and write nothing, where a lock would have a notice")
     parser.add_argument("--resolver", choices=("uv", "pip-tools"), default="uv", help="who resolves (default: uv)")
     options.add_json(parser)
 

@@ -14,6 +14,7 @@ from envgen.core.errors import StaleLockError
 from envgen.core.target import Target
 from envgen.core.text import human_size
 from envgen.lock import Lock, project
+from envgen.lock.notice import Notice
 from envgen.profiles import Profile
 from envgen.smoke import cached_model, memory
 from envgen.sources.models import EMBEDDED
@@ -22,8 +23,8 @@ from envgen.workspace import Workspace
 SHAPE = """\
 {"profile", "description", "as_of": instant, "cuda", "driver", "indexes": [[name, url, [package]]], "tiers": [text],
 "env": [[name, value]], "targets": [{"target", "python", "base", "state": "locked" | "stale" | "not locked", "wheels": number,
-"bytes": number}], "target", "layers": [{"name", "wheels": number, "bytes": number}], "origins": [[path, file]],
-"remarks": [text], "memory": {"model", "parameters": number, "stored": bytes, "bf16": bytes,
+"bytes": number}], "target", "layers": [{"name", "wheels": number, "bytes": number}], "notices": [{"kind", "package", "text",
+"cure"}], "origins": [[path, file]], "remarks": [text], "memory": {"model", "parameters": number, "stored": bytes, "bf16": bytes,
 "int8": bytes, "nf4": bytes, "documented_fp16": bytes, "documented_8bit": bytes,
 "documented"} | null}"""
 
@@ -59,7 +60,7 @@ class LayerSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """A profile; `layers` are those of the lock for `target`, and none where that is not locked or stale.
+    """A profile; `layers` and `notices` are those of the lock for `target`, and none where that is not locked or stale.
 
     `origins` has the file that set each value, by the value's path in TOML, such as `env.HF_HOME`; requirements and constraints
     may come from several. `remarks` say which requirements replace others, and which are met by an exact version of another file.
@@ -77,6 +78,7 @@ class Overview:
     targets: tuple[TargetState, ...]
     target: str
     layers: tuple[LayerSummary, ...]
+    notices: tuple[Notice, ...]
     origins: tuple[tuple[str, str], ...]
     remarks: tuple[str, ...]
 
@@ -136,6 +138,7 @@ def overview(workspace: Workspace, profile: Profile, slug: str) -> Overview:
         targets=tuple(_state(profile, target, found) for target, found in locks.items()),
         target=chosen.slug,
         layers=_layers(lock) if isinstance(lock, Lock) else (),
+        notices=lock.notices if isinstance(lock, Lock) else (),
         origins=_origins(profile),
         remarks=profile.remarks(),
     )
@@ -210,6 +213,9 @@ def _lines(found: Overview) -> Iterator[str]:
         yield f"\nlayers of {found.target}"
         for group in found.layers:
             yield f"  {group.name:<22} {group.wheels:>3} wheel{'s' if group.wheels > 1 else ' '} {human_size(group.bytes):>9}"
+    if found.notices:
+        yield f"\nnotices of {found.target}"
+        yield from (f"  {notice}" for notice in found.notices)
 
 
 def _locked(profile: str, state: TargetState) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from shutil import copyfileobj
 from urllib.parse import quote, unquote
 
+from envgen.core.requirements import with_readable_requirements
 from envgen.lock.resolvers import ResolveRequest
 from envgen.sources import IndexFile, Packages
 from envgen.sources.wheel import WHEEL_FILE
@@ -64,7 +65,7 @@ class DatedIndexServer(ThreadingHTTPServer):
             case ["", "file", package, name]:
                 for file in self.sight.files(package):
                     if name == f"{file.filename}.metadata":
-                        return _FILE, self.sight.packages.metadata(file)
+                        return _FILE, with_readable_requirements(self.sight.packages.metadata(file))
                     if name == file.filename:
                         return _FILE, self.sight.packages.add(file, file.sha256)[0]
         return None

@@ -9,7 +9,7 @@ from envgen.trust.diff.model import FactChange, LayerChange, LayerSize, LockComp
 from envgen.trust.diff.operands import LockSide
 from envgen.trust.diff.packages import package_changes
 
-INSTALLER, INPUTS = "installer", "inputs"
+INSTALLER, INPUTS, NOTICE = "installer", "inputs", "notice"
 
 
 def compare_locks(before: LockSide, after: LockSide) -> LockComparison:
@@ -46,7 +46,7 @@ def _whole(locks: Mapping[LockId, Lock]) -> tuple[WholeLock, ...]:
 
 def _facts(pairs: Sequence[Pair]) -> tuple[FactChange, ...]:
     found = group_by_place((fact, pair.place) for pair in pairs for fact in facts_of(pair))
-    order = (*FACTS, "profile", INSTALLER, INPUTS)
+    order = (*FACTS, "profile", INSTALLER, NOTICE, INPUTS)
     return tuple(FactChange(fact=fact, places=found[fact]) for fact in sorted(found, key=lambda fact: (order.index(fact.name), fact.after)))
 
 
@@ -58,6 +58,8 @@ def facts_of(pair: Pair) -> Iterator[HeaderField]:
         found.append(HeaderField(name="profile", before=before.profile, after=after.profile))
     if before.installer != after.installer:
         found.append(HeaderField(name=INSTALLER, before=_installer(before.installer), after=_installer(after.installer)))
+    found += [HeaderField(name=NOTICE, before="none", after=str(notice)) for notice in after.notices if notice not in before.notices]
+    found += [HeaderField(name=NOTICE, before=str(notice), after="none") for notice in before.notices if notice not in after.notices]
     yield from found
     if not found and before.packages == after.packages and before.inputs != after.inputs:
         # Which of them, a lock does not say: it has their digest.
