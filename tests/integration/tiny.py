@@ -27,26 +27,37 @@ def module_of(name: str) -> str:
     return name.replace("-", "_")
 
 
-def wheel_name(name: str, version: str = "1.0") -> str:
-    return f"{module_of(name)}-{version}-py3-none-any.whl"
+def wheel_name(name: str, version: str = "1.0", tag: str = "py3-none-any") -> str:
+    return f"{module_of(name)}-{version}-{tag}.whl"
 
 
 def make_wheel(
-    index: Path, name: str, version: str = "1.0", *, requires: Sequence[str] = (), uploaded: dt.datetime = BEFORE, padding: int = 0
+    index: Path,
+    name: str,
+    version: str = "1.0",
+    *,
+    requires: Sequence[str] = (),
+    extras: Sequence[str] = (),
+    uploaded: dt.datetime = BEFORE,
+    padding: int = 0,
+    tag: str = "py3-none-any",
+    others: Mapping[str, bytes] | None = None,
 ) -> Path:
-    """Put a wheel into the folder of an index; the server gives its time as the time of upload."""
+    """Put a wheel into the folder of an index; the server gives its time as the time of upload. `others` are more files in it."""
     info = f"{module_of(name)}-{version}.dist-info"
     metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}", *(f"Requires-Dist: {text}" for text in requires)]
+    metadata += [f"Provides-Extra: {extra}" for extra in extras]
     files = {
         f"{module_of(name)}/__init__.py": f"VERSION = {version!r}\n".encode(),
         f"{module_of(name)}/data.bin": hashlib.shake_128(name.encode()).digest(padding),
         f"{info}/METADATA": ("\n".join(metadata) + "\n").encode(),
-        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: envgen-tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: envgen-tests\nRoot-Is-Purelib: true\nTag: {tag}\n".encode(),
+        **(others or {}),
     }
     rows = [f"{path},sha256={_digest(content)},{len(content)}" for path, content in files.items()]
     files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""]).encode()
     (index / name).mkdir(parents=True, exist_ok=True)
-    target = index / name / wheel_name(name, version)
+    target = index / name / wheel_name(name, version, tag)
     with zipfile.ZipFile(target, "w") as archive:
         for path, content in files.items():
             entry = zipfile.ZipInfo(path, date_time=(2026, 1, 1, 0, 0, 0))
