@@ -76,27 +76,32 @@ def _reasons(package: Package, version: Version, files: Sequence[IndexFile], sce
     """The reasons against `version`, the hardest first; there is always one."""
     name, query = package.wheel.name, scene.query
     ours = [file for file in files if version_of(file) == version]
-    if query.publishes_times(name):
-        days = [file.uploaded for file in ours if file.uploaded]
-        if days and min(days) >= query.cutoff(name):
-            yield f"uploaded after the profile's as_of, {query.cutoff(name):%Y-%m-%d}"
+    # Files may be added to a release later: those that the index had by then decide, as they do when a lock is made.
+    then = [file for file in ours if not (query.publishes_times(name) and file.uploaded and file.uploaded >= query.cutoff(name))]
+    if ours and not then:
+        yield f"uploaded after the profile's as_of, {query.cutoff(name):%Y-%m-%d}"
     for bound in scene.bounds:
         if bound.package == name and not SpecifierSet(bound.requirement).contains(version):
             yield f"the documented bound on {name} is {bound.requirement} ({bound.source})"
     for demand in package.demands:
         if not demand.specifier.contains(version):
             yield f"{demand.name} asks for {demand.requirement}"
-    yield from _reasons_of_wheels(package, version, ours, scene)
+    yield from _reasons_of_wheels(version, ours, then, package, scene)
     yield "nothing found here forbids it: the resolver chose the older one for the sake of the whole"
 
 
-def _reasons_of_wheels(package: Package, version: Version, ours: Sequence[IndexFile], scene: WhyContext) -> Iterator[str]:
-    """What the files of `version` themselves have against it."""
-    if not any(wheel_version(file) for file in ours):
+def _reasons_of_wheels(
+    version: Version, files: Sequence[IndexFile], then: Sequence[IndexFile], package: Package, scene: WhyContext
+) -> Iterator[str]:
+    """What the files of `version` themselves have against it; `then` are those that the index had by the profile's date."""
+    if not any(wheel_version(file) for file in files):
         yield "it was published as source only"
-    file = best_wheel(ours, version, scene.query.target.tag_ranks)
+    target = scene.query.target
+    file = best_wheel(then, version, target.tag_ranks)
     if file is None:
-        yield f"it has no wheel for {scene.query.target.slug}"
+        too_late = best_wheel(files, version, target.tag_ranks)
+        late = f" that was uploaded before the profile's as_of, {scene.query.cutoff(package.wheel.name):%Y-%m-%d}" if too_late else ""
+        yield f"it has no wheel for {target.slug}{late}"
     elif file.yanked:
         yield "it was yanked"
     elif file.sha256 or scene.packages.client.metadata(file):

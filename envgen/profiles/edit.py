@@ -114,7 +114,15 @@ def _load(path: Path) -> Any:
 
 
 def _save(path: Path, document: Any) -> None:
+    write_whole(path, tomlkit.dumps(document).encode())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes `content` to the file `path`, whole or not at all; its mode stays. Raises OSError."""
     fresh = path.with_name(f".{path.name}.new")
-    fresh.write_bytes(tomlkit.dumps(document).encode())
-    fresh.chmod(path.stat().st_mode & 0o777)
-    fresh.replace(path)
+    try:
+        fresh.write_bytes(content)
+        fresh.chmod(path.stat().st_mode & 0o777)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)

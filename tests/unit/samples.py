@@ -146,11 +146,12 @@ def package(name: str, version: str, layer: str, demands: tuple[RequiredBy, ...]
 
 
 def make_wheel(name: str, version: str = "1.0", requires: Iterable[str] = ()) -> bytes:
-    """The bytes of a wheel with no more in it than its metadata."""
+    """The bytes of a wheel with no more in it than its metadata: the same at any time of day."""
     lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {text}" for text in requires), ""]
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(f"{name.replace('-', '_')}-{version}.dist-info/METADATA", "\n".join(lines))
+        entry = zipfile.ZipInfo(f"{name.replace('-', '_')}-{version}.dist-info/METADATA")  # of 1980, where a bare name would be of now
+        archive.writestr(entry, "\n".join(lines))
     return buffer.getvalue()
 
 

@@ -297,6 +297,7 @@ CHANGES = {
     "mode of a folder": Change(entry(f"{ROOT}/demo", mode=0o777), f"{ROOT}/demo: mode 777 (expected 755)"),
     "mode of byte code": Change(entry(PYC, mode=0o666), f"{PYC}: mode 666 (expected 644)"),
     "owner": Change(entry(INIT, uid=10001), f"{INIT}: owner 10001:0 (expected 0:0)"),
+    "group": Change(entry(INIT, gid=10001), f"{INIT}: owner 0:10001 (expected 0:0)"),
     "time": Change(entry(INIT, mtime=1), f"{INIT}: modification time 1 (expected 315532800)"),
     "fraction of a time": Change(entry(INIT, mtime=315532800.5), f"{INIT}: modification time 315532800.5 (expected 315532800)"),
     "capability": Change(entry(INIT, pax_headers={"SCHILY.xattr.security.capability": "x"}), "extended headers SCHILY.xattr.security.cap"),

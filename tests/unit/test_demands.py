@@ -134,12 +134,13 @@ def test_what_a_profile_adds_is_told_from_what_it_inherits() -> None:
     [
         ((chosen("torch", "2.13.0"), chosen("nvidia-cuda-runtime", "13.0.96")), ""),
         ((chosen("torch", "2.10.0"), chosen("nvidia-cuda-runtime-cu12", "12.8.90")), "torch 2.10.0 with CUDA 12.8"),
+        ((chosen("torch", "2.13.0"), chosen("nvidia-cuda-runtime", "13.2.10")), "torch 2.13.0 with CUDA 13.2"),
         ((chosen("torch", "2.13.0+cpu"),), "torch 2.13.0+cpu with no CUDA"),
         ((chosen("torch", "2.13.0+cu130"),), ""),
         ((chosen("torch", "2.8.0+cu128"),), "torch 2.8.0+cu128 with CUDA 12.8"),
         ((), "no torch with no CUDA"),
     ],
-    ids=["right", "another CUDA", "no CUDA", "libraries inside", "another CUDA inside", "no torch"],
+    ids=["right", "another CUDA", "another minor", "no CUDA", "libraries inside", "another CUDA inside", "no torch"],
 )
 def test_a_resolution_must_bring_the_cuda_of_the_profile(packages: tuple[SelectedWheel, ...], problem: str) -> None:
     profile = replace(profile_of(), cuda="13.0")

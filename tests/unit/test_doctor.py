@@ -18,6 +18,7 @@ from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING
 from envgen.doctor.machine import ask, disk, gpu, newest_cuda, platforms
 from envgen.engine import EngineInfo, gpus
 from envgen.engine.gpus import Gpu, Gpus, parse_module, parse_query
+from envgen.image import estimate_build
 from envgen.profiles import CudaTable, Project
 from envgen.profiles.cuda import read_toolkit
 from envgen.sources import wheel_store
@@ -195,17 +196,28 @@ def test_a_platform_that_it_can_not_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("free", "statuses", "code"),
-    [(10**12, (OK, OK), 0), (22_300_000, (OK, PROBLEM), 6), (1000, (PROBLEM, PROBLEM), 6)],
-    ids=["plenty", "for the wheels alone", "none"],
+    ("room", "statuses", "code"),
+    [
+        ("plenty", (OK, OK), 0),
+        ("both", (OK, OK), 0),
+        ("build", (OK, PROBLEM), 6),
+        ("wheels", (OK, PROBLEM), 6),
+        ("none", (PROBLEM, PROBLEM), 6),
+    ],
+    ids=["plenty", "just enough", "for the build without its wheels", "for the wheels alone", "none"],
 )
 def test_disk_against_what_a_build_takes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, statuses: tuple[str, str], code: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: str, statuses: tuple[str, str], code: int
 ) -> None:
-    monkeypatch.setattr(wheel_store.shutil, "disk_usage", lambda _path: SimpleNamespace(free=free))
-    # 5 MB for the build, and a little to spare; on the disk that both share 1 MB of wheels comes before it.
-    big = replace(CPU.packages[0], wheel=replace(CPU.packages[0].wheel, size=1_000_000))
-    found = disk(workspace(tmp_path), [CPU, sample_lock(profile="big", packages=(big,))], replace(INFO, data_root=str(tmp_path)))
+    ours, info = workspace(tmp_path), replace(INFO, data_root=str(tmp_path))
+    large = replace(CPU.packages[0], wheel=replace(CPU.packages[0].wheel, size=1_000_000))
+    big = sample_lock(profile="big", packages=(large,))
+    wanted = estimate_build(ours, big)
+    assert wanted.download > 1_000_000
+    # On the disk that both share the wheels are there already when the build begins.
+    needed = {"plenty": 10**12, "both": wanted.disk + wanted.download, "build": wanted.disk, "wheels": wanted.download, "none": 0}[room]
+    monkeypatch.setattr(wheel_store.shutil, "disk_usage", lambda _path: SimpleNamespace(free=needed + wheel_store.SPARE * (room != "none")))
+    found = disk(ours, [CPU, big], info)
     store, engine = by_subject(found)["wheel store"], by_subject(found)["engine's disk"]
     assert (store.status, engine.status) == statuses
     assert "the wheels of big: " in store.found

@@ -2,13 +2,14 @@
 
 import datetime as dt
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import requests
 from samples import INDEX, Server, client_for, make_wheel
 
-from envgen.core.errors import FileGoneError, IndexUnavailableError, ResolutionError
+from envgen.core.errors import FileGoneError, IndexUnavailableError, ResolutionError, UsageError
 from envgen.sources import IndexFile
 from envgen.sources.index import default_url
 
@@ -167,6 +168,27 @@ def test_what_is_no_metadata_is_taken_as_none(server: Server, tmp_path: Path) ->
     assert client_for(server, tmp_path).metadata(file) is None
     server.page("https://files.example/a.whl.metadata", "Metadata-Version: 2.1\n")
     assert client_for(server, tmp_path).metadata(file) == b"Metadata-Version: 2.1\n"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_offline_nothing_is_asked_for_neither_whole_nor_as_a_stream(server: Server, tmp_path: Path, stream: bool) -> None:
+    online = client_for(server, tmp_path)
+    online._settings = replace(online._settings, offline=True)
+    with pytest.raises(UsageError, match=r"^--offline: files.example would have to be asked$"):
+        online.get("https://files.example/a.whl", "default", stream=stream)
+    assert server.seen == []
+
+
+@pytest.mark.parametrize(
+    ("attribute", "yanked", "reason"),
+    [("", False, None), ("data-yanked", True, None), ('data-yanked=""', True, None), ('data-yanked="why"', True, "why")],
+)
+def test_a_file_is_yanked_with_a_reason_or_without(
+    server: Server, tmp_path: Path, attribute: str, yanked: bool, reason: str | None
+) -> None:
+    server.page(PAGE, f'<a href="demo-1.0-py3-none-any.whl#sha256={A}" {attribute}>demo</a>', "text/html")
+    (file,) = client_for(server, tmp_path).files("default", "demo")
+    assert (file.yanked, file.yanked_because) == (yanked, reason)
 
 
 @pytest.mark.parametrize(

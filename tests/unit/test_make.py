@@ -206,7 +206,7 @@ def locking(profile: Profile, bounds: tuple[Bound, ...], target: Target, asked: 
     return make_lock(asked[0], profile, bounds, target, cast(Any, asked[1]))
 
 
-def sources(folder: Path, *versions: tuple[str, str], reverse: bool = False) -> tuple[Workspace, Answer]:
+def sources(folder: Path, *versions: tuple[str, str], reverse: bool = False, **urls: str) -> tuple[Workspace, Answer]:
     """Indexes that hold the wheels of VERSIONS and the installer; `reverse` lists everything in another order."""
     import hashlib
 
@@ -228,7 +228,7 @@ def sources(folder: Path, *versions: tuple[str, str], reverse: bool = False) -> 
         ]
         server.page(f"{index}/{name}/", json.dumps({"files": files[::-1] if reverse else files}))
         server.page(f"{index}/{file}", content, "application/zip")
-    client = client_for(server, folder, **{"pytorch-cpu": "https://torch.example/whl/cpu"})
+    client = client_for(server, folder, **{"pytorch-cpu": "https://torch.example/whl/cpu", **urls})
     hub = hub_for(server, folder)
     serve_model(server, {"config.json": b"{}", "model.safetensors": b"weights", "README.md": b"x"})
     return served(folder, client, hub), Answer(*(versions or VERSIONS))
@@ -253,6 +253,28 @@ def test_a_lock_is_made_with_all_its_reasons(tmp_path: Path) -> None:
 def test_the_order_of_an_index_and_the_place_of_the_cache_change_nothing(tmp_path: Path) -> None:
     first = dump_lock(locking(profile_of(), (BOUND,), LINUX, sources(tmp_path / "a")))
     assert dump_lock(locking(profile_of(), (BOUND,), LINUX, sources(tmp_path / "b" / "c", reverse=True))) == first
+
+
+def test_a_wheel_of_the_samples_is_the_same_at_any_time_of_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = make_wheel("demo")
+    monkeypatch.setattr("time.time", lambda: 2_000_000_000.0)
+    assert make_wheel("demo") == first
+
+
+def test_what_only_another_package_asks_for_has_to_be_exact_too_where_there_are_no_upload_times(tmp_path: Path) -> None:
+    mapped = '\n[index.mine]\nurl = "https://mine.example/simple"\npackages = ["demo-data"]\nupload_times = false\n'
+    with pytest.raises(ProfileError, match=r"demo-data comes from the index mine, which publishes no upload times: expected an exact"):
+        locking(profile_of(PROFILE + mapped), (BOUND,), LINUX, sources(tmp_path, mine=INDEX))
+    exact = profile_of(changed('"demo>=1"', '"demo>=1", "demo-data==2.0"') + mapped)
+    assert len(locking(exact, (BOUND,), LINUX, sources(tmp_path, mine=INDEX)).packages) == 3
+
+
+def test_a_layer_may_be_too_large_where_there_is_an_image_and_nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("envgen.profiles.layer_groups.LIMIT", 100)
+    with pytest.raises(ProfileError, match=r"^profiles/small.toml: py311-linux-amd64: the wheels of the layer group \w+ are "):
+        locking(profile_of(), (BOUND,), LINUX, sources(tmp_path))
+    without_base = profile_of(changed(f'base = "{BASE}"', ""))
+    assert len(locking(without_base, (BOUND,), LINUX, sources(tmp_path)).packages) == 3
 
 
 def test_a_resolver_is_not_believed(tmp_path: Path) -> None:

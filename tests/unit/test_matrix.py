@@ -7,9 +7,10 @@ from samples import NASTY, PROFILE, sample_lock, wheel
 
 from envgen.core.errors import UsageError
 from envgen.core.settings import read_settings
+from envgen.core.target import PLATFORMS
 from envgen.engine import BuildRequest
 from envgen.image.bake import BakeTarget, bake_file, bake_name, index_arguments, write_contexts
-from envgen.image.matrix import MatrixEntry, cells
+from envgen.image.matrix import RUNNERS, MatrixEntry, cells
 from envgen.profiles import Project
 from envgen.sources import WheelStore
 
@@ -56,6 +57,31 @@ def test_every_profile_on_every_target(project: Project) -> None:
 )
 def test_what_a_change_affects(project: Project, changed: str, affected: list[str]) -> None:
     assert found(project, changed) == affected
+
+
+def test_a_change_of_the_toolkits_affects_what_has_cuda(project: Project) -> None:
+    text = PROFILE[: PROFILE.index("[index.")] + PROFILE[PROFILE.index("[layers]") :]
+    gpu = text.replace('"windows/amd64"', '"linux/arm64"').replace("as_of", 'cuda = "13.0"\nas_of', 1)
+    (project.folder / "profiles" / "gpu.toml").write_text(gpu, encoding="utf-8")
+    profiles = [project.profile(name) for name in ("gpu", "small")]
+    affected = [f"{cell.profile} {cell.target}" for cell in cells(project, profiles, ["profiles/toolkits/cuda.toml"])]
+    assert affected == ["gpu py311-linux-amd64", "gpu py311-linux-arm64"]
+
+
+def test_every_platform_has_a_runner_of_its_own_processor() -> None:
+    assert RUNNERS.keys() == set(PLATFORMS)
+    assert {platform: runner for platform, runner in RUNNERS.items() if platform.startswith("linux/")} == {
+        "linux/amd64": "ubuntu-24.04", "linux/arm64": "ubuntu-24.04-arm",
+    }  # fmt: skip
+    assert {platform.partition("/")[0]: runner.partition("-")[0] for platform, runner in RUNNERS.items()} == {
+        "linux": "ubuntu", "macos": "macos", "windows": "windows",
+    }  # fmt: skip
+
+
+def test_a_cell_for_arm_runs_on_arm(project: Project) -> None:
+    (project.folder / "profiles" / "arm.toml").write_text(PROFILE.replace("windows/amd64", "linux/arm64"), encoding="utf-8")
+    runners = {cell.platform: cell.runner for cell in cells(project, [project.profile("arm")])}
+    assert runners == {"linux/amd64": "ubuntu-24.04", "linux/arm64": "ubuntu-24.04-arm"}
 
 
 def test_a_change_of_nothing_affects_nothing(project: Project) -> None:

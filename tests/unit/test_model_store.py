@@ -133,12 +133,22 @@ def a_folder(folder: Path) -> None:
     (folder / "model.safetensors").mkdir()
 
 
+def a_link_to_nothing(folder: Path) -> None:
+    (folder / "added_tokens.json").symlink_to(folder.parent / "nothing")
+
+
+def a_link_to_a_folder(folder: Path) -> None:
+    (folder / "1_Pooling").symlink_to(folder.parent)
+
+
 WEIGHTS = hashlib.sha256(b"weights").hexdigest()
 CHANGES: list[tuple[Callable[[Path], None], str, str]] = [
     (other_byte, "model.safetensors", f"found sha256 {hashlib.sha256(b'wrights').hexdigest()}, expected {WEIGHTS}"),
     (one_less, "model.safetensors", f"found no file, expected sha256 {WEIGHTS}"),
     (one_more, "adapter_config.json", "found a file that is not among the model's"),
     (one_deeper, "sub/x.json", "found a file that is not among the model's"),
+    (a_link_to_nothing, "added_tokens.json", "found a file that is not among the model's"),
+    (a_link_to_a_folder, "1_Pooling", "found a file that is not among the model's"),
     (a_link, "model.safetensors", f"found no file, expected sha256 {WEIGHTS}"),
     (a_folder, "model.safetensors", f"found no file, expected sha256 {WEIGHTS}"),
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 from collections.abc import Iterator
@@ -10,23 +9,15 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from samples import ROOT
+from probing import EMBEDDED, probe_modules
 
-PROBE = ROOT / "envgen" / "smoke" / "probe"
-EMBEDDED = ROOT / "envgen" / "smoke" / "models" / "embedded"
 GIB = 1 << 30
 
 
 @pytest.fixture
 def probe(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, ModuleType]]:
-    """The probe's modules under the short names that they know each other by, which are gone again afterwards."""
-    before = set(sys.modules)
-    for folder in (PROBE, PROBE / "model"):
-        monkeypatch.syspath_prepend(folder)
-    yield {name: importlib.import_module(name) for name in ("gpu", "quantized", "model_under_test", "harness")}
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(PROBE)):
-            del sys.modules[name]
+    with probe_modules(monkeypatch, "gpu", "quantized", "model_under_test", "harness") as modules:
+        yield modules
 
 
 def job_for(folder: Path, **more: object) -> dict[str, object]:

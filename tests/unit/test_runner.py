@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from samples import sample_lock
+from samples import make_wheel, sample_lock
 
+from envgen.core.errors import VerificationError
 from envgen.core.settings import read_settings
 from envgen.engine import Image, RunRequest, RunResult
 from envgen.engine.interface import OnLine
@@ -218,16 +219,17 @@ class Silent:
         pass
 
 
-def run_tiers(tiers: tuple[str, ...], tmp_path: Path, **chosen: str) -> tuple[Containers, tuple[CheckResult, ...]]:
+def workspace_in(folder: Path) -> Workspace:
+    settings = read_settings({"ENVGEN_CACHE": str(folder)}, folder)
+    return Workspace(project=Project(folder=folder), settings=settings, reporter=cast(Any, Silent()))
+
+
+def run_tiers(tiers: tuple[str, ...], tmp_path: Path, **chosen: Any) -> tuple[Containers, tuple[CheckResult, ...]]:
     containers = Containers()
     lock = sample_lock(tiers=tiers, cuda="13.0", driver="580", packages=())
     image = Image(name="an/image", digest="sha256:1", size=1, labels={})
     report = smoke(
-        Workspace(
-            project=Project(folder=tmp_path),
-            settings=read_settings({"ENVGEN_CACHE": str(tmp_path)}, tmp_path),
-            reporter=cast(Any, Silent()),
-        ),
+        workspace_in(tmp_path),
         cast(Any, containers),
         ImageUnderTest(image=image, lock=lock, python=lock.python, base=lock.base),
         embedded_model(),
@@ -250,6 +252,35 @@ def test_a_gpu_goes_to_its_tier_alone(tmp_path: Path) -> None:
     assert (gpu.gpus, "NVIDIA_VISIBLE_DEVICES" in gpu.environment) == ("0,1", False)
     for order in containers.orders.values():
         assert (order.gpus, order.environment["NVIDIA_VISIBLE_DEVICES"], order.environment["CUDA_VISIBLE_DEVICES"]) == (None, "void", "")
+
+
+def test_nothing_that_a_container_is_given_may_be_written(tmp_path: Path) -> None:
+    containers, _ = run_tiers(tuple(PHASES), tmp_path)
+    for phase, order in containers.orders.items():
+        targets = {target for _, target, _ in order.mounts}
+        assert targets == {"/envgen/probe", "/envgen/embedded", "/envgen/model", "/envgen/job.json"}, phase
+        assert not [target for _, target, writable in order.mounts if writable], phase
+
+
+def test_every_phase_has_the_limits_that_were_asked_for(tmp_path: Path) -> None:
+    containers, _ = run_tiers(tuple(PHASES), tmp_path, memory=5, check_limit=7.5)
+    assert {(order.memory, order.quiet) for order in containers.orders.values()} == {(5, 7.5)}
+    assert {order.network for order in containers.orders.values()} == {"none"}
+
+
+def test_an_image_is_compared_with_no_wheel_that_was_changed(tmp_path: Path) -> None:
+    """A wheel that somebody changed in the store would be what the image is measured by."""
+    lock = sample_lock(tiers=("static",))
+    store = workspace_in(tmp_path).store
+    for wheel in lock.wheels:
+        store.path(wheel.sha256, wheel.file).parent.mkdir(parents=True)
+        store.path(wheel.sha256, wheel.file).write_bytes(make_wheel(wheel.name, wheel.version))
+    containers = Containers()
+    image = Image(name="an/image", digest="sha256:1", size=1, labels={})
+    subject = ImageUnderTest(image=image, lock=lock, python=lock.python, base=lock.base)
+    with pytest.raises(VerificationError, match=r"\.whl: found sha256 [0-9a-f]{64}, expected [0-9a-f]{64}"):
+        smoke(workspace_in(tmp_path), cast(Any, containers), subject, embedded_model(), SmokeOptions())
+    assert not containers.orders
 
 
 def test_what_quantizing_saves_is_said_of_16_bits(tmp_path: Path) -> None:

@@ -96,6 +96,7 @@ def test_the_cache_is_where_it_is_said(tmp_path: Path) -> None:
         (f"ghcr.io/org/python@{DIGEST}", f"ghcr.io/org/python@{DIGEST}"),
         (f"localhost/python@{DIGEST}", f"localhost/python@{DIGEST}"),
         (f"127.0.0.1:5001/python@{DIGEST}", f"127.0.0.1:5001/python@{DIGEST}"),
+        (f"registry:5000/python@{DIGEST}", f"registry:5000/python@{DIGEST}"),
     ],
 )
 def test_a_registry_may_have_a_mirror(tmp_path: Path, base: str, expected: str) -> None:

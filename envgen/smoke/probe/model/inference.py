@@ -13,6 +13,11 @@ from model_under_test import CAUSAL, ModelUnderTest
 SAMPLE = "Every wheel is weighed, counted (1, 2, 3) and sealed."
 
 
+CERTAINTY = 0.5
+"""The part of the smallest recorded margin that is left where all is well: all dtypes are within a fiftieth of each other, and a model
+that is trained to say its text says it without one of its layers too, but with less than half of that."""
+
+
 def tokenizer_round_trip(job: Job) -> str:
     """Encode a sentence, decode it, encode that again: the same tokens, and the same words but for case and spaces."""
     subject = subjects.given(job)
@@ -44,6 +49,9 @@ def verdict(job: Job, subject: ModelUnderTest, model: Any, found: answers.Comple
     if known:
         if list(found.tokens) != known["tokens"]:
             raise Failed(f"the answer is {found.text!r}, recorded is {known['text']!r} ({margin})")
+        least = min(known["margins"].values())
+        if not found.margin >= least * CERTAINTY:
+            raise Failed(f"{len(found.tokens)} tokens as recorded, but with a {margin}, recorded are at least {least:.2f}")
         return f"{len(found.tokens)} tokens as recorded, {margin}"
     if expected is not None:
         if expected not in found.text:
@@ -107,7 +115,7 @@ def _plain_answer(subject: ModelUnderTest) -> None:
         answers.embedding(subject)
 
 
-def recorded(job: Job, subject: ModelUnderTest) -> dict[str, object] | None:
+def recorded(job: Job, subject: ModelUnderTest) -> dict[str, Any] | None:
     """Return what was recorded for the subject, unless the job asks another prompt; of the embedded model it stands beside it."""
     known = job.get("recorded") if subject.folder == Path(text(job, "model")) else subjects.recorded(subject)
     return known if isinstance(known, dict) and known.get("prompt") == subject.prompt else None
