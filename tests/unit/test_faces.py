@@ -1,6 +1,7 @@
 """The faces of folders: `__init__.py` names at most ten things, imports each when it is first used, and others use no other way to them."""
 
 import ast
+import functools
 import importlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,12 @@ def imported(module: ast.AST) -> Iterator[tuple[str, str]]:
             yield from ((node.module, alias.name) for alias in node.names)
 
 
+@functools.cache
+def imports_of(path: Path) -> tuple[tuple[str, str], ...]:
+    """As `imported`, of a whole file: every face asks the same of all files, and reading them takes seconds."""
+    return tuple(imported(tree(path)))
+
+
 @pytest.mark.parametrize("folder", FACES)
 def test_a_face_names_at_most_ten_things_and_each_is_there(folder: str) -> None:
     face = importlib.import_module(f"envgen.{folder}")
@@ -43,7 +50,7 @@ def test_a_face_names_at_most_ten_things_and_each_is_there(folder: str) -> None:
     assert "raise" in face.__doc__.lower()
     assert 3 <= len(face.__doc__.splitlines()) <= 6
     assert len(face.__all__) <= 10
-    shown = {name: module for module, name in imported(tree(Path(str(face.__file__)))) if module.startswith(f"envgen.{folder}.")}
+    shown = {name: module for module, name in imports_of(Path(str(face.__file__))) if module.startswith(f"envgen.{folder}.")}
     assert sorted(shown) == sorted(face.__all__), "what mypy sees and what there is"
     for name, module in shown.items():
         assert getattr(face, name) is getattr(importlib.import_module(module), name)
@@ -53,13 +60,13 @@ def test_a_face_names_at_most_ten_things_and_each_is_there(folder: str) -> None:
 def test_others_import_from_the_face(folder: str) -> None:
     names = set(importlib.import_module(f"envgen.{folder}").__all__)
     here = ROOT.joinpath("envgen", *folder.split("."))
-    inside = {(module, name) for path in here.rglob("*.py") for module, name in imported(tree(path))}
+    inside = {(module, name) for path in here.rglob("*.py") for module, name in imports_of(path)}
     wrong = [
         f"{path.relative_to(ROOT)}: from {module} import {name}"
         for top in ("envgen", "tests", "benchmarks")
         for path in sorted((ROOT / top).rglob("*.py"))
         if here not in path.parents
-        for module, name in imported(tree(path))
+        for module, name in imports_of(path)
         if name in names and module.startswith(f"envgen.{folder}.")
     ]
     assert not wrong
