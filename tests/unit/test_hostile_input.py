@@ -38,7 +38,7 @@ from envgen.sources.index_pages import html_page, json_files
 DEEP = 5000
 
 
-ENDLESS = ("a = " + "[" * DEEP, "a" + ".a" * DEEP + " = 1", "a = " + "9" * DEEP, "a = 0x" + "f" * DEEP, "a = 9223372036854775808")
+ENDLESS = ("a = " + "[" * DEEP, "a" + ".a" * 1500 + " = 1", "a = " + "9" * DEEP, "a = 0x" + "f" * DEEP, "a = 9223372036854775808")
 
 
 @pytest.mark.parametrize("text", [*ENDLESS, "a = '\ud800'"])
