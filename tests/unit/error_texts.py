@@ -306,3 +306,19 @@ UNKNOWN = (
     "UserWarning: numpy is old",
     "torch and accelerate and a gated model and a driver that is too old",
 )
+
+HOSTILE = {
+    "one line": "a" * 100_000_000,
+    "lines": ("requires : the " * 20 + "\n") * 300_000,
+    "colons": (": " * 60 + "\n") * 20_000,
+    "slashes": ("/lib" * 60 + "\n") * 20_000,
+    "commands": ("Command '" * 300 + "\n") * 5_000,
+    "escapes": "\x1b[" * 1_000_000,
+    "titles": "\x1b]" * 1_000_000,
+    "quotes": "> " * 1_000_000,
+    "nested JSON": '{"a":' * 100_000 + "}" * 100_000,
+    "prefixes": ("#1 1.23 " * 500 + "\n") * 2_000,
+    "exceptions": ("a.b.c." * 20 + "Error: \n") * 20_000,
+    "tracebacks": "Traceback (most recent call last):\\n" * 100_000,
+}
+"""Texts without an error that is known, each made to be slow to read."""
