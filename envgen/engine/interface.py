@@ -5,7 +5,7 @@ An implementation is a module or folder beside this one. `docker` is all four at
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -45,7 +45,7 @@ class Image:
     """An image in the engine's store: its name, manifest digest, and size in bytes as the engine counts it.
 
     `platform` is, of those it is there for, the one that suits the engine best; `diff_ids` are the digests of its layers as they are
-    unpacked, the lowest first.
+    unpacked, the lowest first; `environment` are the variables that it sets.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Image:
     labels: Mapping[str, str]
     platform: str = ""
     diff_ids: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +104,9 @@ class BuildRequest:
 class RunRequest:
     """What to run in an image: locked down unless it says otherwise.
 
+    `image` is a name, or a digest: a name may mean another image in the next moment. With `clear_environment` nothing that the image
+    sets is in the program's environment.
+
     `mounts` maps a path on this host to a path in the container and whether it may be written; without `network`
     there is none, not even loopback to the host; `user` is `UID:GID`, None for the image's own; `gpus` are `all` or their
     numbers, as in `0,1`; `memory` is in bytes, None for as much as there is; `workdir` is None for the image's own; a container
@@ -119,6 +123,7 @@ class RunRequest:
     memory: int | None = None
     workdir: str | None = None
     quiet: float | None = None
+    clear_environment: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +155,10 @@ class Runtime(Protocol):
     """Runs programs in images. Its methods raise EngineError when it does not answer."""
 
     def run(self, request: RunRequest, on_line: OnLine) -> RunResult:
-        """Runs a container to its end and removes it; `on_line` gets its standard output."""
+        """Runs a container to its end and removes it; `on_line` gets its standard output.
+
+        The command is what runs: the image's own entrypoint and health check don't.
+        """
         ...
 
     def attach(self, request: RunRequest, *, terminal: bool) -> int:

@@ -15,7 +15,7 @@ from envgen.core.settings import base_via_mirror
 from envgen.core.target import Target
 from envgen.engine import BuildRequest, Engine, Image, ImageStore, RunRequest, Runtime
 from envgen.engine.interface import Blob
-from envgen.image.bases import cached_base
+from envgen.image.bases import cached_base, find_base, pinned_digest
 from envgen.image.layers import GroupSize, group_sizes, own_blobs
 from envgen.lock import Lock
 from envgen.lock.demands import demands_of
@@ -48,8 +48,9 @@ class BuildOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """An image, the lock it was made from, and the Python and base it really has.
+    """An image, the lock it was made from, and its Python and base: those it was built on just now, or those that it names.
 
+    `base_matches` is whether its lowest layers are those of that base; None where the engine does not have the base.
     `groups` are its layer groups, and what a push of each would send against the image that had the tag before: none where it was
     not built just now. `replaced` is that image's digest, None where there was none.
     """
@@ -60,6 +61,7 @@ class Built:
     base: str
     groups: tuple[GroupSize, ...] = ()
     replaced: str | None = None
+    base_matches: bool | None = True
 
 
 def build_image(workspace: Workspace, lock: Lock, engine: Engine, options: BuildOptions) -> Built:
@@ -185,7 +187,24 @@ def find_built(lock: Lock, images: ImageStore, name: str | None) -> Built:
     if labels.lock != lock.digest:
         problem = f"found an image built from lock {(labels.lock or 'none')[:19]}, expected {lock.digest[:19]}"
         raise SmokeError(image.name, problem, hint=f"run: envgen build {lock.profile}")
-    return Built(image=image, lock=lock, python=labels.python or lock.python, base=labels.built_on or lock.base)
+    base = labels.built_on or lock.base
+    matches = stands_on(image, base, images)
+    return Built(image=image, lock=lock, python=labels.python or lock.python, base=base, base_matches=matches)
+
+
+def stands_on(image: Image, reference: str, images: ImageStore) -> bool | None:
+    """Whether the lowest layers of `image` are those of the base `reference`, which it names; None where that can't be told."""
+    try:
+        base = find_base(images, reference)
+    except UsageError:  # it is what a label says: no name of an image
+        return None
+    if base is None or base.platform != image.platform or not base.diff_ids:
+        return None
+    count = len(base.diff_ids)
+    if len(image.diff_ids) > count and image.diff_ids[:count] == base.diff_ids:
+        return True
+    # A tag may have moved on since.
+    return False if pinned_digest(reference) else None
 
 
 def base_python(runtime: Runtime, base: str, source: str, lock: Lock) -> str:

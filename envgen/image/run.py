@@ -8,7 +8,7 @@ from pathlib import Path
 
 from envgen.core.errors import EngineError, UsageError
 from envgen.core.settings import Settings
-from envgen.engine import EngineInfo, RunRequest
+from envgen.engine import EngineInfo, Image, RunRequest
 from envgen.engine.gpus import Gpus
 from envgen.lock import Lock
 
@@ -65,13 +65,16 @@ def this_caller(environ: Mapping[str, str]) -> HostUser:
     return HostUser(user=user, name=environ.get("USER") or environ.get("USERNAME") or "envgen", folder=folder, environ=environ)
 
 
-def plan(image: str, gpus: tuple[str, str], wishes: RunOptions, caller: HostUser, settings: Settings) -> RunPlan:
-    """The order for `image`; `gpus` is what `choose_gpus` gave. Makes the folders of the Hugging Face cache where they are missing."""
+def plan(image: Image, gpus: tuple[str, str], wishes: RunOptions, caller: HostUser, settings: Settings) -> RunPlan:
+    """The order for `image`, by its digest; `gpus` is what `choose_gpus` gave.
+
+    Makes the folders of the Hugging Face cache where they are missing.
+    """
     online, certificates = settings.in_container() if wishes.network != NONE else ({"HF_HUB_OFFLINE": "1"}, ())
     caches, warnings = _caches(caller)
     places: Mounts = ((caller.folder, WORK, True), *((folder, CACHES[variable], True) for variable, folder in caches.items()))
     order = RunRequest(
-        image=image,
+        image=image.digest,
         command=wishes.command,
         mounts=(*places, *certificates),
         environment={
@@ -88,7 +91,7 @@ def plan(image: str, gpus: tuple[str, str], wishes: RunOptions, caller: HostUser
         gpus=gpus[0] or None,
         workdir=WORK,
     )
-    words = [image, *([f"as {caller.user}"] if caller.user else []), gpus[1], f"network {wishes.network}"]
+    words = [image.name, *([f"as {caller.user}"] if caller.user else []), gpus[1], f"network {wishes.network}"]
     words += [f"{inside} is {folder}" for folder, inside, _ in places]
     return RunPlan(order=order, summary=", ".join(words), warnings=(*_lacking("the current folder", caller.folder, caller.user), *warnings))
 

@@ -33,7 +33,7 @@ def choose_model(choice: ModelChoice, workspace: Workspace, engine: Engine, subj
     lock = subject.lock
     if choice.name == EMBEDDED or not (choice.name or lock.model):
         return embedded_model()
-    wheels = WheelModels(workspace=workspace, engine=engine, image=subject.image.name, lock=lock)
+    wheels = WheelModels(workspace=workspace, engine=engine, image=subject.image.digest, lock=lock)
     if not choice.name and lock.model:
         return _asked(_locked(lock.model, wheels), choice.prompt, choice.expect)
     name = _parse(choice.name)

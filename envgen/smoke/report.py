@@ -16,9 +16,14 @@ class CheckStatus(StrEnum):
     NOT_RUN = "not run"
     INCOMPLETE = "incomplete"
     """Of a tier alone: some checks ran, and passed, and others did not run."""
+    NOT_APPLICABLE = "not applicable"
+    """Of a check alone: the lock has nothing that it could look at."""
 
 
-PASSED, FAILED, NOT_RUN, INCOMPLETE = CheckStatus
+PASSED, FAILED, NOT_RUN, INCOMPLETE, NOT_APPLICABLE = CheckStatus
+
+OPTIONAL_TIERS = ("quant", "gpu")
+"""The tiers that need what a machine, or a model, may not have. That one as a whole did not run is said, and is no failure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +81,8 @@ def _malformed(fields: Mapping[str, object]) -> str:
 class SmokeReport:
     """The report of one image. `base` is the image it was built on, `overridden` whether that is not the locked one.
 
+    `base_matches` is whether the lowest layers of the image are those of that base; None where that was not checked.
+
     `model_digest` is that of the wheel that the model is from, or the one over its files from the hub, else empty.
     """
 
@@ -90,23 +97,35 @@ class SmokeReport:
     tiers: tuple[str, ...]
     results: tuple[CheckResult, ...]
     model_digest: str = ""
+    base_matches: bool | None = True
 
     def count(self, status: CheckStatus) -> int:
         return sum(result.status == status for result in self.results)
 
     @property
     def passed(self) -> bool:
-        """Whether every check ran and passed: a check that did not run is no pass."""
-        return bool(self.results) and all(result.status == PASSED for result in self.results)
+        """Whether every check ran and passed, of each tier: a check that did not run is no pass."""
+        return all(self.state(tier) == PASSED for tier in self.tiers) and bool(self._applied) and not self.failed
 
     @property
     def failed(self) -> bool:
-        """Whether a check failed, or there was none at all."""
-        return not self.results or any(result.status == FAILED for result in self.results)
+        """Whether a check failed, or a tier has none at all."""
+        tiers = {result.tier for result in self.results}
+        return not self.results or not tiers.issuperset(self.tiers) or any(result.status == FAILED for result in self.results)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether all passed that can run on this machine: no check failed, and none of a tier that ran was left out."""
+        return not self.failed and all(self.state(tier) == PASSED or (tier in OPTIONAL_TIERS and tier in self.idle) for tier in self.tiers)
+
+    @property
+    def _applied(self) -> tuple[CheckResult, ...]:
+        """The checks that the lock leaves something to look at."""
+        return tuple(result for result in self.results if result.status != NOT_APPLICABLE)
 
     def state(self, tier: str) -> CheckStatus:
         """What became of a tier: `passed`, `failed`, `not run` where none of its checks ran, else `incomplete`."""
-        statuses = {result.status for result in self.results if result.tier == tier}
+        statuses = {result.status for result in self._applied if result.tier == tier}
         if FAILED in statuses:
             return FAILED
         return next(iter(statuses)) if len(statuses) == 1 else INCOMPLETE if statuses else NOT_RUN
@@ -122,8 +141,7 @@ class SmokeReport:
             return "FAILED"
         if self.passed:
             return "passed"
-        rest = {self.state(tier) for tier in self.tiers if tier not in self.idle}
-        return f"{', '.join(self.idle)} NOT RUN, all else passed" if rest == {PASSED} else "INCOMPLETE"
+        return f"{', '.join(self.idle)} NOT RUN, all else passed" if self.accepted else "INCOMPLETE"
 
     def headline(self) -> str:
         """The first line of every report: what did not run comes before what passed."""
@@ -135,11 +153,15 @@ class SmokeReport:
         if single:
             tiers = ", ".join(dict.fromkeys(result.tier for result in single))
             parts.append(f"NOT RUN: {pluralize(len(single), 'check')} of {tiers}")
+        if applies_not := self.count(NOT_APPLICABLE):
+            parts.append(f"{pluralize(applies_not, 'check')} not applicable to this lock")
         if self.overridden:
             parts.append("not the locked base")
+        elif self.base_matches is None:
+            parts.append("base as the image says, not checked")
         if self.count(FAILED):
             parts.append(f"FAILED: {self.count(FAILED)}")
-        parts.append(f"passed: {self.count(PASSED)} of {len(self.results)}")
+        parts.append(f"passed: {self.count(PASSED)} of {len(self._applied)}")
         return "; ".join(parts)
 
     def _reason(self, tier: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from envgen.core.progress import Reporter
 from envgen.core.tempdirs import temp_dir
+from envgen.core.text import first_few
 from envgen.engine import Image, RunRequest, RunResult, Runtime
 from envgen.lock import Lock
 from envgen.lock.render import PREFIX
@@ -14,7 +15,8 @@ from envgen.oci.documents import parse_json
 from envgen.profiles import Diagnosis, diagnose
 from envgen.smoke.expected_files import expected_tree
 from envgen.smoke.model import EMBEDDED, Model
-from envgen.smoke.report import FAILED, NOT_RUN, CheckResult, SmokeReport, read_result
+from envgen.smoke.plan import Plan, PlannedCheck, plan_of
+from envgen.smoke.report import FAILED, NOT_APPLICABLE, NOT_RUN, PASSED, CheckResult, SmokeReport, read_result
 from envgen.sources import WheelStore
 from envgen.workspace import Workspace
 
@@ -35,6 +37,12 @@ OFFLINE = {
 }
 
 
+PYTHON = f"{PREFIX}/bin/python"
+PATH = f"{PREFIX}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+RECIPE = {"PATH": PATH, "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"}  # noqa: S108  (a path in the container)
+"""What the Dockerfile sets. Of what an image says it sets, a probe gets nothing."""
+
 NO_GPU = {"NVIDIA_VISIBLE_DEVICES": "void", "CUDA_VISIBLE_DEVICES": ""}
 """For all tiers but `gpu`: where NVIDIA's runtime is the engine's default, a GPU is visible unasked and would be used."""
 
@@ -49,12 +57,16 @@ MOST_REPORTED = 32_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageUnderTest:
-    """The image to test, the lock it was built from, its real Python, and its base."""
+    """The image to test, the lock it was built from, its Python, and its base, as the image says or as it was built just now.
+
+    `base_matches` is whether the lowest layers of the image are those of that base; None where the engine does not have it.
+    """
 
     image: Image
     lock: Lock
     python: str
     base: str
+    base_matches: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +85,11 @@ class SmokeOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseRequest:
-    """One run of the probe: its phase, the tier that its results are reported under, the container it runs in, and its job."""
+    """One run of the probe: its phase, the tier of its results, the checks that it must report, its container, and its job."""
 
     phase: str
     tier: str
+    plan: Plan
     container: RunRequest
     job: Mapping[str, object]
 
@@ -91,20 +104,22 @@ def smoke(workspace: Workspace, engine: Runtime, subject: ImageUnderTest, model:
     results: list[CheckResult] = []
     for tier in lock.tiers:
         for phase, flags in PHASES.get(tier, ()):
-            container = replace(
-                _container(phase, flags, subject.image.name, model), memory=options.memory or None, quiet=options.check_limit
-            )
+            container = replace(_container((*flags, "/envgen/probe", phase), subject, model), memory=options.memory or None)
+            container = replace(container, quiet=options.check_limit)
             if tier == "gpu":
-                container = replace(container, environment=OFFLINE, gpus=options.gpus or None)
+                container = replace(container, environment=probe_environment(lock), gpus=options.gpus or None)
             job = {**_job(phase, subject, model, workspace.store), "gpu_hint": options.gpu_hint or None}
-            results += run_phase(PhaseRequest(phase=phase, tier=tier, container=container, job=job), engine, workspace.reporter)
+            plan = plan_of(phase, lock, model)
+            request = PhaseRequest(phase=phase, tier=tier, plan=plan, container=container, job=job)
+            results += run_phase(request, engine, workspace.reporter)
     return SmokeReport(
         profile=lock.profile,
         target=lock.target.slug,
         image=subject.image.name,
         digest=subject.image.digest,
         base=subject.base,
-        overridden=subject.base != lock.base,
+        overridden=subject.base != lock.base or subject.python != lock.python or subject.base_matches is False,
+        base_matches=subject.base_matches,
         python=subject.python,
         model=model.name,
         model_digest=model.digest,
@@ -113,12 +128,19 @@ def smoke(workspace: Workspace, engine: Runtime, subject: ImageUnderTest, model:
     )
 
 
-def _container(phase: str, flags: tuple[str, ...], image: str, model: Model) -> RunRequest:
+def probe_environment(lock: Lock) -> Mapping[str, str]:
+    """The variables that a probe gets in an image of `lock`, and no others."""
+    return {**RECIPE, **dict(lock.env), **OFFLINE}
+
+
+def _container(arguments: tuple[str, ...], subject: ImageUnderTest, model: Model) -> RunRequest:
     return RunRequest(
-        image=image,
-        command=("python", *flags, "/envgen/probe", phase),
+        # By digest: while this goes on, the name may come to mean another image.
+        image=subject.image.digest,
+        command=(PYTHON, *arguments),
         mounts=((PROBE, "/envgen/probe", False), (EMBEDDED, "/envgen/embedded", False), (model.folder, "/envgen/model", False)),
-        environment={**OFFLINE, **NO_GPU},
+        environment={**probe_environment(subject.lock), **NO_GPU},
+        clear_environment=True,
     )
 
 
@@ -137,7 +159,8 @@ def _job(phase: str, subject: ImageUnderTest, model: Model, store: WheelStore) -
     locked = {"cuda": lock.cuda or None, "driver": lock.driver or None, "bitsandbytes": lock.package("bitsandbytes") is not None}
     if phase == "static-imports":
         torch = lock.package("torch")
-        return {"prefix": PREFIX, "torch": torch.wheel.version if torch else None, **locked}
+        libraries = subject.image.environment.get("LD_LIBRARY_PATH")
+        return {"prefix": PREFIX, "torch": torch.wheel.version if torch else None, "library_path": libraries, **locked}
     # The embedded model at both places is one and the same to the probe.
     place = "/envgen/embedded" if model.folder == EMBEDDED else "/envgen/model"
     answers = {"recorded": model.recorded, "prompt": model.prompt or None, "expect": model.expect or None}
@@ -171,30 +194,64 @@ def run_phase(request: PhaseRequest, engine: Runtime, reporter: Reporter) -> lis
         file.chmod(0o644)
         mounts = (*request.container.mounts, (file, "/envgen/job.json", False))
         ended = engine.run(replace(request.container, mounts=mounts), on_line)
-    return collect(request.phase, request.tier, events, ended)
+    return collect(request, events, ended)
 
 
-def collect(phase: str, tier: str, events: Sequence[Mapping[str, object]], ended: RunResult) -> list[CheckResult]:
-    """One result for each planned check: as reported, or what became of it when the probe died."""
+def collect(request: PhaseRequest, events: Sequence[Mapping[str, object]], ended: RunResult) -> list[CheckResult]:
+    """One result for each planned check: as reported, or what became of it when the probe died; what the probe plans does not count.
+
+    What is reported beside the plan is a failure, and so is a report without its end.
+    """
+    tier, phase, reason = request.tier, request.phase, _death(ended)
+    reported = _reported(events, tier)
+    whole = any(event.get("end") == phase for event in events)
+    started = {str(event["start"]) for event in events if "start" in event}
+    results = []
+    failed = CheckResult(tier=tier, name=phase, status=FAILED, detail=reason, error=ended.stderr)
+    planned = {check.name for check in request.plan} | {check.instead for check in request.plan}
+    # A phase that can't begin is one failed check of its name.
+    if phase not in planned and phase in reported and reported[phase].status == FAILED:
+        results.append(reported.pop(phase))
+    for check in request.plan:
+        name = check.instead if check.instead in reported and check.name not in reported else check.name
+        assert name is not None
+        found = reported.pop(name, None)
+        if found:
+            results.append(_applied(found, check))
+        elif results and results[0].name == phase:
+            results.append(CheckResult(tier=tier, name=name, status=NOT_RUN, detail="the phase could not begin"))
+        elif whole:
+            results.append(replace(failed, name=name, detail="the probe did not report it", error=""))
+        elif name in started or check.instead in started:
+            results.append(replace(failed, name=name))
+        else:
+            results.append(CheckResult(tier=tier, name=name, status=NOT_RUN, detail=f"the probe ended before it: {reason}"))
+    if reported:
+        results.append(replace(failed, detail=f"the probe reported what is not in the plan: {first_few(list(reported), 3)}", error=""))
+    if not whole and not any(result.status == FAILED for result in results):
+        results.append(failed)
+    return results
+
+
+def _reported(events: Sequence[Mapping[str, object]], tier: str) -> dict[str, CheckResult]:
+    """What `events` say of checks, by name; a failure of each that is reported twice."""
     reported: dict[str, CheckResult] = {}
     for result in (read_result(event, tier) for event in events if "check" in event):
         twice = replace(result, status=FAILED, detail="the probe reported it twice")
         reported[result.name] = twice if result.name in reported else result
-    started = [str(event["start"]) for event in events if "start" in event]
-    planned = next((event["plan"] for event in events if "plan" in event), None)
-    names = [str(name) for name in planned] if isinstance(planned, list) else [phase]
-    reason = _death(ended)
-    results = []
-    for name in names:
-        if name in reported:
-            results.append(reported[name])
-        elif name in started or names == [phase]:
-            results.append(CheckResult(tier=tier, name=name, status=FAILED, detail=reason, error=ended.stderr))
-        else:
-            results.append(CheckResult(tier=tier, name=name, status=NOT_RUN, detail=f"the probe ended before it: {reason}"))
-    if not any(event.get("end") == phase for event in events) and not any(result.status == FAILED for result in results):
-        results.append(CheckResult(tier=tier, name=phase, status=FAILED, detail=reason, error=ended.stderr))
-    return results
+    return reported
+
+
+def _applied(found: CheckResult, check: PlannedCheck) -> CheckResult:
+    """What is reported of `check`; where the lock leaves it nothing to look at, that it was not run is as it should be."""
+    if found.status == NOT_RUN and check.not_applicable:
+        return replace(found, status=NOT_APPLICABLE, detail=check.not_applicable)
+    return found
+
+
+def worst_of(results: Sequence[CheckResult]) -> CheckResult:
+    """The first of `results` that is no pass, else the first."""
+    return next((result for result in results if result.status != PASSED), results[0])
 
 
 def _death(ended: RunResult) -> str:

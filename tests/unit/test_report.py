@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from envgen.cli.images.smoke import MARKS, report_lines
+from envgen.cli.app import parse
+from envgen.cli.images.build import BuildArgs
+from envgen.cli.images.smoke import MARKS, conclude, report_lines
 from envgen.smoke import SmokeReport
-from envgen.smoke.report import FAILED, INCOMPLETE, NOT_RUN, PASSED, CheckResult
+from envgen.smoke.report import FAILED, INCOMPLETE, NOT_APPLICABLE, NOT_RUN, PASSED, CheckResult
 
 ALL = ("static", "cpu", "quant", "gpu")
 
@@ -100,6 +103,48 @@ def test_a_base_that_is_not_the_locked_one_is_said() -> None:
 
 
 def test_every_status_has_a_mark() -> None:
-    assert MARKS.keys() == {PASSED, FAILED, NOT_RUN}
+    assert MARKS.keys() == {PASSED, FAILED, NOT_RUN, NOT_APPLICABLE}
     marks: Callable[[str], str] = MARKS.__getitem__
     assert marks(NOT_RUN) != marks(PASSED)
+
+
+def said(found: SmokeReport) -> str:
+    return "\n".join(report_lines(found))
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict", "code"),
+    [
+        (report(PASSED), "passed", 0),
+        (report(PASSED, NOT_APPLICABLE), "passed", 0),
+        (report(PASSED, NOT_RUN), "INCOMPLETE", 7),
+        (report(PASSED, gpu=NOT_RUN), "gpu NOT RUN, all else passed", 0),
+        (report(NOT_RUN), "INCOMPLETE", 7),
+        (report(NOT_APPLICABLE), "INCOMPLETE", 7),
+        (replace(report(PASSED), results=report(PASSED).results[:-1]), "FAILED", 7),
+        (replace(report(PASSED), results=()), "FAILED", 7),
+        (report(FAILED), "FAILED", 7),
+    ],
+)
+def test_only_a_tier_that_needs_a_certain_machine_may_be_left_out(found: SmokeReport, verdict: str, code: int) -> None:
+    args: BuildArgs = parse(["build", "small", "--json"]).arguments
+    assert (found.verdict(), conclude(args, {}, found)) == (verdict, code)
+
+
+def test_what_is_not_applicable_counts_as_nothing_and_is_said() -> None:
+    found = report(PASSED, NOT_APPLICABLE, tiers=("cpu",))
+    assert found.headline() == "not tested by this profile: static, quant, gpu; 1 check not applicable to this lock; passed: 1 of 1"
+    assert found.passed
+
+
+def test_a_base_that_could_not_be_compared_is_said() -> None:
+    found = replace(report(PASSED), base_matches=None)
+    assert found.headline() == "base as the image says, not checked; passed: 4 of 4"
+    assert "base  python:3.11, Python 3.11.16 (as the image says, not checked);" in said(found)
+    assert "not checked" not in said(report(PASSED))
+
+
+def test_a_base_that_is_not_the_one_of_the_image_is_said() -> None:
+    found = replace(report(PASSED, overridden=True), base_matches=False)
+    assert "not the locked base" in found.headline()
+    assert "base  python:3.11, Python 3.11.16 (NOT the base of this image: it has other layers);" in said(found)

@@ -11,7 +11,7 @@ from samples import sample_lock
 
 from envgen.core.errors import EngineError, UsageError
 from envgen.core.settings import read_settings
-from envgen.engine import EngineInfo, RunRequest
+from envgen.engine import EngineInfo, Image, RunRequest
 from envgen.engine.docker.run import attached_command
 from envgen.engine.gpus import Gpu, Gpus
 from envgen.image import run
@@ -29,6 +29,7 @@ RUNTIME = replace(INFO, gpus="the nvidia runtime")
 CPU, CUDA = sample_lock(), sample_lock(cuda="13.0", driver="580")
 ONE = Gpus(driver="590.1", gpus=(Gpu(name="A", memory=0),))
 ON_CPU = ("", "on the CPU")
+IMAGE = Image(name="an/image:tag", digest="sha256:1", size=1, labels={})
 
 
 def plan(folder: Path, environ: Mapping[str, str], gpus: tuple[str, str] = ON_CPU, user: str = "", **wishes: str) -> RunPlan:
@@ -42,14 +43,14 @@ def plan(folder: Path, environ: Mapping[str, str], gpus: tuple[str, str] = ON_CP
         environ={"HF_HOME": str(folder / "hf"), **environ},
     )
     settings = read_settings(environ, folder)
-    return run.plan("an/image:tag", gpus, RunOptions(command=("python", "x.py"), **wishes), caller, settings)  # type: ignore[arg-type]
+    return run.plan(IMAGE, gpus, RunOptions(command=("python", "x.py"), **wishes), caller, settings)  # type: ignore[arg-type]
 
 
 def test_the_order(tmp_path: Path) -> None:
     planned = plan(tmp_path, {"HF_TOKEN": "hf_x", "HF_ENDPOINT": "https://hub.example", "SECRET": "s", "HOME": "/home/ann"})
     status = tmp_path.stat()
     assert planned.order == RunRequest(
-        image="an/image:tag",
+        image="sha256:1",  # whatever the name means by then
         command=("python", "x.py"),
         mounts=((tmp_path / "work", "/workspace", True), (tmp_path / "hf", "/hf", True)),
         environment={

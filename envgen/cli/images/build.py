@@ -123,9 +123,10 @@ def _check_push(args: BuildArgs) -> None:
 
 
 def _check_passed(report: SmokeReport, repository: str) -> None:
-    """Raises SmokeError for an image that failed its test: it is not pushed."""
-    if report.failed:
-        raise SmokeError(f"--push {repository}", "not pushed: the smoke test failed", hint="mend what failed, then build again")
+    """Raises SmokeError for an image that did not pass its test: it is not pushed."""
+    if not report.accepted:
+        problem = "failed" if report.failed else "is incomplete"
+        raise SmokeError(f"--push {repository}", f"not pushed: the smoke test {problem}", hint="mend what failed, then build again")
 
 
 def _estimate_line(wanted: BuildEstimate) -> str:

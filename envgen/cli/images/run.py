@@ -55,7 +55,7 @@ def run(args: RunArgs, workspace: Workspace) -> int:
     except SmokeError as error:
         raise UsageError(error.where, error.problem, hint=error.hint) from error
     wishes = RunOptions(command=args.words, gpus=args.gpus, network=args.network)
-    planned = plan(built.image.name, gpus, wishes, caller, workspace.settings)
+    planned = plan(built.image, gpus, wishes, caller, workspace.settings)
     workspace.reporter.step(f"run: {planned.summary}")
     for warning in planned.warnings:
         workspace.reporter.step(f"warning: {warning}")

@@ -21,7 +21,7 @@ from envgen.lock import Lock, project
 from envgen.offline import fetch_model, fetch_wheels
 from envgen.smoke import ModelChoice, SmokeReport, choose_model, memory
 from envgen.smoke import run as smoke_run
-from envgen.smoke.report import FAILED, NOT_RUN, PASSED
+from envgen.smoke.report import FAILED, NOT_APPLICABLE, NOT_RUN, PASSED
 from envgen.workspace import Workspace
 
 RECORDED_SHAPE = '{"headline", "python", "built_with", "same": [layer], "wrong": [[layer, expected, found]], "not_compared": [text]}'
@@ -32,12 +32,13 @@ IMAGE_SHAPE = f"""\
 
 REPORT_SHAPE = """\
 report: {"headline", "verdict", "states": {tier: "passed" | "failed" | "incomplete" | "not run"}, "profile", "target", "image", "digest",
-"base", "overridden": boolean, "python", "model", "model_digest", "tiers": [text], "results": [{"tier", "name",
-"status": "passed" | "failed" | "not run", "seconds": number, "peak_memory": bytes, "detail", "error", "cause", "cure"}]}"""
+"base", "overridden": boolean, "base_matches": boolean | null, "python", "model", "model_digest", "tiers": [text], "results": [{"tier",
+"name", "status": "passed" | "failed" | "not run" | "not applicable", "seconds": number, "peak_memory": bytes, "detail", "error", "cause",
+"cure"}]}"""
 
 SHAPE = f'{{{IMAGE_SHAPE}, "smoke": report, "published": null}}\n{REPORT_SHAPE}'
 
-MARKS = {PASSED: "ok", FAILED: "FAILED", NOT_RUN: "not run"}
+MARKS = {PASSED: "ok", FAILED: "FAILED", NOT_RUN: "not run", NOT_APPLICABLE: "n/a"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +109,9 @@ def smoke_test(args: SmokeTestArgs, workspace: Workspace, engine: Engine, built:
         memory=args.memory,
         check_limit=args.check_limit or smoke_run.CHECK_LIMIT,
     )
-    subject = smoke_run.ImageUnderTest(image=built.image, lock=built.lock, python=built.python, base=built.base)
+    subject = smoke_run.ImageUnderTest(
+        image=built.image, lock=built.lock, python=built.python, base=built.base, base_matches=built.base_matches
+    )
     model = choose_model(ModelChoice(name=args.model, prompt=args.prompt, expect=args.expect), workspace, engine, subject)
     said = f"model: {model.name}, {model.digest}" if model.digest else ""
     for line in (said, memory.summary(model.folder), memory.warning(model.folder, args.memory or info.memory)):
@@ -140,7 +143,7 @@ def conclude(args: SmokeTestArgs, about: Mapping[str, object], report: SmokeRepo
         print_lines(_published_lines(published))
     if error:
         raise error
-    return SmokeError.exit_code if report.failed else 0
+    return 0 if report.accepted else SmokeError.exit_code
 
 
 def as_json(about: Mapping[str, object], report: SmokeReport | None, published: Published | None) -> Mapping[str, object]:
@@ -151,7 +154,7 @@ def as_json(about: Mapping[str, object], report: SmokeReport | None, published: 
 def image_json(built: Built, layers: LayerComparison | None, built_with: str) -> Mapping[str, object]:
     """An image; a new one with its layer groups, the bytes that a push would send, and the comparison with what is recorded."""
     return {
-        "image": asdict(built.image),
+        "image": {key: value for key, value in asdict(built.image).items() if key != "environment"},
         "layers": [asdict(group) for group in built.groups],
         "push": sum(group.push for group in built.groups),
         "replaced": built.replaced or "",
@@ -165,7 +168,7 @@ def report_lines(found: SmokeReport) -> Iterator[str]:
     yield f"smoke {found.profile} {found.target}: {found.headline()}"
     yield f"image {found.image} {found.digest}"
     model = f"{found.model} ({found.model_digest})" if found.model_digest else found.model
-    yield f"base  {found.base}, Python {found.python}{' (NOT the locked base)' if found.overridden else ''}; model {model}"
+    yield f"base  {found.base}, Python {found.python}{_base_note(found)}; model {model}"
     yield ""
     width = max((len(result.name) for result in found.results), default=0)
     for result in found.results:
@@ -178,6 +181,15 @@ def report_lines(found: SmokeReport) -> Iterator[str]:
             yield " " * len(line) + text
     yield ""
     yield f"smoke {found.profile}: {found.verdict()} ({found.headline()})"
+
+
+def _base_note(found: SmokeReport) -> str:
+    """What the report says of the base beside its name."""
+    if found.base_matches is False:
+        return " (NOT the base of this image: it has other layers)"
+    return (
+        f"{' (NOT the locked base)' if found.overridden else ''}{' (as the image says, not checked)' if found.base_matches is None else ''}"
+    )
 
 
 def _published_lines(found: Published) -> Iterator[str]:

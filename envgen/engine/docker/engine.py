@@ -128,6 +128,7 @@ class DockerEngine:
             labels=dict(found.labels or {}),
             platform=f"{found.attrs.get('Os', '')}/{found.attrs.get('Architecture', '')}",
             diff_ids=tuple((found.attrs.get("RootFS") or {}).get("Layers") or ()),
+            environment=dict(entry.partition("=")[::2] for entry in (found.attrs.get("Config") or {}).get("Env") or ()),
         )
 
     def remove(self, name: str) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import csv
 import io
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,8 @@ def run_container(client: Any, request: RunRequest, on_line: OnLine) -> RunResul
     with contextlib.suppress(APIError):  # another envgen is just doing the same
         client.containers.prune(filters={"label": LABEL, "until": LEFT_AFTER})
     try:
-        container = client.containers.create(request.image, list(request.command), **_options(request))
+        own = _own_variables(client, request.image) if request.clear_environment else ()
+        container = client.containers.create(request.image, list(request.command), **_options(request, own))
     except APIError as error:
         raise EngineError("docker", f"the container can't be made: {error.explanation}") from error
     try:
@@ -95,7 +96,13 @@ class Watchdog:
             self._kill()
 
 
-def _options(request: RunRequest) -> dict[str, Any]:
+def _own_variables(client: Any, image: str) -> tuple[str, ...]:
+    """The names of the variables that an image sets. Raises APIError."""
+    return tuple(entry.partition("=")[0] for entry in (client.images.get(image).attrs.get("Config") or {}).get("Env") or ())
+
+
+def _options(request: RunRequest, cleared: Collection[str] = ()) -> dict[str, Any]:
+    """The SDK's options for `request`; `cleared` are the variables of the image that its program does not get."""
     from docker.types import DeviceRequest, Mount
 
     options: dict[str, Any] = {
@@ -104,7 +111,14 @@ def _options(request: RunRequest) -> dict[str, Any]:
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
         "tmpfs": dict(TMPFS),
-        "environment": dict(request.environment),
+        # A name without a value is removed from what the image sets.
+        "environment": [
+            *(f"{name}={value}" for name, value in request.environment.items()),
+            *(name for name in cleared if name not in request.environment),
+        ],
+        # An empty list is none at all; left out, it would be the image's.
+        "entrypoint": [],
+        "healthcheck": {"test": ["NONE"]},
         "init": True,
         "labels": {LABEL: ""},
         "mounts": [

@@ -12,8 +12,9 @@ from envgen.engine import Engine, RunRequest
 from envgen.lock.render import PREFIX, UID
 from envgen.oci.stack_entries import written
 from envgen.smoke import ExpectedTree
+from envgen.smoke.plan import checks_named
 from envgen.smoke.report import PASSED
-from envgen.smoke.run import CHECK_LIMIT, PROBE, PhaseRequest, run_phase
+from envgen.smoke.run import CHECK_LIMIT, PROBE, PhaseRequest, run_phase, worst_of
 from envgen.trust.audit.report import BYTE_CODE, AuditFinding
 from envgen.trust.audit.rules import ROOT
 
@@ -51,7 +52,8 @@ def compare_byte_code(
         quiet=CHECK_LIMIT,
     )
     job = {"expected": tree.to_json(), "prefix": PREFIX}
-    result = run_phase(PhaseRequest(phase=PHASE, tier=BYTE_CODE, container=container, job=job), engine, reporter)[0]
+    request = PhaseRequest(phase=PHASE, tier=BYTE_CODE, plan=checks_named(PHASE), container=container, job=job)
+    result = worst_of(run_phase(request, engine, reporter))
     return (() if result.status == PASSED else tuple(_findings(result.detail))), result.detail
 
 
