@@ -6,6 +6,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from envgen.core.errors import UsageError
+
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -52,3 +54,16 @@ def leads_out(link: Path, folder: Path) -> bool:
     target = link.readlink()
     place = os.path.normpath(link.relative_to(folder).parent / target)
     return target.is_absolute() or place == ".." or place.startswith(f"..{os.sep}")
+
+
+def check_no_links(root: Path, path: Path) -> None:
+    """Raises UsageError where a folder on the way from `root`, a project's, to `path` is a symbolic link, or `path` is a linked folder.
+
+    What is written there would be elsewhere, though the project is what was named. The `root` itself may be a link: it was named.
+    """
+    steps = path.relative_to(root).parts
+    for count in range(1, len(steps) + 1):
+        place = root.joinpath(*steps[:count])
+        if place.is_symlink() and (count < len(steps) or place.is_dir()):
+            problem = f"a link to {place.readlink()}: what is written there would be outside of this folder"
+            raise UsageError(str(place), problem, hint="put a folder in its place")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from envgen.core.errors import ProfileError, ProfileErrors, StaleLockError, UsageError, VerificationError
 from envgen.core.files import replace_files
+from envgen.core.plain_files import check_no_links
 from envgen.core.toml import Faults, Table, parse_toml
 from envgen.image.build import Built, locked_dockerfile
 from envgen.image.layers import SKELETON, own_blobs
@@ -251,11 +252,12 @@ def wrong_lines(found: LayerComparison, versions: str) -> list[str]:
 
 
 def check_writable(workspace: Workspace, lock: Lock) -> None:
-    """Raises UsageError where the lock is not the project's own, so that its record can't be either."""
+    """Raises UsageError where the lock is not the project's own, so that its record can't be either, or is in a linked folder."""
     folder = _folder(workspace, lock)
     if folder != workspace.project.lock_folder(lock.profile, lock.target):
         problem = f"the lock is {workspace.project.label(folder)}, which comes with envgen"
         raise UsageError("--record", problem, hint=f"make it the project's own first: envgen lock {lock.profile}")
+    check_no_links(workspace.project.folder, folder)
 
 
 def record_layers(workspace: Workspace, built: Built, records: RecordedPythons, versions: str) -> tuple[Path, RecordedPythons]:

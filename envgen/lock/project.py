@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 
 from envgen.core.errors import BuildError, ProfileError, ResolutionError, ResolutionErrors, StaleLockError, StaleLockErrors
 from envgen.core.parallel import map_parallel
+from envgen.core.plain_files import check_no_links
 from envgen.core.settings import Settings
 from envgen.core.target import Target
 from envgen.lock import folder as lock_folder
@@ -72,6 +73,7 @@ def write_locks(
 
     resolver = make_resolver(workspace.settings, workspace.packages(profile.index_urls))
     for target in targets:
+        check_no_links(workspace.project.folder, workspace.project.lock_folder(profile.name, target))
         resolver.check(target)
     made = map_parallel(lock, targets, at_once=len(targets))
     if strict:

@@ -10,7 +10,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from envgen.core.errors import UsageError
+from envgen.core.plain_files import read_plain
 from envgen.core.requirements import check_marker, exact_version, marker_holds
+from envgen.core.text import one_line
 from envgen.core.toml import parse_toml
 from envgen.profiles.extends import EntriesOnTarget, Entry, another, lay, pinned
 from envgen.profiles.model import Profile
@@ -22,6 +24,9 @@ CONDA_OWN = ("python", "pip", "cudatoolkit", "pytorch-cuda", "cuda", "cudnn", "n
 """What conda packages and a wheel brings by itself, or the base."""
 
 DIRECT = "a direct URL has no index that vouches for it; name an index for the package: [index.NAME]"
+
+LARGEST = 10_000_000
+"""Bytes of a file that is taken over."""
 
 _INCLUDE = re.compile(r"(?:-r|--requirement)[ =]*(.+)")
 _CREDENTIALS = re.compile(r"://[^/@\s]*@")
@@ -52,6 +57,8 @@ class _Found:
 
     requirements: dict[tuple[str, str], str] = field(default_factory=dict)
     left_out: list[NotTaken] = field(default_factory=list)
+    place: str = ""
+    """Where the line is that is being read, in a file that another one includes: such a line is not quoted."""
 
     def add(self, text: str) -> None:
         """Takes one requirement, or says why not."""
@@ -59,7 +66,7 @@ class _Found:
             requirement = Requirement(text)
             check_marker(requirement)
         except InvalidRequirement as error:
-            self.leave(text, f"not a requirement: {str(error).splitlines()[0]}")
+            self.leave(text, "not a requirement" if self.place else f"not a requirement: {str(error).splitlines()[0]}")
             return
         if requirement.url:
             self.leave(text, DIRECT)
@@ -69,8 +76,7 @@ class _Found:
 
     def leave(self, text: str, reason: str) -> None:
         # It is to stand in a comment of a file that is committed: in one line, and without credentials.
-        plain = re.sub(r"[\x00-\x1f\x7f]+", " ", _CREDENTIALS.sub("://", text))
-        self.left_out.append(NotTaken(text=" ".join(plain.split()), reason=reason))
+        self.left_out.append(NotTaken(text=one_line(self.place or _CREDENTIALS.sub("://", text)), reason=reason))
 
 
 def read_requirements(path: Path) -> AdoptedRequirements:
@@ -85,20 +91,30 @@ def read_requirements(path: Path) -> AdoptedRequirements:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_plain(path, LARGEST).decode("utf-8-sig")
+    except (OSError, ValueError) as error:
         raise UsageError(f"--from {path}", f"can't be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _text(path: Path, found: _Found, above: tuple[Path, ...] = ()) -> None:
+def _text(path: Path, found: _Found) -> None:
     """A requirements file as pip reads it, with the files that it includes."""
+    _included(path, found, path.parent.resolve(), ())
+
+
+def _included(path: Path, found: _Found, root: Path, above: tuple[Path, ...]) -> None:
+    """A requirements file, with those that it includes below the folder `root`: anything else is not the project's to copy."""
     if path.resolve() in above:
         raise UsageError(f"--from {path}", "includes itself", hint="take one of its -r lines away")
-    for line in _lines(_read(path)):
-        if include := _INCLUDE.fullmatch(line):
-            _text(path.parent / include[1].strip(), found, (*above, path.resolve()))
-        else:
+    for number, line in _lines(_read(path)):
+        found.place = f"{path.name}, line {number}" if above else ""
+        if not (include := _INCLUDE.fullmatch(line)):
             _line(line, found)
+            continue
+        other = path.parent / include[1].strip()
+        if other.resolve().is_relative_to(root):
+            _included(other, found, root, (*above, path.resolve()))
+        else:
+            found.leave(line, "it leads out of the folder of the file that is taken over: copy what you want of it")
 
 
 def _line(line: str, found: _Found) -> None:
@@ -117,12 +133,15 @@ def _line(line: str, found: _Found) -> None:
         found.add(_HASH.sub("", line).strip())
 
 
-def _lines(text: str) -> Iterator[str]:
-    """The lines that say something, with those that go on joined."""
-    for line in text.replace("\\\n", " ").splitlines():
-        stripped = re.sub(r"(^|\s)#.*$", "", line).strip()
-        if stripped:
-            yield stripped
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that say something, with those that go on joined, each with its number."""
+    number = 1
+    for line in re.split(r"(?<!\\)\n", text.replace("\r\n", "\n")):
+        for offset, part in enumerate(line.replace("\\\n", " ").splitlines()):
+            stripped = re.sub(r"(^|\s)#.*$", "", part).strip()
+            if stripped:
+                yield number + offset, stripped
+        number += line.count("\n") + 1
 
 
 def _pyproject(path: Path, found: _Found) -> None:

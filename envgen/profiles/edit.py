@@ -9,6 +9,7 @@ from typing import Any
 import tomlkit
 
 from envgen.core.errors import BaseGoneError, ProfileError, UsageError
+from envgen.core.plain_files import check_no_links
 from envgen.core.settings import Settings, base_via_mirror
 from envgen.engine import Registry
 from envgen.engine.interface import Base
@@ -19,11 +20,12 @@ _AGO = re.compile(r"([0-9]{1,4}) (day|week)s? ago")
 
 
 def profile_path(project: Project, name: str) -> Path:
-    """The project's own file of the profile `name`. Raises UsageError for one that only comes with envgen."""
+    """The project's own file of the profile `name`. Raises UsageError for one that only comes with envgen, or is in a linked folder."""
     path = project.folder / "profiles" / f"{name}.toml"
     if not path.is_file():
         problem = "comes with envgen and is not in this project, so there is no file here to edit"
         raise UsageError(f"profile {name}", problem, hint=f'write a profile of your own with extends = "{name}" and update that')
+    check_no_links(project.folder, path.parent)
     return path
 
 
@@ -120,8 +122,10 @@ def _save(path: Path, document: Any) -> None:
 def write_whole(path: Path, content: bytes) -> None:
     """Writes `content` to the file `path`, whole or not at all; its mode stays. Raises OSError."""
     fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)  # also a link that was put there
     try:
-        fresh.write_bytes(content)
+        with fresh.open("xb") as stream:
+            stream.write(content)
         fresh.chmod(path.stat().st_mode & 0o777)
         fresh.replace(path)
     finally:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from envgen import __version__
 from envgen.core.errors import UsageError
+from envgen.core.plain_files import check_no_links
 from envgen.core.toml import toml_string
 from envgen.profiles.adopt import NotTaken
 from envgen.profiles.extends import PROFILE_NAME
@@ -73,9 +74,11 @@ def _render(template: str, scaffold: Scaffold) -> str:
 def write_project(folder: Path, files: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Writes those of `files` that are not there yet into `folder`; what was written, and what was left as it was.
 
-    Raises UsageError for a folder that can't be written.
+    Raises UsageError for a folder that can't be written, or is a link.
     """
     written, kept = [], []
+    for place in files:
+        check_no_links(folder, (folder / place).parent)
     try:
         for place, text in files.items():
             path = folder / place

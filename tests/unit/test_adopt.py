@@ -1,5 +1,6 @@
 """What a team has already becomes requirements, and what can't is said."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,46 @@ def test_files_that_include_others(tmp_path: Path) -> None:
         read(tmp_path, "--requirement=requirements.txt\n")
     with pytest.raises(UsageError, match="can't be read"):
         read(tmp_path, "-r missing.txt\n")
+
+
+def test_an_include_stays_below_the_folder_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("root:*:1:secret\npeft\n", encoding="utf-8")
+    project = tmp_path / "project"
+    (project / "below").mkdir(parents=True)
+    (project / "link.txt").symlink_to("../secret")
+    (project / "below" / "more.txt").write_text("-r ../../secret\n-r ../other.txt\nrich\n", encoding="utf-8")
+    (project / "other.txt").write_text("tqdm\n", encoding="utf-8")
+    text = f"-r {tmp_path}/secret\n-r ../secret\n-r link.txt\n-r below/more.txt\ndatasets\n"
+    found = read(project, text)
+    assert found.requirements == ("tqdm", "rich", "datasets")
+    assert list(left_out(found)) == [f"-r {tmp_path}/secret", "-r ../secret", "-r link.txt", "more.txt, line 1"]
+    assert all(reason.startswith("it leads out of the folder") for reason in left_out(found).values())
+    assert "root:" not in str(found)
+
+
+def test_a_line_of_an_included_file_that_is_no_requirement_is_not_quoted(tmp_path: Path) -> None:
+    lines = [
+        "# ours",
+        "peft",
+        "root:*:20228:0",
+        "tqdm \\",
+        "  >=4",
+        "--index-url https://x.example/token",
+        "x @ https://x.example/token",
+        "é\x1b[2J",
+    ]
+    (tmp_path / "base.txt").write_text("\r\n".join(lines), encoding="utf-8")
+    found = read(tmp_path, "-r base.txt\n=broken\n")
+    assert found.requirements == ("peft", "tqdm>=4")
+    assert list(left_out(found)) == [*(f"base.txt, line {number}" for number in (3, 6, 7, 8)), "=broken"]
+    assert left_out(found)["base.txt, line 3"] == "not a requirement"
+    assert not {word for word in ("root", "token", "20228") if word in str(found)}
+
+
+def test_a_pipe_is_no_file_to_wait_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    with pytest.raises(UsageError, match="it is a pipe, expected a file"):
+        read(tmp_path, "-r pipe.txt\n")
 
 
 def test_a_pyproject(tmp_path: Path) -> None:

@@ -4,15 +4,16 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
-from samples import PROFILE, profile_of
+from samples import PROFILE, profile_of, sample_lock
 
 from envgen.cli.output import QuietReporter
 from envgen.core.errors import ProfileError, UsageError
 from envgen.core.settings import Settings, read_settings
 from envgen.core.target import Target
+from envgen.image.layer_record import check_writable
 from envgen.lock import write_locks
 from envgen.lock.resolvers import Resolution, ResolveRequest
-from envgen.profiles import Project
+from envgen.profiles import Project, edit
 from envgen.sources import Packages
 from envgen.workspace import Workspace
 
@@ -76,3 +77,42 @@ def test_what_is_replaced_is_said_before_any_resolver_is_asked(tmp_path: Path) -
         "mine: torch>=2.3: profiles/small.toml has torch==2.13.0, which meets it",
         "mine: demo>=2 replaces demo>=1 of profiles/small.toml",
     ]
+
+
+@pytest.mark.parametrize("linked", ["locks", "locks/small", "locks/small/py311-linux-amd64"])
+def test_no_lock_and_no_record_is_written_through_a_linked_folder(tmp_path: Path, linked: str) -> None:
+    elsewhere, project = tmp_path / "elsewhere", tmp_path / "project"
+    (project / linked).parent.mkdir(parents=True)
+    (elsewhere / "small" / "py311-linux-amd64").mkdir(parents=True)
+    (project / linked).symlink_to(elsewhere.joinpath(*Path(linked).parts[1:]))
+    folder = project / "locks" / "small" / "py311-linux-amd64"
+    assert folder.is_dir()
+    (folder / "envgen.lock").touch()
+    workspace = Workspace(project=Project(folder=project), settings=read_settings({}, tmp_path), reporter=QuietReporter())
+    profile = profile_of()
+    with pytest.raises(UsageError, match=f"{linked}: a link to "):
+        write_locks(workspace, profile, profile.targets(), NeverAsked)
+    with pytest.raises(UsageError, match=f"{linked}: a link to "):
+        check_writable(workspace, sample_lock())
+
+
+def test_no_profile_is_edited_through_a_link(tmp_path: Path) -> None:
+    elsewhere, project = tmp_path / "elsewhere", Project(folder=tmp_path / "project")
+    elsewhere.mkdir()
+    project.folder.mkdir()
+    (elsewhere / "small.toml").write_text(PROFILE)
+    (project.folder / "profiles").symlink_to(elsewhere)
+    with pytest.raises(UsageError, match="profiles: a link to "):
+        edit.profile_path(project, "small")
+
+
+def test_a_link_in_the_way_of_an_edit_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "profiles").mkdir()
+    path, victim = tmp_path / "profiles" / "small.toml", tmp_path / "victim"
+    path.write_text(PROFILE)
+    victim.write_text("mine")
+    (path.parent / ".small.toml.new").symlink_to(victim)
+    edit.move_date(path, edit.parse_day("2026-10-01"), "")
+    assert victim.read_text() == "mine"
+    assert not path.is_symlink()
+    assert "as_of = 2026-10-01" in path.read_text()

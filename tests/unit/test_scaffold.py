@@ -62,3 +62,22 @@ def test_the_name_is_that_of_the_folder(tmp_path: Path, folder: str, name: str) 
 def test_names_that_no_profile_can_have(tmp_path: Path, folder: str, given: str) -> None:
     with pytest.raises(UsageError, match="--name"):
         profile_name(tmp_path / folder, given, ("cpu-base", "cuda"))
+
+
+@pytest.mark.parametrize("linked", ["profiles", ".github", ".github/workflows", "profiles/constraints"])
+def test_nothing_is_written_through_a_linked_folder(tmp_path: Path, linked: str) -> None:
+    elsewhere, project = tmp_path / "elsewhere", tmp_path / "project"
+    elsewhere.mkdir()
+    (project / linked).parent.mkdir(parents=True)
+    (project / linked).symlink_to(elsewhere)
+    with pytest.raises(UsageError, match=f"{linked}: a link to {elsewhere}") as caught:
+        write_project(project, files(project))
+    assert caught.value.hint
+    assert list(elsewhere.iterdir()) == []
+    assert [path for path in project.rglob("*") if path.is_file()] == []
+
+
+def test_the_folder_itself_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "project").symlink_to("real")
+    assert write_project(tmp_path / "project", files(tmp_path / "project"))[0]
