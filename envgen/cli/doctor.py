@@ -1,7 +1,6 @@
 """`envgen doctor`: what this machine lacks, and what an error message means."""
 
 import codecs
-import json
 import os
 import sys
 from argparse import ArgumentParser
@@ -10,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 from envgen.cli import options
 from envgen.cli.command import Command
-from envgen.cli.output import print_lines
+from envgen.cli.output import print_json, print_lines
 from envgen.cli.wiring import make_engine
 from envgen.core.errors import UsageError
 from envgen.core.text import pluralize
@@ -62,7 +61,7 @@ def run(args: DoctorArgs, workspace: Workspace) -> int:
         workspace, args.profile, make_engine(workspace.settings), find_gpus(workspace.settings.environment()), os.environ
     )
     if args.json:
-        print(json.dumps(findings_json(findings), indent=2))
+        print_json(findings_json(findings))
     else:
         counts = [_count(_number(findings, status), status) for status in (PROBLEM, WARNING)]
         print_lines([*_lines(findings), "", f"doctor {args.profile or 'for all profiles'}: {', '.join(counts)}"])
@@ -115,7 +114,7 @@ def _explain(args: DoctorArgs, given: str, workspace: Workspace) -> int:
             hint=f"{hint}; or look for what this machine lacks: envgen doctor",
         )  # fmt: skip
     if args.json:
-        print(json.dumps(explanation_json(found, profile), indent=2, ensure_ascii=False))
+        print_json(explanation_json(found, profile), ascii_only=False)
     else:
         print_lines(_explanation_lines(found, profile, whole=text))
     return 0

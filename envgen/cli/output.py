@@ -9,13 +9,18 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from envgen.core.text import human_size, printable, printable_lines
+from envgen.core.text import human_size, json_text, printable, printable_lines
 
 
 def print_lines(lines: Iterable[str]) -> None:
     """Prints the result of a command: text that may quote an index, an image or a file."""
     for text in lines:
         print("\n".join(printable_lines(text)))
+
+
+def print_json(value: object, *, indent: int | None = 2, ascii_only: bool = True, default: Callable[[Any], object] | None = None) -> None:
+    """Prints the result of a command for a program; the options are those of `json_text`."""
+    print(json_text(value, indent=indent, ascii_only=ascii_only, default=default))
 
 
 class PlainReporter:
@@ -81,7 +86,7 @@ class LiveReporter(PlainReporter):
         self._status.stop()
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with Progress(*columns, console=self._console) as progress:
-            task = progress.add_task(what, total=total)
+            task = progress.add_task(printable(what), total=total)
             yield lambda count: progress.advance(task, count)
 
 

@@ -1,6 +1,8 @@
 """Text that is safe to show, and numbers as people read them."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
 
 
 def printable(text: str, instead: str | None = None) -> str:
@@ -14,8 +16,28 @@ def printable(text: str, instead: str | None = None) -> str:
 
 
 def printable_lines(text: str) -> list[str]:
-    """The lines of `text`, each printable; tabs are spaces."""
-    return [printable(line) for line in text.expandtabs().split("\n")]
+    """The lines of `text`, each printable, and none a command to the CI that shows it; tabs are spaces."""
+    return [_no_command(printable(line)) for line in text.expandtabs().split("\n")]
+
+
+def _no_command(line: str) -> str:
+    """`line` with nothing in it that GitHub's runner obeys: `::error::…` at its beginning, behind blanks too, and `##[error]…` anywhere."""
+    blanks = len(line) - len(line.lstrip())
+    if line.startswith("::", blanks):
+        line = f"{line[:blanks]}\\x3a{line[blanks + 1 :]}"
+    return line.replace("##[", "##\\x5b")
+
+
+def json_text(value: object, *, indent: int | None = 2, ascii_only: bool = True, default: Callable[[Any], object] | None = None) -> str:
+    """`value` as JSON in which nothing steers a terminal or a CI; `default` is what json.dumps has of that name."""
+    text = json.dumps(value, indent=indent, ensure_ascii=ascii_only, default=default)
+    # Only strings have such characters in them, where any may be written by its number.
+    escaped = "".join(char if char.isprintable() or char == "\n" else _json_escape(char) for char in text)
+    return escaped.replace("##[", "##\\u005b")
+
+
+def _json_escape(char: str) -> str:
+    return json.dumps(char)[1:-1] if ord(char) != 0x7F else "\\u007f"
 
 
 def one_line(text: str) -> str:

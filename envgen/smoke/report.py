@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from envgen.core.text import pluralize
+from envgen.core.text import one_line, pluralize
 from envgen.profiles.model import TIERS
 
 
@@ -166,7 +166,7 @@ class SmokeReport:
 
     def _reason(self, tier: str) -> str:
         """Why nothing of a tier ran, in the words of its first check."""
-        return next((result.detail for result in self.results if result.tier == tier), "it has no checks")
+        return next((one_line(result.detail) for result in self.results if result.tier == tier), "it has no checks")
 
     def as_json(self) -> Mapping[str, object]:
         states = {tier: self.state(tier) for tier in self.tiers}

@@ -13,15 +13,22 @@ from figures import Campaign, campaign
 from hostile_git import ATTACKS, MARK, hidden_in_a_folder, repository
 from test_model_folders import INDEXES, LIES, ODD, write
 
-from envgen.engine import RunResult
+from envgen.cli.images.smoke import report_lines
+from envgen.core.text import json_text, printable_lines
+from envgen.engine import RunRequest, RunResult
 from envgen.oci.documents import parse_json
 from envgen.smoke import SmokeReport
+from envgen.smoke.plan import checks_named
 from envgen.smoke.report import FAILED, NOT_RUN, PASSED, CheckResult
-from envgen.smoke.run import collect
+from envgen.smoke.run import PhaseRequest, collect
 
+REQUEST = PhaseRequest(
+    phase="cpu", tier="cpu", plan=checks_named("a", "b"), container=RunRequest(image="x", command=("x",), environment={}), job={}
+)
 WELL = RunResult(code=0, out_of_memory=False, stderr="")
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1.5, 10**400, float("nan"), float("inf"), "", "abc", PASSED, FAILED, NOT_RUN, "\x1b[2J", "\n", "x" * 200_000,
+    "\n::error::x", "\n  ::set-output name=a::b", "##[error]x", "\nsmoke x: passed (passed: 22 of 22)", "\u2028\x9b\x7f",
     [], {}, [[]], {"a": {}}, ["passed"], "a", "b", "gpu",
 )  # fmt: skip
 KEYS = (
@@ -61,7 +68,8 @@ def changed(events: list[dict[str, Any]], running: Campaign) -> str:
 
 def is_sound(results: list[CheckResult]) -> bool:
     """Whether every field of every result is what a report has there."""
-    return all(
+    names = {result.name for result in results}
+    return {"a", "b"} <= names <= {"a", "b", "cpu"} and all(
         isinstance(result.name, str)
         and result.tier == "cpu"
         and result.status in (PASSED, FAILED, NOT_RUN)
@@ -73,6 +81,14 @@ def is_sound(results: list[CheckResult]) -> bool:
     )
 
 
+def is_plain(found: SmokeReport) -> bool:
+    """Whether nothing that is printed of it steers a terminal or a CI, or begins a line as our own last one does."""
+    lines = [line for text in report_lines(found) for line in printable_lines(text)]
+    texts = [*lines, *json_text(found.as_json()).split("\n")]
+    obeyed = [line for line in texts if not line.isprintable() or line.lstrip().startswith("::") or "##[" in line]
+    return not obeyed and [line for line in lines if line.startswith("smoke x: ")] == lines[-1:]
+
+
 def summed_up(results: list[CheckResult]) -> SmokeReport:
     common = dict.fromkeys(("profile", "target", "image", "digest", "base", "python", "model"), "x")
     return SmokeReport(**common, overridden=False, tiers=("cpu",), results=tuple(results))  # type: ignore[arg-type]  # all texts
@@ -80,15 +96,16 @@ def summed_up(results: list[CheckResult]) -> SmokeReport:
 
 def test_a_report_of_a_probe_that_is_not_ours() -> None:
     """It ends in a report in which every field is what it should be; a change that says nothing changes nothing."""
-    honest = collect("cpu", "cpu", report("a", "b"), WELL)
+    honest = collect(REQUEST, report("a", "b"), WELL)
     with campaign("injection: a probe's report", sample=500, full=20_000) as running:
         for _ in range(running.cases):
             events = report("a", "b")
             words = changed(events, running)
             lines = [json.dumps(event) for event in events]
-            results = collect("cpu", "cpu", [event for line in lines if isinstance(event := parse_json(line), dict)], WELL)
-            json.dumps(summed_up(results).as_json(), allow_nan=False)
-            if not is_sound(results):
+            results = collect(REQUEST, [event for line in lines if isinstance(event := parse_json(line), dict)], WELL)
+            summary = summed_up(results)
+            json.dumps(summary.as_json(), allow_nan=False)
+            if not is_sound(results) or not is_plain(summary):
                 running.failed(words)
             elif results == honest:
                 running.harmless()

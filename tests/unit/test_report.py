@@ -9,6 +9,7 @@ import pytest
 from envgen.cli.app import parse
 from envgen.cli.images.build import BuildArgs
 from envgen.cli.images.smoke import MARKS, conclude, report_lines
+from envgen.cli.output import print_lines
 from envgen.smoke import SmokeReport
 from envgen.smoke.report import FAILED, INCOMPLETE, NOT_APPLICABLE, NOT_RUN, PASSED, CheckResult
 
@@ -148,3 +149,22 @@ def test_a_base_that_is_not_the_one_of_the_image_is_said() -> None:
     found = replace(report(PASSED, overridden=True), base_matches=False)
     assert "not the locked base" in found.headline()
     assert "base  python:3.11, Python 3.11.16 (NOT the base of this image: it has other layers);" in said(found)
+
+
+HOSTILE = "X\x1b[2J\x1b[8m\nsmoke small: passed (passed: 22 of 22)\n::error::x\n##[error]x"
+
+
+def test_whatever_an_image_or_a_model_says_no_line_of_the_report_is_theirs(capsys: pytest.CaptureFixture[str]) -> None:
+    check = CheckResult(tier="cpu", name="generate", status=NOT_RUN, detail=HOSTILE, error=HOSTILE)
+    found = replace(
+        report(PASSED, gpu=NOT_RUN),
+        base=HOSTILE,
+        python=HOSTILE,
+        model_digest="",
+        results=(check, replace(check, tier="gpu", status=NOT_RUN)),
+    )
+    print_lines(report_lines(found))
+    lines = capsys.readouterr().out.split("\n")
+    assert [line for line in lines if not line.isprintable() or line.lstrip().startswith("::") or "##[" in line] == []
+    assert [line for line in lines if line.startswith("smoke ")] == [lines[0], lines[-2]]
+    assert lines[-2].startswith("smoke small: FAILED (")

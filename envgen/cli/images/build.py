@@ -1,6 +1,5 @@
 """`envgen build`: builds an image from a lock, compares it with its record, tests it, and pushes it."""
 
-import json
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from envgen.cli.images.smoke import (
     image_json,
     smoke_test,
 )
+from envgen.cli.output import print_json
 from envgen.cli.wiring import make_engine
 from envgen.core.errors import SmokeError, UsageError
 from envgen.core.text import human_size
@@ -89,7 +89,7 @@ def run(args: BuildArgs, workspace: Workspace) -> int:
     if args.no_smoke:
         workspace.reporter.step("smoke: NOT RUN (--no-smoke)")
         if args.json:
-            print(json.dumps(as_json(about, None, None), indent=2))
+            print_json(as_json(about, None, None))
         return 0
     report = smoke_test(args, workspace, engine, built, info)
 

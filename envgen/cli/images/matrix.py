@@ -1,6 +1,5 @@
 """`envgen matrix`: every profile on every target, for people, for GitHub Actions, and for docker buildx bake."""
 
-import json
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from envgen.cli import options
 from envgen.cli.command import Command
-from envgen.cli.output import print_lines
+from envgen.cli.output import print_json, print_lines
 from envgen.cli.wiring import make_engine
 from envgen.core.errors import UsageError
 from envgen.core.git import GitRepo
@@ -53,11 +52,11 @@ def run(args: MatrixArgs, workspace: Workspace) -> int:
         changed = GitRepo(workspace.settings, workspace.project.folder).changed_since(args.changed_since)
     found = [cell for cell in cells(workspace.project, profiles, changed) if cell.image or not args.images]
     if args.format == "github":
-        print(json.dumps({"include": [asdict(cell) for cell in found]}))
+        print_json({"include": [asdict(cell) for cell in found]}, indent=None)
     elif args.format == "bake":
-        print(json.dumps(bake_file(list(_targets(args, workspace, [cell for cell in found if cell.image]))), indent=2))
+        print_json(bake_file(list(_targets(args, workspace, [cell for cell in found if cell.image]))))
     elif args.format == "json":
-        print(json.dumps([asdict(cell) for cell in found], indent=2))
+        print_json([asdict(cell) for cell in found])
     else:
         print_lines(_table(found))
     return 0

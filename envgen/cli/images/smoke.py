@@ -1,16 +1,15 @@
 """`envgen smoke`: an image is tested. Also the smoke test at the end of `envgen build`."""
 
-import json
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from envgen.cli import options
 from envgen.cli.command import Command
-from envgen.cli.output import print_lines
+from envgen.cli.output import print_json, print_lines
 from envgen.cli.wiring import make_engine
 from envgen.core.errors import EngineError, EnvgenError, SmokeError, UsageError
-from envgen.core.text import pluralize
+from envgen.core.text import pluralize, printable
 from envgen.doctor import Finding, driver
 from envgen.doctor.finding import PROBLEM
 from envgen.engine import Engine, EngineInfo
@@ -138,7 +137,7 @@ def conclude(args: SmokeTestArgs, about: Mapping[str, object], report: SmokeRepo
     except EnvgenError as found:
         error = found
     if args.json:
-        print(json.dumps(as_json(about, report, published), indent=2))
+        print_json(as_json(about, report, published))
     elif published:
         print_lines(_published_lines(published))
     if error:
@@ -168,7 +167,8 @@ def report_lines(found: SmokeReport) -> Iterator[str]:
     yield f"smoke {found.profile} {found.target}: {found.headline()}"
     yield f"image {found.image} {found.digest}"
     model = f"{found.model} ({found.model_digest})" if found.model_digest else found.model
-    yield f"base  {found.base}, Python {found.python}{_base_note(found)}; model {model}"
+    # A line end in what a label says would begin a line that looks like ours.
+    yield f"base  {printable(found.base)}, Python {printable(found.python)}{_base_note(found)}; model {model}"
     yield ""
     width = max((len(result.name) for result in found.results), default=0)
     for result in found.results:

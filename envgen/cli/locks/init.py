@@ -1,6 +1,5 @@
 """`envgen init`: a new project in one command."""
 
-import json
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from envgen.cli import options
 from envgen.cli.command import Command
-from envgen.cli.output import print_lines
+from envgen.cli.output import print_json, print_lines
 from envgen.profiles import Project, edit
 from envgen.profiles.adopt import AdoptedRequirements, additions_to, read_requirements
 from envgen.profiles.scaffold import Scaffold, profile_name, project_files, write_project
@@ -42,7 +41,7 @@ def run(args: InitArgs, workspace: Workspace) -> int:
     # What was written must be a profile that envgen takes; where one was there, that one.
     Project(folder=folder.absolute()).profile(scaffold.name)
     if args.json:
-        print(json.dumps(as_json(scaffold, written, kept), indent=2))
+        print_json(as_json(scaffold, written, kept))
         return 0
     place = "" if args.folder == "." else f"cd {args.folder} && "
     print_lines(

@@ -1,6 +1,5 @@
 """`envgen lock`: resolves profiles and writes their locks, or checks them."""
 
-import json
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +9,7 @@ from typing import Any
 
 from envgen.cli import options
 from envgen.cli.command import Command
-from envgen.cli.output import print_lines
+from envgen.cli.output import print_json, print_lines
 from envgen.cli.wiring import make_resolver
 from envgen.core.target import Target
 from envgen.lock import project
@@ -56,7 +55,7 @@ def run(args: LockArgs, workspace: Workspace) -> int:
                 print_rows(found)
                 print_lines(filter(None, [_moved().summary(workspace, profile, made)]))
     if args.json:
-        print(json.dumps(rows, indent=2))
+        print_json(rows)
     return 0
 
 

@@ -1,6 +1,5 @@
 """`envgen show`: a profile at a glance, and the memory that a model needs. Runs nothing, fetches nothing."""
 
-import json
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -9,7 +8,7 @@ from textwrap import wrap
 
 from envgen.cli import options
 from envgen.cli.command import Command
-from envgen.cli.output import print_lines
+from envgen.cli.output import print_json, print_lines
 from envgen.core.errors import StaleLockError
 from envgen.core.target import Target
 from envgen.core.text import human_size
@@ -100,7 +99,7 @@ def run(args: ShowArgs, workspace: Workspace) -> int:
     if args.model:
         estimate = memory.estimate(cached_model(args.model, workspace.models, workspace.project.model_wheels()))
     if args.json:
-        print(json.dumps(as_json(found, args.model, estimate), indent=2))
+        print_json(as_json(found, args.model, estimate))
         return 0
     print_lines(_lines(found))
     if estimate:

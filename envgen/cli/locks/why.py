@@ -1,6 +1,5 @@
 """`envgen why`: who asked for a package, and what holds it in its version."""
 
-import json
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -9,7 +8,7 @@ from packaging.utils import canonicalize_name
 
 from envgen.cli import options
 from envgen.cli.command import Command
-from envgen.cli.output import print_lines
+from envgen.cli.output import print_json, print_lines
 from envgen.core.errors import IndexUnavailableError, UsageError
 from envgen.core.toml import suggestion
 from envgen.lock import Package, RequiredBy, project
@@ -49,7 +48,7 @@ def run(args: WhyArgs, workspace: Workspace) -> int:
     of_profile = files_of_demands(profile, target)
     files = {demand: of_profile[package.wheel.name, demand] for demand in package.demands if (package.wheel.name, demand) in of_profile}
     if args.json:
-        print(json.dumps(as_json(package, held, not_asked, files), indent=2, default=str))
+        print_json(as_json(package, held, not_asked, files), default=str)
     else:
         print_lines(_lines(package, held, not_asked, files))
     return 0

@@ -1,13 +1,12 @@
 """`envgen fetch`: all that is locked, brought here."""
 
-import json
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from envgen.cli import options
 from envgen.cli.command import Command
-from envgen.cli.output import print_lines
+from envgen.cli.output import print_json, print_lines
 from envgen.cli.wiring import make_engine
 from envgen.core.text import human_size, pluralize
 from envgen.image import fetch_bases
@@ -50,7 +49,7 @@ def run(args: FetchArgs, workspace: Workspace) -> int:
     if not args.no_base and any(lock.base for lock in locks):
         bases = fetch_bases(workspace, locks, make_engine(workspace.settings))
     if args.json:
-        print(json.dumps(as_json(len(locks), wheels, models, bases), indent=2))
+        print_json(as_json(len(locks), wheels, models, bases))
     else:
         new = f"{wheels.fetched} fetched just now" if wheels.fetched else "nothing to fetch"
         total = sum(model.size for model in models)

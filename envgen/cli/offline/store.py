@@ -1,6 +1,5 @@
 """`envgen store`: what is locked, carried to a machine without a network."""
 
-import json
 from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from envgen.cli import options
 from envgen.cli.command import Command, describe
-from envgen.cli.output import print_lines
+from envgen.cli.output import print_json, print_lines
 from envgen.cli.wiring import make_engine
 from envgen.core.text import human_size
 from envgen.lock import project
@@ -66,7 +65,7 @@ def _export(args: StoreArgs, workspace: Workspace) -> int:
     engine = None if args.no_base or not any(lock.base for lock in locks) else make_engine(workspace.settings)
     found = export_store(workspace, locks, Path(args.archive), engine)
     if args.json:
-        print(json.dumps(asdict(found), indent=2))
+        print_json(asdict(found))
         return 0
     count = Counter(entry.kind for entry in found.entries)
     without = f" (LEFT OUT: {len(found.left_out)})" if found.left_out else ""
@@ -79,7 +78,7 @@ def _export(args: StoreArgs, workspace: Workspace) -> int:
 def _import(args: StoreArgs, workspace: Workspace) -> int:
     items = import_store(workspace, Path(args.archive), None if args.no_base else make_engine(workspace.settings))
     if args.json:
-        print(json.dumps(import_json(args.archive, items), indent=2))
+        print_json(import_json(args.archive, items))
     else:
         print_lines(_counted(items))
     check_taken(items)

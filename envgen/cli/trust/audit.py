@@ -1,13 +1,12 @@
 """`envgen audit`: an image against its lock, and every difference by name."""
 
-import json
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from envgen.cli import options
 from envgen.cli.command import Command
-from envgen.cli.output import print_lines
+from envgen.cli.output import print_json, print_lines
 from envgen.cli.wiring import make_engine
 from envgen.core.errors import VerificationError
 from envgen.core.text import printable
@@ -48,7 +47,7 @@ def run(args: AuditArgs, workspace: Workspace) -> int:
     lock = project.checked_lock(workspace, profile, profile.image_target(args.target))
     report = audit_image(workspace, lock, make_engine(workspace.settings), args.image)
     if args.json:
-        print(json.dumps(report.as_json(), indent=2))
+        print_json(report.as_json())
     else:
         print_lines(_lines(report))
     return 0 if report.verdict() == "passed" else VerificationError.exit_code

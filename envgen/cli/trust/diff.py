@@ -1,6 +1,5 @@
 """`envgen diff`: what changed between two sets of locks, or two images."""
 
-import json
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -12,6 +11,7 @@ from envgen.cli.trust import diff_markdown, diff_text
 from envgen.cli.wiring import make_engine
 from envgen.core.errors import UsageError, VerificationError
 from envgen.core.git import GitRepo
+from envgen.core.text import json_text
 from envgen.trust.diff import (
     ImageComparison,
     ImageSide,
@@ -97,7 +97,7 @@ def _compare(before: Side, after: Side, finder: OperandFinder, workspace: Worksp
 
 def _lines(found: Comparison, args: DiffArgs) -> Iterator[str]:
     if args.format == "json":
-        yield json.dumps(as_json(found), indent=2)
+        yield json_text(as_json(found))
     elif args.format == "markdown":
         yield diff_markdown.document(found, _command_line(args))
     else:

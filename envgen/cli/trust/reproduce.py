@@ -1,6 +1,5 @@
 """`envgen reproduce`: builds an image again and compares it, with itself or with one that was built elsewhere."""
 
-import json
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -8,7 +7,7 @@ from dataclasses import asdict, dataclass
 from envgen.cli import options
 from envgen.cli.command import Command
 from envgen.cli.images.smoke import RECORDED_SHAPE
-from envgen.cli.output import print_lines
+from envgen.cli.output import print_json, print_lines
 from envgen.cli.wiring import make_engine
 from envgen.core.errors import UsageError, VerificationError
 from envgen.core.text import printable
@@ -76,7 +75,7 @@ def run(args: ReproduceArgs, workspace: Workspace) -> int:
         workspace.reporter.step("layers: NOT recorded: the two builds are not the same")
     compared = compare_layers(workspace, found.built, records)
     if args.json:
-        print(json.dumps(as_json(found, compared, args, info), indent=2))
+        print_json(as_json(found, compared, args, info))
     else:
         print_lines(_text(found, compared, args, info))
     return 0 if found.same and not compared.wrong else VerificationError.exit_code

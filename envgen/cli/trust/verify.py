@@ -1,7 +1,6 @@
 """`envgen verify`: whether everything locked still exists and still has its hash."""
 
 import datetime as dt
-import json
 from argparse import ArgumentParser
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 
 from envgen.cli import options
 from envgen.cli.command import Command
-from envgen.cli.output import print_lines
+from envgen.cli.output import print_json, print_lines
 from envgen.cli.wiring import make_engine
 from envgen.core.errors import VerificationError
 from envgen.core.text import first_few, pluralize
@@ -61,7 +60,7 @@ def run(args: VerifyArgs, workspace: Workspace) -> int:
     workspace.reporter.step(f"asking about {pluralize(len(locks), 'lock')}")
     found = verify_locks(workspace, locks, make_engine(workspace.settings), dt.datetime.now(tz=dt.UTC).date())
     if args.json:
-        print(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+        print_json(found.as_json(), ascii_only=False)
     else:
         print_lines(lines(found, ", ".join(profile.name for profile in profiles)))
     return 0 if found.verdict() == VERIFIED else VerificationError.exit_code
