@@ -260,6 +260,32 @@ def test_wheels_that_others_hand_in_are_checked_where_they_are_installed(damage:
     assert (told.get(damage) or hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()) in done.stderr
 
 
+@pytest.mark.parametrize("damage", ["none", "another byte", "one more"])
+def test_an_installer_that_others_hand_in_is_checked_in_every_image(damage: str, cache: Path, base: Base, tmp_path: Path) -> None:
+    installer = read_lock(shipped_lock())["installer"]
+    shutil.copy(cache / "wheels" / installer["sha256"] / installer["file"], tmp_path)
+    if damage == "another byte":
+        with (tmp_path / installer["file"]).open("ab") as stream:
+            stream.write(b"x")
+    elif damage == "one more":
+        (tmp_path / "another-1.0-py3-none-any.whl").touch()
+    words = [
+        "--build-context",
+        f"wheels-installer={tmp_path}",
+        "--build-arg",
+        f"BASE={base.image}",
+        "--build-arg",
+        f"PYTHON={base.python()}",
+    ]
+    command = ["docker", "buildx", "build", *words, "--target", "skeleton", "--progress", "plain", str(shipped_lock())]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == (damage == "none"), done.stderr
+    if damage != "none":
+        path = tmp_path / installer["file"]
+        told = "  another-1.0-py3-none-any.whl" if damage == "one more" else hashlib.sha256(path.read_bytes()).hexdigest()
+        assert told in done.stderr
+
+
 def mirror(index: str) -> str:
     """What stands in for an index on this machine, else nothing."""
     return os.environ.get(f"ENVGEN_INDEX_{index}", "")
