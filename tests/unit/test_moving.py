@@ -5,6 +5,7 @@ import errno
 import os
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from samples import PROFILE
@@ -19,13 +20,29 @@ from envgen.profiles.edit import move_date, parse_day
 from envgen.workspace import Workspace
 
 NOW = dt.datetime(2026, 10, 15, 23, 59, 59, tzinfo=dt.UTC)
-WRITE = Path.write_bytes
+OPEN = Path.open
 
 
-def half_written(self: Path, data: bytes) -> int:
-    """What becomes of a file on a disk that is full."""
-    WRITE(self, data[: len(data) // 2])
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+class FullDisk:
+    """A new file on a disk that takes half of what is written to it."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __enter__(self) -> "FullDisk":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stream.close()
+
+    def write(self, content: bytes) -> None:
+        self._stream.write(content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def half_written(path: Path, mode: str = "r", *words: Any, **options: Any) -> Any:
+    stream = OPEN(path, mode, *words, **options)
+    return FullDisk(stream) if "x" in mode else stream
 
 
 @pytest.fixture
@@ -61,7 +78,7 @@ def test_a_profile_is_replaced_and_never_written_into(path: Path) -> None:
 
 
 def test_a_disk_that_is_full_leaves_the_profile_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "write_bytes", half_written)
+    monkeypatch.setattr(Path, "open", half_written)
     with pytest.raises(OSError, match="No space left"):
         move_date(path, dt.date(2026, 10, 1), "")
     assert {file.name: file.read_text() for file in path.parent.iterdir()} == {path.name: PROFILE}, "whole, and nothing beside it"
@@ -85,7 +102,7 @@ def test_a_move_that_can_not_be_locked_is_put_back_and_on_a_full_disk_the_profil
     def no_lock(*_words: object) -> None:
         assert profile.read_text() == moved
         if full:
-            monkeypatch.setattr(Path, "write_bytes", half_written)
+            monkeypatch.setattr(Path, "open", half_written)
         raise ResolutionError("py311-linux-amd64", "nothing fits")
 
     monkeypatch.setattr(update.project, "write_locks", no_lock)

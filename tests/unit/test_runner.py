@@ -335,9 +335,9 @@ def test_an_image_is_compared_with_no_wheel_that_was_changed(tmp_path: Path) -> 
     for wheel in lock.wheels:
         store.path(wheel.sha256, wheel.file).parent.mkdir(parents=True)
         store.path(wheel.sha256, wheel.file).write_bytes(make_wheel(wheel.name, wheel.version))
-    containers = Containers()
+    containers = Containers(lock)
     image = Image(name="an/image", digest="sha256:1", size=1, labels={})
-    subject = ImageUnderTest(image=image, lock=lock, python=lock.python, base=lock.base)
+    subject = ImageUnderTest(image=image, lock=lock, python=lock.python, base=lock.base, base_matches=True)
     with pytest.raises(VerificationError, match=r"\.whl: found sha256 [0-9a-f]{64}, expected [0-9a-f]{64}"):
         smoke(workspace_in(tmp_path), cast(Any, containers), subject, embedded_model(), SmokeOptions())
     assert not containers.orders
