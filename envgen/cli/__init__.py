@@ -13,9 +13,11 @@ from textwrap import wrap
 from types import FrameType
 
 from envgen.cli import app
-from envgen.core.errors import DiskFullError, EnvgenError
+from envgen.cli.streams import open_closed_streams
+from envgen.core.errors import EnvgenError
 from envgen.core.tempdirs import disk_full, is_full
 from envgen.core.text import printable_lines
+from envgen.core.unwritable import is_users_own, unusable
 
 ENDED_BY = 128
 """The exit code after a signal is this and its number, as shells have it: 130 after Ctrl-C."""
@@ -23,6 +25,7 @@ ENDED_BY = 128
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; the exit code is 0, that of an error's class, or 1 with a traceback for a bug in envgen."""
+    open_closed_streams()
     # What standard output can't encode is written as \x…, and is no error.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -40,10 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if not is_full(error):
+        if not is_full(error) and not is_users_own(error):
             raise
-        print_error(disk_full(error))
-        return DiskFullError.exit_code
+        found = disk_full(error) if is_full(error) else unusable(error)
+        print_error(found)
+        return found.exit_code
 
 
 def handle_signals() -> None:

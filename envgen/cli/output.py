@@ -4,6 +4,7 @@ Progress is live, with rich, on a terminal, and plain lines elsewhere.
 """
 
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -26,16 +27,24 @@ def print_json(value: object, *, indent: int | None = 2, ascii_only: bool = True
 class PlainReporter:
     """One line for each step, on standard error; details are left out."""
 
+    def __init__(self) -> None:
+        self._speaking = threading.Lock()
+        self._ended = False
+
     def __enter__(self) -> "PlainReporter":
         return self
 
     def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
-        pass
+        # Threads that an interruption leaves behind may still speak: one that holds standard error when Python ends would abort it.
+        with self._speaking:
+            self._ended = True
 
     def step(self, text: str) -> None:
         # In one piece: threads speak at the same time, and print writes the end of the line on its own.
         lines = "\n".join(printable_lines(text))
-        print(f"{lines}\n", end="", file=sys.stderr, flush=True)
+        with self._speaking:
+            if not self._ended:
+                print(f"{lines}\n", end="", file=sys.stderr, flush=True)
 
     def detail(self, text: str) -> None:
         pass
@@ -59,6 +68,7 @@ class LiveReporter(PlainReporter):
     def __init__(self) -> None:
         from rich.console import Console
 
+        super().__init__()
         self._console = Console(stderr=True, highlight=False)
         self._status: Any = None
 
@@ -67,17 +77,22 @@ class LiveReporter(PlainReporter):
         return self
 
     def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+        super().__exit__(_kind, _error, _trace)
         self._status.stop()
 
     def step(self, text: str) -> None:
-        self._status.stop()
-        self._console.print("\n".join(printable_lines(text)), markup=False, soft_wrap=True)
+        with self._speaking:
+            if not self._ended:
+                self._status.stop()
+                self._console.print("\n".join(printable_lines(text)), markup=False, soft_wrap=True)
 
     def detail(self, text: str) -> None:
         from rich.text import Text
 
-        self._status.update(Text(printable(text)[: self._console.width - 4], style="dim"))
-        self._status.start()
+        with self._speaking:
+            if not self._ended:
+                self._status.update(Text(printable(text)[: self._console.width - 4], style="dim"))
+                self._status.start()
 
     @contextmanager
     def transfer(self, what: str, total: int) -> Iterator[Callable[[int], None]]:

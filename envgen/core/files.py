@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from envgen.core.errors import DiskFullError, UsageError
 from envgen.core.parallel import defer_signals
 from envgen.core.tempdirs import is_full, remove_stale, temp_dir
+from envgen.core.unwritable import unwritable
 
 
 def replace_files(folder: Path, files: Mapping[str, bytes], dropped: Sequence[Path] = ()) -> bool:
@@ -18,21 +18,18 @@ def replace_files(folder: Path, files: Mapping[str, bytes], dropped: Sequence[Pa
     An interruption waits until all are in place, and a failure puts back what was there.
     Raises UsageError when the folder can't be written, DiskFullError when the disk is full.
     """
-    remove_stale(folder)
-    same = all((folder / name).is_file() and (folder / name).read_bytes() == content for name, content in files.items())
-    if same and not any(path.exists() for path in dropped):
-        return False
     try:
+        remove_stale(folder)
+        same = all((folder / name).is_file() and (folder / name).read_bytes() == content for name, content in files.items())
+        if same and not any(path.exists() for path in dropped):
+            return False
         folder.mkdir(parents=True, exist_ok=True)
         with defer_signals(), temp_dir("lock", folder) as fresh:
             _replace_all(folder, files, fresh)
             for path in dropped:
                 path.unlink(missing_ok=True)
     except OSError as error:
-        if is_full(error):
-            raise DiskFullError(str(folder), "the disk is full; nothing was changed", hint="make room there") from error
-        problem = f"can't be written: {error.strerror or error}; nothing was changed"
-        raise UsageError(str(error.filename or folder), problem, hint="make room there, or remove what is in the way") from error
+        raise unwritable(error, folder if is_full(error) else error.filename or folder, "nothing was changed") from error
     return True
 
 

@@ -1,5 +1,6 @@
 """Typed reading of TOML tables: every fault is collected with its file and path, and unknown keys get a suggestion."""
 
+import codecs
 import datetime as dt
 import difflib
 import json
@@ -47,7 +48,7 @@ def load_toml(path: Path, label: str) -> dict[str, object]:
 def parse_toml(data: bytes) -> dict[str, object]:
     """The TOML in `data`. Raises ValueError, also for integers of more than 64 bits and tables nested without an end."""
     try:
-        found = tomllib.loads(data.decode())
+        found = tomllib.loads(decode_toml(data))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     level: list[object] = [found]
@@ -58,6 +59,13 @@ def parse_toml(data: bytes) -> dict[str, object]:
     if level:
         raise ValueError("nested too deeply")
     return found
+
+
+def decode_toml(data: bytes) -> str:
+    """The text of a TOML file, without the byte order mark that some editors put before it. Raises ValueError."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError("found UTF-16, expected UTF-8: save it in that encoding")
+    return data.removeprefix(codecs.BOM_UTF8).decode()
 
 
 def _inside(value: object) -> Iterable[object]:

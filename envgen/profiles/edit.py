@@ -1,8 +1,10 @@
 """Moving a profile on purpose: its file is edited, comments and layout stay, and nothing else has a memory."""
 
+import codecs
 import datetime as dt
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ import tomlkit
 from envgen.core.errors import BaseGoneError, ProfileError, UsageError
 from envgen.core.plain_files import check_no_links
 from envgen.core.settings import Settings, base_via_mirror
+from envgen.core.toml import decode_toml
+from envgen.core.unwritable import unwritable
 from envgen.engine import Registry
 from envgen.engine.interface import Base
 from envgen.profiles.catalog import Project
@@ -112,21 +116,36 @@ def _set(table: Any, key: str, value: object) -> None:
 
 def _load(path: Path) -> Any:
     # Not as text: that would make all lines end in one way.
-    return tomlkit.parse(path.read_bytes().decode())
+    return tomlkit.parse(decode_toml(path.read_bytes()))
 
 
 def _save(path: Path, document: Any) -> None:
-    write_whole(path, tomlkit.dumps(document).encode())
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes `content` to the file `path`, whole or not at all; its mode stays. Raises OSError."""
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.unlink(missing_ok=True)  # also a link that was put there
     try:
+        before = path.read_bytes()
+        mark = codecs.BOM_UTF8 if before.startswith(codecs.BOM_UTF8) else b""
+        _replace(path, mark + tomlkit.dumps(document).encode())
+    except OSError as error:
+        raise unwritable(error, f"profiles/{path.name}", "nothing was changed") from error
+
+
+def restore(path: Path, content: bytes) -> None:
+    """Puts back what the profile at `path` was before it was moved, unless it is that. Raises UsageError, DiskFullError."""
+    try:
+        if path.read_bytes() != content:
+            _replace(path, content)
+    except OSError as error:
+        raise unwritable(error, f"profiles/{path.name}", "the profile is moved, and its locks are not") from error
+
+
+def _replace(path: Path, content: bytes) -> None:
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        fresh.unlink(missing_ok=True)  # also a link that was put there
         with fresh.open("xb") as stream:
             stream.write(content)
         fresh.chmod(path.stat().st_mode & 0o777)
         fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
+    except OSError:
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise

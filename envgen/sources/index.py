@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
-from envgen.core.errors import EnvgenError, FileGoneError, IndexRefusedError, IndexUnavailableError, ResolutionError, UsageError
+from envgen.core.errors import FileGoneError, IndexRefusedError, IndexUnavailableError, ResolutionError, UsageError
 from envgen.core.progress import Advance
 from envgen.core.settings import Settings, credentials_of, mirror_of
 from envgen.sources.index_pages import IndexFile, html_page, json_files
@@ -91,7 +91,8 @@ class IndexClient:
 
         def read() -> None:
             for index, package in pages:
-                with suppress(EnvgenError):
+                # Whatever it is: `files` meets it too, and when Python ends under this thread there is nobody to be told.
+                with suppress(Exception):
                     self.files(index, package)
 
         threading.Thread(target=read, daemon=True).start()

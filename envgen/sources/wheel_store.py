@@ -20,6 +20,7 @@ from envgen.core.files import flush_to_disk, locked, read_checked, sha256_of, wi
 from envgen.core.parallel import map_parallel
 from envgen.core.tempdirs import is_full, temp_dir
 from envgen.core.text import human_size
+from envgen.core.unwritable import cache_cure
 from envgen.core.zips import open_zip, read_member
 from envgen.sources.wheel import Wheel
 
@@ -214,4 +215,4 @@ def disk_error(error: OSError, root: Path, store: str = "the wheel store") -> Di
     """What to raise when `store`, in the folder `root`, could not be written."""
     if is_full(error):
         return DiskFullError(str(root), "the disk is full; what was being written is removed", hint=CACHE_ROOM)
-    return DiskFullError(str(root), f"{store} can't be written: {error.strerror or error}", hint="set ENVGEN_CACHE")
+    return DiskFullError(str(root), f"{store} can't be written: {error.strerror or error}", hint=cache_cure(error, CACHE_ROOM))

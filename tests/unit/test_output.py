@@ -71,3 +71,11 @@ def test_a_transfer_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> No
         with kind() as reporter, reporter.transfer("\x1b]0;mine\x07", 5) as count:
             count(5)
     assert "\x1b]0;" not in capsys.readouterr().err
+
+
+def test_a_thread_that_is_left_behind_says_nothing_any_more(capsys: pytest.CaptureFixture[str]) -> None:
+    """One that holds standard error when Python ends would abort it."""
+    with PlainReporter() as reporter:
+        reporter.step("while it runs")
+    reporter.step("afterwards")
+    assert capsys.readouterr().err == "while it runs\n"

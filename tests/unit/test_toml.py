@@ -111,3 +111,16 @@ def test_what_is_no_toml_is_said_with_the_file(tmp_path: Path, content: bytes) -
 def test_a_file_that_can_not_be_read_is_said(tmp_path: Path) -> None:
     with pytest.raises(ProfileError, match=r"^there: can't be read: Is a directory$"):
         load_toml(tmp_path, "there")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_bytes('key = "é"'.encode("utf-8-sig"))
+    assert load_toml(path, "a.toml") == {"key": "é"}
+
+
+def test_another_encoding_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_bytes("key = 1".encode("utf-16"))
+    with pytest.raises(ProfileError, match=r"a.toml: not TOML: found UTF-16, expected UTF-8"):
+        load_toml(path, "a.toml")

@@ -55,6 +55,22 @@ def test_a_resolution_without_an_end_is_ended(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
+    ("reason", "cure"),
+    [
+        ("Permission denied (os error 13)", "set ENVGEN_CACHE to a folder you may write"),
+        ("Read-only file system (os error 30)", "set ENVGEN_CACHE to a folder you may write"),
+        ("No space left on device (os error 28)", "make room there, or set ENVGEN_CACHE to a folder on another disk"),
+    ],
+)
+def test_a_cache_that_can_not_be_written_has_the_cure_that_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str, cure: str
+) -> None:
+    with pytest.raises(DiskFullError) as caught:
+        resolve(tmp_path, monkeypatch, fails(f"error: Failed to initialize cache at `x`\n  cause: {reason}\n"))
+    assert caught.value.hint == cure
+
+
+@pytest.mark.parametrize(
     ("stderr", "kind", "words"),
     [
         ("error: failed to write to file `x`: No space left on device (os error 28)\n", DiskFullError, "uv's cache can't be written"),

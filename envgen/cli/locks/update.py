@@ -50,8 +50,7 @@ def run(args: UpdateArgs, workspace: Workspace) -> int:
             print_lines(after_update(workspace, moved, written, package))
     except BaseException:
         # A profile that moved without its locks would leave both stale.
-        if path.read_bytes() != before:
-            edit.write_whole(path, before)
+        edit.restore(path, before)
         raise
     return 0
 

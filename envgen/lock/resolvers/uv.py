@@ -15,6 +15,7 @@ from envgen.core.settings import Settings, index_variable, mirror_of
 from envgen.core.target import Target
 from envgen.core.tempdirs import temp_dir
 from envgen.core.toml import toml_string
+from envgen.core.unwritable import CACHE_FOLDER
 from envgen.lock.resolvers import Resolution, ResolveRequest
 from envgen.sources import Packages
 from envgen.sources.index import CREDENTIALS, host_of
@@ -28,7 +29,9 @@ _UNREACHABLE = re.compile(
 
 _REFUSED = re.compile(r"\(40[13] (Unauthorized|Forbidden)\)")
 
-_UNWRITABLE = re.compile(r"Failed to initialize cache|No space left on device|Disk quota exceeded|Read-only file system")
+_FULL = re.compile(r"No space left on device|Disk quota exceeded")
+
+_UNWRITABLE = re.compile(rf"Failed to initialize cache|Read-only file system|{_FULL.pattern}")
 
 _TRIES = 4
 """How often uv asks for one thing, with growing pauses; it goes by no Retry-After."""
@@ -121,7 +124,8 @@ class UvResolver:
 
     def _no_cache(self, stderr: str) -> DiskFullError:
         reason = stderr.strip().splitlines()[-1].strip().removeprefix("cause: ")
-        hint = "make room there, or set ENVGEN_CACHE to a folder on another disk"
+        full = _FULL.search(stderr)
+        hint = "make room there, or set ENVGEN_CACHE to a folder on another disk" if full else CACHE_FOLDER
         return DiskFullError(str(self._settings.cache / "uv"), f"uv's cache can't be written: {reason}", hint=hint)
 
 
