@@ -1,5 +1,6 @@
 """How servers are asked: a session with the machine's proxy and CA and one TLS context for all, and bounded tries."""
 
+import hashlib
 import io
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -19,9 +20,9 @@ from urllib3.util import Retry
 from urllib3.util.ssl_ import create_urllib3_context
 
 from envgen.core.errors import UsageError, VerificationError
-from envgen.core.files import write_hashed
 from envgen.core.progress import Advance
 from envgen.core.settings import Settings
+from envgen.core.text import human_size
 
 BACKOFF = 0.3
 """Seconds before the second try; each further wait is twice as long."""
@@ -55,6 +56,10 @@ class StalledError(ReadTimeout):
 
 class TooLargeError(RequestException):
     """An answer has no end, or as good as none."""
+
+
+class CutError(RequestException):
+    """A body ends before it is whole."""
 
 
 class Attempts:
@@ -109,31 +114,79 @@ class Download:
     patience: float
 
 
-def receive_body(body: Download, request: Callable[[], Iterator[bytes]], stream: BinaryIO, advance: Advance) -> str:
-    """Writes what `request` gives, each time anew, to `stream`, and gives its sha256 (hex).
+class Arrived:
+    """What has arrived of a file in `stream`, so that after a cut the rest alone is asked for, where the server can give it.
+
+    `advance` is told of each number of bytes, and of a negative one when all begins anew.
+    """
+
+    def __init__(self, stream: BinaryIO, advance: Advance) -> None:
+        self._stream, self._advance = stream, advance
+        self._version = ""
+        self.received, self._digest = 0, hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    def headers(self) -> dict[str, str]:
+        """What asks for the rest of the very file that began to arrive; nothing where that can't be said."""
+        return {"Range": f"bytes={self.received}-", "If-Range": self._version} if self.received and self._version else {}
+
+    def answer(self, response: Response) -> None:
+        """Takes up `response`: the rest of the file where it is that, else the file from its beginning."""
+        rest = response.status_code == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {self.received}-")
+        if not (rest and self.received):
+            self.begin()
+            tag = response.headers.get("ETag", "")
+            self._version = tag if tag.startswith('"') else ""  # a weak one may stand for other bytes
+
+    def begin(self) -> None:
+        """Forgets what has arrived."""
+        self._stream.seek(0)
+        self._stream.truncate()
+        if self.received:
+            self._advance(-self.received)
+        self.received, self._version, self._digest = 0, "", hashlib.sha256()
+
+    def write(self, piece: bytes) -> None:
+        self._stream.write(piece)
+        self._digest.update(piece)
+        self.received += len(piece)
+        self._advance(len(piece))
+
+
+def receive_body(body: Download, request: Callable[[Arrived], Iterator[bytes]], stream: BinaryIO, advance: Advance) -> str:
+    """Writes what `request` gives, which is told what has arrived, to `stream`, and gives its sha256 (hex).
 
     A body that is cut off, or stalls, is asked for again, a few times. Raises VerificationError as soon as there is more of it than
-    its size says, RequestException when the last try fails.
+    its size says, CutError when it ends too early the last time, RequestException when the last try fails.
     """
-    tries, received = Attempts(body.patience, BODY_TRIES), 0
-
-    def arriving() -> Iterator[bytes]:
-        nonlocal received
-        for chunk in within(request(), body.size, body.name, body.origin):
-            received += len(chunk)
-            advance(len(chunk))
-            yield chunk
-
+    tries, arrived = Attempts(body.patience, BODY_TRIES), Arrived(stream, advance)
+    arrived.begin()
     while True:
-        received = 0
-        stream.seek(0)
-        stream.truncate()
         try:
-            return write_hashed(arriving(), stream)
+            for piece in request(arrived):
+                if body.size is not None and arrived.received + len(piece) > body.size:
+                    hint = "is its address, or its mirror, the right one?"
+                    raise VerificationError(body.name, f"{body.origin} sends more than the {body.size} bytes that it has", hint=hint)
+                arrived.write(piece)
+            if body.size is None or arrived.received == body.size:
+                return arrived.sha256
+            raise CutError(cut_short(arrived.received, body.size))
         except RequestException as error:
-            advance(-received)
-            if not tries.again(error):
-                raise
+            if tries.again(error):
+                continue
+            if body.size and arrived.received and not isinstance(error, requests.Timeout):
+                raise CutError(cut_short(arrived.received, body.size)) from error
+            raise
+
+
+def cut_short(received: int, size: int) -> str:
+    """As in `got 150 of 301 kB: the transfer was cut`."""
+    found, whole = human_size(received), human_size(size)
+    number, unit = found.split()
+    return f"got {number if whole.endswith(f' {unit}') else found} of {whole}: the transfer was cut"
 
 
 def within(pieces: Iterable[bytes], size: int | None, name: str, origin: str) -> Iterator[bytes]:
@@ -168,6 +221,8 @@ def chunks(response: Response, patience: float) -> Iterator[bytes]:
     except ReadTimeoutError as error:
         raise StalledError(f"nothing came for {patience:g} s") from error
     except HTTPError as error:
+        if piece:
+            yield bytes(piece)  # what has arrived need not be asked for again
         raise requests.ConnectionError(error) from error
 
 

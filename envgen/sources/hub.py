@@ -17,6 +17,8 @@ from envgen.sources.models import COMMIT, SHA256, HubFile, HubName, LockedModelF
 if TYPE_CHECKING:
     import requests  # slow to import, and most commands ask no hub
 
+    from envgen.sources.http import Arrived
+
 CONNECTIONS = 4
 
 PLAIN = 20 << 20
@@ -88,7 +90,7 @@ class Hub:
         name = HubName(repo=repository.repo, revision=repository.commit)
         body = Download(name=f"{name}: {file.name}", size=file.size, origin=self.where, patience=self._settings.patience)
         try:
-            found = receive_body(body, lambda: self._chunks(file.name, name), stream, advance)
+            found = receive_body(body, lambda arrived: self._anew(arrived, file.name, name), stream, advance)
         except requests.RequestException as error:
             raise self._unavailable(error) from error
         if found != file.sha256:
@@ -127,6 +129,10 @@ class Hub:
                 raise HubUnavailableError(self.where, f"{path} of {name}: found {len(content)} bytes, expected {size}")
             sha256 = hashlib.sha256(content).hexdigest()
         return HubFile(name=path, sha256=sha256, size=size)
+
+    def _anew(self, arrived: "Arrived", path: str, name: HubName) -> Iterator[bytes]:
+        arrived.begin()  # what a hub sends on to changes its address each time
+        return self._chunks(path, name)
 
     def _chunks(self, path: str, name: HubName) -> Iterator[bytes]:
         from envgen.sources.http import chunks

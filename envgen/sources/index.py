@@ -11,18 +11,18 @@ from urllib.parse import quote, unquote, urlsplit
 
 from envgen.core.errors import FileGoneError, IndexRefusedError, IndexUnavailableError, ResolutionError, UsageError
 from envgen.core.progress import Advance
-from envgen.core.settings import Settings, credentials_of, mirror_of
+from envgen.core.settings import Settings, credentials_of, index_variable, mirror_of
 from envgen.sources.index_pages import IndexFile, html_page, json_files
 from envgen.sources.wheel import Wheel
 
 if TYPE_CHECKING:
     import requests  # slow to import, and `envgen lock --check` asks no index
 
+    from envgen.sources.http import Arrived
+
 T = TypeVar("T")
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 CONNECTIONS = 8
-CREDENTIALS = "set ENVGEN_INDEX_<NAME>_USERNAME and ENVGEN_INDEX_<NAME>_PASSWORD, or use ~/.netrc"
-"""What helps where an index refuses."""
 
 _NUMBER = re.compile(r"[0-9]{1,14}")
 """A number of bytes or seconds as a server may say it."""
@@ -102,7 +102,7 @@ class IndexClient:
         response = self.get(url, index, headers={"Accept": ACCEPT})
         if response.status_code == 404:
             return iter(())
-        _expect_ok(response, url)
+        _expect_ok(response, url, index, known=self.credentials(index) is not None)
         kind = response.headers.get("content-type", "").partition(";")[0].strip()
         if kind.endswith("json"):
             return json_files(response.content, url, index)
@@ -126,7 +126,7 @@ class IndexClient:
                 return int(total)
             if response.status_code in (404, 410):
                 raise _gone(file)
-            _expect_ok(response, file.url)
+            _expect_ok(response, file.url, file.index, known=self.credentials(file.index) is not None)
             return _size_of(file, response)
 
     def part(self, file: IndexFile, start: int, stop: int) -> bytes | None:
@@ -162,28 +162,34 @@ class IndexClient:
         """
         from requests import RequestException
 
-        from envgen.sources.http import Download, receive_body
+        from envgen.sources.http import CutError, Download, receive_body
 
         body = Download(name=file.filename, size=file.size, origin=f"index {file.index}", patience=self.patience)
         try:
-            return receive_body(body, lambda: self._chunks(file), stream, advance)
+            return receive_body(body, lambda arrived: self._chunks(file, arrived), stream, advance)
+        except CutError as error:
+            hint = "try again; where it is always cut, look at the proxy or the mirror between here and the index"
+            raise IndexUnavailableError(f"{host_of(file.url)}: {file.filename}", str(error), hint=hint) from error
         except RequestException as error:
             found = unavailable(file.url, error)
             raise IndexUnavailableError(f"{found.where}: {file.filename}", found.problem, hint=found.hint) from error
 
-    def _chunks(self, file: IndexFile) -> Iterator[bytes]:
+    def _chunks(self, file: IndexFile, arrived: "Arrived") -> Iterator[bytes]:
         from envgen.sources.http import chunks, within
 
         if file.url.startswith("file:"):
+            arrived.begin()
             yield from self._local_chunks(file)
             return
         # Unpacked, a small answer may be huge; and a wheel is packed already.
-        with self.get(file.url, file.index, headers={"Accept-Encoding": "identity"}, stream=True) as response:
+        headers = {"Accept-Encoding": "identity", **arrived.headers()}
+        with self.get(file.url, file.index, headers=headers, stream=True) as response:
             if response.status_code in (404, 410):
                 raise _gone(file)
-            if response.status_code != 200:
+            arrived.answer(response)
+            if response.status_code != 200 and not arrived.received:
                 raise unavailable(file.url, OSError(f"status {response.status_code} for {file.filename}"))
-            size = _size_of(file, response)
+            size = _size_of(file, response) - (arrived.received if file.size is not None else 0)
             yield from within(chunks(response, self.patience), size, file.filename, f"index {file.index}")
 
     def _local_chunks(self, file: IndexFile) -> Iterator[bytes]:
@@ -209,7 +215,7 @@ class IndexClient:
         response = self.get(url, index, headers={"Accept": "application/json"})
         if response.status_code == 404:
             return None
-        _expect_ok(response, url)
+        _expect_ok(response, url, index, known=self.credentials(index) is not None)
         return response.content
 
     def _session(self) -> "requests.Session":
@@ -285,12 +291,17 @@ def _size_of(file: IndexFile, response: "requests.Response") -> int:
     return int(length)
 
 
-def _expect_ok(response: "requests.Response", url: str) -> None:
+def credentials_hint(index: str) -> str:
+    """What helps where `index`, by its name, refuses."""
+    variable = f"ENVGEN_{index_variable(index)}"
+    return f"set {variable}_USERNAME and {variable}_PASSWORD, or use ~/.netrc"
+
+
+def _expect_ok(response: "requests.Response", url: str, index: str, *, known: bool = False) -> None:
+    """Raises IndexRefusedError or IndexUnavailableError; `known` is whether we gave credentials."""
     if response.status_code in (401, 403):
-        raise IndexRefusedError(
-            url, f"found status {response.status_code}: the index wants credentials",
-            hint=CREDENTIALS,
-        )  # fmt: skip
+        words = "refuses the credentials it was given" if known else "requires credentials"
+        raise IndexRefusedError(url, f"found status {response.status_code}: the index {index} {words}", hint=credentials_hint(index))
     if response.status_code != 200:
         asked = response.headers.get("Retry-After", "")
         when = f", and to be left alone for {asked} s" if _NUMBER.fullmatch(asked) else ""

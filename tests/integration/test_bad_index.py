@@ -6,16 +6,24 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from loopback import LOOPBACK, Fault, Proxy, content, flipped, free_port, guarded_by, status, truncated
+from loopback import LOOPBACK, Answer, Fault, Proxy, content, flipped, free_port, guarded_by, status, truncated
 from tiny import ALPHA, BETA, GAMMA, Site, base_arguments, make_wheel, wheel_name, write_profile
 
 HTML = content("text/html", b"<html><body><h1>Please log in</h1></body></html>")
 JSON = content("application/vnd.pypi.simple.v1+json", b'{"error": "gateway"}')
 NO_JSON = content("application/vnd.pypi.simple.v1+json", b'{"meta": {"api-')
+
+
+def cut_short(answer: Answer) -> Answer:
+    """The first half, as if it were all."""
+    return replace(answer, body=answer.body[: len(answer.body) // 2])
+
+
 GAMMA_PAGE = f"/{GAMMA}/"
 GAMMA_WHEEL = f"/{wheel_name(GAMMA)}"
 
@@ -43,7 +51,7 @@ def test_a_default_index_that_asks_who_one_is(locked: Site, index: Proxy, resolv
     locked.forget()
     with guarded_by(index, "ci", "s3cret/é") as guarded:
         mirror = {"ENVGEN_INDEX_DEFAULT": guarded.url}
-        hint = "hint:  set ENVGEN_INDEX_<NAME>_USERNAME and ENVGEN_INDEX_<NAME>_PASSWORD"
+        hint = "hint:  set ENVGEN_INDEX_DEFAULT_USERNAME and ENVGEN_INDEX_DEFAULT_PASSWORD"
         assert "s3cret" not in fails_whole(locked, 3, hint, arguments=lock, **mirror)
         known = {"ENVGEN_INDEX_DEFAULT_USERNAME": "ci", "ENVGEN_INDEX_DEFAULT_PASSWORD": "s3cret/é"}
         if way == "address":
@@ -103,12 +111,13 @@ def build(site: Site, tag: str, *arguments: str) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("fault", "code", "words"),
     [
-        (truncated, 3, ()),
+        (truncated, 3, ("kB: the transfer was cut",)),
+        (cut_short, 3, (f"{wheel_name(GAMMA)}: got 264 of 301 kB: the transfer was cut",)),  # each time half of the rest
         (flipped, 8, (wheel_name(GAMMA), "found sha256 ", "expected ")),
         (content("application/octet-stream", b"<html>Please log in</html>"), 8, (wheel_name(GAMMA), "found sha256 ", "expected ")),
         (status(404), 3, (wheel_name(GAMMA),)),
     ],
-    ids=["truncated", "one byte different", "something else", "gone"],
+    ids=["truncated", "half of it, said to be all", "one byte different", "something else", "gone"],
 )
 def test_a_wheel_that_is_not_what_was_locked(image: Site, index: Proxy, tag: str, fault: Fault, code: int, words: tuple[str, ...]) -> None:
     index.faults.add(GAMMA_WHEEL, fault)

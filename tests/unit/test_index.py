@@ -104,8 +104,8 @@ def test_an_unknown_package_has_no_files(server: Server, tmp_path: Path) -> None
         ('<a href="x" data-upload-time="soon">x</a>', "text/html", 200, "found HTML that is no index page"),
         ("hello", "text/plain", 200, "found content of type 'text/plain', expected an index page"),
         ("", "text/html", 500, "found status 500, expected 200"),
-        ("", "text/html", 401, "found status 401: the index wants credentials"),
-        ("", "text/html", 403, "found status 403: the index wants credentials"),
+        ("", "text/html", 401, "found status 401: the index default requires credentials"),
+        ("", "text/html", 403, "found status 403: the index default requires credentials"),
     ],
 )
 def test_no_usable_answer(server: Server, tmp_path: Path, body: str, kind: str, status: int, problem: str) -> None:

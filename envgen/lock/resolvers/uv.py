@@ -18,7 +18,7 @@ from envgen.core.toml import toml_string
 from envgen.core.unwritable import CACHE_FOLDER
 from envgen.lock.resolvers import Resolution, ResolveRequest
 from envgen.sources import Packages
-from envgen.sources.index import CREDENTIALS, host_of
+from envgen.sources.index import credentials_hint, host_of
 
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;]+)", re.MULTILINE)
 _UNREACHABLE = re.compile(
@@ -151,7 +151,7 @@ def _failure(stderr: str, query: ResolveRequest) -> ResolutionError:
     for uvs, ours in (("you require", "the profile requires"), ("envgen-query", "the profile"), ("your requirements", "its requirements")):
         text = text.replace(uvs, ours)
     if _REFUSED.search(stderr):
-        return IndexRefusedError(f"uv, {query.target.slug}", text, hint=CREDENTIALS)
+        return IndexRefusedError(f"uv, {query.target.slug}", text, hint=credentials_hint("<NAME>"))
     if _UNREACHABLE.search(stderr):
         hint = "check the network, the proxy (HTTPS_PROXY) and the CA (SSL_CERT_FILE)"
         return IndexUnavailableError(f"uv, {query.target.slug}", text, hint=hint)
