@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar, cast
 
+from envgen.core.memo import Memo
 from envgen.core.progress import Reporter
 from envgen.core.settings import Settings
 from envgen.profiles import Project
@@ -34,6 +35,11 @@ class Workspace:
     @property
     def hub(self) -> Hub:
         return self._once("hub", lambda: Hub(self.settings, self.project.explain))
+
+    @property
+    def memo(self) -> Memo:
+        """What was found out in this command and holds to its end."""
+        return self._once("memo", Memo)
 
     def packages(self, urls: Mapping[str, str]) -> Packages:
         """The packages of the default index and of those in `urls`, by their names."""

@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name
 from envgen.core.errors import ResolutionError
 from envgen.core.requirements import marker_holds
 from envgen.core.target import Target
+from envgen.lock.disagreement import unmet_error, unneeded_error
 from envgen.lock.model import LockedBound, RequiredBy
 from envgen.lock.select import SelectedWheel
 from envgen.profiles import Bound, Profile
@@ -34,9 +35,8 @@ def demands_of(
             continue
         name = canonicalize_name(requirement.name)
         entry = by_name.get(name)
-        if entry is None or not requirement.specifier.contains(entry.wheel.version, prereleases=True):
-            version = entry.wheel.version if entry else "nothing"
-            raise ResolutionError(f"{target.slug}: {name}", f"resolved to {version}, but {asker} asks for {requirement}")
+        if entry is None or requirement.url or not requirement.specifier.contains(entry.wheel.version, prereleases=True):
+            raise unmet_error(asker, requirement, entry.wheel.version if entry else None, target)
         demand = RequiredBy(name=asker, requirement=_canonical(requirement))
         if demand not in found[name]:
             found[name].append(demand)
@@ -46,7 +46,7 @@ def demands_of(
                 queue.extend((name, inner, wanted) for inner in entry.requires)
     unneeded = sorted(by_name.keys() - found.keys())
     if unneeded:
-        raise ResolutionError(target.slug, f"resolved, but nobody asks for them: {', '.join(unneeded)}")
+        raise unneeded_error(unneeded, chosen, target)
     return {name: tuple(sorted(demands, key=lambda demand: (demand.name, demand.requirement))) for name, demands in found.items()}
 
 

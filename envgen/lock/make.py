@@ -10,13 +10,16 @@ from packaging.version import Version
 from envgen.core.errors import HubUnavailableError, IndexRefusedError, ProfileError, ProfileErrors, ResolutionError
 from envgen.core.requirements import exact_version
 from envgen.core.target import Target
+from envgen.core.text import pluralize
 from envgen.lock.checks import Resolved, refuse
 from envgen.lock.demands import bounds_of, check_bounds, check_cuda, demands_of, inherited
+from envgen.lock.diagnose import Unresolved, diagnose
 from envgen.lock.model import Lock, LockedIndex, LockedModel, Package, input_digest
 from envgen.lock.notice import Notice
 from envgen.lock.notices import known_pairs, notices_of, passing_notices
 from envgen.lock.paths import compare_paths
-from envgen.lock.resolvers import Resolver, ResolveRequest
+from envgen.lock.private import check_private, name_mapped
+from envgen.lock.resolvers import Resolution, Resolver, ResolveRequest
 from envgen.lock.select import SelectedWheel, choose_wheel, choose_wheels, versions_of
 from envgen.profiles import Bound, Index, Profile
 from envgen.profiles.cuda import index_name, torch_of
@@ -95,7 +98,13 @@ def make(workspace: Workspace, profile: Profile, bounds: Sequence[Bound], target
     name, _, version = profile.installer.partition("==") if profile.base(target) else ("", "", "")
     asked = [*(canonicalize_name(Requirement(text).name) for text in profile.requirements), *filter(None, [name])]
     packages.client.prefetch([(query.index_of(package), package) for package in asked])
-    chosen = choose_wheels(query, resolver.resolve(query), packages)
+    label = f"{profile.name} {target.slug}"
+    workspace.reporter.detail(f"{label}: reading the indexes")
+    query = name_mapped(profile, query, packages)
+    workspace.reporter.detail(f"{label}: resolving with {resolver.name}")
+    resolution = _resolution(workspace, profile, query, bounds, resolver)
+    workspace.reporter.detail(f"{label}: reading the metadata of {pluralize(len(resolution.versions), 'wheel')}")
+    chosen = choose_wheels(query, resolution, packages)
     installer = choose_wheel(query, (name, version), packages) if name else None
     _check_exact(profile, target, [entry.wheel.name for entry in chosen], pairs)
     if any(entry.wheel.name == profile.name for entry in chosen):
@@ -116,12 +125,14 @@ def _checked(
 ) -> Resolved:
     """The resolution with all that is known of it. Raises ResolutionError, or ResolutionErrors, for one that can't become a lock."""
     target, packages = query.target, workspace.packages(profile.index_urls)
+    demands = demands_of(profile.requirements, profile.name, chosen, target)
+    check_private(profile, query, chosen, demands, packages)
     resolved = Resolved(
         profile=profile,
         target=target,
         query=query,
         chosen=chosen,
-        demands=demands_of(profile.requirements, profile.name, chosen, target),
+        demands=demands,
         bounds=tuple(bounds),
         packages=packages,
         pairs=workspace.project.pairs(),
@@ -151,6 +162,18 @@ def _locked(resolved: Resolved) -> tuple[Package, ...]:
         )
         for entry in resolved.chosen
     )
+
+
+def _resolution(workspace: Workspace, profile: Profile, query: ResolveRequest, bounds: Sequence[Bound], resolver: Resolver) -> Resolution:
+    """What `resolver` finds, the same question once in a command.
+
+    Raises ResolutionError and its kin, told from what the indexes say where they know the cause.
+    """
+    try:
+        return workspace.memo.get((resolver.name, query), lambda: resolver.resolve(query))
+    except ResolutionError as error:
+        packages = workspace.packages(profile.index_urls)
+        raise diagnose(Unresolved(profile=profile, query=query, bounds=tuple(bounds), packages=packages, error=error)) from error
 
 
 def _lock_model(profile: Profile, query: ResolveRequest, packages: Packages, hub: Hub) -> LockedModel | None:
@@ -240,4 +263,4 @@ def _digest(profile: Profile, bounds: Sequence[Bound], target: Target) -> str:
 
 def _set(value: Profile | Index | Bound) -> dict[str, object]:
     """The fields that say something: one that is new and empty must not make every lock stale."""
-    return {key: field for key, field in asdict(value).items() if field}
+    return {key: field for key, field in asdict(value).items() if field and not (key == "public" and isinstance(value, Index))}

@@ -115,7 +115,8 @@ def with_cuda(profile: Profile, toolkit: CudaTable) -> Profile:
     url = toolkit.index.replace("{tag}", _tag(profile.cuda))
     # The family is of one build; what the profile itself maps stays where it is.
     packages = tuple(package for package in TORCH_FAMILY if not any(package in index.packages for index in profile.indexes))
-    index = Index(name=index_name(profile.cuda), url=url, packages=packages, platforms=elsewhere, upload_times=False)
+    name = index_name(profile.cuda)
+    index = Index(name=name, url=url, packages=packages, platforms=elsewhere, upload_times=False, public=("*",))
     return replace(profile, indexes=tuple(sorted((*profile.indexes, index), key=lambda entry: entry.name)))
 
 

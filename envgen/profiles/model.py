@@ -41,7 +41,9 @@ class Python:
 class Index:
     """An index that some packages come from, and from nowhere else, on the platforms named (none: on all).
 
-    `upload_times` says whether it publishes them; without them its packages need an exact version.
+    `upload_times` says whether it publishes them; without them its packages need an exact version. `public` are the packages that
+    come from the default index although this one has them (`*`: whatever is not in `packages`); it decides whether a lock is refused,
+    and nothing that stands in one.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Index:
     packages: tuple[str, ...]
     platforms: tuple[str, ...] = ()
     upload_times: bool = True
+    public: tuple[str, ...] = ()
 
     def serves(self, target: Target) -> bool:
         return not self.platforms or target.platform in self.platforms

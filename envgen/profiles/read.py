@@ -205,7 +205,8 @@ def _indexes(table: Table) -> tuple[Index, ...]:
         packages = _packages(inner)
         platforms = _known_words(inner, "platforms", PLATFORMS)
         times = inner.get("upload_times", bool, True)
-        index = Index(name=name, url=url.rstrip("/"), packages=packages, platforms=platforms, upload_times=times)
+        public = _public(inner)
+        index = Index(name=name, url=url.rstrip("/"), packages=packages, platforms=platforms, upload_times=times, public=public)
         for other in found:
             _check_apart(inner, index, other)
         found.append(index)
@@ -222,6 +223,15 @@ def _packages(table: Table) -> tuple[str, ...]:
         if not PACKAGE_NAME.fullmatch(name):
             table.fault("packages", f"found {name!r}, expected a package's name")
     return tuple(canonicalize_name(name) for name in names)
+
+
+def _public(table: Table) -> tuple[str, ...]:
+    """The packages that come from the default index although this one has them."""
+    names = table.strings("public")
+    for position, name in enumerate(names):
+        if name != "*" and not PACKAGE_NAME.fullmatch(name):
+            table.fault("public", f"found {name!r}, expected a package's name, or *", position=position)
+    return tuple(name if name == "*" else canonicalize_name(name) for name in names)
 
 
 def _check_apart(table: Table, index: Index, other: Index) -> None:

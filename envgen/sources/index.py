@@ -3,16 +3,17 @@
 import hashlib
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote, unquote, urlsplit
 
-from envgen.core.errors import FileGoneError, IndexRefusedError, IndexUnavailableError, ResolutionError, UsageError
+from envgen.core.errors import FileGoneError, IndexRefusedError, IndexUnavailableError, ResolutionError, UsageError, VerificationError
+from envgen.core.memo import Memo
 from envgen.core.progress import Advance
 from envgen.core.settings import Settings, credentials_of, index_variable, mirror_of
-from envgen.sources.index_pages import IndexFile, html_page, json_files
+from envgen.sources.index_pages import IndexFile, html_page, json_files, package_names
 from envgen.sources.wheel import Wheel
 
 if TYPE_CHECKING:
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
 
     from envgen.sources.http import Arrived
 
-T = TypeVar("T")
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 CONNECTIONS = 8
+LIST = 2 << 20
+"""Bytes of a list of packages that is looked through for the name that may be meant."""
+
 
 _NUMBER = re.compile(r"[0-9]{1,14}")
 """A number of bytes or seconds as a server may say it."""
@@ -35,9 +38,8 @@ class IndexClient:
         """`urls` maps an index's name to its URL; `default` may be left out."""
         self._settings = settings
         self._urls = urls
-        self._guard = threading.Lock()
-        self._locks: dict[tuple[str, ...], threading.Lock] = {}
-        self._answers: dict[tuple[str, ...], Any] = {}
+        # Several targets ask the same at the same time: one asks the index, the others wait for it.
+        self._once = Memo().get
 
     def location(self, index: str) -> str:
         """The URL or folder that stands for `index` here: its mirror, else its own URL, without a slash at the end."""
@@ -68,6 +70,30 @@ class IndexClient:
             ("files", index, package), lambda: tuple(_folder_files(folder, package, index) if folder else self._page(index, package))
         )
 
+    def names(self, index: str) -> tuple[str, ...]:
+        """The packages that `index` lists, normalised, for the one that may be meant; none where it has no list, or a very long one.
+
+        The default index is not asked unless a mirror stands for it: its list has millions of bytes.
+        """
+        folder = self.folder(index)
+        if folder:
+            return tuple(sorted({path.name.partition("-")[0].replace("_", "-").lower() for path in folder.glob("*.whl")}))
+        if index == "default" and not mirror_of(self._settings, index):
+            return ()
+        from requests import RequestException
+
+        try:
+            return self._once(("names", index), lambda: package_names(self._list(index)))
+        except (ResolutionError, VerificationError, RequestException):
+            return ()
+
+    def _list(self, index: str) -> bytes:
+        from envgen.sources.http import chunks, within
+
+        with self.get(f"{self.location(index)}/", index, headers={"Accept": ACCEPT}, stream=True) as response:
+            _expect_ok(response, self.location(index), index)
+            return b"".join(within(chunks(response, self.patience), LIST, "list of packages", f"index {index}"))
+
     def find(self, wheel: Wheel, profile: str = "PROFILE") -> IndexFile:
         """The file of `wheel` in its index. Raises ResolutionError for one that is gone, and as `files` does."""
         for file in self.files(wheel.index, wheel.name):
@@ -75,16 +101,6 @@ class IndexClient:
                 return file
         where = f"index {wheel.index} ({self.location(wheel.index)})"
         raise ResolutionError(where, f"{wheel.file} is not there any more", hint=f"lock again: envgen lock {profile}")
-
-    def _once(self, key: tuple[str, ...], read: Callable[[], T]) -> T:
-        """What `read` gives. Several targets ask the same at the same time: one asks the index, the others wait for it."""
-        with self._guard:
-            lock = self._locks.setdefault(key, threading.Lock())
-        with lock:
-            if key not in self._answers:
-                self._answers[key] = read()
-        answer: T = self._answers[key]
-        return answer
 
     def prefetch(self, pages: Sequence[tuple[str, str]]) -> None:
         """Begins to read pages, each an index and a package, that `files` will be asked for; it also has their errors."""

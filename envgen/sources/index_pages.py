@@ -52,6 +52,19 @@ def json_files(content: bytes, url: str, index: str) -> Iterator[IndexFile]:
         raise IndexUnavailableError(url, f"found JSON that is no index page: {error}") from error
 
 
+def package_names(content: bytes) -> tuple[str, ...]:
+    """The names in the list of all packages of an index, in either form; nothing where it is none."""
+    from packaging.utils import canonicalize_name
+
+    try:
+        names = [str(entry["name"]) for entry in json.loads(content)["projects"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        anchors = _ANCHOR.finditer(content.decode(errors="replace"))
+        attributes = [{name.lower(): "".join(texts) for name, *texts in _ATTRIBUTE.findall(anchor[1])} for anchor in anchors]
+        names = [unescape(values.get("href", "")).rstrip("/").rpartition("/")[2] for values in attributes]
+    return tuple(canonicalize_name(name) for name in names if name)
+
+
 def _json_file(entry: Mapping[str, object], url: str, index: str) -> IndexFile:
     hashes, size, uploaded, yanked = (entry.get(key) for key in ("hashes", "size", "upload-time", "yanked"))
     return IndexFile(

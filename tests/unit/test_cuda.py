@@ -53,7 +53,8 @@ def test_any_other_cuda_comes_from_pytorchs_own_index(toolkit: CudaTable, cuda: 
     found = with_cuda(profile(cuda, torch), toolkit)
     url = f"https://download.pytorch.org/whl/{tag}"
     both = ("linux/amd64", "linux/arm64")
-    assert found.indexes == (Index(name=f"pytorch-{tag}", url=url, packages=TORCH_FAMILY, platforms=both, upload_times=False),)
+    expected = Index(name=f"pytorch-{tag}", url=url, packages=TORCH_FAMILY, platforms=both, upload_times=False, public=("*",))
+    assert found.indexes == (expected,)
     assert found.driver == driver
     assert index_name(cuda) == f"pytorch-{tag}"
 

@@ -552,3 +552,39 @@ def test_a_model_that_the_hub_does_not_show_is_refused(tmp_path: Path) -> None:
 
 def sha256(content: bytes) -> str:
     return digest_of(content).removeprefix("sha256:")
+
+
+class Counting(Answer):
+    """Counts how often it is asked."""
+
+    asked = 0
+
+    def resolve(self, query: ResolveRequest) -> Resolution:
+        Counting.asked += 1
+        return super().resolve(query)
+
+
+def test_equal_questions_of_several_profiles_are_resolved_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Counting, "asked", 0)
+    workspace, resolver = sources(tmp_path)[0], Counting(*VERSIONS)
+    others = [
+        profile_of(),
+        profile_of(changed("A small profile", "Another"), "other"),
+        profile_of(changed('ALPHA = "1"', 'ALPHA = "2"'), "env"),
+    ]
+    made = [locking(profile, (BOUND,), LINUX, (workspace, resolver)) for profile in others]
+    assert Counting.asked == 1
+    assert [lock.profile for lock in made] == ["small", "other", "env"]
+    locking(profile_of(changed("demo>=1", "demo>=1.1")), (BOUND,), LINUX, (workspace, resolver))
+    assert Counting.asked == 2
+
+
+def test_what_is_being_done_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(QuietReporter, "detail", lambda _self, text: told.append(text))
+    locking(profile_of(), (BOUND,), LINUX, sources(tmp_path))
+    assert told == [
+        "small py311-linux-amd64: reading the indexes",
+        "small py311-linux-amd64: resolving with answer",
+        "small py311-linux-amd64: reading the metadata of 3 wheels",
+    ]

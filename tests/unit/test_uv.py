@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,45 @@ def test_each_failure_has_its_cure(
         resolve(tmp_path, monkeypatch, fails(stderr))
     assert type(caught.value) is kind
     assert caught.value.hint
+
+
+HINTS = """\
+  × No solution found when resolving dependencies:
+  ╰─▶ Because you require appone, we can conclude that your requirements are unsatisfiable.
+
+      hint: `appone` was filtered by `exclude-newer` to only include packages
+            uploaded before 2026-09-22. Consider using `exclude-newer-package`
+
+      hint: You require CPython 3.11 (`cp311`), but we only found wheels for `demo` with the ABI tag `cp312`
+      hint: Wheels are required for `x` because building from source is disabled for all packages (i.e., with `--no-build`)
+"""
+EARLY = """\
+  hint: Pre-releases are available for `appone` in the requested range (e.g., 2.0rc1),
+        but pre-releases weren't enabled (try: `--prerelease=allow`)
+"""
+
+
+def test_no_hint_names_what_envgen_has_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ResolutionError) as caught:
+        resolve(tmp_path, monkeypatch, fails(HINTS))
+    assert caught.value.problem.splitlines() == [
+        "No solution found when resolving dependencies:",
+        "Because the profile requires appone, we can conclude that its requirements are unsatisfiable.",
+        "      hint: You require CPython 3.11 (`cp311`), but we only found wheels for `demo` with the ABI tag `cp312`",
+    ]
+    with pytest.raises(ResolutionError) as caught:
+        resolve(tmp_path, monkeypatch, fails(f"  × No solution found\n{EARLY}"))
+    assert (caught.value.problem, caught.value.hint) == (
+        "No solution found",
+        "appone has pre-releases: to use one name it, as in appone==2.0rc1",
+    )
+
+
+def test_a_documented_bound_is_not_called_the_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "Because envgen-query depends on hub>=1.2.1,<2.0 and envgen-query depends on demo>=1, it fails.\n"
+    monkeypatch.setattr("envgen.lock.resolvers.uv.run", fails(text))
+    query = replace(query_for(profile_of(), (), LINUX), constraints=("hub>=1.2.1,<2.0", "demo>=1"))
+    client = client_for(Server(), tmp_path)
+    with pytest.raises(ResolutionError) as caught:
+        UvResolver(read_settings({}, tmp_path), Packages(client, WheelStore(tmp_path))).resolve(query)
+    assert caught.value.problem == "Because the documented bound is hub>=1.2.1,<2.0 and the profile depends on demo>=1, it fails."

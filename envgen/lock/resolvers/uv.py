@@ -3,14 +3,15 @@
 import math
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from envgen.core.errors import DiskFullError, IndexRefusedError, IndexUnavailableError, ResolutionError
-from envgen.core.process import run
+from envgen.core.process import Completed, run
 from envgen.core.settings import Settings, index_variable, mirror_of
 from envgen.core.target import Target
 from envgen.core.tempdirs import temp_dir
@@ -56,20 +57,27 @@ class UvResolver:
         """uv resolves for every target, wherever it runs."""
 
     def resolve(self, query: ResolveRequest) -> Resolution:
+        while True:
+            finished = self._run(query)
+            missed = _mapped_in(finished, query)
+            if not missed:
+                break
+            # uv maps only what it is asked for by name; what others require it takes from the default index.
+            query = replace(query, requirements=(*query.requirements, *missed))
+        if finished.code != 0:
+            unwritable = _UNWRITABLE.search(finished.stderr)
+            raise self._no_cache(finished.stderr) if unwritable else _failure(finished.stderr, query)
+        return Resolution(versions=tuple(sorted(_pins(finished).items())))
+
+    def _run(self, query: ResolveRequest) -> Completed[str]:
         with temp_dir("uv") as work:
             (work / "pyproject.toml").write_text("\n".join(self._project(query)), encoding="utf-8")
             (work / "constraints.txt").write_text("\n".join(query.constraints), encoding="utf-8")
             limit = _SLOWEST * self._client.patience
             try:
-                finished = run(self._command(query), env=self._environment(query), cwd=work, limit=limit)
+                return run(self._command(query), env=self._environment(query), cwd=work, limit=limit)
             except TimeoutError as error:
                 raise self._too_slow(limit, query) from error
-        if finished.code != 0:
-            unwritable = _UNWRITABLE.search(finished.stderr)
-            raise self._no_cache(finished.stderr) if unwritable else _failure(finished.stderr, query)
-        pins: dict[str, str] = {canonicalize_name(name): version for name, version in _PIN.findall(finished.stdout)}
-        _check_mapped(pins, query)
-        return Resolution(versions=tuple(sorted(pins.items())))
 
     def _project(self, query: ResolveRequest) -> Iterator[str]:
         """A project file: the one way to tell uv that a package comes from one index alone."""
@@ -129,15 +137,18 @@ class UvResolver:
         return DiskFullError(str(self._settings.cache / "uv"), f"uv's cache can't be written: {reason}", hint=hint)
 
 
-def _check_mapped(pins: Mapping[str, str], query: ResolveRequest) -> None:
-    """uv maps only what the project itself asks for; what others require it takes from the default index."""
+def _pins(finished: Completed[str]) -> dict[str, str]:
+    return {canonicalize_name(name): version for name, version in _PIN.findall(finished.stdout)}
+
+
+def _mapped_in(finished: Completed[str], query: ResolveRequest) -> list[str]:
+    """The mapped packages that uv was not asked for, and that it took from the default index or missed there."""
     asked = {canonicalize_name(Requirement(text).name) for text in query.requirements}
-    for index in query.indexes:
-        for package in sorted(set(index.packages) & pins.keys() - asked):
-            raise ResolutionError(
-                f"uv, {query.target.slug}", f"{package} is mapped to the index {index.name}, but uv took it from the default one",
-                hint=f"name {package} in the profile's requirements: uv follows the mapping only of packages named there",
-            )  # fmt: skip
+    others = sorted({package for index in query.indexes for package in index.packages} - asked)
+    if finished.code == 0:
+        return [package for package in others if package in _pins(finished)]
+    words = set(re.findall(r"[a-z0-9-]+", finished.stderr.lower()))
+    return [package for package in others if package in words]
 
 
 def _instant(moment: object) -> str:
@@ -145,17 +156,52 @@ def _instant(moment: object) -> str:
 
 
 def _failure(stderr: str, query: ResolveRequest) -> ResolutionError:
-    """uv's own explanation, which is good, with what it means for the profile."""
+    """uv's own explanation, which is good, with what it means for the profile, and without its hints, which are for users of uv."""
     lines = [re.sub(r"^\s*(error:|cause:|×|╰─▶|│)\s?", "", line).rstrip() for line in stderr.splitlines()]
-    text = "\n".join(line for line in lines if line) or stderr.strip()
+    text = "\n".join(_without_hints(line for line in lines if line)) or stderr.strip()
     for uvs, ours in (("you require", "the profile requires"), ("envgen-query", "the profile"), ("your requirements", "its requirements")):
         text = text.replace(uvs, ours)
+    text = _name_bounds(text, query)
+    where = f"uv, {query.target.slug}"
     if _REFUSED.search(stderr):
-        return IndexRefusedError(f"uv, {query.target.slug}", text, hint=credentials_hint("<NAME>"))
+        return IndexRefusedError(where, text, hint=credentials_hint("NAME"))
     if _UNREACHABLE.search(stderr):
-        hint = "check the network, the proxy (HTTPS_PROXY) and the CA (SSL_CERT_FILE)"
-        return IndexUnavailableError(f"uv, {query.target.slug}", text, hint=hint)
+        return IndexUnavailableError(where, text, hint="check the network, the proxy (HTTPS_PROXY) and the CA (SSL_CERT_FILE)")
     hint = "loosen a requirement of the profile, or move its as_of with: envgen update PROFILE --as-of DATE"
     if "platform tag" in text:
         hint = "ask for a release that has a wheel for this platform, or take the platform out of the profile"
-    return ResolutionError(f"uv, {query.target.slug}", text, hint=hint)
+    elif match := _PRERELEASE.search(" ".join(stderr.split())):
+        hint = f"{match[1]} has pre-releases: to use one name it, as in {match[1]}=={match[2]}"
+    return ResolutionError(where, text, hint=hint)
+
+
+_FOREIGN = re.compile(r"--[a-z]|exclude-newer|Consider|pyproject|index-strategy|`uv |uv\.|prerelease|pre-release")
+"""What stands in hints that name something which envgen has not."""
+
+_PRERELEASE = re.compile(r"Pre-releases are available for `?([\w.-]+)`? in the requested range \(e\.g\., ([^)\s]+)\)")
+
+
+def _without_hints(lines: Iterable[str]) -> Iterator[str]:
+    """`lines` without those hints of uv's, each of which goes on to the next hint, that a user of envgen can't follow."""
+    hint: list[str] = []
+    for line in [*lines, "hint:"]:
+        if line.lstrip().startswith("hint:"):
+            if not _FOREIGN.search(" ".join(hint)):
+                yield from hint
+            hint = [line]
+        elif hint:
+            hint.append(line)
+        else:
+            yield line
+
+
+def _name_bounds(text: str, query: ResolveRequest) -> str:
+    """`text` with "the profile depends on" only where it is the profile, and not a documented bound."""
+    own = {canonicalize_name(Requirement(entry).name): Requirement(entry).specifier for entry in query.requirements}
+    for entry in query.constraints:
+        bound = Requirement(entry)
+        for uvs in {str(bound.specifier), ",".join(str(part) for part in bound.specifier), entry.removeprefix(bound.name)}:
+            if own.get(canonicalize_name(bound.name)) != bound.specifier:
+                pattern = rf"the profile depends on {re.escape(bound.name + uvs)}(?![\w.,])"
+                text = re.sub(pattern, f"the documented bound is {bound.name}{uvs}", text)
+    return text

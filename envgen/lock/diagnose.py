@@ -1,0 +1,371 @@
+"""Why nothing resolves, told from where it is known: after a failure the indexes are asked the few questions that tell.
+
+A resolver's text says what it concluded from what it was shown, and names its own options. What an index answers for a requirement
+(no such package, no upload times, sources only, nothing in time, nothing that fits the target) names the fault and its cure.
+"""
+
+import datetime as dt
+import difflib
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import InvalidSdistFilename, canonicalize_name, parse_sdist_filename
+from packaging.version import InvalidVersion, Version
+
+from envgen.core.errors import EnvgenError, IndexRefusedError, IndexUnavailableError, ResolutionError, ResolutionErrors
+from envgen.core.parallel import map_parallel
+from envgen.core.requirements import marker_holds
+from envgen.core.text import first_few, pluralize
+from envgen.lock.candidates import Candidate, admits, candidates, needs_of, newest_of
+from envgen.lock.resolvers import ResolveRequest
+from envgen.profiles import Bound, Profile
+from envgen.sources import IndexFile, Packages
+from envgen.sources.index import CONNECTIONS
+
+SECONDS = 20.0
+"""How long new questions are asked; one that is on its way is waited for."""
+
+DEPTH = 5
+"""How far from the profile a fault is looked for."""
+
+
+class Fault(StrEnum):
+    """What is wrong with one requirement."""
+
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    UNDATED = "undated"
+    URL = "direct URL"
+    SOURCE_ONLY = "source only"
+    LATER = "uploaded later"
+    LACKING = "no such version"
+    UNFIT = "no wheel that fits"
+    BOUND = "documented bound"
+
+
+_BEYOND_DOUBT = (Fault.UNKNOWN, Fault.URL, Fault.SOURCE_ONLY, Fault.BOUND)
+"""What is reported also for a package that the newest release of another one requires."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unresolved:
+    """A request that a resolver found no answer to, and its `error`."""
+
+    profile: Profile
+    query: ResolveRequest
+    bounds: tuple[Bound, ...]
+    packages: Packages
+    error: ResolutionError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """A requirement and who has it; `asker` is empty for the profile, else a package with its version."""
+
+    requirement: Requirement
+    asker: str = ""
+
+    @property
+    def name(self) -> str:
+        return canonicalize_name(self.requirement.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """What was found out: a fault with its error, or the newest wheel that would do."""
+
+    question: _Question
+    fault: Fault | None = None
+    error: ResolutionError | None = None
+    best: Candidate | None = None
+    below: tuple[_Question, ...] = field(default=())
+
+
+def diagnose(case: Unresolved) -> ResolutionError:
+    """The error for `case`: all faults that are known where they are, else what the resolver said."""
+    if isinstance(case.error, IndexUnavailableError) and not isinstance(case.error, IndexRefusedError):
+        return case.error  # it was asked often enough
+    asked = [Requirement(text) for text in case.query.requirements]
+    questions = [_Question(requirement=requirement) for requirement in asked if _is_meant(requirement, case.query)]
+    try:
+        answers = _explore(case, questions)
+    except EnvgenError:
+        return case.error  # what ails the questions must not hide what ailed the resolver
+    faults = [answer for answer in answers if answer.fault]
+    own = [answer for answer in faults if not answer.question.asker]
+    others = [answer for answer in faults if answer.question.asker and answer.fault in _BEYOND_DOUBT]
+    # A direct URL is not always named: a resolver that follows it says what its server did.
+    if not any(answer.fault is Fault.URL or _is_named(answer.question.name, case.error) for answer in others):
+        others = [answer for answer in others if own and answer.fault is Fault.SOURCE_ONLY]
+    errors = _errors([*own, *others], case)
+    return errors[0] if len(errors) == 1 else ResolutionErrors(tuple(errors)) if errors else case.error
+
+
+def _is_named(package: str, error: ResolutionError) -> bool:
+    return re.search(rf"(?<![\w-]){re.escape(package)}(?![\w-])", error.problem) is not None
+
+
+def _is_meant(requirement: Requirement, query: ResolveRequest, extras: Sequence[str] = ()) -> bool:
+    try:
+        return any(marker_holds(requirement, {**query.target.markers(), "extra": extra}) for extra in ("", *extras))
+    except InvalidRequirement:
+        return False
+
+
+def _explore(case: Unresolved, questions: Sequence[_Question]) -> list[_Answer]:
+    """The answers to `questions`, and to what follows from them, the nearest to the profile first."""
+    until, seen = time.monotonic() + SECONDS, set[str]()
+    answers: list[_Answer] = []
+    level = list(questions)
+    for _ in range(DEPTH):
+        level = list({text: question for question in level if (text := str(question.requirement)) not in seen}.values())
+        seen.update(str(question.requirement) for question in level)
+        if not level or time.monotonic() > until:
+            break
+        found = map_parallel(lambda question: _answer(case, question, until), level, at_once=CONNECTIONS)
+        answers += [answer for answer in found if answer is not None]
+        level = [question for answer in found if answer is not None for question in answer.below]
+    return answers
+
+
+def _answer(case: Unresolved, question: _Question, until: float) -> _Answer | None:
+    """What the index says of `question`; None when the time is over."""
+    if time.monotonic() > until:
+        return None
+    query, name = case.query, question.name
+    if question.requirement.url:
+        return _failed(
+            case, question, Fault.URL, f"requires {question.requirement}, a direct URL: no index vouches for it", _url_hint(question)
+        )
+    index = query.index_of(name)
+    try:
+        files = case.packages.files(index, name)
+    except IndexRefusedError as error:
+        return _Answer(question=question, fault=Fault.REFUSED, error=error)
+    found = candidates(query, files, name)
+    fault = _fault_of(case, question, files, found)
+    if fault:
+        return _failed(case, question, *fault)
+    best = newest_of(found, question.requirement.specifier & _bound_of(case, name))
+    if best is None:
+        bound = next(bound for bound in case.bounds if bound.package == name and bound.requirement)
+        problem = f"{_asker(case, question)} admits no release that another bound does: {_documented(bound)}"
+        return _failed(
+            case, question, Fault.BOUND, problem, "ask for a release within it, or name constraint sets of your own: constraints = [...]"
+        )
+    below = tuple(_below(case, question, best))
+    return _held(case, question, best, found, below) or _Answer(question=question, best=best, below=below)
+
+
+def _below(case: Unresolved, question: _Question, best: Candidate) -> Iterator[_Question]:
+    try:
+        needs = needs_of(best, case.packages)
+    except EnvgenError:
+        return  # the error is for whoever uses that wheel
+    for requirement in needs.requires:
+        if _is_meant(requirement, case.query, sorted(question.requirement.extras)):
+            yield _Question(requirement=requirement, asker=f"{question.name} {best.version}")
+
+
+def _held(case: Unresolved, question: _Question, best: Candidate, found: Sequence[Candidate], below: Sequence[_Question]) -> _Answer | None:
+    """The answer where a documented bound does not admit what the newest release that would do requires."""
+    for inner in below:
+        bound = _against(case, inner.requirement)
+        if bound:
+            problem = f"its newest release within that, {best.version}, requires {inner.requirement.name}{inner.requirement.specifier}, "
+            problem += f"but {_documented(bound)}"
+            hint = _newer_hint(case, question, found, bound)
+            return _Answer(question=inner, fault=Fault.BOUND, error=ResolutionError(_where(case, question), problem, hint=hint))
+    return None
+
+
+def _against(case: Unresolved, requirement: Requirement) -> Bound | None:
+    """The documented bound that leaves nothing of `requirement`."""
+    for bound in case.bounds:
+        meant = bound.package == canonicalize_name(requirement.name) and bound.requirement
+        if meant and (requirement.specifier & SpecifierSet(bound.requirement)).is_unsatisfiable():
+            return bound
+    return None
+
+
+def _newer_hint(case: Unresolved, question: _Question, found: Sequence[Candidate], bound: Bound) -> str:
+    """Which releases the set of `bound` is for, found by the newest that it admits."""
+    newest = newest_of(found, SpecifierSet())
+    if newest is not None:
+        inner = [below.requirement for below in _below(case, question, newest) if below.name == bound.package]
+        if not any(_against(case, requirement) for requirement in inner):
+            major = newest.version.release[0]
+            return f"these bounds are for {question.name} {major}: ask for {question.name}>={major}, or name constraint sets of your own"
+    return f"name a constraint set of your own in place of {bound.set_name}: constraints = [...]"
+
+
+def _documented(bound: Bound) -> str:
+    return f"the documented bound of set {bound.set_name} is {bound.package}{bound.requirement} ({bound.source})"
+
+
+def _bound_of(case: Unresolved, package: str) -> SpecifierSet:
+    found = SpecifierSet()
+    for bound in case.bounds:
+        if bound.package == package and bound.requirement:
+            found &= SpecifierSet(bound.requirement)
+    return found
+
+
+def _fault_of(
+    case: Unresolved, question: _Question, files: Sequence[IndexFile], found: Sequence[Candidate]
+) -> tuple[Fault, str, str] | None:
+    """The fault of `question` with its problem and hint, None where a wheel would do."""
+    name, query = question.name, case.query
+    index, specifier = query.index_of(name), question.requirement.specifier
+    the_index = _the_index(index)
+    if not files:
+        return Fault.UNKNOWN, f"{the_index} has no package of that name", _unknown_hint(case, index, name)
+    if query.publishes_times(name) and not any(file.uploaded for file in files):
+        return (
+            Fault.UNDATED,
+            f"{the_index} publishes no upload times, so it can't be read as of a date",
+            _undated_hint(question, index),
+        )
+    if not found or (not newest_of(found, SpecifierSet()) and _newest_source(files) > found[0].version):
+        return Fault.SOURCE_ONLY, f"{the_index} has its source only, or old wheels beside it", ""
+    if newest_of(found, specifier):
+        return None
+    asked = [candidate for candidate in found if admits(specifier, candidate.version)]
+    if not asked:
+        return Fault.LACKING, *_lacking(the_index, name, found, specifier)
+    in_time = [candidate for candidate in asked if candidate.in_time]
+    if not in_time:
+        first = min((c for c in asked if c.file.uploaded), key=lambda c: (c.file.uploaded or query.as_of, c.version), default=None)
+        if first is None or first.file.uploaded is None:
+            return Fault.UNDATED, f"{the_index} publishes no upload time for {asked[0].file.filename}", _undated_hint(question, index)
+        problem = (
+            f"{first.version} was uploaded on {first.file.uploaded:%Y-%m-%d}, after the profile's as_of, {query.cutoff(name):%Y-%m-%d}"
+        )
+        day = f"{first.file.uploaded + dt.timedelta(days=1):%Y-%m-%d}"
+        return Fault.LATER, problem, f"envgen update {case.profile.name} --as-of {day}, or for this package alone, with --package {name}"
+    return Fault.UNFIT, *_unfit(case, found, in_time)
+
+
+def _newest_source(files: Sequence[IndexFile]) -> Version:
+    """The newest version that there is a source distribution of; the lowest of all where there is none."""
+    newest = Version("0.dev0")
+    for file in files:
+        with suppress(InvalidSdistFilename, InvalidVersion):
+            newest = max(newest, parse_sdist_filename(file.filename)[1])
+    return newest
+
+
+def _lacking(the_index: str, name: str, found: Sequence[Candidate], specifier: SpecifierSet) -> tuple[str, str]:
+    """The problem and the hint where the index has other versions only."""
+    early = next((candidate for candidate in found if specifier.contains(candidate.version, prereleases=True)), None)
+    if early:
+        return f"{the_index} has pre-releases of it only", f"to use one name it, as in {name}=={early.version}"
+    usable = [candidate for candidate in found if candidate.in_time] or list(found)
+    stable = [candidate for candidate in usable if not candidate.version.is_prerelease] or usable
+    newest = stable[0].version.public
+    return f"{the_index} has {newest} as its newest", f"name a version that it has, as in {name}=={newest}"
+
+
+def _unfit(case: Unresolved, found: Sequence[Candidate], in_time: Sequence[Candidate]) -> tuple[str, str]:
+    """The problem and the hint where the target can use no wheel of what is asked for."""
+    target, newest = case.query.target, in_time[0]
+    ours = [candidate for candidate in in_time if candidate.version == newest.version]
+    if any(candidate.has_tag for candidate in ours):
+        wanted = next(candidate.file.requires_python for candidate in ours if candidate.has_tag)
+        problem = f"{newest.version} requires Python {wanted}, the target has {target.python_full}"
+    else:
+        tags = sorted({"-".join(candidate.file.filename.removesuffix(".whl").split("-")[-3:]) for candidate in ours})
+        problem = f"{newest.version} has no wheel for {target.slug}, but for {first_few(tags, 4)}"
+    other = newest_of(found, SpecifierSet())
+    if other:
+        return problem, f"{other.version} has a wheel that fits: ask for a release that does"
+    return problem, "ask for a release that has a wheel for this platform, or take the platform out of the profile"
+
+
+def _unknown_hint(case: Unresolved, index: str, name: str) -> str:
+    holders = [other.name for other in case.query.indexes if other.name != index and _holds(case, other.name, name)]
+    if holders:
+        return f'the index {holders[0]} has it: add "{name}" to packages in [index.{holders[0]}]'
+    close = difflib.get_close_matches(name, _names(case, index), n=1, cutoff=0.75)
+    own = "for a package of your own, name its index: [index.NAME] with url and packages"
+    similar = next((other for other in close if other != name and _holds(case, index, other)), None)
+    if similar:
+        return f"did you mean {similar!r}?" + ("" if index != "default" else f" ({own})")
+    return own if index == "default" else f"take it out of packages in [index.{index}], if it comes from the default index"
+
+
+def _names(case: Unresolved, index: str) -> list[str]:
+    """Names that may be meant: those the index lists, where that is no great list, and those that the profile's sources know."""
+    known = {bound.package for bound in case.bounds} if index == "default" else set()
+    return sorted({*case.packages.client.names(index), *known})
+
+
+def _holds(case: Unresolved, index: str, name: str) -> bool:
+    try:
+        return bool(case.packages.files(index, name))
+    except ResolutionError:
+        return False
+
+
+def _undated_hint(question: _Question, index: str) -> str:
+    name, exact = question.name, question.requirement
+    pin = exact if any(part.operator in ("==", "===") for part in exact.specifier) else f"{name}==1.2.3"
+    way = f'and exact versions, as in "{pin}"'
+    if index == "default":
+        return f'name that index, and what comes from it: [index.NAME] with its url, packages = ["{name}"], upload_times = false, {way}'
+    return f"set upload_times = false in [index.{index}], {way}"
+
+
+def _url_hint(question: _Question) -> str:
+    return (
+        f"name a release of {question.asker.split()[0] or question.name} that requires {question.name} by its name, "
+        f"or serve a wheel of it from an index of yours: [index.NAME]"
+    )
+
+
+def _the_index(index: str) -> str:
+    return "the default index" if index == "default" else f"the index {index}"
+
+
+def _asker(case: Unresolved, question: _Question) -> str:
+    return question.asker or f"the profile {case.profile.name}"
+
+
+def _where(case: Unresolved, question: _Question) -> str:
+    return f"{case.query.target.slug}: {question.name if question.requirement.url else question.requirement}"
+
+
+def _failed(case: Unresolved, question: _Question, fault: Fault, problem: str, hint: str) -> _Answer:
+    if question.asker:
+        problem = f"{question.asker} {problem}" if fault is Fault.URL else f"{problem} (required by {question.asker})"
+    return _Answer(question=question, fault=fault, error=ResolutionError(_where(case, question), problem, hint=hint))
+
+
+def _errors(answers: Sequence[_Answer], case: Unresolved) -> list[ResolutionError]:
+    """One error a fault, but one for all packages without a wheel, and one for all that an index refuses or has no dates of."""
+    errors: dict[str, ResolutionError] = {}
+    for answer in answers:
+        if answer.fault is Fault.SOURCE_ONLY or answer.error is None:
+            continue
+        index = case.query.index_of(answer.question.name)
+        together = answer.fault in (Fault.REFUSED, Fault.UNDATED)
+        errors.setdefault(f"{answer.fault} {index if together else answer.error}", answer.error)
+    sources: dict[str, list[str]] = {}
+    for answer in answers:
+        if answer.fault is Fault.SOURCE_ONLY:
+            sources.setdefault(answer.question.name, []).append(_asker(case, answer.question))
+    return [*errors.values(), *([_source_only(sources, case)] if sources else [])]
+
+
+def _source_only(sources: dict[str, list[str]], case: Unresolved) -> ResolutionError:
+    lines = [f"{name}, required by {', '.join(dict.fromkeys(askers))}" for name, askers in sorted(sources.items())]
+    count = pluralize(len(lines), "package is", "packages are")
+    problem = "\n".join([f"{count} published as source only, and a lock holds wheels only:", *(f"  {line}" for line in lines)])
+    hint = "leave them out, or build a wheel of each once (pip wheel --no-deps NAME) and serve them: [index.NAME] with upload_times = false"
+    return ResolutionError(case.query.target.slug, problem, hint=hint)
