@@ -9,8 +9,8 @@ import pytest
 from samples import INDEX, LINUX, Server, client_for, make_wheel, profile_of
 
 from envgen.core.errors import ProfileError
+from envgen.lock import RequiredBy
 from envgen.lock.make import lock_without_packages, query_for
-from envgen.lock.model import RequiredBy
 from envgen.lock.private import check_private, name_mapped
 from envgen.lock.resolvers import ResolveRequest
 from envgen.lock.select import SelectedWheel
