@@ -156,7 +156,7 @@ class IndexClient:
             if response.status_code == 206:
                 return b"".join(within(chunks(response, self.patience), stop - start, file.filename, f"index {file.index}"))
             if response.status_code != 416:
-                _expect_ok(response, file.url)
+                _expect_ok(response, file.url, file.index, known=self.credentials(file.index) is not None)
             return None
 
     def metadata(self, file: IndexFile) -> bytes | None:

@@ -44,7 +44,8 @@ class Shelf:
     ) -> ResolutionError:
         words = ", ".join(json.dumps(text) for text in requirements)
         mapped = f'[index.own]\nurl = "{OWN}"\npackages = [{index}]\n' if index else ""
-        text = f'description = "x"\nas_of = 2026-09-22\nrequirements = [{words}]\nplatforms = ["linux/amd64", "windows/amd64"]\ninstaller = "uv==0.12.17"\n'
+        text = f'description = "x"\nas_of = 2026-09-22\nrequirements = [{words}]\ninstaller = "uv==0.12.17"\n'
+        text += 'platforms = ["linux/amd64", "windows/amd64"]\n'
         profile = profile_of(f'{text}[python."3.11"]\nfull = "3.11.16"\n{mapped}')
         packages = Packages(client_for(self.server, self.folder, own=OWN), WheelStore(self.folder / "wheels"))
         error = ResolutionError("uv", said, hint="loosen a requirement")

@@ -12,7 +12,7 @@ from samples import PROFILE
 
 from envgen.cli.locks import update
 from envgen.cli.output import QuietReporter
-from envgen.core.errors import ResolutionError, UsageError
+from envgen.core.errors import DiskFullError, ResolutionError, UsageError
 from envgen.core.settings import read_settings
 from envgen.profiles import Project
 from envgen.profiles import model as profile_model
@@ -79,7 +79,7 @@ def test_a_profile_is_replaced_and_never_written_into(path: Path) -> None:
 
 def test_a_disk_that_is_full_leaves_the_profile_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "open", half_written)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DiskFullError, match="the disk is full; nothing was changed"):
         move_date(path, dt.date(2026, 10, 1), "")
     assert {file.name: file.read_text() for file in path.parent.iterdir()} == {path.name: PROFILE}, "whole, and nothing beside it"
 
@@ -107,6 +107,6 @@ def test_a_move_that_can_not_be_locked_is_put_back_and_on_a_full_disk_the_profil
 
     monkeypatch.setattr(update.project, "write_locks", no_lock)
     args = update.UpdateArgs(profile="small", as_of="2026-10-01", package=None, base=False, no_lock=False)
-    with pytest.raises(OSError if full else ResolutionError):
+    with pytest.raises(DiskFullError if full else ResolutionError):
         update.run(args, workspace)
     assert {file.name: file.read_text() for file in profile.parent.iterdir()} == {profile.name: moved if full else PROFILE}

@@ -4,6 +4,7 @@ import datetime as dt
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,10 +17,13 @@ from envgen.profiles import edit
 PROFILE = b"\xef\xbb\xbfas_of = 2026-09-22   # a date\r\n"
 
 
-def failing(monkeypatch: pytest.MonkeyPatch, number: int, method: str = "write_bytes") -> None:
-    """Every file is refused from now on."""
+def failing(monkeypatch: pytest.MonkeyPatch, number: int, method: str = "open") -> None:
+    """Every file is refused from now on; `open` refuses new ones alone."""
+    whole = Path.open
 
-    def refuse(path: Path, *_words: object) -> None:
+    def refuse(path: Path, mode: str = "r", *words: Any, **options: Any) -> Any:
+        if method == "open" and "x" not in mode:
+            return whole(path, mode, *words, **options)
         raise OSError(number, os.strerror(number), str(path))
 
     monkeypatch.setattr(Path, method, refuse)
