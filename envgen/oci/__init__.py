@@ -1,6 +1,6 @@
-"""Images as files: archives and what is in their layers, each blob checked by its digest. Knows nothing of envgen.
+"""Images as files: archives and the content of their layers, each blob checked against its digest. Knows nothing of envgen.
 
-Nothing is unpacked or run. Raises VerificationError for an archive that is not what its digests say, DiskFullError.
+Nothing is unpacked or run. Raises VerificationError for an archive that does not match its digests, and DiskFullError.
 """
 
 from typing import TYPE_CHECKING

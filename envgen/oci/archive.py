@@ -1,7 +1,6 @@
-"""An image as an OCI archive: its manifest, its configuration, and what is in its layers, each blob checked by its digest.
+"""Reads an image from an OCI archive: manifest, configuration and layers, each blob checked against its digest.
 
-Nothing of it is run or unpacked. An archive of another builder may hold anything, so whatever does not fit ends in a
-VerificationError that names the archive.
+Nothing is run or unpacked. Archives are untrusted input: anything unexpected raises a VerificationError that names the archive.
 """
 
 import gzip
@@ -21,34 +20,34 @@ from envgen.oci.documents import parse_json
 from envgen.oci.tar_reader import CHUNK, MOST_HEADERS, Slice, TarReader
 
 LARGEST_DOCUMENT = 4_000_000
-"""Bytes of a manifest or configuration: registries take no larger one."""
+"""Bytes of a manifest or configuration: registries reject larger ones."""
 
 MOST_LAYERS = 500
-"""In one image: no kernel stacks more."""
+"""Layers of one image: no kernel stacks more."""
 
 DEEPEST = 8
-"""How many indexes may be in one another."""
+"""How deep indexes may be nested."""
 
 FREE, LARGEST_RATIO = 256 << 20, 200
-"""A layer may unpack to so many bytes, or to so many times its size: what grows more was made to fill a disk, or time."""
+"""A layer may unpack to this many bytes, or to this multiple of its size; anything larger is a decompression bomb."""
 
 IN_TOTO = "application/vnd.in-toto+json"
 ATTESTS = "vnd.docker.reference.digest"
-"""What the layers of an attestation are, and the annotation that says which image it is of."""
+"""The media type of an attestation's layers, and the annotation with the digest of the attested image."""
 
 HEADERS = 32 << 20
-"""Bytes of headers in the archive itself, of 65,000 blobs."""
+"""Bytes of headers in the archive itself: enough for 65,000 blobs."""
 
 INDEX, DOCKER_INDEX, OLD_INDEX = "index.json", "manifest.json", "repositories"
-"""What an engine finds the images of an archive by: today's, Docker's own beside it, and the one before that."""
+"""The files by which an engine finds the images of an archive: OCI's, Docker's own, and Docker's oldest."""
 
 UNREADABLE = (tarfile.TarError, OSError, EOFError, zlib.error, ZstdError)
-"""What reading a blob that is cut off or damaged ends in."""
+"""The exceptions raised by reading a truncated or corrupt blob."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """A layer in a manifest: the digest of its blob, that blob's size in bytes, its media type, and the digest of it unpacked."""
+    """A layer in a manifest: digest, size in bytes and media type of its blob, and the digest of the unpacked layer."""
 
     digest: str
     size: int
@@ -58,7 +57,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageDocuments:
-    """What an image says of itself: its manifest and the digest of it, its configuration, and its layers, the lowest first."""
+    """The documents of an image: its manifest with the manifest's digest, its configuration, and its layers, lowest first."""
 
     digest: str
     manifest: Mapping[str, Any]
@@ -67,23 +66,23 @@ class ImageDocuments:
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """Its labels; none of them need be there."""
+        """The image's labels; empty if it has none."""
         config = self.config.get("config")
         return dict((config.get("Labels") if isinstance(config, dict) else None) or {})
 
 
 class Archive:
-    """An OCI archive in the file `path`, open as long as the context lasts."""
+    """The OCI archive in the file `path`: a context manager that keeps the file open."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._blobs: dict[str, tuple[int, int]] = {}
-        """Where each file is in the archive: its offset and size in bytes."""
+        """Offset and size in bytes of each file in the archive."""
 
         self._verified: set[Layer] = set()
         self._known: dict[str, _Manifest] = {}
         self._headers: dict[str, int] = {}
-        """The bytes of headers in each layer that was read."""
+        """Bytes of headers in each layer read so far."""
 
         try:
             self._file = path.open("rb")
@@ -107,7 +106,7 @@ class Archive:
             if name in names:
                 raise self._wrong(f"holds {name[:200]!a} twice")
             names.add(name)
-            # What a link leads to some readers take for a file of this name, and others do not.
+            # Readers disagree on whether a link counts as a file of this name.
             if member.isfile():
                 self._blobs[name] = member.offset_data, member.size
 
@@ -121,9 +120,9 @@ class Archive:
         self._file.close()
 
     def image(self, digest: str = "", platform: str = "") -> ImageDocuments:
-        """The image in here: the one with this manifest digest, or the one for this platform, or the only one.
+        """The image with this manifest digest, for this platform, or the only one.
 
-        Raises VerificationError when there is none, or more than one, or its documents are not what they should be.
+        Raises VerificationError if none or several match, or if its documents are malformed.
         """
         try:
             return self._image(digest, platform)
@@ -131,24 +130,24 @@ class Archive:
             raise self._wrong(f"its index, manifest or configuration is malformed: {error}") from error
 
     def _image(self, digest: str, platform: str) -> ImageDocuments:
-        found = {entry.digest: entry.platform for entry in self._manifests() if not entry.attests and digest in ("", *entry.above)}
-        fitting = [name for name, where in found.items() if not platform or where in ("", platform)]
-        if len(fitting) != 1:
-            known = ", ".join(f"{name[:19]} ({where or 'any platform'})" for name, where in found.items()) or "none"
-            raise self._wrong(f"found {len(fitting)} images that fit, expected one; in it: {known}")
-        manifest = self._blob_document(fitting[0])
+        platforms = {entry.digest: entry.platform for entry in self._manifests() if not entry.attests and digest in ("", *entry.above)}
+        matching = [name for name, where in platforms.items() if not platform or where in ("", platform)]
+        if len(matching) != 1:
+            known = ", ".join(f"{name[:19]} ({where or 'any platform'})" for name, where in platforms.items()) or "none"
+            raise self._wrong(f"found {len(matching)} matching images, expected one; the archive has: {known}")
+        manifest = self._blob_document(matching[0])
         config = self._blob_document(self._described(manifest.get("config", {})))
-        return ImageDocuments(digest=fitting[0], manifest=manifest, config=config, layers=self._layers(manifest, config))
+        return ImageDocuments(digest=matching[0], manifest=manifest, config=config, layers=self._layers(manifest, config))
 
     def reachable(self, digest: str) -> tuple[str, ...]:
-        """The digests of all blobs of the image, or image index, `digest`: its own first, those of platforms that are not here left out.
+        """The digests of all blobs of the image or image index `digest`, its own first; platforms missing from the archive are left out.
 
-        Raises VerificationError when the image is not whole.
+        Raises VerificationError if the image is incomplete.
         """
         return self._reach(digest, {digest})
 
     def _reach(self, digest: str, seen: set[str], depth: int = 0) -> tuple[str, ...]:
-        """As `reachable`, without what was `seen` before: an index may name another one any number of times."""
+        """As `reachable`, without the digests in `seen`: an index may name another one any number of times."""
         document = self._blob_document(digest)
         if "manifests" not in document:
             return (digest, str(document["config"]["digest"]), *(str(layer["digest"]) for layer in document["layers"]))
@@ -158,71 +157,73 @@ class Archive:
             if inner not in seen and self.has(inner):
                 seen.add(inner)
                 parts.append(self._reach(inner, seen, depth + 1))
-        # A builder may have fetched a manifest to look at, and no more.
-        whole = [blob for blobs in parts if all(map(self.has, blobs)) for blob in blobs]
-        if not whole:
-            raise self._wrong(f"has nothing of what the index {digest[:19]} names")
-        return tuple(dict.fromkeys((digest, *whole)))
+        # A builder may have fetched a manifest without its blobs.
+        complete = [blob for blobs in parts if all(map(self.has, blobs)) for blob in blobs]
+        if not complete:
+            raise self._wrong(f"has no complete image of the index {digest[:19]}")
+        return tuple(dict.fromkeys((digest, *complete)))
 
     def verify(self, image: ImageDocuments) -> None:
-        """Reads every layer of `image` that was not read to its end before, and checks both digests. Raises VerificationError."""
+        """Reads every layer of `image` not yet read to its end, and checks both digests. Raises VerificationError."""
         for layer in image.layers:
             if layer not in self._verified:
                 for _ in self.files(layer):
                     pass
 
     def others(self, image: ImageDocuments) -> tuple[str, ...]:
-        """What an engine that is given the archive may load beside `image`, or in place of it, a line each; its attestations do not count.
+        """What an engine may load from the archive besides or instead of `image`, a line each; its attestations do not count.
 
-        Raises VerificationError for an index that is malformed.
+        Raises VerificationError for a malformed index.
         """
         try:
-            found = [*self._other_manifests(image), *self._other_in_docker_index(image)]
+            lines = [*self._other_manifests(image), *self._other_in_docker_index(image)]
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise self._wrong(f"its index is malformed: {error}") from error
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(lines))
 
     def check_only(self, image: ImageDocuments) -> None:
-        """Raises VerificationError when there is anything else than `image` in the archive that an engine may load."""
-        if found := self.others(image):
-            raise self._wrong("; ".join(found[:5]), hint=f"make an archive of one image: docker save {image.digest[:19]} (with --platform)")
+        """Raises VerificationError if an engine may load anything but `image` from the archive."""
+        if others := self.others(image):
+            raise self._wrong(
+                "; ".join(others[:5]), hint=f"make an archive of one image: docker save {image.digest[:19]} (with --platform)"
+            )
 
     def _other_manifests(self, image: ImageDocuments) -> Iterator[str]:
         for entry in self._manifests():
             about = self._about(entry.digest)
-            # Only what has no files is no image, whatever it is said to be.
+            # A manifest that claims to be an attestation is one only if it has no files.
             harmless = entry.attests == image.digest and about.no_files
-            # Of other platforms an engine may save the manifest alone.
+            # Engines may save only the manifest of other platforms.
             absent = len(entry.above) > 2 and not self.has(about.config)
             if entry.digest != image.digest and not harmless and not absent:
-                yield f"it also holds the image {entry.digest[:19]} ({entry.platform or 'any platform'}), which an engine may load"
+                yield f"also contains the image {entry.digest[:19]} ({entry.platform or 'any platform'}), which an engine may load"
 
     def _other_in_docker_index(self, image: ImageDocuments) -> Iterator[str]:
         if DOCKER_INDEX not in self._blobs:
             if OLD_INDEX in self._blobs:
-                yield f"it also holds {OLD_INDEX}, by which an old engine loads other files"
+                yield f"also contains {OLD_INDEX}, which makes an old engine load other files"
             return
         expected = [_path_of(str(image.manifest["config"]["digest"])), *(_path_of(layer.digest) for layer in image.layers)]
         for entry in self._json(DOCKER_INDEX):
-            found = [posixpath.normpath(str(name)) for name in (entry["Config"], *(entry.get("Layers") or ()))]
-            if found != expected:
-                yield f"its {DOCKER_INDEX} names another image, with the configuration {found[0][:90]!a}, than its {INDEX}"
+            names = [posixpath.normpath(str(name)) for name in (entry["Config"], *(entry.get("Layers") or ()))]
+            if names != expected:
+                yield f"its {DOCKER_INDEX} names a different image than its {INDEX}, with the configuration {names[0][:90]!a}"
 
     def has(self, digest: str) -> bool:
-        """Whether there is a blob with this digest."""
+        """Whether the archive has a blob with this digest."""
         return _path_of(digest) in self._blobs
 
     def blob(self, digest: str) -> tuple[Slice, int]:
-        """The stream of a blob and its size in bytes, unchecked. Raises VerificationError when it is not here."""
+        """The stream of a blob and its size in bytes, unchecked. Raises VerificationError if it is missing."""
         stream = self._open(digest)
         return stream, stream.size
 
-    def _manifests(self) -> Iterator["_Found"]:
-        """The manifests in here, each once for every way to it. Of an image for several platforms an engine saves those that it has."""
+    def _manifests(self) -> Iterator["_ManifestEntry"]:
+        """The manifests in the archive, each once for every path to it. Engines save the platforms they have of an index."""
         yield from self._inside(self._document(INDEX), ("",), set())
 
-    def _inside(self, index: Mapping[str, Any], above: tuple[str, ...], seen: set[str]) -> Iterator["_Found"]:
-        """Those in an index that is reached by the digests `above`."""
+    def _inside(self, index: Mapping[str, Any], above: tuple[str, ...], seen: set[str]) -> Iterator["_ManifestEntry"]:
+        """The manifests in an index reached through the digests `above`."""
         self._check_depth(len(above) - 1)
         for entry in index.get("manifests", ()):
             digest, place, notes = str(entry.get("digest", "")), entry.get("platform") or {}, entry.get("annotations") or {}
@@ -231,13 +232,13 @@ class Archive:
             if not self._about(self._described(entry)).is_index:
                 platform = "/".join(str(place[key]) for key in ("os", "architecture") if key in place)
                 attests = str(notes.get(ATTESTS, "nothing")) if place.get("os") == "unknown" else ""
-                yield _Found(digest=digest, platform=platform, attests=attests, above=(*above, digest))
+                yield _ManifestEntry(digest=digest, platform=platform, attests=attests, above=(*above, digest))
             elif digest not in seen:
                 seen.add(digest)
                 yield from self._inside(self._blob_document(digest), (*above, digest), seen)
 
     def _about(self, digest: str) -> "_Manifest":
-        """What a manifest is, read once: an index may name it any number of times."""
+        """What kind of manifest `digest` is, read once: an index may name it any number of times."""
         if digest not in self._known:
             document = self._blob_document(digest)
             kinds = {str(layer.get("mediaType")) for layer in document.get("layers", ())}
@@ -247,10 +248,10 @@ class Archive:
 
     def _check_depth(self, depth: int) -> None:
         if depth > DEEPEST:
-            raise self._wrong(f"has indexes in one another, more than {DEEPEST} deep")
+            raise self._wrong(f"has indexes nested more than {DEEPEST} deep")
 
     def _described(self, entry: Mapping[str, Any]) -> str:
-        """The digest of the blob that `entry` describes, whose size must be the one it says."""
+        """The digest of the blob that `entry` describes; its size must match."""
         digest, size = str(entry.get("digest", "")), entry.get("size")
         if self.has(digest) and size is not None and (type(size) is not int or size != self._blobs[_path_of(digest)][1]):
             raise self._wrong(f"its blob {digest[:19]} has {self._blobs[_path_of(digest)][1]} bytes, expected {str(size)[:30]!a}")
@@ -268,10 +269,10 @@ class Archive:
         )
 
     def files(self, layer: Layer) -> Iterator[tuple[tarfile.TarInfo, "Content | None"]]:
-        """The entries of a layer in their order, each with the stream of its content if it is a file.
+        """The entries of a layer in order, each with the stream of its content if it is a file.
 
-        A stream can be read until the next entry is asked for. The layer's digests are checked after the last one.
-        Raises VerificationError when one is wrong, or the blob can't be read, or is made to fill whatever reads it.
+        A stream is valid until the next entry is requested. The layer's digests are checked after the last one.
+        Raises VerificationError if a digest does not match, or if the blob can't be read or is a decompression bomb.
         """
         digests = hashlib.sha256(), hashlib.sha256()
         blob = self._open(layer.digest)
@@ -284,15 +285,15 @@ class Archive:
             for stream in (content, packed):
                 while stream.read(CHUNK):
                     pass
-            # Not every reader of tar files ends where this one does: what it did not see could be there for another.
+            # Other tar readers may not stop where this one does, and would see further entries.
             if content.written > tar.end:
-                raise tarfile.ReadError(f"there is something behind its end, at byte {content.written}")
+                raise tarfile.ReadError(f"found data after its end, at byte {content.written}")
         except UNREADABLE as error:
             raise self._unreadable(layer, error) from error
         self._headers[layer.digest] = tar.cost
-        for found, expected in zip(digests, (layer.digest, layer.diff_id), strict=True):
-            if f"sha256:{found.hexdigest()}" != expected:
-                raise self._wrong(f"its layer {layer.digest[:19]} has sha256 {found.hexdigest()}, expected {expected[:80]}")
+        for digest, expected in zip(digests, (layer.digest, layer.diff_id), strict=True):
+            if f"sha256:{digest.hexdigest()}" != expected:
+                raise self._wrong(f"its layer {layer.digest[:19]} has sha256 {digest.hexdigest()}, expected {expected[:80]}")
         self._verified.add(layer)
 
     def _open(self, digest: str) -> Slice:
@@ -306,16 +307,16 @@ class Archive:
 
     def _document(self, name: str) -> dict[str, Any]:
         """A JSON object by its name in the archive, checked by its digest if it is a blob."""
-        found = self._json(name)
-        if not isinstance(found, dict):
+        document = self._json(name)
+        if not isinstance(document, dict):
             raise self._wrong(f"{name} is not a JSON object")
-        return found
+        return document
 
     def _json(self, name: str) -> Any:
         place = self._blobs.get(name)
         if place is None or place[1] > LARGEST_DOCUMENT:
-            hint = "is it an OCI archive? docker save writes one from containerd's store"
-            raise self._wrong(f"has no {name[:90]}, or a far too large one", hint=hint)
+            hint = "is it an OCI archive? docker save writes one if Docker uses the containerd image store"
+            raise self._wrong(f"{name[:90]} is missing or far too large", hint=hint)
         content = Slice(self._file, *place).read()
         if name.startswith("blobs/") and name != f"blobs/sha256/{hashlib.sha256(content).hexdigest()}":
             raise self._wrong(f"{name} has sha256 {hashlib.sha256(content).hexdigest()}")
@@ -332,13 +333,13 @@ class Archive:
 
 
 def _path_of(digest: str) -> str:
-    """Where a blob is in an archive."""
+    """The path of a blob in an archive."""
     return f"blobs/{digest.replace(':', '/', 1)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Manifest:
-    """Whether a manifest is an index, the digest of its configuration, and whether all its layers are statements and no files."""
+    """Whether a manifest is an index, its configuration's digest, and whether all its layers are attestations without files."""
 
     is_index: bool
     config: str
@@ -346,10 +347,10 @@ class _Manifest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    """A manifest in an archive: its digest and platform, and the digests that lead to it, its own last.
+class _ManifestEntry:
+    """A manifest in an archive: its digest and platform, and the digests on the path to it, its own last.
 
-    `attests` is the digest of the image that it is an attestation of, or says that it is one; empty for an image.
+    `attests` is the digest of the attested image (`nothing` if it names none); empty for an image.
     """
 
     digest: str
@@ -359,7 +360,7 @@ class _Found:
 
 
 class Content:
-    """The content of one file in a layer; what goes wrong while it is read is raised as `wrong` says it."""
+    """The content of one file in a layer; `wrong` turns a read failure into the error to raise."""
 
     def __init__(self, tar: TarReader, member: tarfile.TarInfo, wrong: Callable[[Exception], VerificationError]) -> None:
         self._tar, self._member, self._wrong = tar, member, wrong
@@ -373,12 +374,12 @@ class Content:
 
 
 class _Hashed:
-    """A stream that can only be read forwards, and hashes what goes through it: up to `limit` bytes (0: any number)."""
+    """A forward-only stream that hashes what is read from it, up to `limit` bytes (0: no limit)."""
 
     def __init__(self, stream: Any, digest: Any, limit: int = 0) -> None:  # what `read` has, and a hash object: neither has a public type
         self._stream, self._digest, self._position, self._limit = stream, digest, 0, limit
         self.written = 0
-        """Bytes up to the last one so far that is not zero."""
+        """Bytes up to the last non-zero one read so far."""
 
     def read(self, size: int = -1) -> bytes:
         content: bytes = self._stream.read(size)
@@ -392,7 +393,7 @@ class _Hashed:
 
 
 def _unpack(stream: _Hashed, media_type: str) -> Any:
-    """The stream of a layer's tar file."""
+    """The stream of a layer's uncompressed tar file."""
     if media_type.endswith("zstd"):
         return ZstdDecompressor().stream_reader(stream, read_size=CHUNK, read_across_frames=True)  # type: ignore[arg-type]
     if media_type.endswith("gzip"):

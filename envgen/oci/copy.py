@@ -1,7 +1,7 @@
-"""One image of an OCI archive as an archive of its own: the same bytes each time, and nothing else that the other archive may hold.
+"""Copies one image of an OCI archive into an archive of its own, with the same bytes each time and nothing else from the original.
 
-An engine writes the names that an image has, and whom it was pulled from, into its archive; and `docker load` gives names to whatever
-an archive says.
+An engine's archive includes the image's names and the registry it was pulled from, and `docker load` applies whatever names an archive
+has.
 """
 
 import json
@@ -24,7 +24,7 @@ MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder for archives of images on their way. Raises DiskFullError."""
+    """A temporary folder for image archives. Raises DiskFullError."""
     with ExitStack() as stack:
         try:
             folder = stack.enter_context(temp_dir("image"))
@@ -34,16 +34,16 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def copy_image(source: Path, digest: str, name: str, target: Path) -> None:
-    """Writes the image, or image index, `digest` out of the OCI archive `source` into `target`, under the name `name` (NAME:TAG).
+    """Copies the image or image index `digest` from the OCI archive `source` to the archive `target`, named `name` (NAME:TAG).
 
-    Raises VerificationError when it is not in there or not what its digests say, DiskFullError when `target` can't be written.
+    Raises VerificationError if it is missing or does not match its digests, DiskFullError if `target` can't be written.
     """
     with Archive(source) as archive:
         try:
             digests = archive.reachable(digest)
             described = _described(archive, digest, name)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise VerificationError(str(source), f"its image {digest[:19]} is not described as images are: {error!r}") from error
+            raise VerificationError(str(source), f"the manifest of its image {digest[:19]} is malformed: {error!r}") from error
         try:
             with target.open("wb") as stream, write_tar(stream) as tar:
                 add_bytes(tar, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
@@ -51,15 +51,15 @@ def copy_image(source: Path, digest: str, name: str, target: Path) -> None:
                 add_bytes(tar, "index.json", json.dumps(index, sort_keys=True).encode())
                 for blob in sorted(digests):
                     content, size = archive.blob(blob)
-                    found = add_file(tar, f"blobs/{blob.replace(':', '/', 1)}", content, size)
-                    if f"sha256:{found}" != blob:
-                        raise VerificationError(str(source), f"its blob {blob[:19]} has sha256 {found}")
+                    sha256 = add_file(tar, f"blobs/{blob.replace(':', '/', 1)}", content, size)
+                    if f"sha256:{sha256}" != blob:
+                        raise VerificationError(str(source), f"its blob {blob[:19]} has sha256 {sha256}")
         except OSError as error:
             raise DiskFullError(str(target), f"the image can't be written there: {error.strerror or error}", hint=TEMPORARY_ROOM) from error
 
 
 def _described(archive: Archive, digest: str, name: str) -> dict[str, object]:
-    """How an index speaks of the image, with the name that an engine is to give it."""
+    """The image's entry in an index, with the name for the engine to give it."""
     stream, size = archive.blob(digest)
     document: Any = parse_json(stream.read())  # `reachable` has read and checked it
     kind = str(document.get("mediaType") or (INDEX_TYPE if "manifests" in document else MANIFEST_TYPE))

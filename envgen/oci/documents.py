@@ -1,25 +1,25 @@
-"""JSON that anybody may have written."""
+"""Parsing of untrusted JSON."""
 
 import json
 
 DEEPEST = 100
-"""How many objects and lists may be in one another: what walks through them calls itself."""
+"""How deep objects and lists may be nested: code that walks them is recursive."""
 
 
 def parse_json(content: str | bytes) -> object:
-    """The value that `content` is. Raises ValueError for what is no JSON, also for what is nested too deep."""
+    """Parses JSON. Raises ValueError for invalid JSON, also if it is nested too deep."""
     try:
-        found: object = json.loads(content)
+        parsed: object = json.loads(content)
     except RecursionError:
         raise ValueError(f"nested more than {DEEPEST} deep") from None
-    level, depth = [found], 0
+    level, depth = [parsed], 0
     while level := [inner for value in level for inner in _inside(value)]:
         depth += 1
         if depth > DEEPEST:
             raise ValueError(f"nested more than {DEEPEST} deep")
-    return found
+    return parsed
 
 
 def _inside(value: object) -> list[object]:
-    """What is in an object or a list."""
+    """The values of an object or a list."""
     return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []

@@ -1,4 +1,4 @@
-"""Two layers, file by file: what differs in words. The files may be gigabytes, and are read once, forwards."""
+"""Compares two layers file by file and describes the differences. Files may be gigabytes; each is read once, forwards."""
 
 import datetime as dt
 import hashlib
@@ -18,17 +18,17 @@ _KINDS = {
     tarfile.BLKTYPE: "block device",
     tarfile.FIFOTYPE: "pipe",
 }
-_TOLD = frozenset(("path", "linkpath", "size", "mtime", "uid", "gid", "uname", "gname"))
-"""The pax headers that say what other fields of an entry say too."""
+_REDUNDANT_PAX = frozenset(("path", "linkpath", "size", "mtime", "uid", "gid", "uname", "gname"))
+"""Pax headers that repeat other fields of an entry."""
 
 _XATTR = "SCHILY.xattr."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One thing that differs between two images: in which layer, in which file or part of the configuration, what, and both values.
+    """One difference between two images: its layer, its file or part of the configuration, what differs, and both values.
 
-    `layer` is empty for the image as a whole, `path` for a layer as a whole; a value is empty where there is none.
+    `layer` is empty for the image as a whole, `path` for a layer as a whole; a missing value is empty.
     """
 
     layer: str
@@ -39,10 +39,10 @@ class Difference:
 
 
 Key = tuple[str, int]
-"""The path of an entry, and how often it was there before: a layer may have a path twice."""
+"""The path of an entry, and how many earlier entries have the same path: a layer may have a path twice."""
 
 Entry = Mapping[str, str]
-"""What can be said of a file in a layer, each thing by its name."""
+"""The properties of a file in a layer, by name."""
 
 
 def read_entries(archive: Archive, layer: Layer) -> dict[Key, Entry]:
@@ -75,13 +75,13 @@ def _entry(member: tarfile.TarInfo) -> dict[str, str]:
     for name, value in sorted(member.pax_headers.items()):
         if name.startswith(_XATTR):
             found[f"extended attribute {name.removeprefix(_XATTR)}"] = repr(value)
-        elif name not in _TOLD:
+        elif name not in _REDUNDANT_PAX:
             found[f"pax header {name}"] = repr(value)
     return found
 
 
 def instant(seconds: float) -> str:
-    """A time in a layer as people read it; as a number where no calendar has it."""
+    """A time in a layer, as text; a number of seconds if it is outside the calendar."""
     try:
         return dt.datetime.fromtimestamp(seconds, tz=dt.UTC).isoformat().replace("+00:00", "Z")
     except (ValueError, OverflowError, OSError):
@@ -89,7 +89,7 @@ def instant(seconds: float) -> str:
 
 
 def entry_differences(layer: str, first: Mapping[Key, Entry], second: Mapping[Key, Entry]) -> Iterator[Difference]:
-    """What differs between the entries of two layers that stand for the layer called `layer`."""
+    """The differences between the entries of the two versions of `layer`."""
     for key in sorted(first.keys() | second.keys()):
         path = key[0]
         if key not in second:
@@ -103,12 +103,12 @@ def entry_differences(layer: str, first: Mapping[Key, Entry], second: Mapping[Ke
             )
     both = zip([key for key in first if key in second], [key for key in second if key in first], strict=True)
     if moved := next((pair for pair in both if pair[0] != pair[1]), None):
-        # The first place is all there is to say: what comes after it is moved along.
+        # Only the first one is reported: everything after it is shifted too.
         yield Difference(layer=layer, path="", what="order of entries, beginning with", first=moved[0][0], second=moved[1][0])
 
 
 def _changes(first: Entry, second: Entry) -> Iterator[tuple[str, str, str]]:
-    """What differs between two entries, with both values; of another kind nothing else is compared."""
+    """The properties that differ between two entries, with both values; entries of different kinds are not compared further."""
     names = ["kind"] if first["kind"] != second["kind"] else dict.fromkeys((*first, *second))
     for name in names:
         mine, other = first.get(name, ""), second.get(name, "")

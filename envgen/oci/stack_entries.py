@@ -1,4 +1,4 @@
-"""What is in the layers of an image, entry by entry, with everything about an entry that could matter."""
+"""Reads the layers of an image entry by entry, with every property of an entry that an audit needs."""
 
 import hashlib
 import tarfile
@@ -12,26 +12,26 @@ from envgen.oci.archive import Archive, Content, Layer
 from envgen.oci.tar_reader import CHUNK
 
 KEPT = frozenset({"etc/passwd", "etc/group", "opt/venv/pyvenv.cfg"})
-"""The files whose content is read, and not only hashed."""
+"""The files whose content is kept, not only hashed."""
 
 LARGEST_KEPT = 1_000_000
-"""Bytes of such a file that are read at most."""
+"""The most bytes kept of such a file."""
 
 HARMLESS_PAX = frozenset({"path", "linkpath", "size"})
-"""What a tar file says in extended headers because its own fields are too short for it."""
+"""Extended headers that only hold values too long for the header's own fields."""
 
 WHITEOUT = ".wh."
-"""What the name of an entry begins with that takes something of the layers below away."""
+"""The prefix of an entry's name that removes a file of the layers below."""
 
 FILE, FOLDER, LINK, HARD_LINK, SPECIAL = "file", "folder", "symbolic link", "hard link", "special file"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerEntry:
-    """One entry of a layer; `path` is as written there, but for a `./` before and a `/` behind it.
+    """One entry of a layer; `path` is as in the tar file, without a leading `./` and a trailing `/`.
 
-    `target` is where a link leads, `mtime` is in seconds, `sha256` is that of a file's content, `content` what was read of it,
-    and `surprises` are the names of its extended headers that do not just hold a long name.
+    `target` is the target of a link, `mtime` is in seconds, `sha256` is that of a file's content, `content` the kept part of it,
+    and `surprises` are the names of extended headers that hold more than a long name.
     """
 
     path: str
@@ -49,17 +49,17 @@ class LayerEntry:
         return self.path.rpartition("/")[2]
 
     def __str__(self) -> str:
-        """What it is, in words, for an entry that should not be there."""
+        """A description for messages about an unexpected entry."""
         if self.name.startswith(WHITEOUT):
-            return "a whiteout, which removes what other layers have"
+            return "a whiteout, which removes files of other layers"
         where = f" to {self.target}" if self.target else ""
         return f"a {self.kind}{where} of mode {self.mode:o} and owner {self.owner[0]}:{self.owner[1]}"
 
 
 def read_entries(archive: Archive, layer: Layer, unpack: Mapping[str, Path]) -> Iterator[LayerEntry]:
-    """The entries of `layer` in their order; the files at the paths in `unpack` are written there.
+    """The entries of `layer` in order; `unpack` maps paths in the layer to files to write their content to.
 
-    Raises VerificationError when it can't be read, or a digest of it is wrong, and DiskFullError.
+    Raises VerificationError if the layer can't be read or a digest does not match, and DiskFullError.
     """
     for member, stream in archive.files(layer):
         path = member.name.removeprefix("./").rstrip("/") or "."
@@ -78,7 +78,7 @@ def read_entries(archive: Archive, layer: Layer, unpack: Mapping[str, Path]) -> 
 
 
 def _read(stream: Content, path: str, copy: Path | None) -> tuple[str, bytes]:
-    """The sha256 of a file, and its content if it is one that is kept; `copy` is where it is to be written as well."""
+    """The sha256 of a file, and its content if it is one to keep; it is also written to `copy`, if given."""
     digest, content = hashlib.sha256(), b""
     with written(copy) if copy else nullcontext(), copy.open("wb") if copy else nullcontext() as target:
         while chunk := stream.read(CHUNK):
@@ -92,7 +92,7 @@ def _read(stream: Content, path: str, copy: Path | None) -> tuple[str, bytes]:
 
 @contextmanager
 def written(path: Path) -> Iterator[None]:
-    """Whatever goes wrong with the disk while the block writes to `path` is raised as a DiskFullError."""
+    """Raises DiskFullError if the block fails to write to `path`."""
     try:
         yield
     except OSError as error:
@@ -101,20 +101,20 @@ def written(path: Path) -> Iterator[None]:
 
 
 def _surprises(member: tarfile.TarInfo) -> tuple[str, ...]:
-    """Extended headers that say more than a long name, and any that another reader of tar files might see otherwise.
+    """Extended headers that hold more than a long name, or that tar readers interpret differently.
 
-    With a header of GNU's in front of the standard's, or the other way round, readers do not agree on an entry's name.
+    If both a GNU and a POSIX header give a name, readers disagree on which one counts.
     """
     records = [f" {key}={value}\n".encode(errors="surrogateescape") for key, value in member.pax_headers.items()]
-    told = sum(map(_record_size, records))
-    expected = 512 + (512 + -(-told // 512) * 512 if told else 0)
-    found = member.offset_data - member.offset
-    odd = [] if found == expected else [f"{found} bytes of headers (expected {expected})"]
+    extended = sum(map(_record_size, records))
+    expected = 512 + (512 + -(-extended // 512) * 512 if extended else 0)
+    size = member.offset_data - member.offset
+    odd = [] if size == expected else [f"{size} bytes of headers (expected {expected})"]
     return (*sorted({*member.pax_headers} - HARMLESS_PAX), *odd)
 
 
 def _record_size(record: bytes) -> int:
-    """The bytes of an extended header whose `record` begins behind its own length, which counts itself."""
+    """Bytes of an extended header's `record` with its length in front, which counts itself."""
     size = len(record)
     while size < len(record) + len(str(size)):
         size = len(record) + len(str(size))
@@ -122,7 +122,7 @@ def _record_size(record: bytes) -> int:
 
 
 def _kind(member: tarfile.TarInfo) -> str:
-    """Not what tarfile takes for a file: sparse files are nothing that a build of ours makes."""
+    """The kind of an entry. Stricter than tarfile about files: our builds write no sparse ones."""
     if member.type in (tarfile.REGTYPE, tarfile.AREGTYPE):
         return FILE
     if member.issym():

@@ -1,9 +1,9 @@
-"""The members of a tar file that anybody may have made, read forwards in bounded memory and time.
+"""Reads untrusted tar files forwards, in bounded memory and time.
 
 Python's tarfile reads an extended header of any size into memory, searches it in quadratic time (CVE-2024-6232), follows chains of
-them, and goes back where a size is negative (CVE-2025-8194). Here it parses one block at a time and nothing else. What readers of
-tar files do not agree on is refused: a layer must be to an engine what it is to us. The bounds are those of Go's archive/tar, by
-which engines read, where that has any.
+them, and seeks backwards on a negative size (CVE-2025-8194). Here it only parses single blocks. Anything that tar readers interpret
+differently is rejected: an engine must see the same layer that we do. Where Go's archive/tar, which engines use, has bounds, these
+are the same.
 """
 
 import re
@@ -17,21 +17,21 @@ CHUNK = 1 << 20
 """Bytes read at a time."""
 
 LONGEST_EXTENSION = 1 << 20
-"""Bytes of one extended header; engines take no longer one."""
+"""Bytes of one extended header; engines reject longer ones."""
 
 LONGEST_PATH = 4096
-"""Bytes of a path, with its end; no kernel takes a longer one."""
+"""Bytes of a path with its terminating zero; kernels reject longer ones."""
 
 MOST_RECORDS = 100
 """Records in one extended header: a name, owners, times, and a few extended attributes."""
 
 MOST_HEADERS = 192 << 20
-"""Bytes of headers in one tar file, a record counted as a block: 390,000 entries. Whoever reads a layer keeps something of each."""
+"""Bytes of headers in one tar file, a record counted as a block: 390,000 entries. Readers of layers keep data for each."""
 
 _LARGEST_SIZE = 1 << 62
 _OCTAL = re.compile(rb" *[0-7]*[ \0]*")
 _NUMBERS = (slice(100, 108), slice(108, 116), slice(116, 124), slice(124, 136), slice(136, 148), slice(148, 156))
-"""Where mode, owner, group, size, time and checksum are."""
+"""The fields of mode, owner, group, size, time and checksum."""
 
 _WHOLE, _DECIMAL = re.compile(r"[0-9]{1,19}"), re.compile(r"-?[0-9]{1,19}(\.[0-9]{0,30})?")
 _LENGTH = re.compile(rb"([1-9][0-9]{0,6}) ")
@@ -40,16 +40,16 @@ _TYPES = (*tarfile.REGULAR_TYPES, tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRT
 
 
 class Readable(Protocol):
-    """What a tar file can be read from."""
+    """A stream that a tar file can be read from."""
 
     def read(self, size: int, /) -> bytes:
         """Up to `size` bytes; none at the end."""
 
 
 class TarReader:
-    """The members in `stream`, in their order, which begins where the stream is. With `seek` contents are jumped over.
+    """Iterates over the members in `stream`, in order, from its current position. With `seek`, contents are skipped.
 
-    Iterating and reading raise tarfile.ReadError for whatever is malformed, cut off, or larger than any honest file of the kind.
+    Iterating and reading raise tarfile.ReadError for anything malformed, truncated, or implausibly large.
     """
 
     def __init__(self, stream: Readable, *, seek: Callable[[int], object] | None = None, headers: int = MOST_HEADERS) -> None:
@@ -57,17 +57,17 @@ class TarReader:
         self._position = self._next = 0
         self._comments: dict[str, str] = {}
         self.cost = 0
-        """What of `headers` was used."""
+        """How much of `headers` has been used."""
 
         self.end = 0
-        """Where the last member ends, in bytes; after the last one that is where the end is marked."""
+        """Offset in bytes of the end of the last member; after the final one, of the end-of-archive marker."""
 
     def __iter__(self) -> Iterator[tarfile.TarInfo]:
         while member := self._member():
             yield member
 
     def read(self, member: tarfile.TarInfo, size: int = -1) -> bytes:
-        """Up to `size` bytes more of the content of `member`, which must be the last one that was given, or all that is left."""
+        """Up to `size` more bytes of the content of `member`, the last one yielded; all that is left by default."""
         left = member.offset_data + member.size - self._position
         wanted = left if size < 0 else min(size, left)
         return self._exactly(wanted) if wanted > 0 else b""
@@ -83,7 +83,7 @@ class TarReader:
             extensions[info.type] = self._extension(info)
         if info is None:
             if extensions:
-                raise tarfile.ReadError("ends behind an extended header")
+                raise tarfile.ReadError("ends after an extended header")
             return None
         self._extend(info, extensions)
         _check(info)
@@ -106,8 +106,8 @@ class TarReader:
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(str(error)) from error
         if info.type not in (*_EXTENSIONS, *_TYPES) or info.type == tarfile.GNUTYPE_SPARSE:
-            kind = "a file with holes" if info.type == tarfile.GNUTYPE_SPARSE else f"an entry of type {info.type!r}"
-            raise tarfile.ReadError(f"found {kind}, which is not supported")
+            kind = "a sparse file" if info.type == tarfile.GNUTYPE_SPARSE else f"an entry of type {info.type!r}"
+            raise tarfile.ReadError(f"{kind} is not supported")
         return info
 
     def _extension(self, info: tarfile.TarInfo) -> bytes:
@@ -119,7 +119,7 @@ class TarReader:
         return content
 
     def _extend(self, info: tarfile.TarInfo, extensions: dict[bytes, bytes]) -> None:
-        """Gives `info` what its extended headers say; of two that say the same the first counts."""
+        """Applies extended headers to `info`; if two set the same field, the first one counts."""
         info.pax_headers = {}
         for kind, content in reversed(list(extensions.items())):
             if kind == tarfile.GNUTYPE_LONGNAME:
@@ -130,9 +130,9 @@ class TarReader:
                 records = _records(content)
                 self._count(BLOCK * len(records))
                 if kind == tarfile.XGLTYPE:
-                    # Some readers apply it to all that follows, some to nothing.
+                    # Some readers apply it to all following entries, others ignore it.
                     if records.keys() - {"comment"}:
-                        raise tarfile.ReadError("found a header for all entries, which not all readers heed")
+                        raise tarfile.ReadError("found a global header, which some readers ignore")
                     self._comments = records
                 else:
                     _apply(info, records)
@@ -146,9 +146,9 @@ class TarReader:
             raise tarfile.ReadError(f"has more than {self._left >> 20} MB of headers")
 
     def _skip(self) -> None:
-        """Goes to where the next member begins."""
+        """Moves to the start of the next member."""
         if self._seek and self._next > self._position:
-            # Its last byte is read: a file ends where it ends, wherever one seeks.
+            # The last byte is read, not skipped: seeking beyond the end of a file does not fail.
             self._position = self._next - 1
             self._seek(self._position)
         while self._position < self._next:
@@ -167,7 +167,7 @@ class TarReader:
 
 
 class Slice:
-    """`size` bytes of an open file from `offset` on, wherever others have left the file."""
+    """`size` bytes of an open file from `offset` on, independent of the file's current position."""
 
     def __init__(self, stream: IO[bytes], offset: int, size: int) -> None:
         self._stream, self._offset, self.size = stream, offset, size
@@ -183,7 +183,7 @@ class Slice:
 
 
 def is_tar(path: Path) -> bool:
-    """Whether the file at `path` begins as a tar file that is not compressed; what is wrong with it says whoever reads on."""
+    """Whether the file at `path` begins like an uncompressed tar file; reading it reports any other problem."""
     try:
         with path.open("rb") as stream:
             block = stream.read(BLOCK)
@@ -196,53 +196,53 @@ def is_tar(path: Path) -> bool:
 
 
 def _check_block(block: bytes) -> None:
-    """Raises ReadError for a header that is cut off, or that readers do not agree on."""
+    """Raises ReadError for a header that is truncated or that readers interpret differently."""
     if len(block) < BLOCK:
         raise tarfile.ReadError("empty file" if not block else "truncated header")
     for field in _NUMBERS:
         if not block[field.start] & 0x80 and not _OCTAL.fullmatch(block[field]):
             raise tarfile.ReadError(f"found {block[field]!r} for a number in a header")
-    # What follows the device's number belongs to the name in one format, and in others it does not.
+    # The bytes after the device number are part of the name in one format only.
     if any(block[345:500]) and (block[257:263] != b"ustar\0" or block[508:] == b"tar\0"):
-        raise tarfile.ReadError("found a header of which readers do not agree what its name is")
+        raise tarfile.ReadError("found a header with an ambiguous name")
 
 
 def _check(info: tarfile.TarInfo) -> None:
-    """Raises ReadError for a member that can't be."""
+    """Raises ReadError for an impossible member."""
     if min(info.size, info.mode, info.uid, info.gid) < 0 or info.size > _LARGEST_SIZE:
         raise tarfile.ReadError(f"found an entry of {info.size} bytes, mode {info.mode} and owner {info.uid}:{info.gid}")
     for text in (info.name, info.linkname):
         if len(text.encode("utf-8", "surrogateescape")) >= LONGEST_PATH or "\0" in text:
-            raise tarfile.ReadError(f"found a path of {len(text)} characters that no file can have")
+            raise tarfile.ReadError(f"found an invalid path of {len(text)} characters")
     if info.isreg() and info.name.endswith("/"):
         raise tarfile.ReadError("found a file with the path of a folder")
 
 
 def _records(content: bytes) -> dict[str, str]:
-    """The records of an extended header: each its own length, a blank, a name, =, a value, and the end of a line."""
-    found: dict[str, str] = {}
-    place = 0
-    while place < len(content):
-        length = _LENGTH.match(content, place)
-        end = place + int(length[1]) if length else 0
+    """The records of an extended header: each its own length, a space, a name, =, a value, and a newline."""
+    records: dict[str, str] = {}
+    start = 0
+    while start < len(content):
+        length = _LENGTH.match(content, start)
+        end = start + int(length[1]) if length else 0
         if length is None or not length.end() < end <= len(content) or content[end - 1 : end] != b"\n":
-            raise tarfile.ReadError("found an extended header that is malformed")
+            raise tarfile.ReadError("found a malformed extended header")
         name, equals, value = content[length.end() : end - 1].partition(b"=")
-        if not name or not equals or _text(name) in found or len(found) >= MOST_RECORDS:
-            raise tarfile.ReadError("found an extended header with a record that is malformed, there twice, or one of far too many")
-        found[_text(name)] = _text(value)
-        place = end
-    return found
+        if not name or not equals or _text(name) in records or len(records) >= MOST_RECORDS:
+            raise tarfile.ReadError("found an extended header with a malformed or duplicate record, or far too many")
+        records[_text(name)] = _text(value)
+        start = end
+    return records
 
 
 def _apply(info: tarfile.TarInfo, records: dict[str, str]) -> None:
-    """Gives `info` the fields that its extended header has."""
+    """Sets the fields of `info` that its extended header has."""
     for name, value in records.items():
         if name.startswith("GNU.sparse."):
-            raise tarfile.ReadError("found a file with holes, which is not supported")
+            raise tarfile.ReadError("a sparse file is not supported")
         if name in ("path", "linkpath"):
             if not value:
-                raise tarfile.ReadError(f"found an extended header whose {name} is empty")
+                raise tarfile.ReadError(f"found an extended header with an empty {name}")
             setattr(info, "name" if name == "path" else "linkname", value)
         elif name in ("uname", "gname"):
             setattr(info, name, value)

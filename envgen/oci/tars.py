@@ -1,4 +1,4 @@
-"""Tar files that have the same bytes for the same content: nothing in them tells of who wrote them, where or when."""
+"""Writes reproducible tar files: the same content gives the same bytes on any machine at any time."""
 
 import hashlib
 import io
@@ -8,11 +8,11 @@ from typing import IO, Any
 from envgen.oci.tar_reader import Readable
 
 MTIME = 315532800
-"""1980-01-01, of every file."""
+"""1980-01-01: the time of every file."""
 
 
 class _HashedReader:
-    """A stream that hashes what is read of it."""
+    """A stream that hashes what is read from it."""
 
     def __init__(self, stream: Readable) -> None:
         self._stream = stream
@@ -25,18 +25,18 @@ class _HashedReader:
 
 
 def write_tar(stream: IO[bytes]) -> tarfile.TarFile:
-    """A tar file that is written to `stream`, uncompressed."""
+    """An uncompressed tar file written to `stream`."""
     return tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT)
 
 
 def add_file(tar: tarfile.TarFile, name: str, stream: Readable, size: int) -> str:
-    """Adds `size` bytes of `stream` as the file `name`; gives their sha256 (hex). Raises OSError, also when there are fewer."""
+    """Adds `size` bytes of `stream` as the file `name` and returns their sha256 (hex). Raises OSError, also if there are fewer."""
     entry = tarfile.TarInfo(name)
     entry.size, entry.mtime, entry.mode = size, MTIME, 0o644
     hashed: Any = _HashedReader(stream)
     tar.addfile(entry, hashed)
-    found: str = hashed.digest.hexdigest()
-    return found
+    sha256: str = hashed.digest.hexdigest()
+    return sha256
 
 
 def add_bytes(tar: tarfile.TarFile, name: str, content: bytes) -> None:

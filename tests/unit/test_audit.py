@@ -317,7 +317,7 @@ CHANGES = {
     "no utf-8": Change(added(4, item("opt/venv/\udcff", b"")), "opt/venv/\\udcff: a file of mode"),
     "layer on top": Change(on_top(folder("usr"), item("usr/bin/python3.11", b"sh")), "layers: layer 6 (sha256:"),
     "setuid on top": Change(on_top(item("usr/bin/su", mode=0o4755)), f"usr/bin/su: a file of mode 4755 {OWNER}, {EXTRA}"),
-    "removed on top": Change(on_top(item(f"{ROOT}/demo/.wh.data.bin")), f"a whiteout, which removes what other layers have, {EXTRA}"),
+    "removed on top": Change(on_top(item(f"{ROOT}/demo/.wh.data.bin")), f"a whiteout, which removes files of other layers, {EXTRA}"),
     "empty layer on top": Change(on_top(), "a layer that the recipe does not make, with nothing in it"),
     "layer missing": Change(lambda image: image.layers.pop(), "layers: layer own: missing"),
     "workdir": Change(added(2, item("tmp/x", b"")), f"layers: layer 3 (workdir): tmp/x: a file of mode 644 {OWNER}, in a layer that has"),
@@ -432,7 +432,7 @@ def test_another_image_in_the_archive_is_found(scene: Scene) -> None:
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
     report = audit_image(scene.workspace, scene.lock, cast(Engine, scene.engine), str(path))
-    assert said(report) == [f"archive: it also holds the image {digest[:19]} (linux/arm64), which an engine may load"]
+    assert said(report) == [f"archive: also contains the image {digest[:19]} (linux/arm64), which an engine may load"]
     assert report.verdict() == "FAILED"
     assert statuses(report)["archive"] == "failed"
 

@@ -45,6 +45,6 @@ def test_layers_that_are_not_what_the_manifest_says(compression: str, tmp_path: 
 def test_another_image_in_the_archive(tmp_path: Path) -> None:
     layout = Layout()
     entries = [layout.image(LAYER), placed(layout.image(a_file("etc/evil") + END), "arm64")]
-    with pytest.raises(VerificationError, match=r"it also holds the image sha256:\w{12} \(linux/arm64\)") as caught:
+    with pytest.raises(VerificationError, match=r"also contains the image sha256:\w{12} \(linux/arm64\)") as caught:
         find(layout.write(tmp_path / "image.tar", placed(entries[0], "amd64"), entries[1]))
     assert "docker save" in caught.value.hint
