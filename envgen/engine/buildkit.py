@@ -1,4 +1,4 @@
-"""BuildKit through `docker buildx`: the words of a build, and what its output means."""
+"""BuildKit through `docker buildx`: its command lines, and parsing of its output."""
 
 import re
 from pathlib import Path
@@ -10,12 +10,12 @@ COMPRESSION = {
     "zstd": "compression=zstd,compression-level=3,oci-mediatypes=true",
     "gzip": "compression=gzip,force-compression=true,oci-mediatypes=true",
 }
-"""zstd's own default level: level 1 takes about as long, and the layers of cpu-base are a tenth larger. Without the force, layers
-that the builder has as zstd would stay so."""
+"""zstd's default level: level 1 takes about as long and makes the layers of cpu-base a tenth larger. Without force-compression, layers
+that the builder has as zstd would stay zstd."""
 
 
 def build_command(request: BuildRequest, work: Path, builder: str) -> list[str]:
-    """The words after `docker` that build `request`; the folder `work` has its Dockerfile and an empty context."""
+    """The arguments of `docker` that build `request`; the folder `work` has its Dockerfile and an empty context."""
     words = ["buildx", "build", "--builder", builder, "--progress", "plain", "--provenance=false"]
     words += ["--platform", request.platform, "--file", str(work / "Dockerfile"), "--metadata-file", str(work / "metadata.json")]
     words += [word for name, path in request.contexts.items() for word in ("--build-context", f"{name}={path}")]
@@ -28,24 +28,24 @@ def build_command(request: BuildRequest, work: Path, builder: str) -> list[str]:
 
 
 def output_of(request: BuildRequest) -> str:
-    """The value of buildx's --output for `request`: into the engine's store, or wherever else its builder keeps images."""
+    """The value of buildx's --output for `request`: the image store of its builder."""
     return f"type=image,name={request.tag},{COMPRESSION[request.compression]}"
 
 
 def version_in(inspected: str) -> str:
-    """The version of a builder's BuildKit, empty where it does not say."""
+    """The version of a builder's BuildKit, empty if unknown."""
     match = re.search(r"BuildKit(?: version)?:\s*v?([0-9][^\s+]*)", inspected)
     return match[1] if match and match[1] != "0.0.0" else ""
 
 
 def platforms_in(inspected: str) -> tuple[str, ...]:
-    """The platforms whose programs a builder can run, by itself or by emulation."""
+    """The platforms whose programs a builder can run, natively or emulated."""
     match = re.search(r"Platforms:\s*(.*)", inspected)
     return tuple(word.strip().rstrip("*") for word in match[1].split(",")) if match else ()
 
 
 def build_error(stderr: str) -> BuildError:
-    """The end of what buildx wrote, which has the step that failed and its output."""
+    """The error for a failed build, with the end of buildx's output: the failed step and what it wrote."""
     lines = [line for line in stderr.splitlines() if line.strip()]
     reason = next((line for line in reversed(lines) if line.startswith("ERROR:")), lines[-1] if lines else "no output")
     tail = "\n".join(lines[-25:])
@@ -53,7 +53,7 @@ def build_error(stderr: str) -> BuildError:
     if "no space left on device" in stderr:
         hint = "the engine's disk is full: make room, e.g. with: docker builder prune"
     elif "failed to resolve source metadata" in stderr or "failed to do request" in stderr:
-        hint = "the base can't be pulled: check the network, or build on one you have with --base REF"
+        hint = "the base can't be pulled: check the network, or build on a local image with --base REF"
     elif "but the lock is for" in stderr:
-        hint = "the base has another Python than the profile says: correct `full` in the profile's [python] table"
+        hint = "the base's Python is not the profile's: correct `full` in the profile's [python] table"
     return BuildError("docker buildx build", f"{reason.removeprefix('ERROR: ')}\n{tail}", hint=hint)

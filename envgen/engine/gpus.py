@@ -1,4 +1,4 @@
-"""The NVIDIA GPUs of this machine and their driver, as nvidia-smi or else the kernel module says."""
+"""Finds this machine's NVIDIA GPUs and driver, with nvidia-smi or from the kernel module."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ QUERY = ("--query-gpu=driver_version,name,memory.total", "--format=csv,noheader,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """One GPU: its name, and its memory in bytes (0: it does not say)."""
+    """A GPU: its name, and its memory in bytes (0: unknown)."""
 
     name: str
     memory: int
@@ -22,7 +22,7 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpus:
-    """What was found: the driver's version (empty: there is none), the GPUs, and what is wrong with the driver, if anything."""
+    """The driver's version (empty: no driver), the GPUs, and what is wrong with the driver, if anything."""
 
     driver: str = ""
     gpus: tuple[Gpu, ...] = ()
@@ -35,21 +35,21 @@ class Gpus:
 
 
 def find_gpus(env: Mapping[str, str]) -> Gpus:
-    """Asks nvidia-smi on the PATH of `env`, and where there is none the kernel module."""
+    """Asks the nvidia-smi on the PATH of `env`; without one, reads the kernel module."""
     program = shutil.which("nvidia-smi", path=env.get("PATH", ""))
     module = MODULE.read_text(encoding="utf-8", errors="replace") if MODULE.is_file() else ""
     if program is None:
-        found = parse_module(module)
-        return Gpus(driver=found, trouble="no nvidia-smi on PATH: the driver is there, which GPUs is not known" if found else "")
+        driver = parse_module(module)
+        return Gpus(driver=driver, trouble="no nvidia-smi on PATH: the driver is loaded, but its GPUs are unknown" if driver else "")
     finished = run([program, *QUERY], env=env)
     if finished.code != 0:
-        said = " ".join((finished.stdout + finished.stderr).split()) or f"no output, exit code {finished.code}"
-        return Gpus(driver=parse_module(module), trouble=f"nvidia-smi: {said}")
+        output = " ".join((finished.stdout + finished.stderr).split()) or f"no output, exit code {finished.code}"
+        return Gpus(driver=parse_module(module), trouble=f"nvidia-smi: {output}")
     return parse_query(finished.stdout)
 
 
 def parse_query(text: str) -> Gpus:
-    """What nvidia-smi writes for QUERY: a line for each GPU, with the memory in MiB, or a word in its place."""
+    """Parses nvidia-smi's output for QUERY: a line for each GPU, with the memory in MiB or a word in its place."""
     rows = [[field.strip() for field in line.split(",")] for line in text.splitlines()]
     rows = [row for row in rows if len(row) == 3 and re.fullmatch(r"\d+(\.\d+)+", row[0])]
     if not rows:
@@ -59,6 +59,6 @@ def parse_query(text: str) -> Gpus:
 
 
 def parse_module(text: str) -> str:
-    """The driver's version in the text of MODULE, empty where there is none."""
+    """The driver's version in the text of MODULE, empty if it has none."""
     match = re.search(r"Kernel Module\D.*?\s(\d+\.\d+(\.\d+)?)\s", text)
     return match[1] if match else ""

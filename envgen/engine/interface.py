@@ -1,6 +1,6 @@
-"""What builds, keeps, runs and publishes images: four protocols, and the values that go through them.
+"""The protocols for building, storing, running and publishing images, and the values they exchange.
 
-An implementation is a module or folder beside this one. `docker` is all four at once; others may be one of them alone.
+An implementation is a module or folder beside this one. `docker` implements all four; others may implement only one.
 """
 
 import re
@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import Protocol
 
 REFERENCE = re.compile(r"(?!.*(\.\.|//))[A-Za-z0-9][A-Za-z0-9._:/@-]*")
-"""What the name, tag or digest of an image may be made of: it becomes a word of a command and part of a URL."""
+"""A valid name, tag or digest of an image; it becomes an argument of a command and part of a URL."""
 
 OnLine = Callable[[str], None]
-"""Callback: a line that a program has written."""
+"""Callback: a line of a program's output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineInfo:
-    """What an engine is made of, which a digest also depends on, and what it offers.
+    """An engine's versions, which digests may depend on, and its abilities.
 
-    `tools` are the versions of the other programs that it works with; `image_store` says how it keeps images. `data_root` is
-    the folder that images are stored in (empty: not on this host), `platforms` are those whose programs the builder can run, `memory`
-    is in bytes (0: unknown). `gpus` names what passes GPUs into a container (empty: nothing), and `gpu_cure` how to get that.
+    `tools` are the versions of the other programs it uses; `image_store` is the kind of its image store. `data_root` is the folder
+    with its images (empty: not on this host), `platforms` are those whose programs the builder can run, `memory` is in bytes
+    (0: unknown). `gpus` names the mechanism that passes GPUs into a container (empty: none), and `gpu_cure` tells how to get one.
     """
 
     name: str
@@ -42,10 +42,10 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """An image in the engine's store: its name, manifest digest, and size in bytes as the engine counts it.
+    """An image in the engine's store: its name, manifest digest, and size in bytes as reported by the engine.
 
-    `platform` is, of those it is there for, the one that suits the engine best; `diff_ids` are the digests of its layers as they are
-    unpacked, the lowest first; `environment` are the variables that it sets.
+    `platform` is the one that suits the engine best, if it has several; `diff_ids` are the digests of its unpacked layers, lowest
+    first; `environment` are the variables that it sets.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blob:
-    """A layer as a registry keeps it: its digest, its compressed size in bytes, and its media type."""
+    """A layer as stored in a registry: its digest, its compressed size in bytes, and its media type."""
 
     digest: str
     size: int
@@ -68,7 +68,7 @@ class Blob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
-    """A base image as its registry has it now: pinned as NAME:TAG@DIGEST, and its full Python (empty: it does not say)."""
+    """A base image as its registry has it now: pinned as NAME:TAG@DIGEST, and its full Python version (empty: unknown)."""
 
     pinned: str
     python: str
@@ -76,7 +76,7 @@ class Base:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pushed:
-    """What a push left in a registry: the digest that `reference` has there, and the layers (short ids) that had to be sent."""
+    """The result of a push: the digest of `reference` in the registry, and the layers (short ids) that were sent."""
 
     reference: str
     digest: str
@@ -102,15 +102,15 @@ class BuildRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """What to run in an image: locked down unless it says otherwise.
+    """A command to run in an image, locked down by default.
 
-    `image` is a name, or a digest: a name may mean another image in the next moment. With `clear_environment` nothing that the image
-    sets is in the program's environment.
+    `image` is a name or a digest: a name may mean another image a moment later. With `clear_environment`, nothing that the image sets
+    is in the program's environment.
 
-    `mounts` maps a path on this host to a path in the container and whether it may be written; without `network`
-    there is none, not even loopback to the host; `user` is `UID:GID`, None for the image's own; `gpus` are `all` or their
-    numbers, as in `0,1`; `memory` is in bytes, None for as much as there is; `workdir` is None for the image's own; a container
-    that writes nothing to its standard output for `quiet` seconds is killed (None: never).
+    `mounts` are host paths, container paths, and whether they are writable; the network `none` has not even loopback to the host;
+    `user` is `UID:GID`, None for the image's own; `gpus` is `all` or their numbers, as in `0,1`; `memory` is in bytes, None for no
+    limit; `workdir` is None for the image's own; a container that writes nothing to its standard output for `quiet` seconds is
+    killed (None: never).
     """
 
     image: str
@@ -128,9 +128,9 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """How a container ended: exit code, whether the kernel killed it for memory, and the end of its standard error.
+    """How a container ended: exit code, whether it was killed for lack of memory, and the end of its standard error.
 
-    `stalled` says that it was killed for writing nothing for longer than it might.
+    `stalled` means that it was killed because it wrote nothing for too long.
     """
 
     code: int
@@ -140,37 +140,37 @@ class RunResult:
 
 
 class Builder(Protocol):
-    """Makes images. Its methods raise EngineError when it does not answer."""
+    """Builds images. Its methods raise EngineError if it does not answer."""
 
     def check(self) -> EngineInfo:
-        """Versions and abilities. Raises EngineError, with the cure, when it can't build what envgen needs."""
+        """Versions and abilities. Raises EngineError, with a cure, if it can't build what envgen needs."""
         ...
 
     def build(self, request: BuildRequest, on_line: OnLine) -> Image:
-        """Builds an image into the image store that belongs to this builder. Raises BuildError."""
+        """Builds an image into this builder's image store. Raises BuildError."""
         ...
 
 
 class Runtime(Protocol):
-    """Runs programs in images. Its methods raise EngineError when it does not answer."""
+    """Runs programs in images. Its methods raise EngineError if it does not answer."""
 
     def run(self, request: RunRequest, on_line: OnLine) -> RunResult:
-        """Runs a container to its end and removes it; `on_line` gets its standard output.
+        """Runs a container, waits for it and removes it; `on_line` gets its standard output.
 
         The command is what runs: the image's own entrypoint and health check don't.
         """
         ...
 
     def attach(self, request: RunRequest, *, terminal: bool) -> int:
-        """Runs a container on our own standard streams (`terminal`: they are one) to its end; the exit code of its command."""
+        """Runs a container on our own standard streams (`terminal`: they are one) and returns its command's exit code."""
         ...
 
 
 class ImageStore(Protocol):
-    """Keeps images, and exchanges them with files and registries. Its methods raise EngineError when it does not answer."""
+    """Stores images, and exchanges them with files and registries. Its methods raise EngineError if it does not answer."""
 
     def image(self, name: str) -> Image | None:
-        """The image of that name, tag or digest; None if there is none. Raises UsageError for an invalid name."""
+        """The image with that name, tag or digest; None if there is none. Raises UsageError for an invalid name."""
         ...
 
     def layers(self, image: Image) -> tuple[Blob, ...]:
@@ -178,15 +178,15 @@ class ImageStore(Protocol):
         ...
 
     def descriptions(self, image: Image) -> tuple[str, ...]:
-        """What the builder added to the history of `image` for layers that are not in it: what it calls the steps that made them."""
+        """The names of build steps that the builder added to the history of `image` for layers missing from it."""
         ...
 
     def tag(self, image: Image, name: str) -> None:
-        """Gives `image` one more name, as NAME:TAG."""
+        """Adds the name NAME:TAG to `image`."""
         ...
 
     def remove(self, name: str) -> None:
-        """Removes a name, and its image if it has no other; nothing happens where there is none."""
+        """Removes a name, and its image if it has no other; does nothing if there is none."""
         ...
 
     def save(self, image: Image, path: Path) -> None:
@@ -202,28 +202,28 @@ class ImageStore(Protocol):
         ...
 
     def push(self, image: Image, reference: str, on_line: OnLine) -> Pushed:
-        """Sends to the registry of `reference` (NAME:TAG) what it lacks of `image`. Raises EngineError with the registry's reason."""
+        """Pushes `image` to `reference` (NAME:TAG). Raises EngineError with the registry's reason."""
         ...
 
 
 class Registry(Protocol):
-    """Answers what registries have, without pulling anything."""
+    """Queries registries without pulling anything."""
 
     def base(self, reference: str) -> Base:
-        """What the tag of `reference` stands for today; a digest in `reference` is ignored.
+        """The image that the tag of `reference` points to today; a digest in `reference` is ignored.
 
-        Raises BaseGoneError when the registry has no such tag, EngineError when it refuses or gives no answer.
+        Raises BaseGoneError if the registry has no such tag, EngineError if it refuses access or does not answer.
         """
         ...
 
     def digest(self, reference: str) -> str:
-        """The digest of `reference`, which may have one itself. Raises as `base` does."""
+        """The digest of `reference`, which may include one. Raises as `base` does."""
         ...
 
     def create_index(self, reference: str, images: Sequence[str]) -> None:
-        """Makes `reference` an index of `images`, which are in the same repository. Raises EngineError."""
+        """Tags an index of `images`, which are in the same repository, as `reference`. Raises EngineError."""
         ...
 
 
 class Engine(Builder, Runtime, ImageStore, Registry, Protocol):
-    """All four, for what needs more than one of them."""
+    """All four protocols, for callers that need more than one."""

@@ -98,7 +98,7 @@ def test_a_locked_base_that_can_not_be_pulled(image: Site, tag: str) -> None:
     base = f"{LOOPBACK}:{free_port()}/python:3.11@sha256:{'0' * 64}"
     write_profile(image.project, base=base, own_index=True)
     image.envgen("lock", "tiny").must_pass()
-    image.envgen(*BUILD, "--tag", tag).must_fail(6, base, "hint:  the base can't be pulled: check the network, or build on one you have")
+    image.envgen(*BUILD, "--tag", tag).must_fail(6, base, "hint:  the base can't be pulled: check the network, or build on a local image")
     assert not docker("image", "ls", "--quiet", tag)
 
 

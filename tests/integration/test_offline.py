@@ -154,7 +154,7 @@ def test_a_base_that_can_not_be_had_is_said_and_the_wheels_are_here(image: Site,
 def test_a_registry_that_wants_to_know_who_we_are(image: Site, images: Path, digest: str, python: str, tmp_path: Path) -> None:
     with registry_in(tmp_path, storage=images / "images", guarded=True) as guarded:
         stands_on(image, f"{guarded.address}/library/python:{TAG}@{digest}", python)
-        image.envgen("fetch", "tiny").must_fail(5, "base: NOT fetched", "its registry refuses", f"docker login {guarded.address}")
+        image.envgen("fetch", "tiny").must_fail(5, "base: NOT fetched", "its registry refuses access", f"docker login {guarded.address}")
         try:
             image.envgen("fetch", "tiny", **guarded.logged_in(tmp_path / "docker")).must_pass()
         finally:

@@ -156,12 +156,12 @@ def test_an_image_is_pulled_from_a_registry_and_removed_again(image: Site, regis
         assert (found["same"], found["other"]) == (True, {"name": name, "digest": digest})
         assert not docker("image", "ls", "--quiet", f"{registry.address}/company/tiny").strip()
     done = reproduce(image, "--against", "company/tiny:2", **registry.env)
-    done.must_fail(5, f"--against company/tiny:2: {registry.address}/company/tiny:2: its registry answers, and has no such tag")
+    done.must_fail(5, f"--against company/tiny:2: {registry.address}/company/tiny:2: its registry has no such tag")
 
 
 @pytest.mark.parametrize(
     ("name", "code", "words"),
-    [("No Name", 2, ("No Name: the engine finds no image by that",)), ("profiles/tiny.toml", 8, ("can't be read as an archive",))],
+    [("No Name", 2, ("No Name: not a valid image name",)), ("profiles/tiny.toml", 8, ("can't be read as an archive",))],
 )
 def test_what_is_no_image_is_said_before_anything_is_built(image: Site, name: str, code: int, words: tuple[str, ...]) -> None:
     done = reproduce(image, "--against", name)

@@ -172,19 +172,19 @@ def refused(site: Site, code: int, *words: str, **env: str) -> None:
 
 def test_a_tag_that_was_deleted_is_said_plainly(image: Site, registry: Registry, tmp_path: Path) -> None:
     registry.forget(registry.push("FROM scratch\nLABEL will=go\n", tmp_path / "image"))
-    words = (registry.reference, "its registry answers, and has no such tag: it was deleted or never was", "hint:  name another base")
+    words = (registry.reference, "its registry has no such tag: it was deleted or never existed", "hint:  name another base")
     refused(image, 5, *words, **registry.env)
 
 
 def test_a_registry_that_does_not_answer_is_not_one_without_the_tag(image: Site) -> None:
     address = f"{LOOPBACK}:{free_port()}"
-    refused(image, 5, address, "its registry gives no answer", "hint:  check the network", ENVGEN_REGISTRY_MIRROR=f"docker.io={address}")
+    refused(image, 5, address, "its registry does not answer", "hint:  check the network", ENVGEN_REGISTRY_MIRROR=f"docker.io={address}")
 
 
 def test_a_registry_that_says_nothing_is_not_waited_for_for_ever(image: Site) -> None:
     with socket.create_server((LOOPBACK, 0)) as silent:
         mirror = f"docker.io={LOOPBACK}:{silent.getsockname()[1]}"
-        refused(image, 5, "gives no answer: no end after 1 s", ENVGEN_REGISTRY_MIRROR=mirror, ENVGEN_PATIENCE="1")
+        refused(image, 5, "does not answer: no end after 1 s", ENVGEN_REGISTRY_MIRROR=mirror, ENVGEN_PATIENCE="1")
 
 
 def test_a_base_comes_through_a_pull_through_cache(image: Site, registry: Registry, tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_credentials_are_those_of_dockers_own_configuration(image: Site, guarded
     nobody = {"DOCKER_CONFIG": str(tmp_path / "nobody")}
     wrong = guarded.logged_in(tmp_path / "wrong", "open barley")
     for config in (nobody, wrong):
-        refused(image, 5, "its registry refuses", f"hint:  docker login {guarded.address}", **guarded.env, **config)
+        refused(image, 5, "its registry refuses access", f"hint:  docker login {guarded.address}", **guarded.env, **config)
     image.envgen("update", "tiny", "--base", "--no-lock", **guarded.env, **guarded.logged_in(tmp_path / "right")).must_pass()
     assert f'base = "python:{TAG}@{digest}"' in profile_of(image).read_text()
 

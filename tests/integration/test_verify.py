@@ -252,19 +252,19 @@ def test_a_registry_that_wants_credentials(based: Site, guarded: Registry, tmp_p
         found = as_json(based, 8, **guarded.env, **config)
         ((state, detail),) = of_bases(found)
         assert (state, found["verdict"]) == ("not checked", "not checked")
-        assert detail.startswith("its registry refuses: ")
-        assert found["headline"].startswith("NOT CHECKED: 1 base (its registry refuses: ")
+        assert detail.startswith("its registry refuses access: ")
+        assert found["headline"].startswith("NOT CHECKED: 1 base (its registry refuses access: ")
         assert f"docker login {guarded.address}" in found["not_checked"][0]["cure"]
     assert of_bases(as_json(based, 0, **guarded.env, **guarded.logged_in(tmp_path / "right"))) == []
 
 
 def test_a_registry_without_an_answer(based: Site) -> None:
     closed = f"docker.io={LOOPBACK}:{free_port()}"
-    text = verified(based, 8, "verify tiny: NOT CHECKED: 1 base (its registry gives no answer: ", ENVGEN_REGISTRY_MIRROR=closed)
+    text = verified(based, 8, "verify tiny: NOT CHECKED: 1 base (its registry does not answer: ", ENVGEN_REGISTRY_MIRROR=closed)
     assert "\n1 base: not checked 1\n" in text
     with socket.create_server((LOOPBACK, 0)) as silent:
         mirror = f"docker.io={LOOPBACK}:{silent.getsockname()[1]}"
-        verified(based, 8, "its registry gives no answer: no end after 3 s", ENVGEN_REGISTRY_MIRROR=mirror, ENVGEN_PATIENCE="3")
+        verified(based, 8, "its registry does not answer: no end after 3 s", ENVGEN_REGISTRY_MIRROR=mirror, ENVGEN_PATIENCE="3")
 
 
 def test_without_docker_a_base_is_not_checked(based: Site, tmp_path: Path) -> None:

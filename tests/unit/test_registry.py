@@ -13,7 +13,7 @@ DENIED = "pull access denied, repository does not exist or may require authoriza
 @pytest.mark.parametrize(
     ("reference", "stderr", "words"),
     [
-        (TAGGED, f"ERROR: {TAGGED}: not found\n", "has no such tag: it was deleted or never was"),
+        (TAGGED, f"ERROR: {TAGGED}: not found\n", "has no such tag: it was deleted or never existed"),
         ("python:3.11", "ERROR: docker.io/library/python:3.11: not found", "has no such tag"),
         (f"{TAGGED}@{DIGEST}", f"warning\nERROR: {TAGGED}@{DIGEST}: not found\n\n", "has no such digest: it was deleted"),
     ],
@@ -21,7 +21,7 @@ DENIED = "pull access denied, repository does not exist or may require authoriza
 def test_a_registry_that_has_it_not(reference: str, stderr: str, words: str) -> None:
     error = refusal(reference, stderr)
     assert isinstance(error, BaseGoneError)
-    assert str(error).startswith(f"{reference}: its registry answers, and ")
+    assert str(error).startswith(f"{reference}: its registry has no such ")
     assert words in error.problem
     assert "NAME:TAG@sha256:DIGEST" in error.hint
 
@@ -38,7 +38,7 @@ def test_a_registry_that_has_it_not(reference: str, stderr: str, words: str) -> 
 def test_a_registry_that_refuses(reference: str, reason: str, registry: str) -> None:
     error = refusal(reference, f"ERROR: {reason}\n")
     assert type(error) is EngineError
-    assert error.problem == f"its registry refuses: {reason}"
+    assert error.problem == f"its registry refuses access: {reason}"
     assert error.hint.startswith(f"docker login {registry} ")
 
 
@@ -55,7 +55,7 @@ def test_a_registry_that_refuses(reference: str, reason: str, registry: str) -> 
 def test_a_registry_without_an_answer(stderr: str, reason: str) -> None:
     error = refusal(TAGGED, stderr)
     assert type(error) is EngineError
-    assert error.problem.startswith(f"its registry gives no answer: {reason}")
+    assert error.problem.startswith(f"its registry does not answer: {reason}")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_the_digest_in_a_report() -> None:
     report = f"Name:      {TAGGED}\nMediaType: x\nDigest:    {DIGEST}\n           \nManifests: \n  Name: y@sha256:{'b' * 64}\n"
     assert digest_in(report, TAGGED) == DIGEST
     for other in ("", "Digest: sha256:abc", f"  Digest: {DIGEST}"):
-        with pytest.raises(EngineError, match="found no digest"):
+        with pytest.raises(EngineError, match="no digest in buildx's report"):
             digest_in(other, TAGGED)
 
 

@@ -41,9 +41,9 @@ class Registry:
     def digest(self, reference: str) -> str:
         self.seen.append(reference)
         if reference not in self.digests:
-            raise EngineError(reference, "its registry gives no answer: silence", hint="check the network")
+            raise EngineError(reference, "its registry does not answer: silence", hint="check the network")
         if self.digests[reference] is None:
-            raise BaseGoneError(reference, "its registry answers, and has no such thing")
+            raise BaseGoneError(reference, "its registry has no such thing")
         return self.digests[reference]  # type: ignore[return-value]
 
 
@@ -230,7 +230,7 @@ def test_what_became_of_a_base(server: Server, tmp_path: Path, digests: dict[str
     bases = [entry for entry in found.entries if entry.kind == "base"]
     assert ([entry.status for entry in bases], found.verdict()) == (statuses, verdict)
     if statuses == ["not checked"]:
-        assert found.headline().startswith("NOT CHECKED: 1 base (its registry gives no answer: silence); ")
+        assert found.headline().startswith("NOT CHECKED: 1 base (its registry does not answer: silence); ")
         assert bases[0].cure == "check the network"
     if "tag moved" in statuses:
         assert bases[-1].detail == f"{TAGGED} now means sha256:{'b' * 64}"

@@ -1,4 +1,4 @@
-"""Docker as an engine: builder, runtime, image store, and what asks registries."""
+"""Docker as an engine: builder, runtime, image store and registry client."""
 
 from envgen.engine.docker.engine import DockerEngine
 

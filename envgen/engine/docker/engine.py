@@ -1,4 +1,4 @@
-"""Docker: images are built through `docker buildx`, since the SDK has no BuildKit; all else goes through the SDK."""
+"""The Docker engine: builds use `docker buildx`, since the SDK has no BuildKit; nearly everything else uses the SDK."""
 
 import itertools
 import json
@@ -24,27 +24,27 @@ from envgen.engine.interface import REFERENCE, Base, Blob, BuildRequest, EngineI
 
 MINIMUM_BUILDKIT = Version("0.13")
 MINIMUM_ENGINE = Version("26.0")
-"""The first engine with that BuildKit in it."""
+"""The first engine that includes this BuildKit."""
 
 RACES = {": already exists": True, "failed to solve: not found": False}
-"""How a build may end while others build or remove the same, and whether it is to be tried again with the cache: another build named
-its image the same at the same moment, and what was built is in the cache; or the builder remembers a layer that went with an image."""
+"""Ends of build errors caused by concurrent builds or removals, and whether to retry with the cache: another build tagged its image with
+the same name at the same moment, and the result is cached; or the builder's cache refers to a layer that was removed with an image."""
 
 BY_EXPORTER = "buildkit.exporter.image.v0"
-"""The comment on what BuildKit adds to the end of a history that says less than there are layers: for as many of the uppermost ones, the
-names of the steps that made them, each as it was when the builder's cache got it."""
+"""The comment of entries that BuildKit appends to a history with fewer entries than layers: the names of the steps that made the
+uppermost layers, as they were when the layer entered the builder's cache."""
 
 RACE_TRIES = 3
-"""How often such a build is tried again."""
+"""How often such a build is retried."""
 
 _DAEMON_CURE = (
     'put {"features": {"containerd-snapshotter": true}} into /etc/docker/daemon.json and restart Docker:\n'
-    "       only the containerd image store knows the manifest digest of an image that was built"
+    "       only the containerd image store has the manifest digests of built images"
 )
 
 
 class DockerEngine:
-    """The Docker Engine that DOCKER_HOST, or else the current Docker context, names: an Engine."""
+    """An Engine: the Docker Engine named by DOCKER_HOST, or else by the current Docker context."""
 
     def __init__(self, settings: Settings) -> None:
         self._env = settings.environment()
@@ -63,11 +63,11 @@ class DockerEngine:
             raise EngineError("docker", f"found the image store {driver!r}, expected containerd's", hint=_DAEMON_CURE)
         inspected = self._call("buildx", "inspect", self._builder()).stdout
         engine, buildkit = info.get("ServerVersion", ""), version_in(inspected)
-        # Debian builds Docker without BuildKit's version in it; the engine's own version stands for it then.
+        # Debian's Docker does not report BuildKit's version; the engine's own version is checked instead.
         new_enough = _at_least(buildkit, MINIMUM_BUILDKIT) if buildkit else _at_least(engine, MINIMUM_ENGINE)
         if not new_enough:
-            found = f"BuildKit {buildkit}" if buildkit else f"Docker Engine {engine}"
-            problem = f"found {found}, expected BuildKit {MINIMUM_BUILDKIT} (Docker Engine {MINIMUM_ENGINE}) or newer"
+            installed = f"BuildKit {buildkit}" if buildkit else f"Docker Engine {engine}"
+            problem = f"found {installed}, expected BuildKit {MINIMUM_BUILDKIT} (Docker Engine {MINIMUM_ENGINE}) or newer"
             raise EngineError("docker", problem, hint="install a newer Docker Engine")
         words = buildx.stdout.split()
         root = info.get("DockerRootDir", "")
@@ -98,9 +98,7 @@ class DockerEngine:
             metadata = json.loads((work / "metadata.json").read_text(encoding="utf-8"))
         image = self.image(request.tag)
         if image is None or image.digest != metadata.get("containerimage.digest"):
-            raise BuildError(
-                request.tag, "the engine's store does not hold the image that was built", hint="is another build using this tag?"
-            )
+            raise BuildError(request.tag, "the engine's store does not have the built image", hint="is another build using this tag?")
         return image
 
     def _buildx(self, request: BuildRequest, work: Path, on_line: OnLine) -> Completed[str]:
@@ -111,24 +109,24 @@ class DockerEngine:
 
         client = self._connect()
         if not REFERENCE.fullmatch(name):
-            # Not asked: it would become part of a URL.
-            raise UsageError(name, "the engine finds no image by that: it is no image's name", hint="see: docker image ls")
+            # The engine is not asked: the name would become part of a URL.
+            raise UsageError(name, "not a valid image name", hint="see: docker image ls")
         try:
-            found = client.images.get(name)
+            image = client.images.get(name)
         except NotFound:
             return None
         except APIError as error:
-            # Mostly 400: no image can have such a name.
-            raise UsageError(name, f"the engine finds no image by that: {error.explanation}", hint="see: docker image ls") from error
-        # In containerd's store the id of an image is the digest of its manifest, or of its index.
+            # Mostly 400: an invalid name.
+            raise UsageError(name, f"not a valid image name: {error.explanation}", hint="see: docker image ls") from error
+        # In the containerd image store, the id of an image is the digest of its manifest or index.
         return Image(
             name=name,
-            digest=found.id,
-            size=int(found.attrs["Size"]),
-            labels=dict(found.labels or {}),
-            platform=f"{found.attrs.get('Os', '')}/{found.attrs.get('Architecture', '')}",
-            diff_ids=tuple((found.attrs.get("RootFS") or {}).get("Layers") or ()),
-            environment=dict(entry.partition("=")[::2] for entry in (found.attrs.get("Config") or {}).get("Env") or ()),
+            digest=image.id,
+            size=int(image.attrs["Size"]),
+            labels=dict(image.labels or {}),
+            platform=f"{image.attrs.get('Os', '')}/{image.attrs.get('Architecture', '')}",
+            diff_ids=tuple((image.attrs.get("RootFS") or {}).get("Layers") or ()),
+            environment=dict(entry.partition("=")[::2] for entry in (image.attrs.get("Config") or {}).get("Env") or ()),
         )
 
     def remove(self, name: str) -> None:
@@ -137,7 +135,7 @@ class DockerEngine:
         try:
             with suppress(NotFound):
                 self._connect().images.remove(name, force=True)
-        except (APIError, OSError) as error:  # an engine that has gone away is an OSError
+        except (APIError, OSError) as error:  # OSError: the engine went away
             raise EngineError("docker", f"{name} can't be removed: {error}") from error
 
     def layers(self, image: Image) -> tuple[Blob, ...]:
@@ -147,11 +145,11 @@ class DockerEngine:
         from docker.errors import APIError
 
         try:
-            history = self._connect().api.history(image.digest)  # the newest first
+            history = self._connect().api.history(image.digest)  # newest first
         except (APIError, OSError) as error:
             raise EngineError("docker", f"the history of {image.name} can't be read: {error}") from error
-        own = itertools.takewhile(lambda step: step.get("Comment") == BY_EXPORTER, history)
-        return tuple(str(step.get("CreatedBy", "")) for step in own)
+        added = itertools.takewhile(lambda step: step.get("Comment") == BY_EXPORTER, history)
+        return tuple(str(step.get("CreatedBy", "")) for step in added)
 
     def save(self, image: Image, path: Path) -> None:
         save_image(self._connect(), image, path)
@@ -176,28 +174,28 @@ class DockerEngine:
         return Base(pinned=f"{tagged}@{answer['manifest']['digest']}", python=python_of(answer.get("image")))
 
     def digest(self, reference: str) -> str:
-        # Without a format, an image's configurations are not fetched: no more than two requests.
+        # Without a format, configurations are not fetched: at most two requests.
         return digest_in(self._inspect(reference), reference)
 
     def _inspect(self, reference: str, *options: str) -> str:
-        """What the registry of `reference` says of it. Raises as `base` does."""
+        """buildx's report on `reference` from its registry. Raises as `base` does."""
         command = [self._docker(), "buildx", "imagetools", "inspect", reference, *options]
         try:
-            found = run(command, env=self._env, limit=self._patience)
+            finished = run(command, env=self._env, limit=self._patience)
         except TimeoutError as error:
             raise refusal(reference, f"ERROR: {error}") from error
-        if found.code != 0:
-            raise refusal(reference, found.stderr)
-        return found.stdout
+        if finished.code != 0:
+            raise refusal(reference, finished.stderr)
+        return finished.stdout
 
     def push(self, image: Image, reference: str, on_line: OnLine) -> Pushed:
         return push_image(self._connect(), image.digest, reference, on_line)
 
     def create_index(self, reference: str, images: Sequence[str]) -> None:
-        found = self._call("buildx", "imagetools", "create", "--builder", self._builder(), "--tag", reference, *images)
-        if found.code != 0:
-            reason = (found.stderr.strip().splitlines() or ["no output"])[-1].removeprefix("ERROR: ")
-            raise EngineError(reference, f"the index of all platforms can't be made: {reason}", hint="may you push to that repository?")
+        finished = self._call("buildx", "imagetools", "create", "--builder", self._builder(), "--tag", reference, *images)
+        if finished.code != 0:
+            reason = (finished.stderr.strip().splitlines() or ["no output"])[-1].removeprefix("ERROR: ")
+            raise EngineError(reference, f"can't create the index of all platforms: {reason}", hint="check that you may push there")
 
     def run(self, request: RunRequest, on_line: OnLine) -> RunResult:
         return run_container(self._connect(), request, on_line)
@@ -224,14 +222,14 @@ class DockerEngine:
         return self._client
 
     def _context_host(self) -> str:
-        """Where the CLI's current context has its engine, which the SDK does not read."""
+        """The engine's address in the CLI's current context, which the SDK does not read."""
         if not self._program:
             return ""
-        found = self._call("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
-        return found.stdout.strip() if found.code == 0 else ""
+        finished = self._call("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+        return finished.stdout.strip() if finished.code == 0 else ""
 
     def _builder(self) -> str:
-        """The builder that is part of the engine itself: it has the name of the context."""
+        """The engine's built-in builder, which has the name of the context."""
         if self._env.get("DOCKER_HOST"):
             return "default"
         return self._call("context", "show").stdout.strip() or "default"
@@ -246,7 +244,7 @@ class DockerEngine:
 
 
 def _gpus(info: dict[str, Any]) -> str:
-    """What of the engine passes NVIDIA's GPUs into a container: its runtime, or devices it found by CDI; empty for nothing."""
+    """The engine's mechanism to pass NVIDIA GPUs into a container: its runtime, or CDI devices; empty for none."""
     devices = [str(device.get("ID", "")) for device in info.get("DiscoveredDevices") or []]
     if "nvidia" in (info.get("Runtimes") or {}):
         return "the nvidia runtime"

@@ -1,7 +1,7 @@
-"""The manifest of an image. The engine's API has no call for it, but whoever is pushed to gets it.
+"""Reads the manifest of an image, which the engine's API does not offer, from a push to a fake registry on loopback.
 
-So the engine pushes to a registry on loopback that says it has every blob, and is sent the manifest alone. An engine on another host
-does not reach that registry: its archive of the image has the manifest too, behind up to all of its bytes.
+The registry claims to have every blob, so the engine sends only the manifest. An engine on another host can't reach the registry: then
+the manifest is read from the engine's archive of the image, which may have it at its very end.
 """
 
 import hashlib
@@ -19,16 +19,16 @@ from envgen.oci.tar_reader import TarReader
 
 REPOSITORY = "envgen-manifest"
 LARGEST_MANIFEST = 4_000_000
-"""Bytes: registries take no larger one."""
+"""Bytes: registries reject larger ones."""
 
 POLL = 0.01
-"""Seconds in which the registry sees that it is to end."""
+"""Seconds between the registry's checks for shutdown."""
 
 
 def read_layers(client: Any, digest: str) -> tuple[Blob, ...]:  # the SDK has no types
-    """The layers in the manifest `digest` of an image in the engine's store, or in the first one of an index.
+    """The layers of the manifest `digest` in the engine's store, or of the first image in that index.
 
-    Raises EngineError when there is no such manifest.
+    Raises EngineError if there is no such manifest.
     """
     image = client.images.get(digest)
     manifest = _manifest(_pushed(client, image), digest) or _archived(image.save(chunk_size=2**20), digest)
@@ -36,30 +36,30 @@ def read_layers(client: Any, digest: str) -> tuple[Blob, ...]:  # the SDK has no
 
 
 def _manifest(blobs: Mapping[str, bytes], digest: str) -> dict[str, Any] | None:
-    """The manifest `digest`, or of an index the one that is an image and no attestation; None when it is not among `blobs`."""
+    """The manifest `digest`, or the first image of that index which is not an attestation; None if it is not in `blobs`."""
     if digest not in blobs:
         return None
-    found = _document(blobs[digest])
-    if "layers" in found:
-        return found
-    images = [entry["digest"] for entry in found.get("manifests", ()) if entry.get("platform", {}).get("os") != "unknown"]
+    document = _document(blobs[digest])
+    if "layers" in document:
+        return document
+    images = [entry["digest"] for entry in document.get("manifests", ()) if entry.get("platform", {}).get("os") != "unknown"]
     return next((manifest for image in images if (manifest := _manifest(blobs, image))), None)
 
 
 def _document(content: bytes) -> dict[str, Any]:
-    """A manifest; empty for what is none."""
+    """Parses a manifest; empty if it is invalid."""
     try:
-        found = parse_json(content)
+        document = parse_json(content)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
 class _Registry(ThreadingHTTPServer):
-    """Has every blob that it is asked about, and keeps the manifests it is sent, by digest."""
+    """Claims to have every blob, and keeps the manifests pushed to it, by digest."""
 
     request_queue_size = 128
-    """All blobs are asked about at once, and who is not heard tries again a second later."""
+    """Engines ask about all blobs at once; a connection that does not fit into the queue is retried a second later."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _RegistryHandler)
@@ -69,7 +69,7 @@ class _Registry(ThreadingHTTPServer):
 class _RegistryHandler(BaseHTTPRequestHandler):
     server: _Registry
     default_request_version = "HTTP/1.1"
-    """Engines try TLS first, and go on without only after an answer that is HTTP; the class would answer a line alone."""
+    """Engines try TLS first and fall back only after an HTTP response; by default the class answers without a status line."""
 
     def do_GET(self) -> None:
         self._answer(200 if self.path == "/v2/" else 404)
@@ -91,7 +91,7 @@ class _RegistryHandler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Says nothing."""
+        """Logs nothing."""
 
 
 @contextmanager
@@ -107,7 +107,7 @@ def _registry() -> Iterator[_Registry]:
 
 
 def _pushed(client: Any, image: Any) -> Mapping[str, bytes]:
-    """The manifests that the engine pushes, by digest; none when it does not come here."""
+    """The manifests that the engine pushes, by digest; none if it can't reach us."""
     from docker.errors import DockerException
 
     with _registry() as server:
@@ -124,7 +124,7 @@ def _pushed(client: Any, image: Any) -> Mapping[str, bytes]:
 
 
 class _Stream:
-    """Chunks of bytes as a file that can only be read forwards."""
+    """Chunks of bytes as a forward-only file."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
@@ -144,15 +144,16 @@ class _Stream:
 
 
 def _archived(chunks: Iterable[bytes], digest: str) -> dict[str, Any]:
-    """The manifest in the OCI archive `chunks`, which is read no further. Raises EngineError when there is none."""
+    """The manifest in the OCI archive `chunks`, which is not read any further. Raises EngineError if there is none."""
     blobs: dict[str, bytes] = {}
     tar = TarReader(_Stream(chunks))
     try:
         for entry in tar:
             if entry.isreg() and entry.size < LARGEST_MANIFEST and (content := tar.read(entry)).lstrip()[:1] == b"{":
                 blobs[f"sha256:{entry.name.rpartition('/')[2]}"] = content
-                if found := _manifest(blobs, digest):
-                    return found
+                if manifest := _manifest(blobs, digest):
+                    return manifest
     except tarfile.TarError as error:
         raise EngineError("docker", f"its archive of the image {digest[:19]} can't be read: {error}") from error
-    raise EngineError("docker", f"its archive of the image has no manifest {digest[:19]}", hint="is the image store containerd's?")
+    hint = "does Docker use the containerd image store?"
+    raise EngineError("docker", f"its archive of the image has no manifest {digest[:19]}", hint=hint)

@@ -11,28 +11,28 @@ _REFUSED = re.compile(r"pull access denied|\b(401 Unauthorized|403 Forbidden)|fa
 
 
 def digest_in(report: str, reference: str) -> str:
-    """The digest in what `inspect` reports of `reference`. Raises EngineError."""
+    """The digest in buildx's report on `reference`. Raises EngineError."""
     match = _DIGEST.search(report)
     if not match:
-        raise EngineError(reference, f"found no digest in what buildx says of it: {report[:80]!r}", hint="install a newer docker-buildx")
+        raise EngineError(reference, f"no digest in buildx's report: {report[:80]!r}", hint="install a newer docker-buildx")
     return match[1]
 
 
 def refusal(reference: str, stderr: str) -> EngineError:
-    """What to raise when `inspect` failed for `reference`: its registry has it not, refuses, or gives no answer."""
+    """The error for a failed query of `reference`: its registry does not have it, refuses access, or does not answer."""
     if re.search(r"'buildx' is not a docker command|unknown command: docker buildx", stderr):
         return no_buildx()
     lines = [line for line in stderr.splitlines() if line.strip()]
     reason = _REQUEST.sub("", lines[-1].removeprefix("ERROR: ")) if lines else "no output"
-    # Docker's own registry is asked for docker.io/library/NAME.
+    # For Docker's own registry, the reason names docker.io/library/NAME.
     if reason.endswith(f"{reference}: not found"):
-        kind, named = ("digest", "") if "@" in reference else ("tag", " or never was")
+        kind, named = ("digest", "") if "@" in reference else ("tag", " or never existed")
         hint = "name another base in the profile, as NAME:TAG@sha256:DIGEST"
-        return BaseGoneError(reference, f"its registry answers, and has no such {kind}: it was deleted{named}", hint=hint)
+        return BaseGoneError(reference, f"its registry has no such {kind}: it was deleted{named}", hint=hint)
     if _REFUSED.search(reason):
-        hint = f"docker login {registry_of(reference)[0]}  (credentials are those of Docker's own configuration)"
-        return EngineError(reference, f"its registry refuses: {reason}", hint=hint)
-    return EngineError(reference, f"its registry gives no answer: {reason}", hint="check the network and the proxy (HTTPS_PROXY)")
+        hint = f"docker login {registry_of(reference)[0]}  (envgen uses Docker's credentials)"
+        return EngineError(reference, f"its registry refuses access: {reason}", hint=hint)
+    return EngineError(reference, f"its registry does not answer: {reason}", hint="check the network and the proxy (HTTPS_PROXY)")
 
 
 def no_buildx() -> EngineError:
@@ -40,7 +40,7 @@ def no_buildx() -> EngineError:
 
 
 def python_of(image: object) -> str:
-    """The PYTHON_VERSION that an image's configuration sets; for several platforms they must agree."""
+    """The PYTHON_VERSION in an image's configuration, empty if it is missing or the platforms disagree."""
     if not isinstance(image, dict):
         return ""
     configs = [image] if "config" in image else [value for value in image.values() if isinstance(value, dict)]

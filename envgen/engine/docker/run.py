@@ -1,4 +1,4 @@
-"""A container: run to its end through Docker's SDK, or attached to our own standard streams by the docker command."""
+"""Runs containers: in the background through Docker's SDK, or attached to our standard streams by the docker command."""
 
 import contextlib
 import csv
@@ -14,20 +14,20 @@ from envgen.engine.interface import OnLine, RunRequest, RunResult
 TMPFS = {"/tmp": "rw,nosuid,nodev,mode=1777"}  # noqa: S108  (a path in the container)
 
 SHARED_MEMORY = "2g"
-"""The limit of /dev/shm. Docker's own, 64 MB, is too little for the workers of a DataLoader, which hand tensors over through it
-and end in a bus error when it is full. Only what is written there takes memory."""
+"""The limit of /dev/shm. Docker's default, 64 MB, is too little for DataLoader workers, which pass tensors through it and die with a bus
+error when it is full. Only what is written there uses memory."""
 
 LABEL = "envgen.run"
-"""The label of our containers; no image of ours has it."""
+"""The label of our containers; none of our images has it."""
 
 LEFT_AFTER = "1h"
-"""How old a container must be that has ended, to be taken for one whose envgen was killed: others read what theirs wrote at once."""
+"""The age at which a stopped container is considered abandoned: a running envgen removes its own at once."""
 
 LONGEST_LINE = 1 << 20
-"""Bytes of a line that are kept: a container may write one without an end."""
+"""The most bytes kept of a line: a container may write an endless one."""
 
 KEPT = 1 << 16
-"""Bytes of what a container wrote to standard error that are kept."""
+"""The most bytes kept of a container's standard error."""
 
 GPU_CURE = """\
 install the NVIDIA Container Toolkit on the engine's host, then:
@@ -38,13 +38,13 @@ def run_container(client: Any, request: RunRequest, on_line: OnLine) -> RunResul
     """Runs `request` and removes its container. Raises EngineError."""
     from docker.errors import APIError
 
-    with contextlib.suppress(APIError):  # another envgen is just doing the same
+    with contextlib.suppress(APIError):  # another envgen is pruning right now
         client.containers.prune(filters={"label": LABEL, "until": LEFT_AFTER})
     try:
         own = _own_variables(client, request.image) if request.clear_environment else ()
         container = client.containers.create(request.image, list(request.command), **_options(request, own))
     except APIError as error:
-        raise EngineError("docker", f"the container can't be made: {error.explanation}") from error
+        raise EngineError("docker", f"the container can't be created: {error.explanation}") from error
     try:
         watchdog = Watchdog(request.quiet, container.kill)
         container.start()
@@ -65,7 +65,7 @@ def run_container(client: Any, request: RunRequest, on_line: OnLine) -> RunResul
 
 
 class Watchdog:
-    """Calls `kill` once, in a thread, when `seconds` pass without `restart` (None: never). A context manager that ends the watch."""
+    """A context manager that calls `kill` once, in a thread, when `seconds` pass without `restart` (None: never)."""
 
     def __init__(self, seconds: float | None, kill: Callable[[], object]) -> None:
         self.barked = False
@@ -81,7 +81,7 @@ class Watchdog:
             self._timer.cancel()
 
     def restart(self) -> None:
-        """Begin to count anew."""
+        """Starts counting again."""
         self.__exit__()
         if self._seconds and not self.barked:
             self._timer = threading.Timer(self._seconds, self._bark)
@@ -92,7 +92,7 @@ class Watchdog:
         from docker.errors import APIError
 
         self.barked = True
-        with contextlib.suppress(APIError):  # it ended by itself just now
+        with contextlib.suppress(APIError):  # it just exited by itself
             self._kill()
 
 
@@ -128,14 +128,14 @@ def _options(request: RunRequest, cleared: Collection[str] = ()) -> dict[str, An
     if request.gpus:
         which = {"count": -1} if request.gpus == "all" else {"device_ids": request.gpus.split(",")}
         options["device_requests"] = [DeviceRequest(capabilities=[["gpu"]], **which)]
-    # Without memswap_limit, Docker lets a container swap as much again.
+    # Without memswap_limit, Docker lets a container use as much swap again.
     limits = {"mem_limit": request.memory, "memswap_limit": request.memory}
     optional = {"user": request.user, "working_dir": request.workdir, **limits}
     return {**options, **{key: value for key, value in optional.items() if value}}
 
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
-    """Whole lines from chunks that may end anywhere, without what is behind LONGEST_LINE bytes of each."""
+    """Splits chunks into lines, each cut at LONGEST_LINE bytes."""
     line = bytearray()
     for chunk in chunks:
         *whole, rest = chunk.split(b"\n")
@@ -149,7 +149,7 @@ def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
 
 
 def _end_of(chunks: Iterable[bytes]) -> str:
-    """The last of what a container wrote, of which there may be any amount."""
+    """The end of a container's output, which may be of any length."""
     end = b""
     for chunk in chunks:
         end = (end + chunk)[-KEPT:]
@@ -157,9 +157,9 @@ def _end_of(chunks: Iterable[bytes]) -> str:
 
 
 def attached_command(request: RunRequest, known: Mapping[str, str], *, terminal: bool) -> tuple[list[str], dict[str, str]]:
-    """The words after `docker` that run `request`, and the variables that the docker command needs beside those in `known`.
+    """The arguments of `docker` that run `request`, and the variables that the docker command needs besides those in `known`.
 
-    Values go by way of docker's own environment: what stands on a command line can be read by everybody on the machine.
+    Values are passed in docker's own environment: all users of the machine can read command lines.
     """
     words = ["run", "--rm", "--interactive", "--init", "--pull", "never", "--read-only", "--cap-drop", "ALL"]
     words += ["--security-opt", "no-new-privileges", "--shm-size", SHARED_MEMORY, "--network", request.network]
@@ -170,7 +170,7 @@ def attached_command(request: RunRequest, known: Mapping[str, str], *, terminal:
         if known.get(name, value) == value:
             variables[name] = value
             words += ["--env", name]
-        else:  # docker itself wants another value of it, as of SSL_CERT_FILE, a path here and another one there
+        else:  # docker itself needs another value, as for SSL_CERT_FILE, whose path differs on the host and in the container
             words += ["--env", f"{name}={value}"]
     if terminal:
         words.append("--tty")
@@ -182,7 +182,7 @@ def attached_command(request: RunRequest, known: Mapping[str, str], *, terminal:
 
 
 def _mount(source: Path, target: str, writable: bool) -> str:
-    """One mount as docker reads it: a line of CSV, so that a path may have commas and quotes in it."""
+    """The value of --mount: a CSV line, since paths may contain commas and quotes."""
     line = io.StringIO()
     fields = ["type=bind", f"source={source.absolute()}", f"target={target}", *(() if writable else ("readonly",))]
     csv.writer(line, lineterminator="").writerow(fields)

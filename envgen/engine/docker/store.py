@@ -1,4 +1,4 @@
-"""Images on their way into the engine's store and out of it, to files and registries."""
+"""Moves images between the engine's store, files and registries."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from envgen.engine.docker.registry import refusal
 from envgen.engine.interface import Image, OnLine, Pushed
 
 CHUNK = 1 << 20
-"""Bytes of an archive that are handed on at a time."""
+"""Bytes of an archive that are written at a time."""
 
 NO_SPACE = "no space left on device"
 _TAG = re.compile(r":[^:/@]+@")
@@ -31,7 +31,7 @@ def save_image(client: Any, image: Image, path: Path) -> None:  # the SDK has no
 
 
 def load_image(client: Any, path: Path) -> None:
-    """Takes the images in the OCI archive `path` into the store. Raises EngineError, and DiskFullError for the engine's disk."""
+    """Loads the images in the OCI archive `path` into the store. Raises EngineError, and DiskFullError for the engine's disk."""
     from docker.errors import APIError
 
     reason = ""
@@ -48,26 +48,26 @@ def load_image(client: Any, path: Path) -> None:
 
 
 def tag_image(client: Any, image: Image, name: str) -> None:
-    """Gives `image` one more name. Raises EngineError."""
+    """Adds a name to `image`. Raises EngineError."""
     from docker.errors import APIError
 
     repository, _, tag = name.rpartition(":")
     try:
         client.images.get(image.digest).tag(repository, tag)
     except APIError as error:
-        raise EngineError("docker", f"{name} can't be the name of {image.digest[:19]}: {error.explanation}") from error
+        raise EngineError("docker", f"can't tag {image.digest[:19]} as {name}: {error.explanation}") from error
 
 
 def pull_refused(reference: str, stderr: str) -> EngineError:
-    """What to raise when `docker pull` of `reference` ended with `stderr`."""
+    """The error for a failed `docker pull` of `reference` that wrote `stderr`."""
     if NO_SPACE in stderr:
         return EngineError(reference, f"can't be pulled: {NO_SPACE}", hint=ENGINE_ROOM)
-    # It speaks of what has a digest without the tag, and otherwise as buildx does.
+    # Its messages are buildx's, except that a reference with a digest loses its tag.
     return refusal(_TAG.sub("@", reference), stderr.replace("Error response from daemon: ", "ERROR: "))
 
 
 def push_image(client: Any, digest: str, reference: str, on_line: OnLine) -> Pushed:  # the SDK has no types
-    """Pushes the image `digest` as `reference`, which is NAME:TAG; the name is gone from the engine's store afterwards.
+    """Pushes the image `digest` as `reference` (NAME:TAG), and removes that name from the engine's store afterwards.
 
     Raises EngineError.
     """
@@ -81,11 +81,11 @@ def push_image(client: Any, digest: str, reference: str, on_line: OnLine) -> Pus
         finally:
             client.images.remove(reference, noprune=True)
     except DockerException as error:
-        raise EngineError(reference, f"can't be pushed: {error}", hint="is that a repository that you may push to?") from error
+        raise EngineError(reference, f"can't be pushed: {error}", hint="check that you may push to this repository") from error
 
 
 def _pushed(reference: str, events: Iterable[Mapping[str, Any]], on_line: OnLine) -> Pushed:
-    """What the engine tells of a push. Raises EngineError when it tells of a failure."""
+    """The result of a push from the engine's events. Raises EngineError if they report a failure."""
     sent: dict[str, None] = {}
     digest = ""
     for event in events:
@@ -100,5 +100,5 @@ def _pushed(reference: str, events: Iterable[Mapping[str, Any]], on_line: OnLine
         if match := _DIGEST.search(status):
             digest = match[1]
     if not digest:
-        raise EngineError(reference, "the engine ended the push without a digest", hint="push it by hand to see more: docker push")
+        raise EngineError(reference, "the engine reported no digest after the push", hint="push it by hand to see more: docker push")
     return Pushed(reference=reference, digest=digest, sent=tuple(sent))
