@@ -1,7 +1,7 @@
-"""From a lock to an image: built, compared with the record of its layers, run, published, and handed to other builders.
+"""From a lock to an image: builds it, compares its layers with their record, runs and publishes it, and exports it to other builders.
 
-`build` tells the order of a build. Knows no smoke test. Raises BuildError and EngineError, VerificationError for layers that are not as
-recorded, and DiskFullError.
+The steps of a build are listed in `build`. Knows nothing of smoke tests. Raises BuildError and EngineError, VerificationError for layers
+that differ from their record, and DiskFullError.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""A file for `docker buildx bake`, and the wheels for it: any builder that buildx knows builds the same digests from them."""
+"""Writes a file for `docker buildx bake`, and its wheels: any of buildx's builders makes the same digests from them."""
 
 import hashlib
 import os
@@ -18,9 +18,9 @@ from envgen.sources import Wheel, WheelStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BakeTarget:
-    """One image: its name in the file, the folder with its Dockerfile, and what is to be built.
+    """An image to build: its name in the file, the folder with its Dockerfile, and the request.
 
-    `cache` is the image that the builder's cache is kept in, None for none; `push` says whether what was built is sent to its registry.
+    `cache` is the image that stores the builder's cache, if any; `push` sends the built image to its registry.
     """
 
     name: str
@@ -31,15 +31,15 @@ class BakeTarget:
 
 
 def bake_file(targets: Sequence[BakeTarget]) -> dict[str, object]:
-    """What stands in docker-bake.json. Bake reads strings in JSON as templates, so what might be one is escaped."""
+    """The content of docker-bake.json. Bake treats JSON strings as templates, so template syntax is escaped."""
     named = {bake_name(target.name): _target(target) for target in targets}
     file = {"group": {"default": {"targets": list(named)}}, "target": named}
-    escaped: dict[str, object] = _escaped(file)  # type: ignore[assignment]  # what is a mapping stays one
+    escaped: dict[str, object] = _escaped(file)  # type: ignore[assignment]  # a mapping stays a mapping
     return escaped
 
 
 def bake_name(text: str) -> str:
-    """`text` as a name that bake takes."""
+    """`text` as a valid name for bake."""
     return re.sub(r"[^a-zA-Z0-9_-]", "_", text)
 
 
@@ -69,9 +69,9 @@ def _escaped(value: object) -> object:
 
 
 def write_contexts(store: WheelStore, groups: Mapping[str, Sequence[Wheel]], root: Path) -> dict[str, Path]:
-    """A folder below `root` for each group with its verified wheels in it; the same wheels have the same folder in every profile.
+    """Puts the verified wheels of each group into a folder below `root`; the same wheels have the same folder in every profile.
 
-    Raises VerificationError for a wheel that is damaged or not in the store, UsageError for a folder that can't be written.
+    Raises VerificationError for a corrupt or missing wheel, UsageError for a folder that can't be written.
     """
     folders = {}
     for group, wheels in groups.items():
@@ -81,31 +81,31 @@ def write_contexts(store: WheelStore, groups: Mapping[str, Sequence[Wheel]], roo
         try:
             folders[group].mkdir(parents=True, exist_ok=True)
             for wheel in wheels:
-                _place(store.path(wheel.sha256, wheel.file), folders[group] / wheel.file)
+                _link_or_copy(store.path(wheel.sha256, wheel.file), folders[group] / wheel.file)
         except OSError as error:
             raise UsageError(str(root), f"can't be written: {error.strerror or error}", hint="name another folder") from error
     return folders
 
 
-def _place(wheel: Path, place: Path) -> None:
-    """Puts a wheel in its place, whole, in place of whatever is there: a link where the file system can, else a copy."""
-    fresh = place.with_name(f".{place.name}.{os.getpid()}")
+def _link_or_copy(wheel: Path, target: Path) -> None:
+    """Atomically replaces `target` by a hard link to a wheel, or by a copy if the file system has no links."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        os.link(wheel, fresh)
+        os.link(wheel, temporary)
     except OSError:
-        shutil.copyfile(wheel, fresh)
-    fresh.replace(place)
-    fresh.unlink(missing_ok=True)  # renaming one name of a file to another of its names does nothing
+        shutil.copyfile(wheel, temporary)
+    temporary.replace(target)
+    temporary.unlink(missing_ok=True)  # renaming a hard link to another link of the same file does nothing
 
 
 def index_arguments(lock: Lock, settings: Settings) -> dict[str, str]:
-    """The build arguments that name the mirrors of a Dockerfile's indexes, where there are any.
+    """The build arguments for mirrors of a Dockerfile's indexes, if any.
 
-    Raises UsageError for a mirror that is a folder: no builder can reach it.
+    Raises UsageError for a mirror that is a folder, which builders can't reach.
     """
     mirrors = {name: mirror_of(settings, name) for name in ("default", *(index.name for index in lock.indexes))}
     for name, mirror in mirrors.items():
         if mirror and not mirror.startswith(("http://", "https://")):
-            problem = f"its mirror is the folder {mirror}, which a builder can't reach"
-            raise UsageError(f"index {name}", problem, hint="hand the wheels in: --wheels DIR")
+            problem = f"its mirror is the folder {mirror}, which builders can't reach"
+            raise UsageError(f"index {name}", problem, hint="provide the wheels: --wheels DIR")
     return {index_variable(name): mirror for name, mirror in mirrors.items() if mirror}

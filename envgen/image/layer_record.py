@@ -1,8 +1,8 @@
-"""The record of a lock's layers, committed beside it in `layers.toml`: its file, an image compared with it, and its writing.
+"""The record of a lock's layers, committed beside it in `layers.toml`: reads it, writes it, and compares images with it.
 
-A layer is a function of its wheels, the full Python, the installer and its stage of the Dockerfile, and not of the base. So an entry
-is for a Python and a layer group, and holds as long as the digest over the rest, its inputs, stays. The skeleton has none: it
-copies /etc/passwd of the base.
+A layer is a function of its wheels, the full Python, the installer and its stage of the Dockerfile, but not of the base. So an entry is
+for a Python and a layer group, and is valid as long as the digest of its other inputs is the same. The skeleton has no entry: it copies
+/etc/passwd of the base.
 """
 
 import json
@@ -31,7 +31,7 @@ _VERSION = re.compile(r"3\.[0-9]{1,4}\.[0-9]{1,4}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerRecord:
-    """What a layer was once: the digest of its inputs, and the digest of the layer as it is unpacked."""
+    """A recorded layer: the digest of its inputs, and the digest of the unpacked layer."""
 
     inputs: str
     diff_id: str
@@ -39,22 +39,22 @@ class LayerRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerRecords:
-    """The layers that were built with one Python, by layer group, and the versions of engine, buildx and BuildKit that built them."""
+    """The recorded layers of one Python, by layer group, and the versions of engine, buildx and BuildKit that built them."""
 
     built_with: str
     layers: Mapping[str, LayerRecord]
 
 
 RecordedPythons = Mapping[str, LayerRecords]
-"""What is recorded, by the full version of a Python."""
+"""The records, by full Python version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerComparison:
-    """Which layer groups of an image have the diff ID that is recorded for its Python, and which could not be compared.
+    """The layer groups of an image whose diff ID is as recorded for its Python, those that differ, and those not compared.
 
-    `wrong` are those that have another one, each with the recorded and the found diff ID; `built_with` says what built the recorded
-    ones.
+    `wrong` are those that differ, each with the recorded and the found diff ID; `built_with` are the versions that built the recorded
+    layers.
     """
 
     python: str
@@ -79,49 +79,48 @@ class LayerComparison:
 
 
 def inputs_of(lock: Lock, dockerfile: str) -> dict[str, str]:
-    """For each layer group the digest of what its layer depends on besides the full Python; none for one without its own stage.
+    """The digest of each layer group's inputs besides the full Python; groups without a stage of their own are left out.
 
-    That is the text of its stage and of those it takes something from. The wheels are named in it by their sha256, but for the
-    installer's.
+    The inputs are the installer and the text of the group's stage and of the stages it copies from, which has the sha256 of the wheels.
     """
     assert lock.installer is not None
     stages = _stages(dockerfile)
-    found = {}
+    inputs = {}
     for group in lock.groups:
         if f"layer-{group}" in stages:
             text = "\n".join([lock.installer.sha256, *_text_of(f"layer-{group}", stages)])
-            found[group] = digest_of(text.encode())
-    return found
+            inputs[group] = digest_of(text.encode())
+    return inputs
 
 
 def _stages(dockerfile: str) -> dict[str, str]:
-    """The text of each stage that has a name, from its FROM to the next one."""
+    """The text of each named stage, from its FROM to the next one."""
     starts = list(_STAGE.finditer(dockerfile))
     ends = [start.start() for start in starts[1:]] + [len(dockerfile)]
     return {start["name"]: dockerfile[start.start() : end].rstrip() for start, end in zip(starts, ends, strict=True) if start["name"]}
 
 
 def _text_of(name: str, stages: Mapping[str, str]) -> Iterator[str]:
-    """The text of a stage, and of each that it is made from, but for the base and the stages that only fetch wheels."""
-    wanted, seen = [name], {"base"}
-    while wanted:
-        stage = wanted.pop()
+    """The text of a stage and of the stages it depends on, except for the base and stages that only fetch wheels."""
+    pending, seen = [name], {"base"}
+    while pending:
+        stage = pending.pop()
         if stage in seen or stage.startswith("wheels-") or stage not in stages:
             continue
         seen.add(stage)
         yield stages[stage]
         start = _STAGE.match(stages[stage])
-        wanted += [*_FROM.findall(stages[stage]), *([start["base"]] if start else [])]
+        pending += [*_FROM.findall(stages[stage]), *([start["base"]] if start else [])]
 
 
 def compare(records: RecordedPythons, python: str, inputs: Mapping[str, str], diff_ids: Mapping[str, str]) -> LayerComparison:
-    """What `records` say to an image with the Python `python`; `inputs` and `diff_ids` go by layer group."""
-    here = records.get(python, LayerRecords(built_with="", layers={}))
-    known = {group: record for group, record in here.layers.items() if group in diff_ids and record.inputs == inputs.get(group)}
+    """Compares an image on the Python `python` with `records`; `inputs` and `diff_ids` are by layer group."""
+    recorded_for = records.get(python, LayerRecords(built_with="", layers={}))
+    known = {group: record for group, record in recorded_for.layers.items() if group in diff_ids and record.inputs == inputs.get(group)}
     pairs = [(group, known[group].diff_id, diff_ids[group]) for group in diff_ids if group in known]
     return LayerComparison(
         python=python,
-        built_with=here.built_with,
+        built_with=recorded_for.built_with,
         same=tuple(group for group, recorded, found in pairs if recorded == found),
         wrong=tuple(entry for entry in pairs if entry[1] != entry[2]),
         not_compared=tuple(group for group in diff_ids if group not in known),
@@ -129,16 +128,16 @@ def compare(records: RecordedPythons, python: str, inputs: Mapping[str, str], di
 
 
 def merged(records: RecordedPythons, python: str, new: LayerRecords, inputs: Mapping[str, str]) -> RecordedPythons:
-    """`records` with `new` in place of what was there for its Python, and without what is of no use any more.
+    """`records` with the entries of `python` replaced by `new`, and without obsolete entries.
 
-    The `inputs` of a layer group are the same for every Python, so an entry of another one with other inputs is never compared again.
+    The `inputs` of a layer group are the same for every Python, so entries of other Pythons with other inputs are obsolete.
     """
-    kept = {**records, python: new}
-    useful = {
+    updated = {**records, python: new}
+    current = {
         version: {group: record for group, record in recorded.layers.items() if inputs.get(group) == record.inputs}
-        for version, recorded in kept.items()
+        for version, recorded in updated.items()
     }
-    return {version: replace(kept[version], layers=layers) for version, layers in useful.items() if layers}
+    return {version: replace(updated[version], layers=layers) for version, layers in current.items() if layers}
 
 
 def dump_records(profile: str, records: RecordedPythons) -> bytes:
@@ -160,24 +159,24 @@ def _body(records: RecordedPythons) -> Iterator[str]:
 
 
 def parse_records(data: bytes, label: str, profile: str) -> RecordedPythons:
-    """The entries in `data`, the bytes of the file that messages call `label`.
+    """Parses `data`, the content of the file called `label` in messages.
 
-    Raises StaleLockError when it can't be read or was edited by hand: writing it again must give the same bytes.
+    Raises StaleLockError if it is invalid or was edited by hand: writing it again must give the same bytes.
     """
-    hint = f"take it back from git, or remove it and run: envgen reproduce {profile} --record"
+    hint = f"restore it from git, or remove it and run: envgen reproduce {profile} --record"
     try:
         records = _read(parse_toml(data), Faults(lambda _path: label))
     except (ValueError, ProfileError) as error:
         faults = error.faults() if isinstance(error, ProfileErrors) else (error,)
-        found = str(faults[0]).removeprefix(f"{label}: ")
-        raise StaleLockError(label, f"not a record that envgen wrote: {found}", hint=hint) from error
+        fault = str(faults[0]).removeprefix(f"{label}: ")
+        raise StaleLockError(label, f"not written by envgen: {fault}", hint=hint) from error
     if dump_records(profile, records) != data:
-        raise StaleLockError(label, "edited by hand: its content is not what its digest says", hint=hint)
+        raise StaleLockError(label, "edited by hand: its content does not match its digest", hint=hint)
     return records
 
 
 def read_records(project: Project, folder: Path, profile: str) -> RecordedPythons:
-    """What is recorded of the layers of the lock in `folder`; nothing where there is no record. Raises StaleLockError."""
+    """The layer records of the lock in `folder`; empty if there are none. Raises StaleLockError."""
     path = folder / RECORD_FILE
     try:
         data = path.read_bytes()
@@ -189,23 +188,23 @@ def read_records(project: Project, folder: Path, profile: str) -> RecordedPython
 
 
 def write_records(folder: Path, content: bytes) -> bool:
-    """Writes the record of a lock's layers beside it, whole; says whether anything changed. Raises as `replace_files` does."""
+    """Writes the record of a lock's layers beside it, atomically; returns whether it changed. Raises as `replace_files` does."""
     return replace_files(folder, {RECORD_FILE: content})
 
 
 def _read(data: Mapping[str, object], faults: Faults) -> RecordedPythons:
     table = Table(data, faults)
     if table.require("version", int, 0) != 1:
-        table.fault("version", "expected 1: another envgen wrote this")
+        table.fault("version", "expected 1: written by another version of envgen")
     table.require("content", str, "")
     pythons = table.table("python")
     for version in pythons.names():
         if not _VERSION.fullmatch(version):
-            pythons.fault(version, "expected the full version of a Python, as in 3.11.16")
-    found = {version: _recorded(inner) for version, inner in pythons.each()}
+            pythons.fault(version, "expected a full Python version, as in 3.11.16")
+    records = {version: _recorded(inner) for version, inner in pythons.each()}
     table.close()
     faults.raise_any()
-    return found
+    return records
 
 
 def _recorded(table: Table) -> LayerRecords:
@@ -220,48 +219,48 @@ def _record(table: Table) -> LayerRecord:
 
 
 def records_of(workspace: Workspace, lock: Lock) -> RecordedPythons:
-    """What is recorded of the layers of `lock`. Raises StaleLockError for a record that is no record."""
+    """The layer records of `lock`. Raises StaleLockError for an invalid record."""
     return read_records(workspace.project, _folder(workspace, lock), lock.profile)
 
 
 def compare_layers(workspace: Workspace, built: Built, records: RecordedPythons) -> LayerComparison:
-    """What `records` say of the layers of an image that was built just now."""
+    """Compares the layers of a newly built image with `records`."""
     return compare(records, built.python, _inputs(workspace, built.lock), diff_ids_of(built))
 
 
 def check_layers(workspace: Workspace, built: Built, records: RecordedPythons, versions: str) -> LayerComparison:
-    """As `compare_layers`; `versions` are those of what built the image.
+    """As `compare_layers`; `versions` are those of the tools that built the image.
 
-    Raises VerificationError for a layer that is not what it was when it was recorded.
+    Raises VerificationError for a layer that differs from its record.
     """
-    found = compare_layers(workspace, built, records)
-    if found.wrong:
+    comparison = compare_layers(workspace, built, records)
+    if comparison.wrong:
         label = workspace.project.label(_folder(workspace, built.lock) / RECORD_FILE)
-        problem = f"the image {built.image.name} has layers that are not as recorded for Python {found.python}"
-        hint = f"see whether two builds are alike, or what differs from an image of elsewhere: envgen reproduce {built.lock.profile}"
-        raise VerificationError(label, "\n".join([problem, *wrong_lines(found, versions)]), hint=hint)
-    return found
+        problem = f"the image {built.image.name} has layers that are not as recorded for Python {comparison.python}"
+        hint = f"compare two builds, or compare with another machine's image: envgen reproduce {built.lock.profile}"
+        raise VerificationError(label, "\n".join([problem, *wrong_lines(comparison, versions)]), hint=hint)
+    return comparison
 
 
-def wrong_lines(found: LayerComparison, versions: str) -> list[str]:
-    """The layers that are not as recorded, in words, and what built them if `versions` says that it is not what built these."""
-    lines = [f"{group}: recorded {recorded}, built {new}" for group, recorded, new in found.wrong]
-    if found.wrong and found.built_with != versions:
-        lines.append(f"likely cause: recorded with {found.built_with}, built with {versions}")
+def wrong_lines(comparison: LayerComparison, versions: str) -> list[str]:
+    """The layers that are not as recorded, a line each, and the tools that built the record if these were not `versions`."""
+    lines = [f"{group}: recorded {recorded}, built {new}" for group, recorded, new in comparison.wrong]
+    if comparison.wrong and comparison.built_with != versions:
+        lines.append(f"likely cause: recorded with {comparison.built_with}, built with {versions}")
     return lines
 
 
 def check_writable(workspace: Workspace, lock: Lock) -> None:
-    """Raises UsageError where the lock is not the project's own, so that its record can't be either, or is in a linked folder."""
+    """Raises UsageError if the lock comes with envgen: its record can't be written in the project, or not through a linked folder."""
     folder = _folder(workspace, lock)
     if folder != workspace.project.lock_folder(lock.profile, lock.target):
         problem = f"the lock is {workspace.project.label(folder)}, which comes with envgen"
-        raise UsageError("--record", problem, hint=f"make it the project's own first: envgen lock {lock.profile}")
+        raise UsageError("--record", problem, hint=f"write it into the project first: envgen lock {lock.profile}")
     check_no_links(workspace.project.folder, folder)
 
 
 def record_layers(workspace: Workspace, built: Built, records: RecordedPythons, versions: str) -> tuple[Path, RecordedPythons]:
-    """Writes what the layers of `built` are into `records`, which the lock has: the file, and what it says now."""
+    """Records the layers of `built` in addition to `records`, those of its lock; returns the file and its new content."""
     lock, inputs = built.lock, _inputs(workspace, built.lock)
     layers = {group: LayerRecord(inputs=inputs[group], diff_id=diff_id) for group, diff_id in diff_ids_of(built).items() if group in inputs}
     new = merged(records, built.python, LayerRecords(built_with=versions, layers=layers), inputs)
@@ -271,7 +270,7 @@ def record_layers(workspace: Workspace, built: Built, records: RecordedPythons, 
 
 
 def diff_ids_of(built: Built) -> Mapping[str, str]:
-    """The diff IDs of an image's layer groups; the skeleton is none of them, since it differs by base."""
+    """The diff IDs of an image's layer groups, without the skeleton, which depends on the base."""
     return {name: diff_id for name, diff_id in own_blobs(built.lock, built.image.diff_ids).items() if name != SKELETON}
 
 
@@ -280,5 +279,5 @@ def _inputs(workspace: Workspace, lock: Lock) -> Mapping[str, str]:
 
 
 def _folder(workspace: Workspace, lock: Lock) -> Path:
-    """Where the lock was read from, and its record is."""
+    """The folder of the lock and its record."""
     return workspace.project.find_lock_folder(lock.profile, lock.target) or workspace.project.lock_folder(lock.profile, lock.target)

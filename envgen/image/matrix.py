@@ -1,4 +1,4 @@
-"""Every profile on every target, as a table of cells: what a CI builds, and what of it a change affects."""
+"""The CI matrix: every profile on every target, and which of them a change affects."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ RUNNERS = {
 class MatrixEntry:
     """One profile on one target.
 
-    `image` says whether one is built for it, on `base`; `lock` is the digest of its lock, empty where there is none; `gpu` whether
-    its gpu tier needs a GPU that GitHub's runners have not.
+    `image` is whether an image is built for it, on `base`; `lock` is the digest of its lock, empty if there is none; `gpu` is whether
+    its gpu tier needs a GPU, which GitHub's runners lack.
     """
 
     profile: str
@@ -39,15 +39,15 @@ class MatrixEntry:
     lock: str
 
 
-def cells(project: Project, profiles: Sequence[Profile], changed: Collection[str] | None = None) -> Iterator[MatrixEntry]:
-    """The cells of `profiles`; with the files that `changed`, those alone that these files have a part in."""
+def matrix_entries(project: Project, profiles: Sequence[Profile], changed: Collection[str] | None = None) -> Iterator[MatrixEntry]:
+    """The entries of `profiles`; if `changed` files are given, only those they affect."""
     for profile in profiles:
         for target in profile.targets():
             if changed is None or is_affected(project, profile, target, changed):
-                yield _cell(project, profile, target)
+                yield _entry(project, profile, target)
 
 
-def _cell(project: Project, profile: Profile, target: Target) -> MatrixEntry:
+def _entry(project: Project, profile: Profile, target: Target) -> MatrixEntry:
     try:
         lock, _ = lock_folder.read_lock(project, profile, target)
     except StaleLockError:
@@ -70,13 +70,13 @@ def _cell(project: Project, profile: Profile, target: Target) -> MatrixEntry:
 
 
 def is_affected(project: Project, profile: Profile, target: Target, changed: Collection[str]) -> bool:
-    """Whether one of the `changed` files (relative to the project) has a part in the lock or the image of `profile` for `target`."""
+    """Whether one of the `changed` files (relative to the project) affects the lock or image of `profile` for `target`."""
     folder = f"{project.lock_folder(profile.name, target).relative_to(project.folder).as_posix()}/"
     return any(name in _sources(profile) or name.startswith(folder) for name in changed)
 
 
 def _sources(profile: Profile) -> frozenset[str]:
-    """The files that `profile` is made of, with its constraint sets and the templates; relative to the project."""
+    """The files that define `profile`, with its constraint sets and the templates, relative to the project."""
     return frozenset(
         {
             *profile.files,

@@ -1,4 +1,4 @@
-"""Sending tested images to a registry: a tag for each target, one for each lock, and one for all platforms. Prints nothing."""
+"""Pushes tested images to a registry, with a tag for each target, for each lock, and for all platforms. Prints nothing."""
 
 import re
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ _REPOSITORY = re.compile(r"[a-z0-9][a-z0-9.-]*(?::\d+)?(?:/[a-z0-9]+(?:(?:\.|_|_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """What was pushed: the image under each of its tags, and the index of all platforms.
+    """A pushed image under each of its tags, and the index of all platforms.
 
-    `platforms` are those in the index; `absent` are the targets that are not, since no image of their lock has been pushed.
+    `platforms` are those in the index; `absent` are the targets missing from it, since no image of their lock was pushed.
     """
 
     tags: tuple[Pushed, ...]
@@ -30,35 +30,35 @@ class Published:
 
 
 def tags_of(lock: Lock) -> tuple[str, str]:
-    """The tag that names an image's lock for good, and the one that moves on to the next lock."""
+    """The permanent tag for an image's lock, and the tag that moves to each new lock."""
     moving = f"{lock.profile}-{lock.target}"
     return f"{moving}-{lock.digest.removeprefix('sha256:')[:12]}", moving
 
 
 def check_repository(repository: str) -> None:
-    """Raises UsageError for what is no repository of a registry."""
+    """Raises UsageError for an invalid repository."""
     if not _REPOSITORY.fullmatch(repository):
         problem = f"found {repository!r}, expected a repository without a tag"
         raise UsageError("--push", problem, hint="as in --push registry.example.com/team/images")
 
 
 def publish_image(workspace: Workspace, built: Built, engine: Engine, repository: str) -> Published:
-    """Pushes a tested image to `repository`, as REGISTRY/NAME.
+    """Pushes a tested image to `repository` (REGISTRY/NAME).
 
-    Raises EngineError when the registry does not accept it, VerificationError when it has something else afterwards.
+    Raises EngineError if the registry rejects it, VerificationError if the registry has a different digest afterwards.
     """
     pushed = []
     for tag in tags_of(built.lock):
-        found = engine.push(built.image, f"{repository}:{tag}", workspace.reporter.detail)
-        if found.digest != built.image.digest:
-            problem = f"the registry has {found.digest} after the push, expected {built.image.digest}"
-            raise VerificationError(f"{repository}:{tag}", problem, hint="does somebody else push to this tag?")
-        pushed.append(found)
+        result = engine.push(built.image, f"{repository}:{tag}", workspace.reporter.detail)
+        if result.digest != built.image.digest:
+            problem = f"the registry has {result.digest} after the push, expected {built.image.digest}"
+            raise VerificationError(f"{repository}:{tag}", problem, hint="is something else pushing to this tag?")
+        pushed.append(result)
     return _with_index(workspace, built.lock, engine, repository, pushed)
 
 
 def _with_index(workspace: Workspace, lock: Lock, engine: Engine, repository: str, pushed: Sequence[Pushed]) -> Published:
-    """Makes the tag for all platforms of one Python mean the images of their current locks, as far as these are in the registry."""
+    """Points the tag for all platforms of one Python to the images of their current locks, as far as the registry has them."""
     profile = workspace.project.profile(lock.profile)
     present: dict[str, str] = {}
     absent = []
@@ -76,7 +76,7 @@ def _with_index(workspace: Workspace, lock: Lock, engine: Engine, repository: st
 
 
 def _digest_of(workspace: Workspace, profile: Profile, target: Target, engine: Engine, repository: str) -> str:
-    """The digest in the registry of the image of `target`'s lock; empty where there is none."""
+    """The registry's digest of the image of `target`'s lock; empty if there is none."""
     try:
         lock, _ = folder.read_lock(workspace.project, profile, target)
         return engine.digest(f"{repository}:{tags_of(lock)[0]}")

@@ -104,7 +104,7 @@ class Archive:
                 continue
             name = posixpath.normpath(member.name)
             if name in names:
-                raise self._wrong(f"holds {name[:200]!a} twice")
+                raise self._wrong(f"contains {name[:200]!a} twice")
             names.add(name)
             # Readers disagree on whether a link counts as a file of this name.
             if member.isfile():

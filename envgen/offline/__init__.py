@@ -1,7 +1,7 @@
-"""Everything that locks need, fetched into the caches, and carried to a machine without a network.
+"""Fetches everything that locks need into the caches, and carries it to a machine without a network.
 
-Raises ResolutionError and its kin for what can't be fetched, BuildError for what is missing, VerificationError for what is corrupt,
-and DiskFullError.
+Raises ResolutionError and its subclasses for failed downloads, BuildError for missing files, VerificationError for corrupt ones, and
+DiskFullError.
 """
 
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from envgen.core.lazy import lazy
 if TYPE_CHECKING:
     from envgen.offline.export import Exported, export_store
     from envgen.offline.fetch import FetchedWheels, fetch_model, fetch_models, fetch_wheels
-    from envgen.offline.import_ import Imported, check_taken, import_store
+    from envgen.offline.import_ import Imported, check_imported, import_store
     from envgen.offline.model_files import require_models
 else:
     __getattr__ = lazy(
@@ -20,7 +20,7 @@ else:
             "Exported": "export",
             "FetchedWheels": "fetch",
             "Imported": "import_",
-            "check_taken": "import_",
+            "check_imported": "import_",
             "export_store": "export",
             "fetch_model": "fetch",
             "fetch_models": "fetch",
@@ -34,7 +34,7 @@ __all__ = [
     "Exported",
     "FetchedWheels",
     "Imported",
-    "check_taken",
+    "check_imported",
     "export_store",
     "fetch_model",
     "fetch_models",

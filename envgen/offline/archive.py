@@ -1,14 +1,13 @@
-"""What locks need as one archive, to be carried to a machine without a network.
+"""The archive that carries everything locks need to a machine without a network.
 
-envgen-store.json               the manifest: of every other file its path, sha256 (hex) and size in bytes, and which base it is
+envgen-store.json               the manifest: path, sha256 (hex) and size in bytes of every other file, and which base it is
 bases/<digest>.tar              a base as an OCI archive
 models/<organisation>--<name>/<commit>/<file name>
                                 a file of a model of the hub
 wheels/<sha256>/<file name>     a wheel, as the store has it
 
-An uncompressed tar file, since wheels and layers are compressed, and weights hardly can be. It has the same bytes for the same content.
-Who makes an archive may put anything into it: what is in here is believed only as far as its digests go, and a lock says which digests
-are wanted.
+An uncompressed tar file, since wheels and layers are compressed already, and weights hardly compress. The same content gives the same
+bytes. Archives are untrusted input: only digests are trusted, and a lock says which digests it requires.
 """
 
 import hashlib
@@ -34,10 +33,12 @@ LARGEST_MANIFEST = 8 << 20
 """Bytes: enough for 25,000 files."""
 
 WHEEL, BASE, MODEL = "wheel", "base", "model"
-"""What a file may be, or be part of."""
+"""The kinds of files, or of what they are part of."""
 
 LONGEST_NAME = 250
-"""Bytes of a name: file systems take 255, with what is put behind it while it arrives."""
+"""Bytes of a name: file systems allow 255, including the suffix of partial files."""
+
+NEWER = "was it written by a newer envgen?"
 
 _WHEEL = re.compile(rf"wheels/(?P<sha256>[0-9a-f]{{64}})/(?P<file>{WHEEL_FILE.pattern})")
 _BASE = re.compile(r"bases/(?P<digest>[0-9a-f]{64})\.tar")
@@ -48,7 +49,7 @@ _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,250}@sha256:[0-9a-f]{64}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveMember:
-    """A file of an archive: its path in there, sha256 (hex) and size in bytes; `base` is the locked base that it is, or empty."""
+    """A file of an archive: its path in the archive, sha256 (hex) and size in bytes; `base` is the locked base it contains, or empty."""
 
     path: str
     sha256: str
@@ -57,7 +58,7 @@ class ArchiveMember:
 
     @property
     def file(self) -> str:
-        """Its name without folders: for a wheel that of the wheel."""
+        """The name without folders; for a wheel, the wheel's file name."""
         return self.path.rpartition("/")[2]
 
     @property
@@ -71,43 +72,43 @@ def wheel_entry(file: str, sha256: str, size: int) -> ArchiveMember:
 
 
 def base_entry(base: str, sha256: str, size: int) -> ArchiveMember:
-    """The entry of a locked base, NAME:TAG@sha256:DIGEST."""
+    """The member for a locked base, NAME:TAG@sha256:DIGEST."""
     return ArchiveMember(path=f"bases/{base.rpartition(':')[2]}.tar", sha256=sha256, size=size, base=base)
 
 
 def model_entry(model: LockedModelFiles, file: HubFile) -> ArchiveMember:
-    """The entry of a file of a model of the hub."""
+    """The member for a file of a model from the hub."""
     return ArchiveMember(path=f"models/{model.repo.replace('/', '--')}/{model.commit}/{file.name}", sha256=file.sha256, size=file.size)
 
 
 def models_of(entries: Sequence[ArchiveMember]) -> tuple[LockedModelFiles, ...]:
-    """The models of the hub that `entries` have files of, with these files, of each of which `model_entry` is the entry."""
-    found: dict[tuple[str, str], list[HubFile]] = {}
+    """The hub models with files among `entries`, each with these files: the inverse of `model_entry`."""
+    models: dict[tuple[str, str], list[HubFile]] = {}
     for entry in entries:
         if match := _MODEL.fullmatch(entry.path):
             file = HubFile(name=match["file"], sha256=entry.sha256, size=entry.size)
-            found.setdefault((match["repo"].replace("--", "/"), match["commit"]), []).append(file)
-    return tuple(LockedModelFiles(repo=repo, commit=commit, files=tuple(files)) for (repo, commit), files in found.items())
+            models.setdefault((match["repo"].replace("--", "/"), match["commit"]), []).append(file)
+    return tuple(LockedModelFiles(repo=repo, commit=commit, files=tuple(files)) for (repo, commit), files in models.items())
 
 
 def read_entry(row: Any) -> ArchiveMember | None:
-    """The entry that `row` of somebody's manifest is, None for anything that is none."""
+    """Parses a manifest row; None if it is not a valid entry."""
     values = row if isinstance(row, dict) else {}
     path, sha256, base, size = str(values.get("path")), str(values.get("sha256")), str(values.get("base", "")), values.get("size")
-    known = _SHA256.fullmatch(sha256) and (not base or _REFERENCE.fullmatch(base)) and values.keys() <= {"path", "sha256", "size", "base"}
-    if not (known and _is_named(path, sha256, base) and type(size) is int and size >= 0):
+    valid = _SHA256.fullmatch(sha256) and (not base or _REFERENCE.fullmatch(base)) and values.keys() <= {"path", "sha256", "size", "base"}
+    if not (valid and _has_valid_path(path, sha256, base) and type(size) is int and size >= 0):
         return None
     return ArchiveMember(path=path, sha256=sha256, size=size, base=base)
 
 
 def is_too_long(row: Any) -> bool:
-    """Whether `row` is of a file that can't be kept because of the length of its name alone."""
+    """Whether the file of `row` has a name too long to be stored."""
     parts = str(row.get("path")).split("/") if isinstance(row, dict) else []
     return any(len(part) > LONGEST_NAME for part in parts)
 
 
-def _is_named(path: str, sha256: str, base: str) -> bool:
-    """Whether an entry has the path that a file of this sha256 has, or that `base` has."""
+def _has_valid_path(path: str, sha256: str, base: str) -> bool:
+    """Whether `path` is the path of a file with this sha256, or of `base`."""
     if wheel := _WHEEL.fullmatch(path):
         return wheel["sha256"] == sha256 and not base
     if model := _MODEL.fullmatch(path):
@@ -117,9 +118,9 @@ def _is_named(path: str, sha256: str, base: str) -> bool:
 
 
 def write_archive(stream: BinaryIO, content: Mapping[ArchiveMember, Path]) -> None:
-    """Writes an archive of the files that `content` names into `stream`, each read once and checked.
+    """Writes an archive of the files in `content` to `stream`; each is read once and checked.
 
-    Raises VerificationError for a file that is not what its entry says, and OSError.
+    Raises VerificationError for a file that does not match its entry, and OSError.
     """
     entries = sorted(content, key=lambda entry: entry.path)
     with write_tar(stream) as tar:
@@ -128,15 +129,16 @@ def write_archive(stream: BinaryIO, content: Mapping[ArchiveMember, Path]) -> No
             path = content[entry]
             size = path.stat().st_size
             if size != entry.size:
-                raise _damaged(path, f"found {size} bytes, expected {entry.size}")
+                raise _corrupt(path, f"found {size} bytes, expected {entry.size}")
             with path.open("rb") as source:
-                found = add_file(tar, entry.path, source, size)
-            if found != entry.sha256:
-                raise _damaged(path, f"found sha256 {found}, expected {entry.sha256}")
+                sha256 = add_file(tar, entry.path, source, size)
+            if sha256 != entry.sha256:
+                raise _corrupt(path, f"found sha256 {sha256}, expected {entry.sha256}")
 
 
-def _damaged(path: Path, found: str) -> VerificationError:
-    return VerificationError(str(path), f"{found}: damaged; nothing was written", hint="remove it and fetch it anew: envgen fetch PROFILE")
+def _corrupt(path: Path, detail: str) -> VerificationError:
+    hint = "remove it and fetch it again: envgen fetch PROFILE"
+    return VerificationError(str(path), f"corrupt: {detail}; nothing was written", hint=hint)
 
 
 def _dump(entries: Sequence[ArchiveMember]) -> bytes:
@@ -145,9 +147,9 @@ def _dump(entries: Sequence[ArchiveMember]) -> bytes:
 
 
 class StoreArchive:
-    """The archive in the file `path`, open as long as the context lasts; all but the content of its files is checked when it is opened.
+    """The archive in the file `path`: a context manager that checks everything but the content of its files when it is opened.
 
-    Raises VerificationError for what is no such archive, whole and without anything more, and UsageError where no file can be read.
+    Raises VerificationError for an archive that is invalid, incomplete or has extra files, and UsageError for an unreadable file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -191,11 +193,11 @@ class StoreArchive:
 
     @property
     def models(self) -> tuple[LockedModelFiles, ...]:
-        """The models of the hub, with those of their files that are in here, each of which is `model_entry`."""
+        """The hub models with files in the archive, with these files (see `model_entry`)."""
         return models_of(self.entries)
 
     def content(self, entry: ArchiveMember) -> Iterator[bytes]:
-        """The content of a file, piece by piece; after the last one its sha256 is checked. Raises VerificationError."""
+        """The content of a file in chunks; its sha256 is checked after the last one. Raises VerificationError."""
         digest = hashlib.sha256()
         stream = Slice(self._file, self._places[entry.path], entry.size)
         try:
@@ -209,48 +211,47 @@ class StoreArchive:
 
     def _manifest(self, tar: TarReader, member: tarfile.TarInfo | None) -> object:
         if member is None or member.name != MANIFEST or not _is_plain(member) or member.size > LARGEST_MANIFEST:
-            raise self._wrong(f"does not begin with {MANIFEST}", hint="expected what envgen store export has written")
+            raise self._wrong(f"does not begin with {MANIFEST}", hint="expected an archive written by envgen store export")
         return parse_json(tar.read(member))
 
     def _parse(self, manifest: object) -> tuple[ArchiveMember, ...]:
         rows = manifest.get("files") if isinstance(manifest, dict) and manifest.get("format") == FORMAT else None
         if not isinstance(rows, list):
-            raise self._wrong(f"{MANIFEST} has another format than {FORMAT}", hint="is there a newer envgen?")
+            raise self._wrong(f"{MANIFEST} has an unsupported format, expected {FORMAT}", hint=NEWER)
         entries = tuple(self._entry(row) for row in rows)
         if len({entry.path for entry in entries}) != len(entries):
-            raise self._wrong(f"{MANIFEST} names a file twice")
+            raise self._wrong(f"{MANIFEST} lists a file twice")
         return entries
 
     def _entry(self, row: object) -> ArchiveMember:
         entry = read_entry(row)
         if is_too_long(row):
-            raise self._wrong(f"{MANIFEST} has a file whose name is invalid: longer than {LONGEST_NAME} bytes: {str(row)[:200]!a}")
+            raise self._wrong(f"{MANIFEST} has a file name longer than {LONGEST_NAME} bytes: {str(row)[:200]!a}")
         if entry is None:
-            problem = f"{MANIFEST} has an entry that is neither a wheel nor a base nor of a model: {str(row)[:200]!a}"
-            raise self._wrong(problem, hint="is there a newer envgen?")
+            raise self._wrong(f"{MANIFEST} has an invalid entry: {str(row)[:200]!a}", hint=NEWER)
         return entry
 
     def _find_members(self, members: Iterator[tarfile.TarInfo]) -> dict[str, int]:
-        """Where in the tar file the content of each file is: of all that the manifest names, each once, and nothing more."""
+        """The offset of each file's content: the archive must have exactly the files that the manifest lists."""
         sizes = {entry.path: entry.size for entry in self.entries}
-        found: dict[str, int] = {}
+        offsets: dict[str, int] = {}
         for member in members:
             if member.name not in sizes or not _is_plain(member):
-                raise self._wrong(f"holds {member.name[:200]!a}, which is no file that {MANIFEST} names")
-            if member.name in found:
-                raise self._wrong(f"holds {member.name} twice")
+                raise self._wrong(f"contains {member.name[:200]!a}, which {MANIFEST} does not list")
+            if member.name in offsets:
+                raise self._wrong(f"contains {member.name} twice")
             if member.size != sizes[member.name]:
                 raise self._wrong(f"{member.name} has {member.size} bytes, expected {sizes[member.name]}")
-            found[member.name] = member.offset_data
-        missing = [path for path in sizes if path not in found]
+            offsets[member.name] = member.offset_data
+        missing = [path for path in sizes if path not in offsets]
         if missing:
-            raise self._wrong(f"is cut off, or was changed: it lacks {len(missing)} of {len(sizes)} files, such as {missing[0]}")
-        return found
+            raise self._wrong(f"truncated or modified: {len(missing)} of {len(sizes)} files are missing, such as {missing[0]}")
+        return offsets
 
     def _wrong(self, problem: str, hint: str = "") -> VerificationError:
-        return VerificationError(str(self._path), problem, hint=hint or "make it anew: envgen store export FILE PROFILE")
+        return VerificationError(str(self._path), problem, hint=hint or "create it again: envgen store export FILE PROFILE")
 
 
 def _is_plain(member: tarfile.TarInfo) -> bool:
-    """Whether it is a file, and no more than that: no link and no device."""
+    """Whether it is a regular file, not a link or a device."""
     return member.type in (tarfile.REGTYPE, tarfile.AREGTYPE)

@@ -1,4 +1,4 @@
-"""What locks need, written into one archive for a machine without a network. Prints nothing."""
+"""Exports everything that locks need into one archive for a machine without a network. Prints nothing."""
 
 import errno
 import os
@@ -23,7 +23,7 @@ from envgen.sources import LockedModelFiles
 from envgen.sources.wheel_store import check_space
 from envgen.workspace import Workspace
 
-ROOM = "make room there, or name a file on a larger disk"
+ROOM = "make room, or write to a larger disk"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """An archive that was written: its sha256 (hex) and size in bytes, and what is in it."""
+    """A written archive: its sha256 (hex) and size in bytes, and its contents."""
 
     archive: str
     sha256: str
@@ -46,10 +46,10 @@ class Exported:
 
 
 def export_store(workspace: Workspace, locks: Sequence[Lock], path: Path, engine: ImageStore | None) -> Exported:
-    """Writes all that `locks` need into the archive `path`, whole or not at all; without an `engine` no base is in it.
+    """Writes everything that `locks` need into the archive `path`, atomically; without an `engine` it has no bases.
 
-    Raises BuildError for wheels or models that are missing, VerificationError for damaged ones, UsageError for a path that can't be
-    written, and DiskFullError.
+    Raises BuildError for missing wheels or models, VerificationError for corrupt ones, UsageError for a path that can't be written, and
+    DiskFullError.
     """
     require_cached(workspace.store, locks)
     require_models(workspace, locks)
@@ -68,29 +68,29 @@ def export_store(workspace: Workspace, locks: Sequence[Lock], path: Path, engine
 
 
 def _models(workspace: Workspace, locks: Sequence[Lock]) -> dict[ArchiveMember, Path]:
-    """The files of the models of `locks`; those of the hub are read and verified as a whole. Raises VerificationError."""
-    found: dict[ArchiveMember, Path] = {}
+    """The files of the models of `locks`; hub models are verified in full. Raises VerificationError."""
+    content: dict[ArchiveMember, Path] = {}
     for lock in locks_by_model(locks):
         source = lock.model.source if lock.model else None
         if not isinstance(source, LockedModelFiles):
-            found |= {wheel_entry(file.path.name, file.sha256, file.size): file.path for file in files_of_model(workspace, lock)}
+            content |= {wheel_entry(file.path.name, file.sha256, file.size): file.path for file in files_of_model(workspace, lock)}
             continue
         try:
             folder = workspace.models.verify(source)
         except VerificationError as error:
-            raise VerificationError(error.where, error.problem, hint=f"fetch it anew: {fetch_command([lock])}") from error
-        found |= {model_entry(source, file): folder / file.name for file in source.files}
-    return found
+            raise VerificationError(error.where, error.problem, hint=f"fetch it again: {fetch_command([lock])}") from error
+        content |= {model_entry(source, file): folder / file.name for file in source.files}
+    return content
 
 
 @contextmanager
 def _new_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that becomes `path` when the context ends well, and is gone when it does not."""
+    """A temporary file that replaces `path` if the block succeeds, and is removed if it fails."""
     try:
         if str(path) == "-" or (path.exists() and not path.is_file()):
-            problem = "is no file: an archive is written whole or not at all, and so can't be written there"
+            problem = "not a regular file: the archive replaces it when complete, so it can't be a stream"
             raise UsageError(str(path), problem, hint="name a file, as in wheels.tar")
-        path.parent.stat()  # where there is none, what scratch locks would make it
+        path.parent.stat()  # fails if the folder is missing, which temp_dir would create
         with temp_dir("archive", path.parent) as folder:
             part = folder / "archive.part"
             with part.open("wb") as stream:
@@ -105,14 +105,14 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
 
 def _file_error(error: OSError, path: Path) -> EnvgenError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return DiskFullError(str(path), "the disk is full; what was being written is removed", hint=ROOM)
+        return DiskFullError(str(path), "the disk is full; the partial file was removed", hint=ROOM)
     return UsageError(str(path), f"can't be written: {error.strerror or error}", hint="name a file in a folder that you may write to")
 
 
 def _saved_bases(
     workspace: Workspace, locks: Sequence[Lock], engine: ImageStore | None, folder: Path
 ) -> tuple[dict[ArchiveMember, Path], tuple[Skipped, ...]]:
-    """The bases of `locks` as archives in `folder`, and those that could not be saved."""
+    """Saves the bases of `locks` as archives in `folder`; returns those, and the bases that could not be saved."""
     saved: dict[ArchiveMember, Path] = {}
     left_out = []
     needed = bases_of(locks)
@@ -131,7 +131,7 @@ def _saved_bases(
 
 
 def _save(engine: ImageStore, base: str, platforms: Sequence[str], folder: Path) -> Path:
-    """Writes a base into `folder`. Raises EngineError, or VerificationError, when it is not in the engine's store for all `platforms`."""
+    """Saves a base in `folder`. Raises EngineError or VerificationError if the engine does not have it for all `platforms`."""
     digest = base.rpartition("@")[2]
     image = find_base(engine, base)
     if image is None:

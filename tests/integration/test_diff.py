@@ -253,7 +253,7 @@ def test_one_image_by_its_names_and_what_it_can_not_be_compared_with(two_images:
     site.envgen("diff", before, "locks").must_fail(2, "expected two images", "envgen audit")
     site.envgen("diff", before).must_fail(2, "nothing to compare it with")
     site.envgen("diff", "image:No//Name", before).must_fail(2, "No//Name")
-    site.envgen("diff", "nope", before).must_fail(2, "as an image: there is no such image")
+    site.envgen("diff", "nope", before).must_fail(2, "as an image: no such image")
 
 
 def test_with_both_locks_at_hand_there_are_reasons(two_images: tuple[Site, str, str]) -> None:

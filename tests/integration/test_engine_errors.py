@@ -110,7 +110,7 @@ def test_a_base_without_the_locked_minor_version(image: Site, tag: str, tmp_path
         command = ["buildx", "build", "--builder", "default", "--provenance=false", "--load", "--tag", other]
         docker(*command, "--file", tmp_path / "Dockerfile", image.project)
         done = image.envgen(*BUILD, "--tag", tag, "--base", other)
-        done.must_fail(6, f"--base {other}", "has no python3.11", "hint:  take a base with Python 3.11")
+        done.must_fail(6, f"--base {other}", "has no python3.11", "hint:  use a base with Python 3.11")
     finally:
         docker("image", "rm", "--force", other)
 
@@ -126,7 +126,7 @@ def test_a_base_whose_python_wants_other_packages(image: Site, index: Proxy, tin
     before = image.locks()
     assert not any(f'name = "{BETA}"'.encode() in content for content in before.values())
     done = image.envgen(*BUILD, "--tag", tag, "--base", base_name())
-    done.must_fail(6, "--base", "in place of 3.11.0", BETA, "hint:  take a base with the locked Python")
+    done.must_fail(6, "--base", "instead of 3.11.0", BETA, "hint:  use a base with the locked Python")
     assert "buildx build" not in done.stderr
     assert not docker("image", "ls", "--quiet", tag)
     assert image.locks() == before

@@ -21,7 +21,7 @@ LAYERS = {"one": {}, "two": {"first": GAMMA}, "three": {"first": GAMMA, "second"
 """The groups of each profile besides that of beta, which is the last layer in all: another step of another stage in each.
 `renamed` has that layer too, under another name."""
 
-AGAIN = "history: the builder calls layers what another build called them: building again without its cache"
+AGAIN = "history: the builder's cache has step names of another build: rebuilding without the cache"
 
 
 @pytest.fixture(scope="module")

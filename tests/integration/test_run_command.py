@@ -229,8 +229,8 @@ def test_what_an_end_means(image: str, work: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "environment", "words"),
     [
-        (("--image", "envgen-test/nothing:x"), {}, ("envgen-test/nothing:x: there is no such image", "hint:  run: envgen build cpu-base")),
-        (("--gpus", "all"), {}, ("--gpus all: cpu-base is locked without CUDA", "hint:  take a profile with it")),
+        (("--image", "envgen-test/nothing:x"), {}, ("envgen-test/nothing:x: no such image", "hint:  run: envgen build cpu-base")),
+        (("--gpus", "all"), {}, ("--gpus all: cpu-base is locked without CUDA", "hint:  use a profile with CUDA")),
         (("--target", "py311-macos-arm64"), {}, ("no image is built for py311-macos-arm64",)),
     ],
 )

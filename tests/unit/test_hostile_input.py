@@ -52,7 +52,7 @@ def test_toml_without_an_end_is_none(text: str, tmp_path: Path) -> None:
         Project(folder=tmp_path).profile("bad")
     with pytest.raises(StaleLockError, match=r"not a lock that envgen wrote"):
         parse_lock(data, "locks/x/y/envgen.lock")
-    with pytest.raises(StaleLockError, match=r"not a record that envgen wrote"):
+    with pytest.raises(StaleLockError, match=r"not written by envgen"):
         parse_records(data, "locks/x/y/layers.toml", "x")
 
 

@@ -314,7 +314,7 @@ def test_a_lock_and_the_record_of_its_layers_leave_each_other_alone(tmp_path: Pa
     assert write_files(tmp_path, {"envgen.lock": b"another"})
     assert contents(tmp_path)["layers.toml"] == b"record"
     assert not (tmp_path / "Dockerfile").exists()
-    with pytest.raises(StaleLockError, match=r"^layers.toml: not a record that envgen wrote"):
+    with pytest.raises(StaleLockError, match=r"^layers.toml: not written by envgen"):
         read_records(Project(folder=tmp_path), tmp_path, "small")
 
 

@@ -10,7 +10,7 @@ from envgen.core.settings import read_settings
 from envgen.core.target import PLATFORMS
 from envgen.engine import BuildRequest
 from envgen.image.bake import BakeTarget, bake_file, bake_name, index_arguments, write_contexts
-from envgen.image.matrix import RUNNERS, MatrixEntry, cells
+from envgen.image.matrix import RUNNERS, MatrixEntry, matrix_entries
 from envgen.profiles import Project
 from envgen.sources import WheelStore
 
@@ -29,7 +29,7 @@ def project(tmp_path: Path) -> Project:
 
 def found(project: Project, *changed: str) -> list[str]:
     profiles = [project.profile(name) for name in ("child", "small")]
-    return [f"{cell.profile} {cell.target}" for cell in cells(project, profiles, changed or None)]
+    return [f"{cell.profile} {cell.target}" for cell in matrix_entries(project, profiles, changed or None)]
 
 
 CHILD_CELLS = ["child py311-linux-amd64"]
@@ -64,7 +64,7 @@ def test_a_change_of_the_toolkits_affects_what_has_cuda(project: Project) -> Non
     gpu = text.replace('"windows/amd64"', '"linux/arm64"').replace("as_of", 'cuda = "13.0"\nas_of', 1)
     (project.folder / "profiles" / "gpu.toml").write_text(gpu, encoding="utf-8")
     profiles = [project.profile(name) for name in ("gpu", "small")]
-    affected = [f"{cell.profile} {cell.target}" for cell in cells(project, profiles, ["profiles/toolkits/cuda.toml"])]
+    affected = [f"{cell.profile} {cell.target}" for cell in matrix_entries(project, profiles, ["profiles/toolkits/cuda.toml"])]
     assert affected == ["gpu py311-linux-amd64", "gpu py311-linux-arm64"]
 
 
@@ -80,16 +80,16 @@ def test_every_platform_has_a_runner_of_its_own_processor() -> None:
 
 def test_a_cell_for_arm_runs_on_arm(project: Project) -> None:
     (project.folder / "profiles" / "arm.toml").write_text(PROFILE.replace("windows/amd64", "linux/arm64"), encoding="utf-8")
-    runners = {cell.platform: cell.runner for cell in cells(project, [project.profile("arm")])}
+    runners = {cell.platform: cell.runner for cell in matrix_entries(project, [project.profile("arm")])}
     assert runners == {"linux/amd64": "ubuntu-24.04", "linux/arm64": "ubuntu-24.04-arm"}
 
 
 def test_a_change_of_nothing_affects_nothing(project: Project) -> None:
-    assert list(cells(project, [project.profile("small")], frozenset())) == []
+    assert list(matrix_entries(project, [project.profile("small")], frozenset())) == []
 
 
 def test_what_a_cell_says(project: Project) -> None:
-    linux, windows = cells(project, [project.profile("small")])
+    linux, windows = matrix_entries(project, [project.profile("small")])
     assert isinstance(linux, MatrixEntry)
     assert (linux.image, linux.tiers, linux.gpu, linux.runner) == (True, ("static", "cpu"), False, "ubuntu-24.04")
     assert (windows.image, windows.tiers, windows.base, windows.runner) == (False, (), "", "windows-2025")
@@ -157,5 +157,5 @@ def test_a_builder_is_told_of_mirrors_but_not_of_folders(tmp_path: Path) -> None
     lock = sample_lock()
     mirrored = read_settings({"ENVGEN_INDEX_DEFAULT": "https://mirror.example/simple"}, tmp_path)
     assert index_arguments(lock, mirrored) == {"INDEX_DEFAULT": "https://mirror.example/simple"}
-    with pytest.raises(UsageError, match="a builder can't reach"):
+    with pytest.raises(UsageError, match="builders can't reach"):
         index_arguments(lock, read_settings({"ENVGEN_INDEX_PYTORCH_CPU": str(tmp_path)}, tmp_path))

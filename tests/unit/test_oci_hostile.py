@@ -182,11 +182,11 @@ def test_a_name_twice_is_refused_however_it_is_written(tmp_path: Path) -> None:
     for name in ("index.json", "./index.json", "blobs/../index.json"):
         layout = Layout()
         path = layout.write(tmp_path / "image.tar", layout.image(GOOD), last=[tarfile.TarInfo(name)])
-        with pytest.raises(VerificationError, match=r"holds 'index\.json' twice"):
+        with pytest.raises(VerificationError, match=r"contains 'index\.json' twice"):
             read(path)
     link = tarfile.TarInfo("index.json")
     link.type, link.linkname = tarfile.SYMTYPE, "other.json"
-    with pytest.raises(VerificationError, match=r"holds 'index\.json' twice"):
+    with pytest.raises(VerificationError, match=r"contains 'index\.json' twice"):
         read(layout.write(tmp_path / "image.tar", layout.image(GOOD), last=[link]))
 
 

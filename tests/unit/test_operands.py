@@ -144,12 +144,12 @@ def test_a_tar_archive_is_an_image(project: Path) -> None:
     [
         ("locks", "locks: both a path and a git revision", "write ./locks or git:locks"),
         ("git:nope", "nope: there is no such git revision", "use one of main"),
-        ("image:nope", "image:nope: there is no such image in the engine's store", "see: docker image ls --digests"),
-        (f"sha256:{'0' * 64}", f"image:sha256:{'0' * 64}: there is no such image", "see: docker image ls"),
+        ("image:nope", "image:nope: no such image in the engine's store", "see: docker image ls --digests"),
+        (f"sha256:{'0' * 64}", f"image:sha256:{'0' * 64}: no such image", "see: docker image ls"),
         ("HEAD~9", "HEAD~9: there is no such path, and there is no such git revision", "use one of main"),
         (
             "nope",
-            "nope: there is no such path,\nas a git revision: there is no such git revision,\nas an image: there is no such image",
+            "nope: there is no such path,\nas a git revision: there is no such git revision,\nas an image: no such image",
             "use one of main",
         ),
         ("bare", "bare: found no lock below locks/ in this revision", "see: git ls-tree -r 0123456789ab"),

@@ -15,7 +15,7 @@ from envgen.engine import EngineInfo, Image, RunRequest
 from envgen.engine.docker.run import attached_command
 from envgen.engine.gpus import Gpu, Gpus
 from envgen.image import run
-from envgen.image.run import HostUser, RunOptions, RunPlan, cache_folders, choose_gpus, permits, this_caller
+from envgen.image.run import HostUser, RunOptions, RunPlan, cache_folders, choose_gpus, current_user, permits
 
 INFO = EngineInfo(
     name="Docker",
@@ -46,10 +46,10 @@ def plan(folder: Path, environ: Mapping[str, str], gpus: tuple[str, str] = ON_CP
     return run.plan(IMAGE, gpus, RunOptions(command=("python", "x.py"), **wishes), caller, settings)  # type: ignore[arg-type]
 
 
-def test_the_order(tmp_path: Path) -> None:
+def test_the_request(tmp_path: Path) -> None:
     planned = plan(tmp_path, {"HF_TOKEN": "hf_x", "HF_ENDPOINT": "https://hub.example", "SECRET": "s", "HOME": "/home/ann"})
     status = tmp_path.stat()
-    assert planned.order == RunRequest(
+    assert planned.request == RunRequest(
         image="sha256:1",  # whatever the name means by then
         command=("python", "x.py"),
         mounts=((tmp_path / "work", "/workspace", True), (tmp_path / "hf", "/hf", True)),
@@ -73,35 +73,35 @@ def test_the_order(tmp_path: Path) -> None:
 
 def test_with_gpus_nothing_hides_them(tmp_path: Path) -> None:
     planned = plan(tmp_path, {}, ("0,1", "with GPUs 0,1"))
-    assert planned.order.gpus == "0,1"
-    assert "NVIDIA_VISIBLE_DEVICES" not in planned.order.environment
+    assert planned.request.gpus == "0,1"
+    assert "NVIDIA_VISIBLE_DEVICES" not in planned.request.environment
 
 
 def test_the_way_to_the_network(tmp_path: Path) -> None:
     environ = {"HTTPS_PROXY": "http://u:p@proxy.example:1", "SSL_CERT_FILE": "/ca.pem", "PIP_CERT": "/ca.pem"}
-    order = plan(tmp_path, environ).order
-    assert order.mounts[2:] == ((Path("/ca.pem"), "/envgen/ca.pem", False),)
-    given = {name: order.environment.get(name) for name in ("HTTPS_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")}
+    request = plan(tmp_path, environ).request
+    assert request.mounts[2:] == ((Path("/ca.pem"), "/envgen/ca.pem", False),)
+    given = {name: request.environment.get(name) for name in ("HTTPS_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")}
     inside = "/envgen/ca.pem"
     assert given == {"HTTPS_PROXY": environ["HTTPS_PROXY"], "SSL_CERT_FILE": inside, "REQUESTS_CA_BUNDLE": inside, "PIP_CERT": None}
-    alone = plan(tmp_path, environ, network="none").order
+    alone = plan(tmp_path, environ, network="none").request
     assert (alone.network, alone.environment["HF_HUB_OFFLINE"], len(alone.mounts)) == ("none", "1", 2)
     assert "HTTPS_PROXY" not in alone.environment
 
 
 def test_a_second_folder_of_the_cache(tmp_path: Path) -> None:
-    order = plan(tmp_path, {"HF_HUB_CACHE": str(tmp_path / "hub")}).order
-    assert (tmp_path / "hub", "/hf-hub", True) in order.mounts
-    assert order.environment["HF_HUB_CACHE"] == "/hf-hub"
+    request = plan(tmp_path, {"HF_HUB_CACHE": str(tmp_path / "hub")}).request
+    assert (tmp_path / "hub", "/hf-hub", True) in request.mounts
+    assert request.environment["HF_HUB_CACHE"] == "/hf-hub"
 
 
 def test_a_cache_that_can_not_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     planned = plan(tmp_path, {"HF_HOME": str(tmp_path / "file" / "hf")})
-    assert "HF_HOME" not in planned.order.environment
-    assert len(planned.order.mounts) == 1
+    assert "HF_HOME" not in planned.request.environment
+    assert len(planned.request.mounts) == 1
     assert planned.warnings == (
-        f"HF_HOME: {tmp_path}/file/hf can't be made (Not a directory), downloads will be lost: set HF_HOME to a folder of yours",
+        f"HF_HOME: {tmp_path}/file/hf can't be created (Not a directory), downloads will be lost: set HF_HOME to a folder of yours",
     )
 
 
@@ -120,8 +120,8 @@ def test_folders_of_somebody_else(tmp_path: Path) -> None:
     (tmp_path / "hf").mkdir(mode=0o700)
     warnings = plan(tmp_path, {}, user="54321:54321").warnings
     assert warnings == (
-        f"the current folder: {tmp_path}/work can't be written by 54321:54321 in the container: take one that belongs to 54321:54321",
-        f"HF_HOME: {tmp_path}/hf can't be read by 54321:54321 in the container: take one that belongs to 54321:54321",
+        f"the current folder: {tmp_path}/work can't be written by 54321:54321 in the container: use one that belongs to 54321:54321",
+        f"HF_HOME: {tmp_path}/hf can't be read by 54321:54321 in the container: use one that belongs to 54321:54321",
     )
 
 
@@ -152,8 +152,8 @@ def test_where_the_cache_is() -> None:
         (CUDA, "none", RUNTIME, ONE, ON_CPU),
         (CUDA, "auto", RUNTIME, ONE, ("all", "with GPUs all through the nvidia runtime")),
         (CUDA, "0,1", RUNTIME, Gpus(), ("0,1", "with GPUs 0,1 through the nvidia runtime")),
-        (CUDA, "auto", INFO, ONE, ("", "on the CPU (this engine passes no GPU into a container)")),
-        (CUDA, "auto", RUNTIME, Gpus(), ("", "on the CPU (there is no NVIDIA GPU here)")),
+        (CUDA, "auto", INFO, ONE, ("", "on the CPU (this engine can't pass GPUs into containers)")),
+        (CUDA, "auto", RUNTIME, Gpus(), ("", "on the CPU (no NVIDIA GPU found)")),
         (CUDA, "auto", replace(RUNTIME, data_root=""), Gpus(), ("all", "with GPUs all through the nvidia runtime")),
     ],
 )
@@ -162,7 +162,7 @@ def test_which_gpus(lock: object, wish: str, info: EngineInfo, found: Gpus, expe
 
 
 def test_gpus_that_can_not_be_had() -> None:
-    with pytest.raises(EngineError, match="--gpus all: this engine has nothing that passes GPUs") as caught:
+    with pytest.raises(EngineError, match="--gpus all: this engine can't pass GPUs") as caught:
         choose_gpus(CUDA, "all", INFO, ONE)
     assert "nvidia-ctk runtime configure" in caught.value.hint
     with pytest.raises(UsageError, match="--gpus 0: small is locked without CUDA"):
@@ -172,15 +172,15 @@ def test_gpus_that_can_not_be_had() -> None:
 def test_the_root_is_no_folder_to_work_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir("/")
     with pytest.raises(UsageError, match="the current folder: is /"):
-        this_caller({})
+        current_user({})
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    with pytest.raises(UsageError, match="the current folder: is not there any more"):
-        this_caller({})
+    with pytest.raises(UsageError, match="the current folder: no longer exists"):
+        current_user({})
     monkeypatch.chdir(tmp_path)
-    assert this_caller({"USER": "ann"}).name == "ann"
+    assert current_user({"USER": "ann"}).name == "ann"
 
 
 ORDER = RunRequest(

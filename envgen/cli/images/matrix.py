@@ -14,7 +14,7 @@ from envgen.core.git import GitRepo
 from envgen.engine import BuildRequest
 from envgen.image import build
 from envgen.image.bake import BakeTarget, bake_file, index_arguments, write_contexts
-from envgen.image.matrix import MatrixEntry, cells
+from envgen.image.matrix import MatrixEntry, matrix_entries
 from envgen.image.publish import check_repository
 from envgen.lock import Lock, project
 from envgen.offline import fetch_wheels
@@ -50,7 +50,7 @@ def run(args: MatrixArgs, workspace: Workspace) -> int:
     changed = None
     if args.changed_since:
         changed = GitRepo(workspace.settings, workspace.project.folder).changed_since(args.changed_since)
-    found = [cell for cell in cells(workspace.project, profiles, changed) if cell.image or not args.images]
+    found = [cell for cell in matrix_entries(workspace.project, profiles, changed) if cell.image or not args.images]
     if args.format == "github":
         print_json({"include": [asdict(cell) for cell in found]}, indent=None)
     elif args.format == "bake":

@@ -11,7 +11,7 @@ from envgen.cli.wiring import make_engine
 from envgen.core.errors import SmokeError, UsageError
 from envgen.engine.gpus import Gpus, find_gpus
 from envgen.image import find_built
-from envgen.image.run import RunOptions, choose_gpus, plan, this_caller
+from envgen.image.run import RunOptions, choose_gpus, current_user, plan
 from envgen.lock import project
 from envgen.workspace import Workspace
 
@@ -46,7 +46,7 @@ def run(args: RunArgs, workspace: Workspace) -> int:
     """Runs it on our own standard streams; its exit code."""
     profile = workspace.project.profile(args.profile)
     lock = project.check_lock(workspace, profile, profile.image_target(args.target))
-    caller = this_caller(os.environ)
+    user = current_user(os.environ)
     engine = make_engine(workspace.settings)
     info = engine.check()
     gpus = choose_gpus(lock, args.gpus, info, find_gpus(workspace.settings.environment()) if lock.cuda else Gpus())
@@ -54,12 +54,12 @@ def run(args: RunArgs, workspace: Workspace) -> int:
         built = find_built(lock, engine, args.image)
     except SmokeError as error:
         raise UsageError(error.where, error.problem, hint=error.hint) from error
-    wishes = RunOptions(command=args.words, gpus=args.gpus, network=args.network)
-    planned = plan(built.image, gpus, wishes, caller, workspace.settings)
+    options = RunOptions(command=args.words, gpus=args.gpus, network=args.network)
+    planned = plan(built.image, gpus, options, user, workspace.settings)
     workspace.reporter.step(f"run: {planned.summary}")
     for warning in planned.warnings:
         workspace.reporter.step(f"warning: {warning}")
-    code = engine.attach(planned.order, terminal=sys.stdin.isatty() and sys.stdout.isatty())
+    code = engine.attach(planned.request, terminal=sys.stdin.isatty() and sys.stdout.isatty())
     if code in ENDS:
         meaning = ENDS[code].format(profile=profile.name, program=(*args.words, "python")[0])
         workspace.reporter.step(f"run: ended with {code}, which mostly means: {meaning}")

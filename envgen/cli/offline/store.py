@@ -12,7 +12,7 @@ from envgen.cli.output import print_json, print_lines
 from envgen.cli.wiring import make_engine
 from envgen.core.text import human_size
 from envgen.lock import project
-from envgen.offline import Imported, check_taken, export_store, import_store
+from envgen.offline import Imported, check_imported, export_store, import_store
 from envgen.offline.archive import BASE, MODEL, WHEEL
 from envgen.offline.import_ import ImportStatus
 from envgen.workspace import Workspace
@@ -81,7 +81,7 @@ def _import(args: StoreArgs, workspace: Workspace) -> int:
         print_json(import_json(args.archive, items))
     else:
         print_lines(_counted(items))
-    check_taken(items)
+    check_imported(items)
     return 0
 
 

@@ -1,8 +1,8 @@
-"""envgen.image.build: a history in which the builder says what another build called its steps is found."""
+"""envgen.image.build: a history with step names of another build is found."""
 
 import pytest
 
-from envgen.image.build import words_of_others
+from envgen.image.build import steps_of_other_builds
 
 LINES = ("#1 [internal] load build definition", "#9 [with-torch 1/1] COPY --link --from=layer-torch /out/ /", "#9 CACHED")
 
@@ -16,8 +16,8 @@ LINES = ("#1 [internal] load build definition", "#9 [with-torch 1/1] COPY --link
     ],
 )
 def test_a_step_of_another_build(text: str) -> None:
-    assert words_of_others([LINES[1][3:], text], LINES) == [text]
+    assert steps_of_other_builds([LINES[1][3:], text], LINES) == [text]
 
 
 def test_own_steps_and_what_is_no_step() -> None:
-    assert words_of_others([LINES[1][3:], "mount / from exec /bin/sh -c true", "pulled from docker.io/library/x"], LINES) == []
+    assert steps_of_other_builds([LINES[1][3:], "mount / from exec /bin/sh -c true", "pulled from docker.io/library/x"], LINES) == []
