@@ -1,7 +1,7 @@
-"""Whether an image is what its lock says (audit), is the same when it is built again (reproduce), whether what is locked still exists
-unchanged (verify), and what changed between two sets of locks or two images (diff).
+"""Checks that an image matches its lock (audit), that rebuilding gives the same image (reproduce), and that everything locked still exists
+unchanged (verify); shows what changed between two sets of locks or two images (diff).
 
-Differences are data in a report; raised is only what keeps one from being made: UsageError, EngineError, VerificationError, DiskFullError.
+Differences are data in a report. Raises UsageError, EngineError, VerificationError or DiskFullError only if there can be no report.
 """
 
 from envgen.trust.report import ImageReport, Report, Status

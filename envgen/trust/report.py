@@ -1,4 +1,4 @@
-"""What the reports of audit, verify and reproduce have in common: the words for what became of a thing, and the shape."""
+"""What the reports of audit, verify and reproduce have in common: statuses, and a protocol."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Status(StrEnum):
-    """What became of one thing that was looked at. What could not be looked at is never a pass."""
+    """The result for one thing that was examined. A thing that could not be examined is never a pass."""
 
     # audit: a part of an image
     PASSED = "passed"
@@ -22,28 +22,28 @@ class Status(StrEnum):
     TAG_MOVED = "tag moved"
     TAG_DELETED = "tag deleted"
     NOT_CHECKED = "not checked"
-    """It could not be asked: whoever knows gave no answer, or refused."""
+    """The server did not answer, or refused access."""
     NOT_PUBLISHED = "not published"
-    """It was asked, and whoever was asked publishes no such thing: asking again tomorrow makes no difference."""
+    """The server answered, but does not publish this at all: asking again tomorrow makes no difference."""
 
 
 class Report(Protocol):
-    """What every report has, that of a smoke test too."""
+    """The protocol of every report, including a smoke test's."""
 
     __slots__ = ()
 
     def headline(self) -> str:
-        """Its first line: what was not looked at comes before what was found."""
+        """The first line: what was not examined comes before the findings."""
 
     def verdict(self) -> str:
-        """All of it in a word or two."""
+        """The result in a word or two."""
 
     def as_json(self) -> Mapping[str, object]:
-        """All of it, with headline and verdict first."""
+        """The whole report, with headline and verdict first."""
 
 
 class ImageReport(Report, Protocol):
-    """The report of one image: whose it is, what was looked at, and the base it says it was built on."""
+    """The report of one image: its profile and target, its name and digest, and the base in its labels."""
 
     @property
     def profile(self) -> str: ...

@@ -124,7 +124,7 @@ def test_another_interpreter_is_found(image_site: Site, derive: Derive) -> None:
     code, report = audit(image_site, derive(f"USER 0\nRUN {swap}\nUSER 10001:10001"))
     assert code == 8
     found = said(report)
-    assert [line for line in found if "bin/python3.11: a file of mode 755" in line and "a layer that the recipe does not make" in line]
+    assert [line for line in found if "bin/python3.11: a file of mode 755" in line and "a layer that the Dockerfile does not make" in line]
     assert [line for line in found if ": usr/bin/real: " in line]
     assert statuses(report)["byte code"] == "passed", "it was compiled by another Python than that of the image"
 
@@ -135,7 +135,7 @@ def test_a_changed_configuration_is_found(image_site: Site, derive: Derive) -> N
     assert code == 8
     assert said(report) == [
         "configuration: label envgen.as-of is 2020-01-01 (expected 2026-09-22T00:00:00Z)",
-        "configuration: variable LD_PRELOAD=/tmp/evil.so, which neither the recipe nor the base has",
+        "configuration: variable LD_PRELOAD=/tmp/evil.so, which neither the Dockerfile nor the base sets",
         "configuration: Cmd is None (expected ['python'])",
         "configuration: Entrypoint is ['/bin/sh'] (expected None)",
         "configuration: User is '0' (expected '10001:10001')",

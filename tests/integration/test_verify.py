@@ -66,7 +66,7 @@ def hash_of(wheels: Path, name: str) -> dict[str, str]:
 
 def test_an_index_that_publishes_no_hashes_is_not_compared(site: Site, index: Proxy) -> None:
     text = verified(site, 0, "verify tiny: not published: 3 wheels (hash not published: not compared; index default has the file")
-    assert "not published: vulnerabilities of 3 releases (not asked, because index default has no JSON API" in text
+    assert "not published: vulnerabilities of 3 releases (index default has no JSON API" in text
     assert text.endswith("\nverify tiny: verified\n")
     assert "NOT CHECKED" not in text
     assert site.kept() == []
@@ -91,8 +91,8 @@ def test_with_hashes_every_wheel_is_ok_and_asked_for_once(site: Site, index: Pro
 @pytest.mark.parametrize(
     ("path", "fault", "state", "words"),
     [
-        (GAMMA_PAGE, status(404), "gone", "does not list it any more"),
-        (GAMMA_PAGE, page(filename=wheel_name(GAMMA, "2.0")), "gone", "does not list it any more"),
+        (GAMMA_PAGE, status(404), "gone", "no longer lists it"),
+        (GAMMA_PAGE, page(filename=wheel_name(GAMMA, "2.0")), "gone", "no longer lists it"),
         (f"/{wheel_name(GAMMA)}", status(404), "gone", "lists envgen_tiny_gamma-1.0-py3-none-any.whl, but does not have it"),
         (GAMMA_PAGE, page(hashes={"sha256": "f" * 64}), "changed", f"publishes sha256 {'f' * 64}, the lock has "),
         (f"/{wheel_name(GAMMA)}", content("application/zip", b"short"), "changed", "has 5 bytes, the lock 30"),
@@ -230,7 +230,7 @@ def test_a_base_that_is_there(based: Site, registry: Registry) -> None:
 def test_a_tag_that_moved_is_information(based: Site, registry: Registry, tmp_path: Path) -> None:
     later = registry.push("FROM scratch\nENV PYTHON_VERSION=3.11.17\n", tmp_path / "later")
     text = verified(based, 0, "tag moved: 1", **registry.env)
-    assert f"python:{TAG} now means {later} (asked through its mirror)" in text
+    assert f"python:{TAG} is now {later} (queried through its mirror)" in text
     assert "envgen update tiny --base" in text
 
 

@@ -286,8 +286,8 @@ def both(*changes: Callable[[Made], object]) -> Callable[[Made], object]:
 
 
 INIT, PYC = f"{ROOT}/demo/__init__.py", f"{ROOT}/demo/__pycache__/__init__.cpython-311.pyc"
-FOREIGN = "which no wheel of the group own brings"
-EXTRA = "in a layer that the recipe does not make"
+FOREIGN = "which is in no wheel of the group own"
+EXTRA = "in a layer that the Dockerfile does not make"
 OWNER = "and owner 0:0"
 
 CHANGES = {
@@ -303,7 +303,7 @@ CHANGES = {
     "capability": Change(entry(INIT, pax_headers={"SCHILY.xattr.security.capability": "x"}), "extended headers SCHILY.xattr.security.cap"),
     "missing": Change(lambda image: image.remove(INIT), f"files: layer 5 (own): {INIT}: missing"),
     "missing folder": Change(lambda image: image.remove(f"{ROOT}/demo"), f"files: layer 5 (own): {ROOT}/demo: missing"),
-    "twice": Change(added(4, item(INIT, b"x = 1\n")), f"files: layer 5 (own): {INIT}: is there twice"),
+    "twice": Change(added(4, item(INIT, b"x = 1\n")), f"files: layer 5 (own): {INIT}: occurs twice"),
     "path file": Change(added(4, item(f"{ROOT}/a.pth", b"import os")), f"{ROOT}/a.pth: a file of mode 644 {OWNER}, {FOREIGN}"),
     "of another group": Change(added(4, item(f"{ROOT}/model/__init__.py", b"y = 1\n")), f"{ROOT}/model/__init__.py: a file of mode"),
     "outside": Change(added(4, item("etc/cron", b"")), f"files: layer 5 (own): etc/cron: a file of mode 644 {OWNER}, {FOREIGN}"),
@@ -318,9 +318,11 @@ CHANGES = {
     "layer on top": Change(on_top(folder("usr"), item("usr/bin/python3.11", b"sh")), "layers: layer 6 (sha256:"),
     "setuid on top": Change(on_top(item("usr/bin/su", mode=0o4755)), f"usr/bin/su: a file of mode 4755 {OWNER}, {EXTRA}"),
     "removed on top": Change(on_top(item(f"{ROOT}/demo/.wh.data.bin")), f"a whiteout, which removes files of other layers, {EXTRA}"),
-    "empty layer on top": Change(on_top(), "a layer that the recipe does not make, with nothing in it"),
+    "empty layer on top": Change(on_top(), "an empty layer that the Dockerfile does not make"),
     "layer missing": Change(lambda image: image.layers.pop(), "layers: layer own: missing"),
-    "workdir": Change(added(2, item("tmp/x", b"")), f"layers: layer 3 (workdir): tmp/x: a file of mode 644 {OWNER}, in a layer that has"),
+    "workdir": Change(
+        added(2, item("tmp/x", b"")), f"layers: layer 3 (workdir): tmp/x: a file of mode 644 {OWNER}, in a layer that must be empty"
+    ),
     "base": Change(added(0, item("usr/lib/evil.so", b"")), "base: layer 1: is sha256:"),
     "base in the environment": Change(added(0, item(f"{ROOT}/x.py", b"")), f"layer 1 (skeleton): {ROOT}/x.py: a file of mode"),
     "user": Change(setting("User", ""), "configuration: User is '' (expected '10001:10001')"),
@@ -328,13 +330,15 @@ CHANGES = {
     "command": Change(setting("Cmd", ["sh"]), "configuration: Cmd is ['sh'] (expected ['python'])"),
     "workdir setting": Change(setting("WorkingDir", "/"), "configuration: WorkingDir is '/' (expected '/tmp')"),
     "volume": Change(setting("Volumes", {"/x": {}}), "configuration: Volumes is {'/x': {}} (expected None)"),
-    "preload": Change(variable("LD_PRELOAD=/x.so"), "configuration: variable LD_PRELOAD=/x.so, which neither the recipe nor the base has"),
+    "preload": Change(
+        variable("LD_PRELOAD=/x.so"), "configuration: variable LD_PRELOAD=/x.so, which neither the Dockerfile nor the base sets"
+    ),
     "variable twice": Change(variable("HOME=/tmp"), "configuration: its environment has a variable twice"),
     "variable": Change(setting("Env", ["PATH=/x:/opt/venv/bin:/usr/bin"]), "variable PATH is /x:/opt/venv/bin:/usr/bin (expected /opt/"),
     "variables of no sort": Change(setting("Env", 5), "configuration: variable HOME is missing (expected /tmp)"),
     "label": Change(label("envgen.as-of", "2020"), "configuration: label envgen.as-of is 2020 (expected 2026-09-22T00:00:00Z)"),
     "label of another Python": Change(label("envgen.python", "3.11.2"), "label envgen.python is 3.11.2 (expected 3.11.16)"),
-    "label more": Change(label("x", "y"), "configuration: label x=y, which neither the recipe nor the base has"),
+    "label more": Change(label("x", "y"), "configuration: label x=y, which neither the Dockerfile nor the base sets"),
     "architecture": Change(lambda image: image.config.update(variant="v9"), "configuration: variant is 'v9' (expected None)"),
     "key": Change(lambda image: image.config.update(x=1), "configuration: unexpected x"),
     "user line": Change(lambda image: image.layers[1].append(item("etc/shadow")), "skeleton: layer 2 (skeleton): etc/shadow: a file"),
@@ -406,7 +410,7 @@ def test_a_base_under_the_locked_name_that_is_another_one_is_not_taken(scene: Sc
     scene.engine.archives[scene.lock.base] = (digest, scene.folder / "other.tar")
     report = scene.audit()
     assert report.verdict() == "INCOMPLETE"
-    assert f"the engine's store has {digest} under this name" in report.parts[1].detail
+    assert f"in the engine's store, this name is {digest}" in report.parts[1].detail
 
 
 def test_another_python_in_the_locked_base_is_a_finding(scene: Scene) -> None:

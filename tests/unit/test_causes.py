@@ -31,7 +31,7 @@ def test_images_that_say_the_same_give_no_cause() -> None:
 
 def test_an_image_of_something_else() -> None:
     other = ImageDocuments(digest="sha256:0", manifest={}, config={"config": None}, layers=())
-    assert likely_causes(image(), other, OWN) == ("the other image was not built from a lock of envgen: it has no label envgen.lock",)
+    assert likely_causes(image(), other, OWN) == ("the other image was not built from an envgen lock: it has no label envgen.lock",)
 
 
 def test_another_lock_is_named() -> None:
@@ -46,22 +46,22 @@ def test_another_base_and_its_python_are_named() -> None:
         "the other image has another Python: 3.11.2, this one: 3.11.16",
         "the other image is on another base: debian:12, this one: python:3.11",
         "the other image has another base in place of the locked one: debian:12, this one: none",
-        "the other image's base has other layers: a name alone does not say which base it was",
+        "the other image's base has other layers: a tag alone does not identify a base",
     )
 
 
 def test_a_base_of_the_same_name_may_be_another() -> None:
     assert likely_causes(image(), image(base=("later",)), OWN) == (
-        "the other image's base has other layers: a name alone does not say which base it was",
+        "the other image's base has other layers: a tag alone does not identify a base",
     )
     assert likely_causes(image(), image(base=("one", "two")), OWN) == (
-        "the other image's base has other layers: a name alone does not say which base it was",
+        "the other image's base has other layers: a tag alone does not identify a base",
     )
 
 
 def test_another_compression_is_named() -> None:
     assert likely_causes(image(), image(kind="gzip"), OWN) == (
         "the other image has gzip layers, this one zstd",
-        "the other image has the layers of its base in another compression",
+        "the other image has its base's layers in another compression",
     )
-    assert likely_causes(image(), image(packed="+again"), OWN) == ("the other image has the layers of its base in another compression",)
+    assert likely_causes(image(), image(packed="+again"), OWN) == ("the other image has its base's layers in another compression",)

@@ -58,7 +58,7 @@ def test_a_reason_that_does_not_hold_everywhere_keeps_its_places() -> None:
     (change,) = found.packages
     assert [(reason.text, reason.places) for reason in change.reasons] == [
         ("no reason found in the locks", (LINUX_PLACE,)),
-        ("the profile asks for ==1.6, before for >=1", (WINDOWS_PLACE,)),
+        ("the profile requires ==1.6, before >=1", (WINDOWS_PLACE,)),
     ]
 
 

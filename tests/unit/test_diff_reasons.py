@@ -41,15 +41,15 @@ BOUND = "the documented bound is"
 MOVES = {
     "the profile asks for another version": (
         one("1.0", "small ==1.0"), one("2.0", "small ==2.0"), {},
-        ("the profile asks for ==2.0, before for ==1.0",),
+        ("the profile requires ==2.0, before ==1.0",),
     ),
     "the profile names it now": (
         one("1.0", "other *"), one("2.0", "other *", "small >=2"), {},
-        ("the profile asks for >=2, and did not before",),
+        ("the profile requires >=2, and did not before",),
     ),
     "a profile's bound is gone": (
         one("1.0", "small <2"), one("2.0", "small *"), {},
-        ("the profile asks for any version, before for <2",),
+        ("the profile requires any version, before <2",),
     ),
     "uploaded since": (
         one("1.0", uploaded=EARLY), one("2.0", uploaded=LATE), {"as_of": NEXT},
@@ -61,11 +61,11 @@ MOVES = {
     ),
     "Python too, where the file is for another one": (
         one("1.0", "small ==1.0"), one("2.0", "small ==2.0", file="tool-2.0-cp312-cp312-win_amd64.whl"), {"python": "3.12.4"},
-        ("the profile asks for ==2.0, before for ==1.0", "Python is 3.12.4, before 3.11.16"),
+        ("the profile requires ==2.0, before ==1.0", "Python is 3.12.4, before 3.11.16"),
     ),
     "a date of its own": (
         one("1.0", uploaded=EARLY), one("2.0", uploaded=LATE), {},
-        ("uploaded 2026-10-06, after as_of 2026-09-22: the profile gives it a date of its own",),
+        ("uploaded 2026-10-06, after as_of 2026-09-22: the profile sets its own date for it",),
     ),
     "its own date is gone": (
         one("2.0", uploaded=LATE), one("1.0", uploaded=EARLY), {},
@@ -78,11 +78,11 @@ MOVES = {
     ),
     "somebody asks for a newer one": (
         one("1.0", "other >=1"), one("2.0", "other >=2"), {},
-        ("other asks for >=2, before for >=1",),
+        ("other requires >=2, before >=1",),
     ),
     "somebody held it and does not any more": (
         one("1.0", "other <2", "small *"), one("2.0", "small *"), {},
-        ("other asked for <2, and does not any more",),
+        ("other required <2, and no longer does",),
     ),
     "a documented bound moved": (
         one("1.0", bounds=("<2",)), one("2.0", bounds=(">=2",)), {},
@@ -114,9 +114,9 @@ MOVES = {
     "two reasons, and another layer": (
         one("1.0", "small ==1.0", uploaded=EARLY), one("2.0", "small ==2.0", uploaded=LATE, layer="own"), {"as_of": NEXT},
         (
-            "the profile asks for ==2.0, before for ==1.0",
+            "the profile requires ==2.0, before ==1.0",
             "uploaded 2026-10-06, after the old as_of 2026-09-22",
-            "goes into the layer group own, before libraries",
+            "is in the layer group own, before libraries",
         ),
     ),
     "a requirement that can't be read rules nothing out": (
@@ -137,24 +137,24 @@ def test_why_a_package_has_another_version(case: str) -> None:
 def test_the_one_who_asks_is_named_with_its_version_when_it_moved() -> None:
     before = lock(one("1.0", "other <2"), one("5.0", name="other"))
     after = lock(one("2.0", "other >=2"), one("6.0", name="other"))
-    assert told(before, after)["tool"] == ("upgraded", ("other 6.0 asks for >=2, before for <2",))
+    assert told(before, after)["tool"] == ("upgraded", ("other 6.0 requires >=2, before <2",))
 
 
 def test_the_one_who_asked_and_is_gone_is_said_to_be() -> None:
     before, after = lock(one("1.0", "other <2", "small *"), asker()), lock(one("2.0", "small *"))
-    assert told(before, after)["tool"] == ("upgraded", ("other, which is gone, asked for <2, and does not any more",))
-    assert told(after, before)["tool"] == ("downgraded", ("other, which is new, asks for <2, and did not before",))
+    assert told(before, after)["tool"] == ("upgraded", ("other, which is gone, required <2, and no longer does",))
+    assert told(after, before)["tool"] == ("downgraded", ("other, which is new, requires <2, and did not before",))
 
 
 def test_extras_are_no_versions() -> None:
     before, after = lock(one("1.0", "other [fast]>=1")), lock(one("2.0", "other [fast]>=2"))
-    assert told(before, after)["tool"][1] == ("other asks for [fast]>=2, before for [fast]>=1",)
+    assert told(before, after)["tool"][1] == ("other requires [fast]>=2, before [fast]>=1",)
 
 
 def test_the_profile_is_the_profile_whatever_its_name() -> None:
     before = lock(one("1.0", "small ==1.0"))
     after = lock(one("2.0", "large ==2.0"), profile="large")
-    assert told(before, after)["tool"][1] == ("the profile asks for ==2.0, before for ==1.0",)
+    assert told(before, after)["tool"][1] == ("the profile requires ==2.0, before ==1.0",)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_the_profile_is_the_profile_whatever_its_name() -> None:
         (
             {"sha256": "f" * 64},
             {},
-            (f"the same file name with other content (sha256 {'f' * 12}, before {'0' * 12}): ask the index why before you trust it",),
+            (f"the same file name with other content (sha256 {'f' * 12}, before {'0' * 12}): find out why before you trust it",),
         ),
     ],
 )
@@ -190,27 +190,27 @@ def asker(version: str = "5.0", *demands: str) -> Package:
 PRESENCE = {
     "the profile": (
         (), (one("1.0", "small ==1.0"),), {},
-        "the profile asks for it now (==1.0)", "the profile does not ask for it any more",
+        "the profile now requires it (==1.0)", "the profile no longer requires it",
     ),
     "one that is new too": (
         (), (asker(), one("1.0", "other *")), {},
-        "other 5.0, which is new, asks for it", "other 5.0, which asked for it, is gone",
+        "other 5.0, which is new, requires it", "other 5.0, which required it, is gone",
     ),
     "one that moved": (
         (asker("4.0"),), (asker("5.0"), one("1.0", "other >=1")), {},
-        "other 5.0 asks for it (>=1), 4.0 did not", "other 4.0 does not ask for it any more, 5.0 did",
+        "other 5.0 requires it (>=1), 4.0 did not", "other 4.0 no longer requires it, 5.0 did",
     ),
     "an extra": (
         (asker("5.0"),), (asker("5.0", "small [fast]"), one("1.0", "other *")), {},
-        "other asks for it now: its extras are fast, before none", "other does not ask for it any more: its extras are none, before fast",
+        "other now requires it: its extras are fast, before none", "other no longer requires it: its extras are none, before fast",
     ),
     "Python": (
         (asker(),), (asker(), one("1.0", "other *")), {"python": "3.12.4"},
-        "other asks for it now: Python is 3.12.4, before 3.11.16", "other does not ask for it any more: Python is 3.11.16, before 3.12.4",
+        "other now requires it: Python is 3.12.4, before 3.11.16", "other no longer requires it: Python is 3.11.16, before 3.12.4",
     ),
     "nothing that is there": (
         (asker(),), (asker(), one("1.0", "other *")), {},
-        "other asks for it now: why is not in the locks", "other does not ask for it any more: why is not in the locks",
+        "other now requires it: the locks don't show why", "other no longer requires it: the locks don't show why",
     ),
 }  # fmt: skip
 
@@ -230,16 +230,16 @@ def test_a_package_that_nobody_asks_for_has_no_reason() -> None:
 def test_a_package_in_another_layer_group_is_no_move() -> None:
     assert told(lock(one("1.0")), lock(one("1.0", layer="own")))["tool"] == (
         "regrouped",
-        ("goes into the layer group own, before libraries",),
+        ("is in the layer group own, before libraries",),
     )
 
 
 @pytest.mark.parametrize(
     ("new", "reasons"),
     [
-        (one("1.0", "small >=1"), ("the profile asks for >=1, before for any version",)),
+        (one("1.0", "small >=1"), ("the profile requires >=1, before any version",)),
         (one("1.0", bounds=(">=1",)), ("the documented bound is >=1, before none (paper.txt, Core)",)),
-        (one("1.0", uploaded=None), ("its index says another size or upload time of the same file",)),
+        (one("1.0", uploaded=None), ("its index reports another size or upload time for the same file",)),
     ],
 )
 def test_what_holds_a_package_is_told_when_it_did_not_move(new: Package, reasons: tuple[str, ...]) -> None:

@@ -7,18 +7,18 @@ from envgen.core.errors import UsageError
 from envgen.lock.labels import labels_of
 from envgen.lock.render import render_dockerfile
 from envgen.profiles.catalog import shipped
-from envgen.trust.audit.dockerfile import DEFAULT_PATH, ImageConfig, read_recipe
+from envgen.trust.audit.dockerfile import DEFAULT_PATH, ImageConfig, read_image_config
 
 
 def read(*lines: str, **environment: str) -> ImageConfig:
     stages = ("FROM ${BASE} AS base", "FROM base AS other", "RUN x", "FROM base", *lines, "")
-    return read_recipe("\n".join(stages), {"BASE": "base:1"}, environment)
+    return read_image_config("\n".join(stages), {"BASE": "base:1"}, environment)
 
 
 def test_the_shipped_recipe_is_understood() -> None:
     lock = sample_lock()
     dockerfile = render_dockerfile(lock, (shipped() / "templates" / "Dockerfile.j2").read_text())
-    recipe = read_recipe(dockerfile, {}, {"PATH": "/bin"})
+    recipe = read_image_config(dockerfile, {}, {"PATH": "/bin"})
     assert recipe.layers == ("skeleton", "workdir", "models", "torch", "libraries", "own")
     assert recipe.environment["PATH"] == "/opt/venv/bin:/bin"
     assert recipe.environment["NASTY"] == NASTY
@@ -56,11 +56,11 @@ def test_a_variable_may_stand_on_an_earlier_one_and_on_those_of_the_base() -> No
 def test_stages_that_an_image_stands_on_are_part_of_it_and_others_are_not() -> None:
     stages = ("FROM ${BASE} AS base", "FROM base AS first", "COPY --link --from=skeleton /out/ /", "ENV A=1")
     stages += ("FROM base AS other", "ENV A=3", "FROM --platform=x first AS second", "LABEL b=${A}", "FROM second", "USER 1")
-    recipe = read_recipe("\n".join(stages), {"BASE": "base:1"}, {})
+    recipe = read_image_config("\n".join(stages), {"BASE": "base:1"}, {})
     assert (recipe.layers, dict(recipe.environment), dict(recipe.labels)) == (("skeleton",), {"A": "1"}, {"b": "1"})
     assert recipe.user == "1"
     with pytest.raises(UsageError, match="a stage of the image has 'RUN y'"):
-        read_recipe("\n".join((*stages[:2], "RUN y", *stages[2:])), {"BASE": "base:1"}, {})
+        read_image_config("\n".join((*stages[:2], "RUN y", *stages[2:])), {"BASE": "base:1"}, {})
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,6 @@ def test_stages_that_an_image_stands_on_are_part_of_it_and_others_are_not() -> N
     ],
 )
 def test_what_is_not_understood_is_refused(line: str) -> None:
-    with pytest.raises(UsageError, match="an audit can't tell what an image has of that") as raised:
+    with pytest.raises(UsageError, match="whose result an audit can't predict") as raised:
         read(line)
     assert raised.value.where == "templates/Dockerfile.j2"

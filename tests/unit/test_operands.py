@@ -146,18 +146,18 @@ def test_a_tar_archive_is_an_image(project: Path) -> None:
         ("git:nope", "nope: there is no such git revision", "use one of main"),
         ("image:nope", "image:nope: no such image in the engine's store", "see: docker image ls --digests"),
         (f"sha256:{'0' * 64}", f"image:sha256:{'0' * 64}: no such image", "see: docker image ls"),
-        ("HEAD~9", "HEAD~9: there is no such path, and there is no such git revision", "use one of main"),
+        ("HEAD~9", "HEAD~9: no such path, and there is no such git revision", "use one of main"),
         (
             "nope",
-            "nope: there is no such path,\nas a git revision: there is no such git revision,\nas an image: no such image",
+            "nope: no such path,\nas a git revision: there is no such git revision,\nas an image: no such image",
             "use one of main",
         ),
-        ("bare", "bare: found no lock below locks/ in this revision", "see: git ls-tree -r 0123456789ab"),
-        ("empty", "empty: found no lock in it", "run: envgen lock"),
+        ("bare", "bare: has no locks below locks/", "see: git ls-tree -r 0123456789ab"),
+        ("empty", "empty: has no locks", "run: envgen lock"),
         ("pipe", "pipe: neither a file nor a folder", "name an envgen.lock"),
         ("twice", "twice: has two locks of small for py311-linux-amd64", "name one project's locks"),
         ("large.bin", "large.bin: far too large for a lock", "docker save"),
-        ("x" * 300, f"{'x' * 300}: there is no such path", "use one of main"),
+        ("x" * 300, f"{'x' * 300}: no such path", "use one of main"),
     ],
 )
 def test_what_can_not_be_found_is_said_with_a_cure(project: Path, word: str, problem: str, hint: str) -> None:
@@ -179,7 +179,7 @@ def test_without_an_engine_the_error_says_so(project: Path) -> None:
 
 
 def test_a_project_without_locks_is_told_to_make_them(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="found no lock in it") as caught:
+    with pytest.raises(UsageError, match="has no locks") as caught:
         finder(tmp_path).now()
     assert "envgen lock" in caught.value.hint
 
@@ -195,7 +195,7 @@ def test_an_old_lock_of_another_version_is_refused_with_its_revision(project: Pa
     with pytest.raises(StaleLockError, match=r"^old:locks/small/py311-linux-amd64/envgen.lock: not a lock that envgen wrote") as caught:
         finder(project).find("old")
     assert "another envgen wrote this lock" in str(caught.value)
-    assert caught.value.hint.startswith("compare with a revision whose locks this envgen reads")
+    assert caught.value.hint.startswith("compare with a revision whose locks this envgen can read")
 
 
 def test_only_the_profile_that_is_asked_about_is_read(project: Path) -> None:

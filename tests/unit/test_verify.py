@@ -93,7 +93,7 @@ def test_all_is_well_but_for_what_an_index_does_not_publish(server: Server, tmp_
     found = verify(tmp_path)
     assert found.verdict() == "verified"
     assert only(found, Status.NOT_PUBLISHED).name == "torch 2.13.0+cpu"
-    why = "not asked, because index pytorch-cpu has no JSON API with vulnerabilities"
+    why = "index pytorch-cpu has no JSON API with vulnerabilities"
     assert found.headline() == f"not published: vulnerabilities of 1 release ({why}); ok: 10 of 11"
     assert found.counts() == {"base": {Status.OK: 1}, "wheel": {Status.OK: 5}, "vulnerabilities": {Status.OK: 4, Status.NOT_PUBLISHED: 1}}
 
@@ -117,7 +117,7 @@ def test_two_indexes_of_one_name_are_two(server: Server, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("file", "status", "detail"),
     [
-        ({"filename": "numpy-2.4.5-py3-none-any.whl"}, Status.GONE, "index default does not list it any more"),
+        ({"filename": "numpy-2.4.5-py3-none-any.whl"}, Status.GONE, "index default no longer lists it"),
         ({"hashes": {"sha256": "f" * 64}}, Status.CHANGED, f"index default publishes sha256 {'f' * 64}, the lock has "),
         ({"size": 7}, Status.CHANGED, "index default publishes 7 bytes, the lock has 1005"),
         ({"yanked": "broken \x1b[31m on\nWindows"}, Status.YANKED, "broken [31m on Windows"),
@@ -171,7 +171,7 @@ def test_a_vulnerable_release_says_what_fixes_it(server: Server, tmp_path: Path)
     first, second = found.having(Status.VULNERABLE)
     assert (first.kind, first.name, first.detail) == ("vulnerabilities", "numpy 2.4.6", "PYSEC-1 (CVE-1): reads too far; fixed in 2.5")
     assert first.cure == "envgen update small --package numpy --as-of 2026-11-25"
-    assert second.detail == "OTHER-1: no summary; no release is known to fix it"
+    assert second.detail == "OTHER-1: no summary; no known fix"
     assert found.verdict() == "findings"
 
 
@@ -233,7 +233,7 @@ def test_what_became_of_a_base(server: Server, tmp_path: Path, digests: dict[str
         assert found.headline().startswith("NOT CHECKED: 1 base (its registry does not answer: silence); ")
         assert bases[0].cure == "check the network"
     if "tag moved" in statuses:
-        assert bases[-1].detail == f"{TAGGED} now means sha256:{'b' * 64}"
+        assert bases[-1].detail == f"{TAGGED} is now sha256:{'b' * 64}"
         assert bases[-1].cure == "envgen update small --base"
         assert f"; tag moved: 1; ok: {9 + statuses.count('ok')} of 11" in found.headline()
 
@@ -283,8 +283,12 @@ FILES = {"config.json": b"{}", "model.safetensors": b"weights", "tokenizer.json"
         (FILES, Status.OK, ""),
         ({**FILES, "config.json": b"[]"}, Status.CHANGED, "the hub hub.example has config.json with sha256 "),
         ({**FILES, "model.safetensors": b"Weights"}, Status.CHANGED, "the hub hub.example has model.safetensors with sha256 "),
-        ({**FILES, "extra.json": b""}, Status.CHANGED, "the hub hub.example lists extra.json too, which the lock has not: find out why"),
-        ({"config.json": b"{}", "model.safetensors": b"weights"}, Status.GONE, "the hub hub.example does not list tokenizer.json any more"),
+        (
+            {**FILES, "extra.json": b""},
+            Status.CHANGED,
+            "the hub hub.example also lists extra.json, which the lock does not have: find out why",
+        ),
+        ({"config.json": b"{}", "model.safetensors": b"weights"}, Status.GONE, "the hub hub.example no longer lists tokenizer.json"),
         ({"config.json": b"{}"}, Status.GONE, "has no safetensors"),
         (404, Status.GONE, "the hub shows no model tests/small"),
         (401, Status.NOT_CHECKED, "the hub shows no model tests/small"),

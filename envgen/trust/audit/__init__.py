@@ -1,6 +1,6 @@
-"""An image against its lock, file by file, read from its archive: nothing in the image is run.
+"""Compares an image with its lock, file by file, from its archive: nothing in the image is run.
 
-Differences are data in the report. Raises UsageError, VerificationError, EngineError, DiskFullError when there is nothing to compare.
+Differences are data in the report. Raises UsageError, VerificationError, EngineError or DiskFullError if there is nothing to compare.
 """
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,7 @@
-"""Byte code against its source: compiled again by the Python of the base, which the image can't have tampered with.
+"""Compares byte code with its source, recompiled by the Python of the base, which the image can't have tampered with.
 
-Sources and byte code are unpacked side by side, and the probe looks at them in a container of the base, at the path where the image
-has them: byte code says where its source is.
+Sources and byte code are unpacked side by side, and the probe checks them in a container of the base, at their paths in the image: byte
+code contains the path of its source.
 """
 
 from collections.abc import Iterator
@@ -22,24 +22,24 @@ PHASE = "byte-code"
 
 
 def places(tree: ExpectedTree, folder: Path) -> dict[str, Path]:
-    """Where in `folder` each source and its byte code go, by their path in a layer; makes the folders.
+    """The paths in `folder` for each source and its byte code, by their path in a layer; creates the parent folders.
 
-    The paths are those of the locked wheels, never those of the image.
+    The paths come from the locked wheels, never from the image.
     """
     paths = [path for pair in tree.byte_code.items() for path in pair if ".." not in PurePosixPath(path).parts]
-    found = {f"{ROOT}/{path}": folder / path for path in paths}
+    targets = {f"{ROOT}/{path}": folder / path for path in paths}
     with written(folder):
-        for parent in {place.parent for place in found.values()}:
+        for parent in {target.parent for target in targets.values()}:
             parent.mkdir(parents=True, exist_ok=True)
-    return found
+    return targets
 
 
 def compare_byte_code(
     tree: ExpectedTree, folder: Path, base: str, engine: Engine, reporter: Reporter
 ) -> tuple[tuple[AuditFinding, ...], str]:
-    """Every difference, and what was compared; `base` is the digest of the image that compiles.
+    """The differences, and what was compared; `base` is the digest of the image that compiles.
 
-    A probe that does not get to its end is a finding: byte code can be made to do that. Raises EngineError.
+    A probe that does not finish is a finding: byte code can be crafted to cause that. Raises EngineError.
     """
     minor = ".".join(tree.python.split(".")[:2])
     container = RunRequest(
@@ -47,7 +47,7 @@ def compare_byte_code(
         command=(f"python{minor}", "-I", "-S", "/envgen/probe", PHASE),
         mounts=((PROBE, "/envgen/probe", False), (_readable(folder), PREFIX, False)),
         environment={},
-        # The base's own user may be root, who without capabilities can't read what belongs to somebody else either.
+        # The base's own user may be root, which without capabilities can't read other users' files either.
         user=f"{UID}:{UID}",
         quiet=CHECK_LIMIT,
     )
@@ -65,7 +65,7 @@ def _findings(detail: str) -> Iterator[AuditFinding]:
 
 
 def _readable(folder: Path) -> Path:
-    """Make `folder` readable for the container's user, whatever our umask is."""
+    """Makes `folder` readable for the container's user, regardless of our umask."""
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     return folder

@@ -1,7 +1,6 @@
-"""An image's configuration against the recipe: what it tells the engine about running it.
+"""Compares an image's configuration, which tells the engine how to run it, with the Dockerfile.
 
-The time it was created and its history are left out of account: they say nothing about what runs, and a plain `docker build`
-writes other ones.
+Its creation time and history are ignored: they don't affect what runs, and a plain `docker build` writes others.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,13 +11,13 @@ from envgen.trust.audit.dockerfile import ImageConfig
 from envgen.trust.audit.report import CONFIGURATION, AuditFinding
 
 PLATFORM = ("os", "architecture", "variant", "os.version", "os.features")
-OF_NO_ACCOUNT = ("author", "created", "history", "rootfs", "config")
-"""Keys of a configuration that are judged elsewhere, or say nothing about what runs."""
+IGNORED = ("author", "created", "history", "rootfs", "config")
+"""Keys of a configuration that are checked elsewhere, or don't affect what runs."""
 
 DEPRECATED = "ArgsEscaped"
-"""BuildKit sets it with any CMD; it only means something on Windows."""
+"""BuildKit sets it with any CMD; it has a meaning only on Windows."""
 
-Json = Mapping[str, Any]  # as anybody may have written it
+Json = Mapping[str, Any]  # untrusted
 
 
 def settings_of(config: Json) -> dict[str, Any]:
@@ -44,26 +43,26 @@ def labels_of(config: Json) -> dict[str, str]:
 
 
 def assumed_base(config: Json) -> Json:
-    """A base that could have brought everything in `config` that the recipe does not say otherwise, where the real one is not at hand."""
+    """A replacement for an unavailable base: it has everything in `config` that does not come from the Dockerfile."""
     path = environment_of(config).get("PATH", "")
     others = [f"{name}={value}" for name, value in environment_of(config).items() if name != "PATH"]
     return {**config, "config": {**settings_of(config), "Env": [f"PATH={path.removeprefix(f'{PREFIX}/bin:')}", *others]}}
 
 
-def compare_configuration(config: Json, base: Json, recipe: ImageConfig, platform: str) -> Iterator[AuditFinding]:
+def compare_configuration(config: Json, base: Json, expected_config: ImageConfig, platform: str) -> Iterator[AuditFinding]:
     """Every difference between a configuration and what `recipe` makes of that of the `base`; `platform` is the lock's."""
     found, below = settings_of(config), settings_of(base)
-    yield from _pairs("label", labels_of(config), {**labels_of(base), **recipe.labels})
-    yield from _pairs("variable", environment_of(config), {**environment_of(base), **recipe.environment})
+    yield from _pairs("label", labels_of(config), {**labels_of(base), **expected_config.labels})
+    yield from _pairs("variable", environment_of(config), {**environment_of(base), **expected_config.environment})
     if len(_variables(config)) != len(environment_of(config)):
         yield _finding("its environment has a variable twice")
-    told = {"User": recipe.user, "WorkingDir": recipe.workdir, "Cmd": list(recipe.command)}
-    # BuildKit leaves a base's OnBuild out of what is built on it.
-    expected = {**below, "OnBuild": None, **told}
+    overridden = {"User": expected_config.user, "WorkingDir": expected_config.workdir, "Cmd": list(expected_config.command)}
+    # BuildKit drops a base's OnBuild.
+    expected = {**below, "OnBuild": None, **overridden}
     for key in sorted({*found, *expected} - {"Env", "Labels", DEPRECATED}):
         if (found.get(key) or None) != (expected.get(key) or None):
             yield _finding(f"{key} is {found.get(key)!r} (expected {expected.get(key)!r})")
-    for key in sorted(set(config) - {*PLATFORM, *OF_NO_ACCOUNT}):
+    for key in sorted(set(config) - {*PLATFORM, *IGNORED}):
         yield _finding(f"unexpected {key}")
     os, architecture, *_ = platform.split("/")
     for key, value in {**{key: base.get(key) for key in PLATFORM}, "os": os, "architecture": architecture}.items():
@@ -74,7 +73,7 @@ def compare_configuration(config: Json, base: Json, recipe: ImageConfig, platfor
 def _pairs(kind: str, found: Mapping[str, str], expected: Mapping[str, str]) -> Iterator[AuditFinding]:
     for name in sorted({*found, *expected}):
         if name not in expected:
-            yield _finding(f"{kind} {name}={found[name]}, which neither the recipe nor the base has")
+            yield _finding(f"{kind} {name}={found[name]}, which neither the Dockerfile nor the base sets")
         elif name not in found:
             yield _finding(f"{kind} {name} is missing (expected {expected[name]})")
         elif found[name] != expected[name]:

@@ -1,7 +1,7 @@
-"""The stages of a lock's Dockerfile that the image is made in, read back: the layers they put on its base, and what they say of it.
+"""Parses the image's stages of a lock's Dockerfile: the layers and configuration that they add to the base.
 
-Only what the template of envgen has in it is understood. A project's own template may have more; then no audit could tell
-what an image should be, and the recipe is refused.
+Only the instructions of envgen's template are supported. A project's own template may have others; it is rejected, since an audit could
+not tell what the image should be.
 """
 
 import json
@@ -24,7 +24,7 @@ _PIECE = re.compile(r"""\\(?P<escaped>["\\$ ])|\$\{(?P<name>\w+)\}|\$(?P<bare>[A
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageConfig:
-    """The names of the layers on top of the base, in order, and the configuration that the image has on top of the base's."""
+    """The names of the layers on top of the base, in order, and the configuration that the image adds to the base's."""
 
     layers: tuple[str, ...]
     environment: Mapping[str, str]
@@ -34,12 +34,12 @@ class ImageConfig:
     command: tuple[str, ...]
 
 
-def read_recipe(dockerfile: str, arguments: Mapping[str, str], environment: Mapping[str, str]) -> ImageConfig:
-    """The recipe in the stages of the image, with these build arguments, on a base with this environment.
+def read_image_config(dockerfile: str, arguments: Mapping[str, str], environment: Mapping[str, str]) -> ImageConfig:
+    """The configuration from the image's stages, with these build arguments, on a base with this environment.
 
-    Raises UsageError for an instruction that is not understood.
+    Raises UsageError for an unsupported instruction.
     """
-    variables = {"PATH": DEFAULT_PATH, **arguments, **environment}  # ENV goes before ARG, whichever comes first
+    variables = {"PATH": DEFAULT_PATH, **arguments, **environment}  # ENV takes precedence over ARG, whatever their order
     layers: list[str] = []
     env: dict[str, str] = {}
     labels: dict[str, str] = {}
@@ -69,7 +69,7 @@ def read_recipe(dockerfile: str, arguments: Mapping[str, str], environment: Mapp
 
 
 def _image_stages(dockerfile: str) -> Iterator[str]:
-    """The instructions, one a line, of the last stage and of those it stands on, the lowest first; each FROM is left out."""
+    """The instructions, one per line, of the last stage and the stages below it, lowest first, without FROM."""
     starts = list(_STAGE.finditer(dockerfile))
     ends = [start.start() for start in starts[1:]] + [len(dockerfile)]
     stages = {start["name"]: (start["below"], dockerfile[start.end() : end]) for start, end in zip(starts, ends, strict=True)}
@@ -83,7 +83,7 @@ def _image_stages(dockerfile: str) -> Iterator[str]:
 
 
 def _pairs(text: str, variables: Mapping[str, str], line: str) -> dict[str, str]:
-    """The pairs NAME=VALUE of an instruction, with quotes taken off and variables put in as BuildKit does."""
+    """The NAME=VALUE pairs of an instruction, with quotes removed and variables expanded as BuildKit does."""
     pairs = {}
     for word in _words(text, variables, line):
         name, equals, value = word.partition("=")
@@ -94,7 +94,7 @@ def _pairs(text: str, variables: Mapping[str, str], line: str) -> dict[str, str]
 
 
 def _words(text: str, variables: Mapping[str, str], line: str) -> Iterator[str]:
-    """The words of an instruction without their quotes. Raises UsageError for quoting that no template of ours has."""
+    """The words of an instruction without their quotes. Raises UsageError for quoting that our template does not use."""
 
     def plain(piece: re.Match[str]) -> str:
         if piece["unknown"]:
@@ -109,7 +109,7 @@ def _words(text: str, variables: Mapping[str, str], line: str) -> Iterator[str]:
 
 
 def _command(text: str, line: str) -> tuple[str, ...]:
-    """The words of a CMD, in the form that no shell reads."""
+    """The words of a CMD in exec form."""
     try:
         words = json.loads(text)
     except ValueError as error:
@@ -121,5 +121,5 @@ def _command(text: str, line: str) -> tuple[str, ...]:
 
 def _not_understood(line: str) -> UsageError:
     known = "COPY --link --from=STAGE /out/ /, ENV, ARG, LABEL, USER, WORKDIR and CMD"
-    problem = f"a stage of the image has {line!r}, and an audit can't tell what an image has of that: expected {known}"
+    problem = f"a stage of the image has {line!r}, whose result an audit can't predict: expected {known}"
     return UsageError("templates/Dockerfile.j2", problem, hint="move it into another stage, and copy that stage's /out/")

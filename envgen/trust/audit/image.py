@@ -1,4 +1,4 @@
-"""The audited image and the base it should be built on, each read from an archive; nothing is run."""
+"""Reads the audited image and its base from archives; only the base is run, to ask for its Python."""
 
 import re
 from collections.abc import Iterator
@@ -21,9 +21,9 @@ from envgen.trust.audit.layers import same_base
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditedImage:
-    """An image with its open archive; `name` is as it was asked for. `others` is what an engine may load beside it, out of the archive.
+    """An image with its open archive; `name` is as given by the user. `others` is what else an engine may load from the archive.
 
-    The archive of an image in the engine's store is our own.
+    `others` is None for an image in the engine's store, whose archive is our own.
     """
 
     name: str
@@ -34,9 +34,9 @@ class AuditedImage:
 
 @contextmanager
 def opened(lock: Lock, engine: ImageStore, name: str) -> Iterator[AuditedImage]:
-    """The image called `name` (empty: by the default tag), or in the archive at that path.
+    """Opens the image called `name` (empty: the default tag), or in the archive at that path.
 
-    Raises UsageError when there is none, VerificationError when it can't be read or is of another lock, EngineError, DiskFullError.
+    Raises UsageError if there is none, VerificationError if it can't be read or is of another lock, EngineError, DiskFullError.
     """
     if name and _is_file(name):
         with Archive(Path(name)) as archive:
@@ -46,21 +46,21 @@ def opened(lock: Lock, engine: ImageStore, name: str) -> Iterator[AuditedImage]:
         return
     image = engine.image(name or lock.tag)
     if image is None:
-        hint = f"run: envgen build {lock.profile}; or give the path of an OCI archive"
-        raise UsageError(name or lock.tag, "there is no such image", hint=hint)
+        hint = f"run: envgen build {lock.profile}; or name an OCI archive"
+        raise UsageError(name or lock.tag, "no such image", hint=hint)
     with saved(engine, image) as archive:
         documents = archive.image(digest=image.digest, platform=lock.platform)
         yield _of_this_lock(AuditedImage(name=image.name, archive=archive, documents=documents), lock)
 
 
 def _is_file(name: str) -> bool:
-    with suppress(OSError):  # a name that is too long for one is no file
+    with suppress(OSError):  # such as a name too long for a file
         return Path(name).is_file()
     return False
 
 
 def _of_this_lock(subject: AuditedImage, lock: Lock) -> AuditedImage:
-    """Return `subject` if its label names `lock`; with another lock nearly every file would be a finding."""
+    """`subject`, if its label names `lock`; with another lock, nearly every file would be a finding."""
     found, expected = ImageLabels.read(labels_of(subject.documents.config)).lock or "none", lock.digest
     if found != expected:
         problem = f"label envgen.lock: found an image built from lock {printable(found[:19])}, expected {expected[:19]}"
@@ -81,10 +81,10 @@ def saved(engine: ImageStore, image: Image) -> Iterator[Archive]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditedBase:
-    """The base that an image says it was built on, and the full version of its Python.
+    """The base named by an image's labels, and the full version of its Python.
 
-    `locked` says whether it is the locked one. Where it is not at hand `documents` is None and `missing` says why; where its Python
-    could not be asked `unasked` does, and the version is what the image says.
+    `locked` is whether it is the locked one. If it is unavailable, `documents` is None and `missing` is the reason; if its Python could
+    not be run, `unasked` is the reason, and the version is the one in the image's label.
     """
 
     reference: str
@@ -95,22 +95,22 @@ class AuditedBase:
     unasked: str = ""
 
 
-def find_ground(documents: ImageDocuments, lock: Lock, engine: Engine) -> AuditedBase:
-    """The base of the image with these `documents`, as far as the engine has it."""
+def find_audited_base(documents: ImageDocuments, lock: Lock, engine: Engine) -> AuditedBase:
+    """The base of the image with these `documents`, as far as it is in the engine's store."""
     labels = ImageLabels.read(labels_of(documents.config))
     reference = labels.built_on or lock.base
-    ground = AuditedBase(reference=reference, locked=_pinned(reference) == _pinned(lock.base), python=_stated_python(labels, lock))
+    audited_base = AuditedBase(reference=reference, locked=_pinned(reference) == _pinned(lock.base), python=_stated_python(labels, lock))
     try:
         base = _find_base(engine, reference, lock.platform)
     except EnvgenError as error:
-        return replace(ground, missing=error.problem, unasked=error.problem)
+        return replace(audited_base, missing=error.problem, unasked=error.problem)
     if not same_base(documents, base):
-        # It is not run then: it could be the very image under audit.
-        return replace(ground, documents=base, unasked="the image does not stand on its base")
+        # This base must not be run: it could be the very image under audit.
+        return replace(audited_base, documents=base, unasked="the image is not built on its base")
     try:
-        return replace(ground, documents=base, python=base_python(engine, reference, base.digest, lock))
+        return replace(audited_base, documents=base, python=base_python(engine, reference, base.digest, lock))
     except EnvgenError as error:
-        return replace(ground, documents=base, unasked=f"it {error.problem}")
+        return replace(audited_base, documents=base, unasked=f"it {error.problem}")
 
 
 def _pinned(reference: str) -> str:
@@ -125,16 +125,16 @@ def _stated_python(labels: ImageLabels, lock: Lock) -> str:
 
 
 def _find_base(engine: ImageStore, reference: str, platform: str) -> ImageDocuments:
-    """The base `reference` as the engine's store has it; its digest is that of its manifest.
+    """The base `reference` in the engine's store; its digest is that of its manifest.
 
-    Raises EngineError when it is not there, or no engine answers, and VerificationError when its archive can't be read.
+    Raises EngineError if it is missing or no engine answers, and VerificationError if its archive can't be read.
     """
     pinned = reference.partition("@")[2]
-    # The store may have it under the name of a mirror, or under none.
+    # The store may have it under a mirror's name, or without a name.
     image = engine.image(reference) or (engine.image(pinned) if pinned else None)
     if image is None:
         raise EngineError(reference, "the engine's store does not have it: pull it first")
     if pinned and image.digest != pinned:
-        raise EngineError(reference, f"the engine's store has {image.digest} under this name")
+        raise EngineError(reference, f"in the engine's store, this name is {image.digest}")
     with saved(engine, image) as archive:
         return archive.image(digest=image.digest, platform=platform)

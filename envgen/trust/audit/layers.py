@@ -1,4 +1,4 @@
-"""The layers of an image by origin: the base's, the recipe's own, and any that should not be there."""
+"""Sorts the layers of an image by origin: the base's, the Dockerfile's, and any extra ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ Entries = tuple[LayerEntry, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerStack:
-    """All layers, the lowest first: `base` are those of the base, `own` those of the recipe by name, `extra` those on top.
+    """All layers, lowest first: `base` are those of the base, `own` those of the Dockerfile by name, `extra` those on top.
 
-    `labels` says what each layer is called in a finding, by its position in the image.
+    `labels` are the names of the layers in findings, by position in the image.
     """
 
     base: tuple[Entries, ...]
@@ -25,12 +25,12 @@ class LayerStack:
     labels: tuple[str, ...]
 
     def label(self, name: str) -> str:
-        """What findings call the recipe's layer `name`."""
+        """The name in findings of the Dockerfile's layer `name`."""
         return self.labels[len(self.base) + list(self.own).index(name)]
 
 
 def make_stack(documents: ImageDocuments, layers: Sequence[Entries], base: ImageDocuments | None, names: Sequence[str]) -> LayerStack:
-    """The layers of the image `documents` on `base`, if that is at hand; `names` are those that the recipe makes."""
+    """The layers of the image `documents` on `base`, if that is available; `names` are those that the Dockerfile makes."""
     first = next((position for position, entries in enumerate(layers) if any(map(is_inside, entries))), len(layers))
     start = len(base.layers) if base and same_base(documents, base) else first
     own = dict(zip(names, layers[start:], strict=False))
@@ -53,7 +53,7 @@ def same_base(documents: ImageDocuments, base: ImageDocuments) -> bool:
 
 
 def compare_base(documents: ImageDocuments, stack: LayerStack, base: ImageDocuments | None, reference: str) -> Iterator[AuditFinding]:
-    """The layers that are not those of the base, if that is at hand, and what the base itself has in the environment's folder."""
+    """Findings for layers that differ from the base's, if that is available, and for files of the base in the environment's folder."""
     if base and not same_base(documents, base):
         found = documents.layers
         for position, layer in enumerate(base.layers):
@@ -70,17 +70,17 @@ def compare_base(documents: ImageDocuments, stack: LayerStack, base: ImageDocume
 
 
 def compare_layers(stack: LayerStack, names: Sequence[str]) -> Iterator[AuditFinding]:
-    """The layers that the recipe makes and are missing, and all that is in layers that it does not make."""
+    """Findings for missing layers of the Dockerfile, and for everything in extra layers."""
     for name in names:
         if name not in stack.own:
             yield AuditFinding(part=LAYERS, layer=name, problem="missing")
     for entry in stack.own.get(EMPTY, ()):
-        yield AuditFinding(part=LAYERS, layer=stack.label(EMPTY), path=entry.path, problem=f"{entry}, in a layer that has nothing in it")
+        yield AuditFinding(part=LAYERS, layer=stack.label(EMPTY), path=entry.path, problem=f"{entry}, in a layer that must be empty")
     below = len(stack.base) + len(stack.own)
     for label, entries in zip(stack.labels[below:], stack.extra, strict=True):
         on_the_way = folders_above([entry.path for entry in entries])
-        told = [entry for entry in entries if entry.kind != FOLDER or entry.path not in on_the_way]
-        for entry in told:
-            yield AuditFinding(part=LAYERS, layer=label, path=entry.path, problem=f"{entry}, in a layer that the recipe does not make")
-        if not told:
-            yield AuditFinding(part=LAYERS, layer=label, problem="a layer that the recipe does not make, with nothing in it")
+        unexpected = [entry for entry in entries if entry.kind != FOLDER or entry.path not in on_the_way]
+        for entry in unexpected:
+            yield AuditFinding(part=LAYERS, layer=label, path=entry.path, problem=f"{entry}, in a layer that the Dockerfile does not make")
+        if not unexpected:
+            yield AuditFinding(part=LAYERS, layer=label, problem="an empty layer that the Dockerfile does not make")

@@ -1,4 +1,4 @@
-"""What an audit found: its parts, each compared or not, and every difference by layer and path."""
+"""The report of an audit: its parts, each compared or not, and every difference by layer and path."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -8,12 +8,12 @@ from envgen.trust.report import Report, Status
 
 CONFIGURATION, BASE, LAYERS, SKELETON, FILES, BYTE_CODE = "configuration", "base", "layers", "skeleton", "files", "byte code"
 ARCHIVE = "archive"
-"""The parts of an audit, in the order in which a report has them; the last one only of an image that was given as an archive."""
+"""The parts of an audit, in the order of a report; the last one only for an image given as an archive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFinding:
-    """One difference: the part of the audit it belongs to, the layer and the path in it (each empty for none), and what is wrong."""
+    """One difference: the part of the audit, the layer and the path in it (each empty for none), and the problem."""
 
     part: str
     layer: str = ""
@@ -26,7 +26,7 @@ class AuditFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What became of one part: `detail` says what was compared, or why it was not."""
+    """The result for one part: `detail` is what was compared, or why it was not."""
 
     name: str
     status: Status
@@ -35,7 +35,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditReport(Report):
-    """The report of one image. `base` is the image that it says it was built on, `overridden` whether that is not the locked one."""
+    """The report of one image. `base` is the base in its labels, `overridden` whether that is not the locked one."""
 
     profile: str
     target: str

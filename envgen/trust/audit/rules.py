@@ -1,4 +1,4 @@
-"""Rules for what a layer may have at each path, and the comparison of its entries with them."""
+"""Rules for what a layer may have at each path, and their comparison with its entries."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from envgen.smoke import ExpectedTree
 from envgen.trust.audit.report import AuditFinding
 
 ROOT = PREFIX.removeprefix("/")
-"""The prefix as it stands in the paths of a layer."""
+"""The prefix as written in the paths of a layer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What may stand at a path: its kind, the modes and the contents it may have (none: any), and where a link leads (empty: anywhere).
+    """What is allowed at a path: its kind, modes and contents (none: any), and the target of a link (empty: any).
 
-    A folder is required where something lies in it, whatever `required` says.
+    A folder with something in it is required, regardless of `required`.
     """
 
     kind: str
@@ -32,7 +32,7 @@ A_FOLDER = Rule(kind=FOLDER, modes=(0o755,), required=False)
 
 
 def group_rules(tree: ExpectedTree) -> dict[str, Rule]:
-    """The rules for the layer of one group: `tree` is what its wheels bring. Byte code may be there; its content is judged elsewhere."""
+    """The rules for the layer of one group with the files `tree` of its wheels. Byte code is allowed; its content is checked elsewhere."""
     rules = {f"{ROOT}/{path}": Rule(kind=FILE, modes=_modes(file.executable), sha256=file.sha256) for path, file in tree.files.items()}
     rules |= {f"{ROOT}/{path}": Rule(kind=FILE, modes=(0o644,), required=False) for path in tree.byte_code.values()}
     inside = (*rules, *(f"{ROOT}/{folder}/any" for folder in tree.directories))
@@ -44,19 +44,19 @@ def _modes(executable: bool | None) -> tuple[int, ...]:
 
 
 def folders_above(paths: Sequence[str]) -> set[str]:
-    """Every folder above these paths, but for the root."""
+    """Every folder above these paths, except for the root."""
     return {str(folder) for path in paths for folder in PurePosixPath(path).parents} - {"."}
 
 
-def compare(part: str, layer: str, entries: Sequence[LayerEntry], rules: Mapping[str, Rule], stranger: str) -> Iterator[AuditFinding]:
-    """Every difference between a layer and its rules; `stranger` says of an entry without a rule why it should not be there."""
+def compare(part: str, layer: str, entries: Sequence[LayerEntry], rules: Mapping[str, Rule], reason: str) -> Iterator[AuditFinding]:
+    """Every difference between a layer and its rules; `reason` is why an entry without a rule is wrong."""
     seen: set[str] = set()
     for entry in entries:
         if entry.path in seen:
-            yield AuditFinding(part=part, layer=layer, path=entry.path, problem="is there twice")
+            yield AuditFinding(part=part, layer=layer, path=entry.path, problem="occurs twice")
         seen.add(entry.path)
         rule = rules.get(entry.path)
-        for problem in _problems(entry, rule) if rule else (f"{entry}, {stranger}",):
+        for problem in _problems(entry, rule) if rule else (f"{entry}, {reason}",):
             yield AuditFinding(part=part, layer=layer, path=entry.path, problem=problem)
     needed = {path for path, rule in rules.items() if rule.required} | folders_above([entry.path for entry in entries])
     for path in sorted(needed - seen):

@@ -36,7 +36,7 @@ def merged(layers: Sequence[Sequence[LayerEntry]]) -> dict[str, LayerEntry]:
 
 
 def _hide(whiteout: str, tree: dict[str, LayerEntry]) -> None:
-    """Remove what a whiteout names: a path and everything below it, or everything below a folder."""
+    """Removes what a whiteout hides: a path and everything below it, or everything below a folder."""
     folder, _, name = whiteout.rpartition("/")
     opaque = name == f"{WHITEOUT}{WHITEOUT}.opq"
     gone = folder if opaque else f"{folder}/{name.removeprefix(WHITEOUT)}".lstrip("/")
@@ -45,8 +45,8 @@ def _hide(whiteout: str, tree: dict[str, LayerEntry]) -> None:
 
 
 def compare_skeleton(layer: str, entries: Sequence[LayerEntry], base: Tree, python: str) -> Iterator[AuditFinding]:
-    """Every difference between the skeleton's layer and what the recipe makes of `base`, which has the full version `python`."""
-    yield from compare(SKELETON, layer, entries, _rules(base, python), "which no skeleton has")
+    """Every difference between the skeleton's layer and what the Dockerfile makes on `base`, which has the full version `python`."""
+    yield from compare(SKELETON, layer, entries, _rules(base, python), "which is not part of the skeleton")
     own = {entry.path: entry for entry in entries}
     configuration = own.get(f"{ROOT}/{skeleton.CONFIGURATION}")
     if configuration is None:
@@ -72,14 +72,14 @@ def _rules(base: Tree, python: str) -> dict[str, Rule]:
 
 
 def _own_problems(values: Mapping[str, str], tree: Tree, python: str) -> Iterator[str]:
-    """What the probe asks its file system for: that every link leads to the interpreter of the base, and that it is one."""
+    """What the probe checks in its file system: that every link leads to the base's interpreter, and that it exists."""
     program = f"python{'.'.join(python.split('.')[:2])}"
     home = values.get("home", "")
     interpreter = resolve(f"{home}/{program}", tree)
     found = tree.get(interpreter)
     if found is None or found.kind != FILE or not found.mode & 0o111 or interpreter.startswith(f"{ROOT}/"):
         yield f"{skeleton.CONFIGURATION}: home = {home} (expected a folder of the base with an executable {program})"
-    # Since Python 3.11 the file says this too; both follow from the rest.
+    # Python 3.11 and later add these keys; both follow from the others.
     wanted = {"executable": f"/{interpreter}", "command": f"{home}/{program} -m venv --without-pip {PREFIX}"}
     for key, value in wanted.items():
         if values.get(key, value) != value:
@@ -91,7 +91,7 @@ def _own_problems(values: Mapping[str, str], tree: Tree, python: str) -> Iterato
 
 
 def resolve(path: str, tree: Tree) -> str:
-    """Where `path` leads when all symbolic links are followed, relative to the root; it need not be there."""
+    """`path` with all symbolic links resolved, relative to the root; it may not exist."""
     pending = list(reversed(PurePosixPath("/", path).parts[1:]))
     done = PurePosixPath()
     links = 0

@@ -1,6 +1,6 @@
-"""What changed between two sets of locks, or two images, and why; `model` has the values that a comparison is made of.
+"""What changed between two sets of locks, or two images, and why; `model` has the values of a comparison.
 
-Raises UsageError for what can't be compared, StaleLockError for a lock that can't be read, VerificationError for a corrupt archive.
+Raises UsageError for invalid operands, StaleLockError for an unreadable lock, VerificationError for a corrupt archive.
 """
 
 from typing import TYPE_CHECKING

@@ -26,7 +26,7 @@ from envgen.trust.diff.operands import ImageSide
 from envgen.trust.diff.packages import changes_of, kind_of
 
 _METADATA = re.compile(r"(?P<folder>.*/(?:site|dist)-packages)/(?P<info>(?P<name>[^/-]+)-(?P<version>[^/-]+)\.dist-info)/METADATA")
-"""Of a package that can be imported: some carry others inside of them, as setuptools does in its folder _vendor."""
+"""Matches importable packages only: some vendor others, as setuptools does in its folder _vendor."""
 
 _MINOR = re.compile(r"python3\.\d+")
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
@@ -34,7 +34,7 @@ _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
-    """A package: the folder it is in, without Python's minor version, its name and version, and the path of its dist-info folder."""
+    """A package: its folder, without Python's minor version, its name and version, and the path of its dist-info folder."""
 
     folder: str
     name: str
@@ -44,19 +44,19 @@ class Installed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerContents:
-    """The packages that a layer brings, and the paths below which it hides everything of the layers under it."""
+    """The packages in a layer, and the paths below which it hides everything of lower layers."""
 
     packages: tuple[Installed, ...]
     hidden: frozenset[str]
 
 
 def read_layer(archive: Archive, layer: Layer) -> LayerContents:
-    """What is in `layer`; its digests are checked. Raises VerificationError."""
+    """The contents of `layer`; its digests are checked. Raises VerificationError."""
     return layer_contents(member.name for member, _ in archive.files(layer))
 
 
 def layer_contents(names: Iterable[str]) -> LayerContents:
-    """What is in a layer whose entries have these names."""
+    """The contents of a layer whose entries have these names."""
     packages, hidden = [], set()
     for path in (PurePosixPath("/", name) for name in names):
         if path.name == _OPAQUE:
@@ -93,7 +93,7 @@ class FoundIn(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSummary:
-    """One image: its digest, the compressed bytes of its layers, the digest of its lock as its label says, and whose lock that is here."""
+    """One image: its digest, the compressed bytes of its layers, its lock's digest, and that lock's profile and target."""
 
     label: str
     digest: str
@@ -106,7 +106,7 @@ class ImageSummary:
 class ImageLayer:
     """A layer: the digest of its blob, its compressed size in bytes, and which image has it.
 
-    `group` is the layer group of its packages in the lock, where that is at hand; `holds` names some of them.
+    `group` is the layer group of its packages, if the lock is available; `holds` names some of them.
     """
 
     digest: str
@@ -118,7 +118,7 @@ class ImageLayer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageComparison:
-    """Two images. The packages' changes have no places, and reasons only where both images' locks are at hand."""
+    """Two images. Package changes have no places, and reasons only if both images' locks are available."""
 
     before: ImageSummary
     after: ImageSummary
@@ -138,7 +138,7 @@ class ImageComparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Opened:
-    """An image whose manifest was read. `archive` gives its archive, which may have to be written first unless it is `foreign`."""
+    """An image whose manifest was read. `archive` opens its archive, which is written first unless it is `foreign`."""
 
     label: str
     digest: str
@@ -148,30 +148,30 @@ class _Opened:
     foreign: bool = False
 
 
-def locks_at_hand(project: Project, wanted: Sequence[str]) -> dict[str, Lock]:
-    """The locks of the project, and those that come with envgen, that have these digests."""
-    found = {}
+def known_locks(project: Project, wanted: Sequence[str]) -> dict[str, Lock]:
+    """The project's and envgen's own locks with these digests."""
+    known = {}
     for folder in (project.folder, shipped()):
         for path in folder.glob(f"locks/*/*/{LOCK_FILE}"):
-            # One that can't be read, or that another envgen wrote, is as good as not here.
+            # Locks that can't be read, or that another version of envgen wrote, are ignored.
             with suppress(OSError, StaleLockError):
                 content = path.read_bytes()
                 if (digest := digest_of(content)) in wanted:
-                    found[digest] = parse_lock(content, project.label(path))
-    return found
+                    known[digest] = parse_lock(content, project.label(path))
+    return known
 
 
 def compare_images(
     sides: tuple[ImageSide, ImageSide], engine: Callable[[], ImageStore], project: Project, step: Callable[[str], None]
 ) -> ImageComparison:
-    """Everything that differs between two images. Those in the engine's store are looked into where they are not the same, of archives
-    every layer is read; `step` is told of what takes long.
+    """The differences between two images. Images in the engine's store are read only if they differ, archives always and completely; `step`
+    reports slow steps.
 
-    Raises VerificationError for an archive that is not whole, or that an engine may load another image from, EngineError, DiskFullError.
+    Raises VerificationError for an archive that is incomplete or that an engine may load another image from, EngineError, DiskFullError.
     """
     with ExitStack() as stack:
         before, after = (_open(side, engine, stack, step) for side in sides)
-        known = locks_at_hand(project, [image.labels.get(LOCK_LABEL, "") for image in (before, after)])
+        known = known_locks(project, [image.labels.get(LOCK_LABEL, "") for image in (before, after)])
         contents = _read((before, after), step)
     locks = known.get(before.labels.get(LOCK_LABEL, "")), known.get(after.labels.get(LOCK_LABEL, ""))
     return ImageComparison(
@@ -204,15 +204,15 @@ def _from_file(archive: Archive, side: ImageSide) -> _Opened:
         archive.check_only(found)
         labels = {name: str(value) for name, value in found.labels.items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise VerificationError(side.label, f"its manifest or configuration is not what OCI has there: {error}") from error
+        raise VerificationError(side.label, f"its manifest or configuration is malformed: {error}") from error
     blobs = tuple(Blob(digest=layer.digest, size=layer.size, media_type=layer.media_type) for layer in found.layers)
     return _Opened(label=side.label, digest=found.digest, labels=labels, blobs=blobs, archive=lambda: archive, foreign=True)
 
 
 def _read(images: Sequence[_Opened], step: Callable[[str], None]) -> dict[str, LayerContents]:
-    """What is in each layer of the images, by the digest of its blob; nothing where both are one image in the engine's store.
+    """The contents of the images' layers, by the digest of each blob; empty if both are the same image in the engine's store.
 
-    What an archive says of its blobs is believed after all of them were read, the engine has checked those in its store.
+    The blobs of an archive are trusted only after all of them have been read; those in its store were checked by the engine.
     """
     found: dict[str, LayerContents] = {}
     for image in sorted(images, key=lambda image: not image.foreign):
@@ -228,7 +228,7 @@ def _read(images: Sequence[_Opened], step: Callable[[str], None]) -> dict[str, L
 
 
 def _inside(image: _Opened, contents: Mapping[str, LayerContents]) -> dict[tuple[str, str], str]:
-    """The packages of an image whose layers were read; none where that was not needed."""
+    """The packages of an image whose layers were read; empty if that was not needed."""
     return packages_of([contents[blob.digest] for blob in image.blobs if blob.digest in contents])
 
 
@@ -281,6 +281,6 @@ def _packages(
         if versions[0] != versions[1]:
             change = Change(kind=kind_of(*versions), name=name, before=versions[0], after=versions[1])
             locked = folder.startswith(f"{PREFIX}/")
-            why = reasons.get(change, ()) if locked else (f"in {folder}, where envgen puts nothing",)
+            why = reasons.get(change, ()) if locked else (f"in {folder}, where envgen does not install packages",)
             found.append(PackageChange(change=change, reasons=tuple(Reason(text=text, places=()) for text in why), places=()))
     return tuple(sorted(found, key=lambda one: list(ChangeKind).index(one.change.kind)))

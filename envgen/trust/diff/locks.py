@@ -1,4 +1,4 @@
-"""Compares two sets of locks: their headers, packages and layer groups; what is equal in many locks is listed once."""
+"""Compares two sets of locks: their headers, packages and layer groups; a change that is the same in many locks is listed once."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -51,7 +51,7 @@ def _facts(pairs: Sequence[Pair]) -> tuple[FactChange, ...]:
 
 
 def facts_of(pair: Pair) -> Iterator[HeaderField]:
-    """The facts that differ; if only the digest of the inputs does, that."""
+    """The facts that differ, or the digest of the inputs if only that differs."""
     before, after = pair.before, pair.after
     found = list(changed_facts(before, after))
     if before.profile != after.profile:
@@ -62,8 +62,8 @@ def facts_of(pair: Pair) -> Iterator[HeaderField]:
     found += [HeaderField(name=NOTICE, before=str(notice), after="none") for notice in before.notices if notice not in after.notices]
     yield from found
     if not found and before.packages == after.packages and before.inputs != after.inputs:
-        # Which of them, a lock does not say: it has their digest.
-        yield HeaderField(name=INPUTS, before="those there were", after="others that give the same")
+        # A lock has only a digest of its inputs, so it is unknown which ones changed.
+        yield HeaderField(name=INPUTS, before="the old ones", after="others with the same result")
 
 
 def _installer(wheel: Wheel | None) -> str:
@@ -73,7 +73,7 @@ def _installer(wheel: Wheel | None) -> str:
 def layer_sizes(pair: Pair) -> Iterator[LayerSize]:
     """Each layer group with wheels on either side, in the order of the image's layers.
 
-    A layer is another one when its wheels are, or the exact Python that its byte code is for.
+    A layer changes with its wheels, and with the full Python version of its byte code.
     """
     before, after = pair.before.groups, pair.after.groups
     for name in {**after, **before}:
@@ -83,7 +83,7 @@ def layer_sizes(pair: Pair) -> Iterator[LayerSize]:
 
 
 def push_of(pair: Pair) -> tuple[int, int] | None:
-    """The bytes of the wheels in groups that change, and of all wheels; None where no image is built."""
+    """The bytes of the wheels in groups that change, and of all wheels; None if there is no image."""
     if not pair.after.base:
         return None
     sizes = tuple(layer_sizes(pair))

@@ -1,4 +1,4 @@
-"""What can be different between two sets of locks: changes, and the locks in which each was found."""
+"""The differences between two sets of locks: changes, and the locks in which each occurs."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from typing import TypeVar
 from envgen.lock import Lock, Package
 from envgen.lock.header import HeaderField
 
-Told = TypeVar("Told", bound=Hashable)
+T = TypeVar("T", bound=Hashable)
 
 NO_REASON = "no reason found in the locks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class LockId:
-    """One lock, by profile and target; where two different ones were compared, both names with ` -> ` between."""
+    """One lock, by profile and target; if two different ones were compared, both names with ` -> ` between them."""
 
     profile: str
     target: str
@@ -25,10 +25,10 @@ Places = tuple[LockId, ...]
 
 
 class ChangeKind(StrEnum):
-    """What happened to a package, in the order in which reports list it.
+    """What happened to a package, in the order of reports.
 
-    Another version, another file of the same version, there or not, another layer group, or nothing but who asks for it and which
-    documented bounds hold it.
+    Another version, another file of the same version, added or removed, another layer group, or only other requirements and documented
+    bounds.
     """
 
     UPGRADED = "upgraded"
@@ -42,7 +42,7 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What happened to a package: its versions (empty: it was not there)."""
+    """What happened to a package, and its versions (empty if it was absent)."""
 
     kind: ChangeKind
     name: str
@@ -52,7 +52,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """Why a package changed, and in which of its places."""
+    """Why a package changed, and in which locks."""
 
     text: str
     places: Places
@@ -60,7 +60,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageChange:
-    """The same change in all of its places, with every reason that the locks give for it."""
+    """A change that is the same in several locks, with every reason found in them."""
 
     change: Change
     reasons: tuple[Reason, ...]
@@ -69,7 +69,7 @@ class PackageChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactChange:
-    """The same fact that differs in the same way in all of its places."""
+    """A fact that differs in the same way in several locks."""
 
     fact: HeaderField
     places: Places
@@ -77,7 +77,7 @@ class FactChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerSize:
-    """A layer group of a lock: the bytes of its wheels on either side, and whether its layer is another one."""
+    """A layer group of a lock: the bytes of its wheels on either side, and whether its layer changes."""
 
     name: str
     before: int
@@ -87,7 +87,7 @@ class LayerSize:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerChange:
-    """The same sizes of a layer group in all of its places."""
+    """A layer group with the same sizes in several locks."""
 
     layer: LayerSize
     places: Places
@@ -95,9 +95,9 @@ class LayerChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
-    """What a push sends at most: the bytes of the wheels in changed layer groups, and of all wheels.
+    """An upper bound of a push: the bytes of the wheels in changed layer groups, and of all wheels.
 
-    The layers themselves are compressed anew, and their bytes are others.
+    The layers themselves are compressed again, so their sizes differ.
     """
 
     changed: int
@@ -107,7 +107,7 @@ class Push:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WholeLock:
-    """A lock that only one side has: how many wheels it has, and their bytes."""
+    """A lock on only one side: the number of its wheels, and their bytes."""
 
     wheels: int
     bytes: int
@@ -116,9 +116,9 @@ class WholeLock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockComparison:
-    """Two sets of locks. `compared` are the places that both have, `same` those of them where nothing differs.
+    """Two sets of locks. `compared` are the locks on both sides, `same` those without differences.
 
-    `pushes` tells of each place that differs and has an image.
+    `pushes` has each lock that differs and has an image.
     """
 
     before: str
@@ -137,16 +137,16 @@ class LockComparison:
         return len(self.same) < len(self.compared) or bool(self.added or self.removed)
 
 
-def group_by_place(found: Iterable[tuple[Told, LockId]]) -> dict[Told, Places]:
-    """Group equal things, each with all places where it was found, in order."""
-    gathered: dict[Told, set[LockId]] = {}
+def group_by_place(found: Iterable[tuple[T, LockId]]) -> dict[T, Places]:
+    """Groups equal things, each with all locks in which it was found, in order."""
+    gathered: dict[T, set[LockId]] = {}
     for thing, place in found:
         gathered.setdefault(thing, set()).add(place)
     return {thing: tuple(sorted(places)) for thing, places in gathered.items()}
 
 
 def where(places: Sequence[LockId], everywhere: Sequence[LockId]) -> str:
-    """`places` in words, `everywhere` being all that were compared; as in `cuda: all 6; cpu-base: py311-linux-amd64`."""
+    """`places` as text, as in `cuda: all 6; cpu-base: py311-linux-amd64`; `everywhere` are all locks that were compared."""
     if set(places) == set(everywhere):
         return f"all {len(places)} locks" if len(places) > 1 else f"{places[0].profile} {places[0].target}"
     return "; ".join(_in_profile(profile, places, everywhere) for profile in sorted({place.profile for place in places}))
@@ -177,7 +177,7 @@ def _one_or_both(before: str, after: str) -> str:
 
 
 def requirements_of(package: Package, lock: Lock) -> dict[str, tuple[str, ...]]:
-    """The requirements of a package in `lock` by who requires it; the profile, whatever its name, is the empty string."""
+    """The requirements of a package in `lock`, by the package that requires it; an empty string stands for the profile."""
     found: dict[str, tuple[str, ...]] = {}
     for demand in package.demands:
         name = "" if demand.name == lock.profile else demand.name

@@ -1,9 +1,9 @@
-"""What A and B stand for: locks in a file, a folder or a git revision, or an image in the engine's store or in an archive.
+"""Resolves the operands A and B: locks in a file, a folder or a git revision, or an image in the engine's store or in an archive.
 
-How a word is read, the first that fits:
-1. `git:REVISION` and `image:NAME` say themselves what they are; `sha256:…` is an image.
-2. A file or folder of that name. A tar archive is an image, any other file a lock. If there is a git revision of that name
-   too, it is refused, as git itself does: `./NAME` and `git:NAME` are clear.
+An operand is the first of these that matches:
+1. `git:REVISION` and `image:NAME` are explicit; `sha256:…` is an image.
+2. A file or folder of that name. A tar archive is an image, any other file a lock. If there is also a git revision of that name,
+   it is rejected, as git itself does: `./NAME` and `git:NAME` are unambiguous.
 3. A git revision of the repository that the project is in.
 4. An image in the engine's store.
 """
@@ -24,20 +24,20 @@ from envgen.profiles.catalog import LOCK_FILE
 GIT, IMAGE = "git:", "image:"
 LOCKS = "locks"
 LARGEST_LOCK = 20_000_000
-"""Bytes; that of a profile with CUDA has 60,000."""
+"""Bytes; the lock of a profile with CUDA has 60,000."""
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _REFERENCE = re.compile(r"[a-z0-9][a-z0-9._/:-]*(:[A-Za-z0-9_.-]+)?(@sha256:[0-9a-f]{64})?")
-"""Roughly what can be the name of an image: HEAD~1 or main..next can't."""
+"""Approximates valid names of images: HEAD~1 or main..next do not match."""
 _LEVELS = (LOCK_FILE, f"*/{LOCK_FILE}", f"*/*/{LOCK_FILE}", f"{LOCKS}/*/*/{LOCK_FILE}")
 """Where locks are in the folder of a target, of a profile, of all locks, and of a project."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockSide:
-    """Some locks, and what messages call them. `single`: one lock alone was named.
+    """Some locks, and their name in messages. `single`: a single lock was named.
 
-    `profiles` are those that the name is about (empty: all), as in locks/cuda.
+    `profiles` are those that the name is limited to (empty: all), as in locks/cuda.
     """
 
     label: str
@@ -48,7 +48,7 @@ class LockSide:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSide:
-    """An image, in the engine's store (`image`) or in the archive at `path`, and what messages call it."""
+    """An image, in the engine's store (`image`) or in the archive at `path`, and its name in messages."""
 
     label: str
     image: Image | None = None
@@ -60,7 +60,7 @@ Side = LockSide | ImageSide
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperandFinder:
-    """Where sides are looked for. `profile` is the only one asked about (empty: all); `engine` makes one when it is needed."""
+    """Finds operands. `profile` limits them to one profile (empty: all); `engine` makes an engine when needed."""
 
     project: Path
     repository: GitRepo
@@ -68,12 +68,12 @@ class OperandFinder:
     profile: str = ""
 
     def now(self) -> LockSide:
-        """The locks as they are in the project's folder. Raises UsageError when there are none."""
+        """The locks in the project's folder. Raises UsageError if there are none."""
         found = self._in_folder(self.project / LOCKS, f"{LOCKS}/")
         return replace(found, label="the locks as they are now", single=False, profiles=frozenset())
 
     def find(self, word: str) -> Side:
-        """What `word` stands for. Raises UsageError, and StaleLockError for a lock that can't be read."""
+        """The operand `word`. Raises UsageError, and StaleLockError for an unreadable lock."""
         if word.startswith(GIT):
             return self._at(word.removeprefix(GIT), self.repository.commit(word.removeprefix(GIT)))
         if word.startswith(IMAGE) or _DIGEST.fullmatch(word):
@@ -95,19 +95,19 @@ class OperandFinder:
             return ""
 
     def _image_or(self, word: str, no_revision: UsageError) -> ImageSide:
-        """The image `word`; without one, the error that names all that was looked for."""
+        """The image `word`. Without one, raises an error that lists everything that was tried."""
         if not _REFERENCE.fullmatch(word):
-            raise UsageError(word, f"there is no such path, and {no_revision.problem}", hint=no_revision.hint) from no_revision
+            raise UsageError(word, f"no such path, and {no_revision.problem}", hint=no_revision.hint) from no_revision
         try:
             return self._image(word)
         except (EngineError, UsageError) as no_image:
-            problem = f"there is no such path,\nas a git revision: {no_revision.problem},\nas an image: {no_image.problem}"
+            problem = f"no such path,\nas a git revision: {no_revision.problem},\nas an image: {no_image.problem}"
             raise UsageError(word, problem, hint=no_revision.hint) from no_image
 
     def _image(self, name: str) -> ImageSide:
         found = self.engine().image(name) if name else None
         if found is None:
-            raise UsageError(f"{IMAGE}{name}", "there is no such image in the engine's store", hint="see: docker image ls --digests")
+            raise UsageError(f"{IMAGE}{name}", "no such image in the engine's store", hint="see: docker image ls --digests")
         return ImageSide(label=f"image {name} ({found.digest[:19]})", image=found)
 
     def _at_path(self, path: Path, word: str) -> Side:
@@ -118,29 +118,29 @@ class OperandFinder:
             raise UsageError(label, "neither a file nor a folder", hint="name an envgen.lock, a folder of locks, or an archive")
         if is_tar(path):
             return ImageSide(label=f"archive {label}", path=path)
-        return self._chosen(label, [(path.as_posix(), _read(path), label)], single=True)
+        return self._lock_side(label, [(path.as_posix(), _read(path), label)], single=True)
 
     def _in_folder(self, folder: Path, label: str) -> LockSide:
         for level, pattern in enumerate(_LEVELS):
             if paths := sorted(folder.glob(pattern)):
                 found = [(path.as_posix(), _read(path), f"{label.rstrip('/')}/{path.relative_to(folder).as_posix()}") for path in paths]
-                side = self._chosen(label, found, single=level == 0)
+                side = self._lock_side(label, found, single=level == 0)
                 return replace(side, profiles=frozenset(lock.profile for lock in side.locks)) if level == 1 else side
-        raise UsageError(label, "found no lock in it", hint="run: envgen lock; or name a folder such as locks/cuda")
+        raise UsageError(label, "has no locks", hint="run: envgen lock; or name a folder such as locks/cuda")
 
     def _at(self, revision: str, commit: str) -> LockSide:
         paths = [(path, blob) for path, blob in self.repository.files(commit, LOCKS) if PurePosixPath(path).name == LOCK_FILE]
         found = ((path, self.repository.content(blob), f"{revision}:{path}") for path, blob in paths)
         if not paths:
-            raise UsageError(revision, f"found no lock below {LOCKS}/ in this revision", hint=f"see: git ls-tree -r {commit[:12]} {LOCKS}")
+            raise UsageError(revision, f"has no locks below {LOCKS}/", hint=f"see: git ls-tree -r {commit[:12]} {LOCKS}")
         try:
-            return self._chosen(f"git revision {revision} ({commit[:12]})", found)
+            return self._lock_side(f"git revision {revision} ({commit[:12]})", found)
         except StaleLockError as error:
-            hint = "compare with a revision whose locks this envgen reads, or with --profile for another profile"
+            hint = "compare with a revision whose locks this envgen can read, or select another profile with --profile"
             raise StaleLockError(error.where, error.problem, hint=hint) from error
 
-    def _chosen(self, label: str, found: Iterable[tuple[str, bytes, str]], *, single: bool = False) -> LockSide:
-        """The locks that are asked about, out of `found`: of each its path, its content, and what messages call it."""
+    def _lock_side(self, label: str, found: Iterable[tuple[str, bytes, str]], *, single: bool = False) -> LockSide:
+        """The selected locks among `found`, which has the path, content and name in messages of each."""
         locks = tuple(self._parsed(found))
         keys = [(lock.profile, lock.target.slug) for lock in locks]
         if twice := next((key for key in keys if keys.count(key) > 1), None):
@@ -149,7 +149,7 @@ class OperandFinder:
 
     def _parsed(self, found: Iterable[tuple[str, bytes, str]]) -> Iterator[Lock]:
         for path, content, label in found:
-            # A lock of another profile may be one that this envgen can't read.
+            # This envgen may not be able to read locks of other profiles.
             parts = PurePosixPath(path).parts
             if self.profile and len(parts) >= 3 and parts[-3] != self.profile:
                 continue
@@ -162,23 +162,23 @@ def _exists(path: Path) -> bool:
     try:
         path.stat()
     except (OSError, ValueError):
-        # A revision or the name of an image may be nothing that a path can be.
+        # A revision or an image's name may not be a valid path.
         return False
     return True
 
 
 def _read(path: Path) -> bytes:
-    """The content of a lock. Raises UsageError when it can't be read."""
+    """The content of a lock. Raises UsageError if it can't be read."""
     try:
         if path.stat().st_size > LARGEST_LOCK:
-            raise UsageError(str(path), "far too large for a lock, and no archive of an image", hint="docker save writes archives")
+            raise UsageError(str(path), "far too large for a lock, and not an image archive", hint="docker save writes archives")
         return path.read_bytes()
     except OSError as error:
         raise UsageError(str(path), f"can't be read: {error.strerror or error}", hint="see its permissions: ls -l") from error
 
 
 def restrict_to_common(before: LockSide, after: LockSide) -> tuple[LockSide, LockSide]:
-    """Restrict both sides to what the other's name includes; locks/cuda, for example, leaves out all other profiles."""
+    """Restricts both sides to what the other's name includes; locks/cuda, for example, leaves out all other profiles."""
     return _within(before, after), _within(after, before)
 
 
@@ -191,6 +191,6 @@ def _within(side: LockSide, other: LockSide) -> LockSide:
 
 
 def check_profile(profile: str, before: LockSide, after: LockSide) -> None:
-    """Raises UsageError if neither side has a lock of the profile that was asked for."""
+    """Raises UsageError if neither side has a lock of the selected profile."""
     if profile and not before.locks and not after.locks:
         raise UsageError(f"--profile {profile}", "neither side has a lock of it", hint="see: ls locks")

@@ -10,7 +10,7 @@ from envgen.trust.diff.reasons import changed_evidence, why_added, why_moved, wh
 
 
 def package_changes(pairs: Sequence[Pair]) -> tuple[PackageChange, ...]:
-    """Every change of a package between the locks of each pair; equal ones are one, with all of their places."""
+    """Every change of a package between the locks of each pair; equal changes are merged."""
     found = [(change, reason, pair.place) for pair in pairs for change, reasons in changes_of(pair) for reason in reasons]
     places = group_by_place((change, place) for change, _, place in found)
     reasons = group_by_place(((change, reason), place) for change, reason, place in found)
@@ -25,7 +25,7 @@ def package_changes(pairs: Sequence[Pair]) -> tuple[PackageChange, ...]:
 
 
 def changes_of(pair: Pair) -> Iterator[tuple[Change, tuple[str, ...]]]:
-    """What happened to each package that is not the same in both locks of `pair`, with the reasons, at least one."""
+    """What happened to each package that differs between the locks of `pair`, with at least one reason."""
     before, after = ({package.wheel.name: package for package in lock.packages} for lock in (pair.before, pair.after))
     for name in sorted({*before, *after}):
         old, new = before.get(name), after.get(name)
@@ -47,13 +47,13 @@ def _kind(old: Package | None, new: Package | None) -> ChangeKind:
 
 
 def kind_of(before: str, after: str) -> ChangeKind:
-    """What happened between two versions that are not the same; empty where there is none."""
+    """What happened between two different versions; an empty one means that the package was absent."""
     if not before or not after:
         return ChangeKind.REMOVED if before else ChangeKind.ADDED
     try:
         return ChangeKind.UPGRADED if Version(before) < Version(after) else ChangeKind.DOWNGRADED
     except InvalidVersion:
-        # Nothing says which is the newer one; an image may hold anything.
+        # Invalid versions, which an image may have, can't be ordered.
         return ChangeKind.UPGRADED
 
 

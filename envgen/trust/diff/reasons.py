@@ -1,6 +1,6 @@
-"""Why a package changed, as far as two locks can tell: requirements, bounds, upload time, index, Python and layer.
+"""Why a package changed, as far as two locks show: requirements, bounds, upload time, index, Python and layer.
 
-Only what can have made the difference is a reason: a requirement that changed but admits both versions is none.
+Only something that can have caused the change is a reason: a changed requirement that allows both versions is not.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,41 +15,41 @@ ANY = "*"
 
 
 def why_added(pair: Pair, new: Package) -> Iterator[str]:
-    """Who asks for a package that was not there, and why nobody did before."""
-    for name, wanted in requirements_of(new, pair.after).items():
+    """What requires a new package, and why nothing did before."""
+    for name, requirements in requirements_of(new, pair.after).items():
         if not name:
-            yield f"the profile asks for it now{_said(wanted)}"
+            yield f"the profile now requires it{_in_brackets(requirements)}"
             continue
         before, after = pair.before.package(name), pair.after.package(name)
         if before is None:
-            yield f"{_pinned(name, after)}, which is new, asks for it{_said(wanted)}"
+            yield f"{_pinned(name, after)}, which is new, requires it{_in_brackets(requirements)}"
         elif after and after.wheel.version != before.wheel.version:
-            yield f"{_pinned(name, after)} asks for it{_said(wanted)}, {before.wheel.version} did not"
+            yield f"{_pinned(name, after)} requires it{_in_brackets(requirements)}, {before.wheel.version} did not"
         else:
-            yield f"{name} asks for it now{_said(wanted)}: {_markers(pair, name)}"
+            yield f"{name} now requires it{_in_brackets(requirements)}: {_markers(pair, name)}"
 
 
 def why_removed(pair: Pair, old: Package) -> Iterator[str]:
-    """Why nobody asks any more for a package that was there."""
+    """Why nothing requires a removed package any more."""
     for name in requirements_of(old, pair.before):
         if not name:
-            yield "the profile does not ask for it any more"
+            yield "the profile no longer requires it"
             continue
         before, after = pair.before.package(name), pair.after.package(name)
         if after is None:
-            yield f"{_pinned(name, before)}, which asked for it, is gone"
+            yield f"{_pinned(name, before)}, which required it, is gone"
         elif before and after.wheel.version != before.wheel.version:
-            yield f"{_pinned(name, after)} does not ask for it any more, {before.wheel.version} did"
+            yield f"{_pinned(name, after)} no longer requires it, {before.wheel.version} did"
         else:
-            yield f"{name} does not ask for it any more: {_markers(pair, name)}"
+            yield f"{name} no longer requires it: {_markers(pair, name)}"
 
 
-def _markers(pair: Pair, asker: str) -> str:
-    """Why a package that stayed as it is asks for others than before."""
-    before, after = (_extras(lock.package(asker)) for lock in (pair.before, pair.after))
+def _markers(pair: Pair, requirer: str) -> str:
+    """Why an unchanged package has different requirements than before."""
+    before, after = (_extras(lock.package(requirer)) for lock in (pair.before, pair.after))
     if before != after:
         return f"its extras are {after or 'none'}, before {before or 'none'}"
-    return next(_surroundings(pair), "why is not in the locks")
+    return next(_environment_changes(pair), "the locks don't show why")
 
 
 def _extras(package: Package | None) -> str:
@@ -58,51 +58,51 @@ def _extras(package: Package | None) -> str:
 
 
 def why_moved(pair: Pair, old: Package, new: Package) -> Iterator[str]:
-    """Why a package has another version, or another file of the same one; the hardest reasons first."""
+    """Why a package has another version, or another file of the same one; the strongest reasons first."""
     found = [*_forcing(pair, old, new), *_times(pair, old.wheel, new.wheel), *_index(pair, old.wheel, new.wheel)]
-    # Another Python decides on the file for sure, on the version only where nothing else does.
+    # Another Python always determines the file, but the version only if nothing else does.
     if not found or _tags(old.wheel) != _tags(new.wheel):
-        found += _surroundings(pair)
+        found += _environment_changes(pair)
     yield from found
     if (old.wheel.file, old.wheel.index) == (new.wheel.file, new.wheel.index):
         hashes = f"sha256 {new.wheel.sha256[:12]}, before {old.wheel.sha256[:12]}"
-        yield f"the same file name with other content ({hashes}): ask the index why before you trust it"
+        yield f"the same file name with other content ({hashes}): find out why before you trust it"
     yield from why_regrouped(old, new)
 
 
 def why_regrouped(old: Package, new: Package) -> Iterator[str]:
-    """That a package goes into another layer group, if it does."""
+    """The reason for a change of the layer group, if it changed."""
     if old.layer != new.layer:
-        yield f"goes into the layer group {new.layer}, before {old.layer}"
+        yield f"is in the layer group {new.layer}, before {old.layer}"
 
 
 def changed_evidence(pair: Pair, old: Package, new: Package) -> Iterator[str]:
-    """Everything that differs in who asks for a package and which bounds hold it, whether or not it could move anything."""
+    """Every difference in a package's requirements and documented bounds, even if it could not cause a change."""
     before, after = requirements_of(old, pair.before), requirements_of(new, pair.after)
-    yield from (_asked(pair, name, before, after) for name in _differing(before, after))
+    yield from (_requirement_change(pair, name, before, after) for name in _differing(before, after))
     bounds_before, bounds_after = _bounds(old), _bounds(new)
-    yield from (_bounded(key, bounds_before, bounds_after) for key in _differing(bounds_before, bounds_after))
+    yield from (_bound_change(key, bounds_before, bounds_after) for key in _differing(bounds_before, bounds_after))
     if old.wheel != new.wheel:
-        yield "its index says another size or upload time of the same file"
+        yield "its index reports another size or upload time for the same file"
     elif not (before != after or bounds_before != bounds_after):
         yield "the same evidence in another order"
 
 
 def _forcing(pair: Pair, old: Package, new: Package) -> Iterator[str]:
-    """The changed requirements and documented bounds that can have made the difference."""
+    """The changed requirements and documented bounds that can have caused the change."""
     versions = old.wheel.version, new.wheel.version
-    asked_before, asked_after = requirements_of(old, pair.before), requirements_of(new, pair.after)
-    for name in _differing(asked_before, asked_after):
-        if _forces(asked_before.get(name, ()), asked_after.get(name, ()), *versions):
-            yield _asked(pair, name, asked_before, asked_after)
+    required_before, required_after = requirements_of(old, pair.before), requirements_of(new, pair.after)
+    for name in _differing(required_before, required_after):
+        if _forces(required_before.get(name, ()), required_after.get(name, ()), *versions):
+            yield _requirement_change(pair, name, required_before, required_after)
     bounds_before, bounds_after = _bounds(old), _bounds(new)
     for key in _differing(bounds_before, bounds_after):
         if _forces(bounds_before.get(key, ()), bounds_after.get(key, ()), *versions):
-            yield _bounded(key, bounds_before, bounds_after)
+            yield _bound_change(key, bounds_before, bounds_after)
 
 
 def _forces(before: Sequence[str], after: Sequence[str], old: str, new: str) -> bool:
-    """Whether what is asked for now rules out the old version, or what was asked for before the new one."""
+    """Whether the new requirements rule out the old version, or the old ones the new version."""
     return not (_admit(after, old) and _admit(before, new))
 
 
@@ -114,21 +114,21 @@ def _admits(specifier: str, version: str) -> bool:
     try:
         return SpecifierSet(specifier).contains(version, prereleases=True)
     except InvalidSpecifier:
-        # A lock is not believed to be whole here: what can't be read rules nothing out.
+        # An unreadable requirement rules nothing out.
         return True
 
 
-def _asked(pair: Pair, name: str, before: Mapping[str, Sequence[str]], after: Mapping[str, Sequence[str]]) -> str:
-    """What `name` (empty: the profile) asks for now and asked for before."""
-    asker = _asker(pair, name)
+def _requirement_change(pair: Pair, name: str, before: Mapping[str, Sequence[str]], after: Mapping[str, Sequence[str]]) -> str:
+    """The requirement of `name` (empty: the profile) now and before."""
+    requirer = _requirer(pair, name)
     if name not in after:
-        return f"{asker} asked for {_words(before[name])}, and does not any more"
+        return f"{requirer} required {_words(before[name])}, and no longer does"
     if name not in before:
-        return f"{asker} asks for {_words(after[name])}, and did not before"
-    return f"{asker} asks for {_words(after[name])}, before for {_words(before[name])}"
+        return f"{requirer} requires {_words(after[name])}, and did not before"
+    return f"{requirer} requires {_words(after[name])}, before {_words(before[name])}"
 
 
-def _asker(pair: Pair, name: str) -> str:
+def _requirer(pair: Pair, name: str) -> str:
     if not name:
         return "the profile"
     before, after = pair.before.package(name), pair.after.package(name)
@@ -137,13 +137,13 @@ def _asker(pair: Pair, name: str) -> str:
     return name if before.wheel.version == after.wheel.version else _pinned(name, after)
 
 
-def _bounded(source: str, before: Mapping[str, Sequence[str]], after: Mapping[str, Sequence[str]]) -> str:
+def _bound_change(source: str, before: Mapping[str, Sequence[str]], after: Mapping[str, Sequence[str]]) -> str:
     now, then = (_words(side[source]) if source in side else "none" for side in (after, before))
     return f"the documented bound is {now}, before {then} ({source})"
 
 
 def _bounds(package: Package) -> dict[str, tuple[str, ...]]:
-    """The documented bounds on a package by document and section."""
+    """The documented bounds on a package, by document and section."""
     found: dict[str, tuple[str, ...]] = {}
     for bound in package.bounds:
         found[bound.source] = (*found.get(bound.source, ()), bound.requirement)
@@ -157,7 +157,7 @@ def _differing(before: Mapping[str, Sequence[str]], after: Mapping[str, Sequence
 def _times(pair: Pair, old: Wheel, new: Wheel) -> Iterator[str]:
     before, after = pair.before.as_of, pair.after.as_of
     if new.uploaded and new.uploaded >= after:
-        yield f"uploaded {_day(new)}, after as_of {after:%Y-%m-%d}: the profile gives it a date of its own"
+        yield f"uploaded {_day(new)}, after as_of {after:%Y-%m-%d}: the profile sets its own date for it"
     elif new.uploaded and new.uploaded >= before:
         yield f"uploaded {_day(new)}, after the old as_of {before:%Y-%m-%d}"
     elif old.uploaded and old.uploaded >= before:
@@ -186,8 +186,8 @@ def _tags(wheel: Wheel) -> tuple[str, ...]:
     return tuple(wheel.file.removesuffix(".whl").split("-")[-3:])
 
 
-def _surroundings(pair: Pair) -> Iterator[str]:
-    """What else decides on markers and wheels."""
+def _environment_changes(pair: Pair) -> Iterator[str]:
+    """Changes of Python and platform, which affect markers and wheels."""
     if pair.before.python != pair.after.python:
         yield f"Python is {pair.after.python}, before {pair.before.python}"
     if pair.before.platform != pair.after.platform:
@@ -202,6 +202,6 @@ def _words(requirements: Sequence[str]) -> str:
     return " and ".join("any version" if requirement == ANY else requirement for requirement in requirements)
 
 
-def _said(requirements: Sequence[str]) -> str:
+def _in_brackets(requirements: Sequence[str]) -> str:
     """The requirements in brackets; empty for any version."""
     return "" if list(requirements) == [ANY] else f" ({_words(requirements)})"

@@ -1,6 +1,6 @@
-"""An image built twice in different environments, or once and compared with somebody else's: is it the same, and if not, where and why?
+"""Builds an image twice in different environments, or once to compare with another image: is it the same, and if not, where and why?
 
-Raises as a build does, EngineError for an image that can't be had, UsageError for an invalid name, VerificationError for a corrupt archive.
+Raises as a build does, EngineError for an unavailable image, UsageError for an invalid name, VerificationError for a corrupt archive.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Likely causes of a difference between two images: whatever else a digest depends on that their labels and layers show to differ."""
+"""Likely causes of a difference between two images, from their labels and layers."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,16 +14,16 @@ _LABELS = {
     labels.BASE: "is on another base",
     labels.OVERRIDE: "has another base in place of the locked one",
 }
-"""The labels that say what an image depends on, and what it means when they are not the same."""
+"""The labels for what an image depends on, and what a difference means."""
 
 
 def likely_causes(first: ImageDocuments, second: ImageDocuments, own: int) -> tuple[str, ...]:
-    """What the second image was made from that the first was not, in words; nothing where both say the same.
+    """The differences in what two images were built from, as text; empty if their labels and layers show none.
 
-    The last `own` layers of the first are not its base's.
+    The last `own` layers of each are not its base's.
     """
     if labels.LOCK not in second.labels:
-        return ("the other image was not built from a lock of envgen: it has no label envgen.lock",)
+        return ("the other image was not built from an envgen lock: it has no label envgen.lock",)
     causes = [*_labels(first, second), *_compressions(first.layers, second.layers)]
     if first.labels.get(labels.LOCK) == second.labels[labels.LOCK]:
         causes += _bases(first.layers[:-own], second.layers[:-own])
@@ -38,7 +38,7 @@ def _labels(first: ImageDocuments, second: ImageDocuments) -> Iterator[str]:
 
 
 def _compressions(first: Sequence[Layer], second: Sequence[Layer]) -> Iterator[str]:
-    """Compare the compression of the uppermost layers, which are never the base's."""
+    """Compares the compression of the uppermost layers, which are never the base's."""
     mine, other = ("".join(compression_of(layer) for layer in layers[-1:]) for layers in (first, second))
     if mine != other:
         yield f"the other image has {other or 'no'} layers, this one {mine}"
@@ -46,6 +46,6 @@ def _compressions(first: Sequence[Layer], second: Sequence[Layer]) -> Iterator[s
 
 def _bases(first: Sequence[Layer], second: Sequence[Layer]) -> Iterator[str]:
     if [layer.diff_id for layer in first] != [layer.diff_id for layer in second]:
-        yield "the other image's base has other layers: a name alone does not say which base it was"
+        yield "the other image's base has other layers: a tag alone does not identify a base"
     elif [layer.digest for layer in first] != [layer.digest for layer in second]:
-        yield "the other image has the layers of its base in another compression"
+        yield "the other image has its base's layers in another compression"

@@ -22,9 +22,9 @@ LayerPair = tuple[Layer | None, Layer | None]
 
 
 def compare_images(first: OpenImage, second: OpenImage, names: Sequence[str]) -> tuple[Difference, ...]:
-    """All that differs between two images; nothing if they have one digest. `names` are what the layers of the first one are called.
+    """The differences between two images; none if they have the same digest. `names` are the names of the first one's layers.
 
-    Every layer of both is read, whatever its digest says. Raises VerificationError for an archive that is damaged.
+    Every layer of both is read and checked. Raises VerificationError for a corrupt archive.
     """
     found: list[Difference] = []
     same = first.image.digest == second.image.digest
@@ -35,29 +35,29 @@ def compare_images(first: OpenImage, second: OpenImage, names: Sequence[str]) ->
     if same:
         return ()
     found += _document_differences("configuration", _without(first.image.config, "rootfs"), _without(second.image.config, "rootfs"))
-    ours, theirs = (_without(side.image.manifest, "layers", "config") for side in (first, second))
-    found += _document_differences("manifest", ours, theirs)
-    # JSON may be written in more than one way.
+    ours, others = (_without(side.image.manifest, "layers", "config") for side in (first, second))
+    found += _document_differences("manifest", ours, others)
+    # The same JSON may be formatted differently.
     return tuple(found) or (Difference(layer="", path="configuration", what="the same values, written differently"),)
 
 
 def pairs(first: Sequence[Layer], second: Sequence[Layer]) -> list[LayerPair]:
-    """The layers of two images side by side, so that as many as possible of those that are alike stand together.
+    """Pairs the layers of two images so that as many equal ones as possible are together.
 
-    Those between are paired from the end: what a profile adds is on top of its base, and bases have any number of layers.
+    Other layers are paired from the end: a profile's layers are on top of its base, which may have any number of layers.
     """
     matcher = SequenceMatcher(None, [layer.diff_id for layer in first], [layer.diff_id for layer in second], autojunk=False)
     found: list[LayerPair] = []
     for _, start, end, other_start, other_end in matcher.get_opcodes():
-        mine, theirs = list(first[start:end]), list(second[other_start:other_end])
-        length = max(len(mine), len(theirs))
-        padded: list[list[Layer | None]] = [[*[None] * (length - len(layers)), *layers] for layers in (mine, theirs)]
+        mine, others = list(first[start:end]), list(second[other_start:other_end])
+        length = max(len(mine), len(others))
+        padded: list[list[Layer | None]] = [[*[None] * (length - len(layers)), *layers] for layers in (mine, others)]
         found += zip(*padded, strict=True)
     return found
 
 
 def zip_names(found: Sequence[LayerPair], names: Sequence[str]) -> Iterator[tuple[str, LayerPair]]:
-    """Each pair with the name of its first layer; those that only the second image has are called after their place in it."""
+    """Each pair with the name of its first layer, or with its position if only the second image has it."""
     known, place = iter(names), 0
     for pair in found:
         place += pair[1] is not None
@@ -84,7 +84,7 @@ def _packed(layer: Layer) -> str:
 
 
 def compression_of(layer: Layer) -> str:
-    """`zstd`, `gzip` or `none`, as the media type says."""
+    """`zstd`, `gzip` or `none`, from the media type."""
     return next((name for name in ("zstd", "gzip") if layer.media_type.endswith(name)), "none")
 
 
@@ -101,7 +101,7 @@ def _document_differences(title: str, first: Mapping[str, Any], second: Mapping[
 
 
 def _leaves(value: object, path: str) -> Iterator[tuple[str, str]]:
-    """Every value in a JSON document that has no others in it, by its path. A variable of the environment goes by its name."""
+    """Every leaf of a JSON document with its path; environment variables are listed by name."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _leaves(inner, f"{path}.{key}" if path else str(key))

@@ -34,7 +34,7 @@ class BuildVariation:
 
     @property
     def arguments(self) -> Mapping[str, str]:
-        """Its build arguments. BuildKit takes both for itself: they are in no image and in no history."""
+        """Its build arguments, which BuildKit handles itself: neither is in the image or its history."""
         return {"BUILDKIT_SANDBOX_HOSTNAME": self.hostname, "no_proxy": self.no_proxy}
 
 
@@ -43,21 +43,21 @@ SECOND = BuildVariation(name="the second", umask=0o077, time_zone="Pacific/Kirit
 
 
 @contextmanager
-def inside(around: BuildVariation, settings: Settings) -> Iterator[Settings]:
-    """Applies a variation to this process, and to programs started with the settings that it yields; there may be no other thread.
+def inside(variation: BuildVariation, settings: Settings) -> Iterator[Settings]:
+    """Applies a variation to this process, and to programs started with the yielded settings; not thread-safe.
 
-    All of it is taken back at the end, and the folder for temporary files is removed.
+    At the end, everything is restored and the temporary folder is removed.
     """
     zone, mask, folder = os.environ.get("TZ"), os.umask(0o077), tempfile.tempdir
     try:
-        with temp_dir(around.name) as work:
-            _settle(around.time_zone, around.umask, str(work))
-            yield replace(settings, system={**settings.system, "TZ": around.time_zone, "TMPDIR": str(work)})
+        with temp_dir(variation.name) as work:
+            _apply(variation.time_zone, variation.umask, str(work))
+            yield replace(settings, system={**settings.system, "TZ": variation.time_zone, "TMPDIR": str(work)})
     finally:
-        _settle(zone, mask, folder)
+        _apply(zone, mask, folder)
 
 
-def _settle(zone: str | None, mask: int, folder: str | None) -> None:
+def _apply(zone: str | None, mask: int, folder: str | None) -> None:
     if zone is None:
         os.environ.pop("TZ", None)
     else:

@@ -1,4 +1,4 @@
-"""`envgen reproduce`: an image is built twice in different environments, or once and compared with another. Prints nothing."""
+"""`envgen reproduce`: builds an image twice in different environments, or once to compare with another. Prints nothing."""
 
 import re
 import secrets
@@ -30,7 +30,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is to be reproduced, and with what."""
+    """What to reproduce, and how."""
 
     workspace: Workspace
     lock: Lock
@@ -40,7 +40,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherImage:
-    """An image that is compared: what it is called, its digest, and where its blobs are: in the engine or in an archive, or nowhere."""
+    """An image to compare: its name, its digest, and where its blobs are (in the engine, in an archive, or nowhere)."""
 
     name: str
     digest: str
@@ -52,7 +52,7 @@ class OtherImage:
 class Reproduction:
     """The result: our image, the one it was compared with, and the differences; `seconds` are those of each build.
 
-    `causes` say why, as far as the images do. Without the other's blobs nothing but the digests is compared.
+    `causes` are the likely causes. Without the other's blobs, only the digests are compared.
     """
 
     built: Built
@@ -67,7 +67,7 @@ class Reproduction:
 
 
 def build_twice(plan: Plan) -> Reproduction:
-    """Two builds without cache, as different as can be arranged, and compared. Raises as `build_image` does."""
+    """Compares two builds without cache, in environments as different as possible. Raises as `build_image` does."""
     with ExitStack() as stack:
         built, first = _build(plan, FIRST, stack)
         again, second = _build(plan, SECOND, stack)
@@ -76,10 +76,10 @@ def build_twice(plan: Plan) -> Reproduction:
 
 
 def build_against(plan: Plan, name: str) -> Reproduction:
-    """One build without cache, compared with the image `name`: an archive, one in the engine's store, or one that is pulled.
+    """Compares a build without cache with the image `name`: an archive, an image in the engine's store, or one to pull.
 
-    Raises as `build_image` does, EngineError for an image that can't be had, UsageError for a name that is none, and
-    VerificationError for an archive that is damaged, or that an engine may load another image from.
+    Raises as `build_image` does, EngineError for an unavailable image, UsageError for an invalid name, and VerificationError for an
+    archive that is corrupt or that an engine may load another image from.
     """
     with ExitStack() as stack:
         other = _find(plan, name, stack)
@@ -87,16 +87,16 @@ def build_against(plan: Plan, name: str) -> Reproduction:
         return _compare(plan, built, other, (seconds,))
 
 
-def _build(plan: Plan, around: BuildVariation, stack: ExitStack) -> tuple[Built, float]:
-    """An image built in one environment, and the seconds it took; its tag is removed when `stack` ends, whatever happens."""
+def _build(plan: Plan, variation: BuildVariation, stack: ExitStack) -> tuple[Built, float]:
+    """Builds an image in one environment; returns it and the seconds it took. Its tag is always removed when `stack` ends."""
     tag = f"envgen-reproduce/{plan.lock.profile}:{secrets.token_hex(6)}"
     stack.callback(_remove, plan, tag)
     started = time.monotonic()
-    with inside(around, plan.workspace.settings) as settings:
-        options = replace(plan.options, tag=tag, cache=False, arguments=around.arguments)
+    with inside(variation, plan.workspace.settings) as settings:
+        options = replace(plan.options, tag=tag, cache=False, arguments=variation.arguments)
         built = build.build_image(replace(plan.workspace, settings=settings), plan.lock, plan.make_engine(settings), options)
     seconds = time.monotonic() - started
-    plan.workspace.reporter.step(f"build in {around.name} surroundings: {built.image.digest} ({seconds:.0f} s)")
+    plan.workspace.reporter.step(f"{variation.name} build: {built.image.digest} ({seconds:.0f} s)")
     return built, seconds
 
 
@@ -105,52 +105,52 @@ def _remove(plan: Plan, tag: str) -> None:
         with defer_signals():
             plan.make_engine(plan.workspace.settings).remove(tag)
     except EngineError as error:
-        # Whatever happened before is what matters.
+        # An earlier error matters more.
         plan.workspace.reporter.step(f"{tag}: can't be removed: {error.problem}")
 
 
 def _find(plan: Plan, name: str, stack: ExitStack) -> OtherImage:
-    """The image that somebody else made; one that is pulled is removed when `stack` ends."""
+    """The image to compare with; one that is pulled is removed when `stack` ends."""
     if Path(name).is_file():
         plan.workspace.reporter.step(f"reading {name}")
         with Archive(Path(name)) as archive:
             image = archive.image(platform=plan.lock.platform)
-            # Its digest says what its blobs are, not that they are.
+            # The digest of an archive's image does not prove that its blobs match.
             archive.check_only(image)
             archive.verify(image)
             return OtherImage(name=name, digest=image.digest, archive=Path(name))
     engine = plan.make_engine(plan.workspace.settings)
     reference = base_via_mirror(plan.workspace.settings, name)
-    if found := engine.image(name) or engine.image(reference):
-        return OtherImage(name=name, digest=found.digest, image=found)
+    if local := engine.image(name) or engine.image(reference):
+        return OtherImage(name=name, digest=local.digest, image=local)
     if _DIGEST.fullmatch(name):
         return OtherImage(name=name, digest=name)
     if Path(name).is_dir():
         hint = f"make an archive of an OCI layout: tar -C {name} -cf image.tar ."
-        raise UsageError(f"--against {name}", "is a folder, expected an archive, or the name or digest of an image", hint=hint)
+        raise UsageError(f"--against {name}", "is a folder, expected an archive, or an image's name or digest", hint=hint)
     plan.workspace.reporter.step(f"pulling {reference}")
     stack.callback(_remove, plan, reference)
     try:
         pulled = engine.pull(reference, plan.lock.platform)
     except EngineError as error:
-        hint = "expected the path of an archive, or the name or digest of an image"
+        hint = "expected the path of an archive, or an image's name or digest"
         raise EngineError(f"--against {name}", str(error), hint=hint) from error
     return OtherImage(name=name, digest=pulled.digest, image=pulled)
 
 
 def _compare(plan: Plan, built: Built, other: OtherImage, seconds: tuple[float, ...]) -> Reproduction:
-    found = Reproduction(built=built, other=other, seconds=seconds)
-    if found.same or not (other.image or other.archive):
-        return found
+    result = Reproduction(built=built, other=other, seconds=seconds)
+    if result.same or not (other.image or other.archive):
+        return result
     plan.workspace.reporter.step("comparing the images, blob by blob")
     mine = OtherImage(name=built.image.name, digest=built.image.digest, image=built.image)
     with _opened(plan, mine) as first, _opened(plan, other) as second:
         names = layer_names(plan.lock, len(first.image.layers))
         differences = compare_images(first, second, names)
         causes = likely_causes(first.image, second.image, len(names) - names.index(SKELETON)) if differences else ()
-        # An image may be in an index: its own digest is what counts.
+        # If the image is in an index, its own digest counts.
         other = replace(other, digest=second.image.digest)
-    return replace(found, other=other, differences=differences, causes=causes)
+    return replace(result, other=other, differences=differences, causes=causes)
 
 
 @contextmanager
@@ -166,6 +166,6 @@ def _opened(plan: Plan, subject: OtherImage) -> Iterator[OpenImage]:
 
 
 def layer_names(lock: Lock, count: int) -> Sequence[str]:
-    """What the layers of an image of `lock` are called, if it has `count` of them."""
+    """The names of the `count` layers of an image of `lock`."""
     own = own_layers(lock)
     return [*(f"{BASE} {place}" for place in range(1, count - len(own) + 1)), *own]

@@ -1,6 +1,6 @@
-"""Asking whether everything locked still exists and still has its hash: what `envgen verify` does.
+"""Checks that everything locked still exists and still has its hash: `envgen verify`.
 
-What could not be asked is in the report as not checked; nothing is raised for it.
+Anything that could not be checked is in the report as such; nothing is raised for it.
 """
 
 from typing import TYPE_CHECKING

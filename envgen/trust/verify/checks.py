@@ -1,4 +1,4 @@
-"""What an index, a registry and the hub say now of wheels, releases, bases and models, compared with what was locked."""
+"""Compares locked wheels, releases, bases and models with what indexes, registries and the hub have now."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,12 +32,12 @@ class AskedIndex:
         return self.pages.ask(lambda: self.client.files(self.index, package))
 
     def size(self, file: IndexFile) -> int:
-        """The size of a file whose server is asked, whatever its index says. Raises FileGoneError, IndexUnavailableError."""
+        """The size of a file according to its server, not its index. Raises FileGoneError, IndexUnavailableError."""
         return self.pages.ask(lambda: self.client.size(replace(file, size=None)))
 
 
 def wheel_entries(source: AskedIndex, wheels: Mapping[VerifiedItem, Wheel]) -> Iterator[Verdict]:
-    """The verdicts on wheels of one package. Raises as `AskedIndex` does."""
+    """The verdicts on the wheels of one package. Raises as `AskedIndex` does."""
     files = source.files(next(iter(wheels.values())).name)
     for item, wheel in wheels.items():
         listed = [file for file in files if file.filename == wheel.file]
@@ -46,11 +46,11 @@ def wheel_entries(source: AskedIndex, wheels: Mapping[VerifiedItem, Wheel]) -> I
 
 
 def _compared(source: AskedIndex, item: VerifiedItem, wheel: Wheel, listed: Sequence[IndexFile]) -> Iterator[Verdict]:
-    """One entry for the existence, hash and size of `wheel`, unless it is yanked and nothing else."""
+    """One entry for the existence, hash and size of `wheel`; none if it is merely yanked."""
     published = {file.sha256 for file in listed if file.sha256}
     sizes = {file.size for file in listed if file.size is not None}
     if not listed:
-        yield item.entry(Status.GONE, f"index {source.index} does not list it any more")
+        yield item.entry(Status.GONE, f"index {source.index} no longer lists it")
     elif published and wheel.sha256 not in published:
         yield item.entry(
             Status.CHANGED, f"index {source.index} publishes sha256 {min(published)}, the lock has {wheel.sha256}: find out why"
@@ -64,14 +64,16 @@ def _compared(source: AskedIndex, item: VerifiedItem, wheel: Wheel, listed: Sequ
 
 
 def _unpublished(source: AskedIndex, item: VerifiedItem, wheel: Wheel, file: IndexFile) -> Verdict:
-    """What there is to say without a published hash: whether the file is there, and its size."""
+    """The verdict without a published hash: whether the file exists, and its size."""
     try:
         size = source.size(file)
     except FileGoneError as error:
         return item.entry(Status.GONE, str(error))
     if size != wheel.size:
         return item.entry(Status.CHANGED, f"index {source.index} has {size} bytes, the lock {wheel.size}: find out why")
-    return item.entry(Status.NOT_PUBLISHED, f"hash not published: not compared; index {source.index} has the file, of the locked size", "")
+    return item.entry(
+        Status.NOT_PUBLISHED, f"hash not published: not compared; index {source.index} has the file, with the locked size", ""
+    )
 
 
 def _yanked(item: VerifiedItem, listed: Sequence[IndexFile]) -> Iterator[Verdict]:
@@ -82,11 +84,11 @@ def _yanked(item: VerifiedItem, listed: Sequence[IndexFile]) -> Iterator[Verdict
 
 
 def model_entries(source: AskedIndex, item: VerifiedItem, model: ModelWheel) -> Iterator[Verdict]:
-    """The verdict on a wheel with a model in it, whose version and hash are known, but not its file. Raises as `AskedIndex` does."""
+    """The verdict on a wheel with a model whose version and hash are known, but not its file name. Raises as `AskedIndex` does."""
     listed = [file for file in source.files(model.name) if _is_wheel_of(file, model)]
     same = [file for file in listed if file.sha256 == model.sha256]
     if not listed:
-        yield item.entry(Status.GONE, f"index {source.index} lists no wheel of this version any more")
+        yield item.entry(Status.GONE, f"index {source.index} no longer lists a wheel of this version")
     elif not any(file.sha256 for file in listed):
         yield item.entry(Status.NOT_PUBLISHED, f"hash not published: not compared; index {source.index} lists a wheel of this version", "")
     elif not same:
@@ -109,30 +111,30 @@ def release_entries(source: AskedIndex, item: VerifiedItem, package: str, versio
     """The known vulnerabilities of one release. Raises IndexUnavailableError."""
     found = source.releases.ask(lambda: known_vulnerabilities(source.client, source.index, package, version))
     if found is None:
-        yield item.entry(Status.NOT_PUBLISHED, f"not asked, because index {source.index} has no JSON API with vulnerabilities", "")
+        yield item.entry(Status.NOT_PUBLISHED, f"index {source.index} has no JSON API with vulnerabilities", "")
         return
     for vulnerability in found:
-        yield item.entry(Status.VULNERABLE, _words(vulnerability))
+        yield item.entry(Status.VULNERABLE, _describe(vulnerability))
     if not found:
         yield item.entry(Status.OK)
 
 
-def _words(found: Vulnerability) -> str:
-    also = f" ({', '.join(found.aliases)})" if found.aliases else ""
-    cured = f"fixed in {', '.join(found.fixed_in)}" if found.fixed_in else "no release is known to fix it"
-    return one_line(f"{found.id}{also}: {found.summary or 'no summary'}; {cured}")
+def _describe(vulnerability: Vulnerability) -> str:
+    aliases = f" ({', '.join(vulnerability.aliases)})" if vulnerability.aliases else ""
+    fix = f"fixed in {', '.join(vulnerability.fixed_in)}" if vulnerability.fixed_in else "no known fix"
+    return one_line(f"{vulnerability.id}{aliases}: {vulnerability.summary or 'no summary'}; {fix}")
 
 
 def base_entries(engine: Registry, settings: Settings, item: VerifiedItem, base: str) -> Iterator[Verdict]:
     """The verdict on `base`, NAME:TAG@DIGEST, and on its tag."""
     tagged, _, digest = base.partition("@")
     reference = base_via_mirror(settings, base)
-    # A pull-through cache that can't reach its registry has no such tag either, but says so of no digest.
-    through = " (asked through its mirror)" if reference != base else ""
+    # A pull-through cache that can't reach its registry reports tags as missing, but not digests.
+    through = " (queried through its mirror)" if reference != base else ""
     try:
         engine.digest(reference)
     except BaseGoneError:
-        yield item.entry(Status.GONE, f"its registry has no such digest any more{through}")
+        yield item.entry(Status.GONE, f"its registry no longer has this digest{through}")
     except EngineError as error:
         yield item.entry(Status.NOT_CHECKED, error.problem, error.hint)
         return
@@ -143,12 +145,12 @@ def base_entries(engine: Registry, settings: Settings, item: VerifiedItem, base:
     try:
         now = engine.digest(base_via_mirror(settings, tagged))
     except BaseGoneError:
-        yield item.entry(Status.TAG_DELETED, f"{tagged} is not there any more{through}: name another tag when the base is to move")
+        yield item.entry(Status.TAG_DELETED, f"{tagged} no longer exists{through}: use another tag to update the base")
     except EngineError as error:
-        yield item.entry(Status.NOT_CHECKED, f"what its tag means now: {error.problem}", error.hint)
+        yield item.entry(Status.NOT_CHECKED, f"the current digest of its tag: {error.problem}", error.hint)
     else:
         if now != digest:
-            yield item.entry(Status.TAG_MOVED, f"{tagged} now means {now}{through}")
+            yield item.entry(Status.TAG_MOVED, f"{tagged} is now {now}{through}")
 
 
 def hub_entries(hub: Hub, patience: TimeBudget, item: VerifiedItem, locked: LockedModelFiles) -> Iterator[Verdict]:
@@ -162,20 +164,20 @@ def hub_entries(hub: Hub, patience: TimeBudget, item: VerifiedItem, locked: Lock
     new = sorted(there.keys() - {file.name for file in locked.files})
     other = [file for file in locked.files if file.name in there and file != there[file.name]]
     if gone:
-        yield item.entry(Status.GONE, f"the {hub.where} does not list {', '.join(gone)} any more")
+        yield item.entry(Status.GONE, f"the {hub.where} no longer lists {', '.join(gone)}")
     elif other:
         sha256 = there[other[0].name].sha256
         yield item.entry(
             Status.CHANGED, f"the {hub.where} has {other[0].name} with sha256 {sha256}, the lock {other[0].sha256}: find out why"
         )
     elif new:
-        yield item.entry(Status.CHANGED, f"the {hub.where} lists {', '.join(new)} too, which the lock has not: find out why")
+        yield item.entry(Status.CHANGED, f"the {hub.where} also lists {', '.join(new)}, which the lock does not have: find out why")
     else:
         yield item.entry(Status.OK)
 
 
 def _repository(hub: Hub, name: HubName) -> LockedModelFiles | HubGoneError:
-    """The files on the hub; that they are gone is an answer too, and uses no budget."""
+    """The files on the hub. Their absence is an answer too, and does not use up the time budget."""
     try:
         return hub.repository(name)
     except HubGoneError as error:

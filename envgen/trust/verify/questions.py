@@ -1,4 +1,4 @@
-"""What `envgen verify` asks: a question for one or more locked things, and how long it is worth asking."""
+"""The questions of `envgen verify`, each about one or more locked things, and the time budget for a server."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedItem:
-    """One thing to verify: what reports call it, the locks it stands in, and what cures it when something is wrong with it."""
+    """One thing to verify: its name in reports, the locks that contain it, and the cure for a problem with it."""
 
     kind: str
     name: str
@@ -30,9 +30,9 @@ class VerifiedItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked in one go: `ask` gives at least one entry for each of `items`.
+    """A single query: `ask` returns at least one entry for each of `items`.
 
-    It raises ResolutionError when there is no usable answer, which leaves all of them unchecked.
+    It raises ResolutionError if there is no usable answer, which leaves all of them unchecked.
     """
 
     items: tuple[VerifiedItem, ...]

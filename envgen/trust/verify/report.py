@@ -9,7 +9,7 @@ from envgen.trust.report import Report, Status
 FINDINGS = (Status.GONE, Status.CHANGED, Status.YANKED, Status.VULNERABLE)
 INFORMATION = (Status.TAG_MOVED, Status.TAG_DELETED)
 VERIFIED = "verified"
-"""The verdict of a report in which nothing was found and everything was checked."""
+"""The verdict of a report with everything checked and nothing found."""
 
 WHEEL, BASE, MODEL, VULNERABILITIES = "wheel", "base", "model", "vulnerabilities"
 _COUNTED = {
@@ -27,10 +27,10 @@ def count_of(kind: str, number: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """One fact: what it is about, its status, and for anything but OK a line of detail and the cure.
+    """One fact: its subject, its status, and for anything but OK a line of detail and the cure.
 
-    `kind` is one of the kinds above, `name` a wheel's file, a base, a model, or a release as in `numpy 2.4.6`; `locks` are those it
-    stands in, as in `cuda/py311-linux-amd64`.
+    `kind` is one of the kinds above, `name` a wheel's file, a base, a model, or a release as in `numpy 2.4.6`; `locks` are those that
+    contain it, as in `cuda/py311-linux-amd64`.
     """
 
     kind: str
@@ -43,7 +43,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerificationReport(Report):
-    """All that was asked for the locks `profile/target`, each thing once."""
+    """All verdicts for the locks `profile/target`, one for each thing."""
 
     locks: tuple[str, ...]
     entries: tuple[Verdict, ...]
@@ -52,7 +52,7 @@ class VerificationReport(Report):
         return tuple(entry for entry in self.entries if entry.status in statuses)
 
     def verdict(self) -> str:
-        """`findings`, else `not checked` where something could not be asked, else `verified`."""
+        """`findings`, else `not checked` if something could not be checked, else `verified`."""
         if self.having(*FINDINGS):
             return "findings"
         return Status.NOT_CHECKED if self.having(Status.NOT_CHECKED) else VERIFIED
@@ -68,14 +68,14 @@ class VerificationReport(Report):
         return "; ".join(parts)
 
     def _by_kind(self, status: Status) -> Iterator[str]:
-        """How many of each kind have `status`, with the reason of the first."""
+        """The number of each kind with `status`, and the reason of the first."""
         for kind in _COUNTED:
             found = [entry for entry in self.having(status) if entry.kind == kind]
             if found:
                 yield f"{count_of(kind, len(found))} ({found[0].detail.splitlines()[0]})"
 
     def counts(self) -> Mapping[str, Mapping[str, int]]:
-        """How many entries there are of each kind and status."""
+        """The number of entries of each kind and status."""
         kinds = [kind for kind in _COUNTED if any(entry.kind == kind for entry in self.entries)]
         return {kind: dict(Counter(entry.status for entry in self.entries if entry.kind == kind)) for kind in kinds}
 

@@ -1,4 +1,4 @@
-"""From locks to questions: each wheel, release, base and model once, however many locks it stands in."""
+"""Turns locks into questions: one for each wheel, release, base and model, however many locks contain it."""
 
 import datetime as dt
 from collections import defaultdict
@@ -17,13 +17,13 @@ from envgen.workspace import Workspace
 AT_ONCE = 8
 
 Named = Mapping[str, Lock]
-"""Locks by what reports call them, as in `cuda/py311-linux-amd64`."""
+"""Locks by their name in reports, as in `cuda/py311-linux-amd64`."""
 
 
 def verify_locks(workspace: Workspace, locks: Sequence[Lock], engine: Registry, today: dt.date) -> VerificationReport:
-    """Verify everything in `locks`, and the other models known by hash; `today` goes into the cures."""
+    """Verifies everything in `locks`, and the other models known by hash; `today` is used in cures."""
     named = {f"{lock.profile}/{lock.target}": lock for lock in locks}
-    # Registries first: they take longest.
+    # Registries first: they are the slowest.
     questions = [*_bases(workspace, named, engine), *_hub_models(workspace, named), *_Indexes(workspace, named, today).questions()]
     found = map_parallel(Question.entries, questions, at_once=AT_ONCE)
     return VerificationReport(locks=tuple(named), entries=tuple(entry for entries in found for entry in entries))
@@ -49,7 +49,7 @@ def _hub_models(workspace: Workspace, locks: Named) -> Iterator[Question]:
 
 
 def _models(locks: Named) -> Mapping[Wheel | LockedModelFiles, list[str]]:
-    """The locked models, each with the locks it stands in."""
+    """The locked models, each with the locks that contain it."""
     found: dict[Wheel | LockedModelFiles, list[str]] = defaultdict(list)
     for name, lock in locks.items():
         if lock.model:
@@ -85,7 +85,7 @@ class _Indexes:
         yield from self._model_wheels()
 
     def _model_wheels(self) -> Iterator[Question]:
-        """A question for each locked model that is a wheel, and for each other one that is known by its hash."""
+        """A question for each locked model that is a wheel, and for each other model known by its hash."""
         locked = set()
         for wheel, names in _models(self._locks).items():
             if isinstance(wheel, Wheel):
@@ -118,7 +118,7 @@ class _Indexes:
         return VerifiedItem(kind=kind, name=text, locks=tuple(names), cure=cure)
 
     def _source(self, index: str, url: str) -> AskedIndex:
-        """The index of that name and URL, which is empty for the default one: two profiles may call two indexes the same."""
+        """The index with that name and URL (empty for the default one): two profiles may use one name for different indexes."""
         if (index, url) not in self._sources:
             client = self._workspace.client({index: url} if url else {})
             patience = self._workspace.settings.patience
@@ -127,7 +127,7 @@ class _Indexes:
 
 
 def _cure(lock: Lock, wheel: Wheel, today: dt.date) -> str:
-    """The command that moves `wheel`: by its package, or by the one that pins it."""
+    """The command that replaces `wheel`: it updates its package, or the one that pins it."""
     if wheel == lock.installer:
         return f"change `installer` in the profile {lock.profile}, then: envgen lock {lock.profile}"
     name, requirement = _mover(lock, wheel.name)
@@ -137,7 +137,7 @@ def _cure(lock: Lock, wheel: Wheel, today: dt.date) -> str:
 
 
 def _mover(lock: Lock, name: str) -> tuple[str, str]:
-    """The package to move so that `name` moves, and the profile's exact requirement of it (empty: there is none)."""
+    """The package to update so that `name` moves, and the profile's exact requirement of it (empty: none)."""
     seen: set[str] = set()
     while name not in seen:
         seen.add(name)
