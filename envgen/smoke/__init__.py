@@ -1,7 +1,7 @@
-"""The smoke test: what is checked in an image while it runs, with which model, and the report of it.
+"""The smoke test: runs checks in an image, with a model, and reports the results.
 
-`probe/` is the program that runs inside. A failed check is data in the report; SmokeError is raised where a test can't begin, UsageError
-for a model that can't be, VerificationError for one that is not what was locked, and EngineError.
+`probe/` is the program that runs inside. A failed check is data in the report. Raises SmokeError if a test can't begin, UsageError for an
+invalid model, VerificationError for one that does not match the lock, and EngineError.
 """
 
 from typing import TYPE_CHECKING

@@ -1,6 +1,6 @@
-"""The files that an image must have: every file of the locked wheels, as the pinned uv installs it.
+"""Computes the files that an image must have: every file of the locked wheels, as the pinned uv installs it.
 
-The result goes into the image as JSON, where probe/static/files.py compares the image with it.
+The result is passed into the image as JSON, where probe/static/files.py compares it with the image.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from envgen.smoke.launchers import Layout
 class ExpectedFile:
     """The contents that a file may have, and whether it is executable.
 
-    There is one content unless several wheels bring the same path: then it is that of whichever was installed last, and
-    `executable` is None when they disagree about it.
+    There are several contents only if several wheels have the same path: the one installed last wins. `executable` is None if they
+    disagree.
     """
 
     sha256: tuple[str, ...]
@@ -29,10 +29,10 @@ class ExpectedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedTree:
-    """Everything that wheels bring under `prefix`; all paths are relative to it.
+    """Everything that wheels install under `prefix`; all paths are relative to it.
 
-    `directories` are those that a wheel names itself, which may be empty. Skeleton and byte code are not in here: they
-    depend on the base image, and the probe derives them.
+    `directories` are those listed in a wheel, which may be empty. Skeleton and byte code are not included: they depend on the base image,
+    and the probe derives them.
     """
 
     prefix: str
@@ -44,13 +44,13 @@ class ExpectedTree:
 
     @property
     def byte_code(self) -> Mapping[str, str]:
-        """The sources that the build compiles, each with the byte code that it has if it can be compiled; relative paths."""
+        """The sources that the build compiles, each with the path of its byte code; relative paths."""
         suffix, inside = _byte_code_suffix(self.python), f"{self.site_packages}/"
         sources = (PurePosixPath(path) for path in self.files if path.startswith(inside) and path.endswith(".py"))
         return {str(path): str(path.parent / "__pycache__" / f"{path.stem}{suffix}") for path in sources}
 
     def to_json(self) -> dict[str, object]:
-        """Return the form that the probe reads, made of what JSON has."""
+        """The JSON object that the probe reads."""
         return {
             "prefix": self.prefix,
             "python": self.python,
@@ -62,34 +62,34 @@ class ExpectedTree:
 
 
 def expected_tree(wheels: Sequence[Path], *, python: str, prefix: str = "/opt/venv") -> ExpectedTree:
-    """Return what `wheels` bring into an environment at `prefix` of the Python whose full version is `python`.
+    """The files that `wheels` install into an environment at `prefix`, for the full Python version `python`.
 
-    Raise SmokeError for a file that is no wheel, or for two wheels of one distribution.
+    Raises SmokeError for an invalid wheel, or for two wheels of one distribution.
     """
     layout = Layout(prefix=prefix, python=".".join(python.split(".")[:2]))
     installed = sorted((install(wheel, layout) for wheel in wheels), key=lambda wheel: wheel.name)
     distributions: dict[str, str] = {}
     for wheel in installed:
         if wheel.name in distributions:
-            raise SmokeError(wheel.name, f"two wheels of it, {distributions[wheel.name]} and {wheel.version} (expected one)")
+            raise SmokeError(wheel.name, f"found two wheels, {distributions[wheel.name]} and {wheel.version} (expected one)")
         distributions[wheel.name] = wheel.version
     return ExpectedTree(
         prefix=prefix,
         python=python,
         site_packages=layout.site_packages,
-        files=_without_compiled_again(_merged(installed), layout),
+        files=_without_recompiled(_merged(installed), layout),
         directories=tuple(sorted({directory for wheel in installed for directory in wheel.directories})),
         distributions=distributions,
     )
 
 
 def _merged(wheels: Iterable[InstalledWheel]) -> dict[str, ExpectedFile]:
-    """Return all files by path, those that several wheels bring with all their contents."""
-    found: defaultdict[str, list[InstalledFile]] = defaultdict(list)
+    """All files by path; those in several wheels with all their contents."""
+    files: defaultdict[str, list[InstalledFile]] = defaultdict(list)
     for wheel in wheels:
         for file in wheel.files:
-            found[file.path].append(file)
-    return {path: _either(found[path]) for path in sorted(found)}
+            files[file.path].append(file)
+    return {path: _either(files[path]) for path in sorted(files)}
 
 
 def _either(candidates: Sequence[InstalledFile]) -> ExpectedFile:
@@ -100,18 +100,18 @@ def _either(candidates: Sequence[InstalledFile]) -> ExpectedFile:
     )
 
 
-def _without_compiled_again(files: Mapping[str, ExpectedFile], layout: Layout) -> dict[str, ExpectedFile]:
-    """Leave out byte code that a wheel ships for its own sources: the build compiles it again, and the probe checks it."""
+def _without_recompiled(files: Mapping[str, ExpectedFile], layout: Layout) -> dict[str, ExpectedFile]:
+    """Removes byte code that a wheel ships for its own sources: the build recompiles it, and the probe checks it."""
     suffix = _byte_code_suffix(layout.python)
 
-    def is_compiled_again(path: str) -> bool:
+    def is_recompiled(path: str) -> bool:
         file = PurePosixPath(path)
         source = file.parent.parent / f"{file.name.removesuffix(suffix)}.py"
         return file.name.endswith(suffix) and file.parent.name == "__pycache__" and str(source) in files
 
-    return {path: file for path, file in files.items() if not is_compiled_again(path)}
+    return {path: file for path, file in files.items() if not is_recompiled(path)}
 
 
 def _byte_code_suffix(python: str) -> str:
-    """The suffix of byte code files for a Python version, which need not be the one that runs this."""
+    """The suffix of byte code files for a Python version, which may differ from the running one."""
     return f".cpython-{''.join(python.split('.')[:2])}.pyc"

@@ -1,4 +1,4 @@
-"""Finds the model for a test: the lock's own, the embedded one, or the one that the command names; each is verified before use."""
+"""Finds the model for a test: the lock's, the embedded one, or the one named on the command line; each is verified before use."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from envgen.workspace import Workspace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelChoice:
-    """What the command line says of the model: its name, a prompt, and a text that the answer must have; each empty for the lock's."""
+    """The options for a model: its name, a prompt, and a text that the answer must contain; empty ones come from the lock."""
 
     name: str = ""
     prompt: str = ""
@@ -26,45 +26,45 @@ class ModelChoice:
 
 
 def choose_model(choice: ModelChoice, workspace: Workspace, engine: Engine, subject: ImageUnderTest) -> Model:
-    """The model that `--model NAME` names; without a name the one of the lock, else the embedded one.
+    """The model named by `--model NAME`; without a name, the lock's or else the embedded one.
 
-    Raises UsageError for an invalid name, SmokeError when it can't be had, VerificationError for what is not as it must be.
+    Raises UsageError for an invalid name, SmokeError for an unavailable model, VerificationError for a corrupt one.
     """
     lock = subject.lock
     if choice.name == EMBEDDED or not (choice.name or lock.model):
         return embedded_model()
     wheels = WheelModels(workspace=workspace, engine=engine, image=subject.image.digest, lock=lock)
     if not choice.name and lock.model:
-        return _asked(_locked(lock.model, wheels), choice.prompt, choice.expect)
+        return _with_prompt(_locked(lock.model, wheels), choice.prompt, choice.expect)
     name = _parse(choice.name)
     if isinstance(name, WheelName):
-        return _asked(_from_wheel(_with_hash(name, choice.name, wheels), wheels), choice.prompt, choice.expect)
+        return _with_prompt(_from_wheel(_with_hash(name, choice.name, wheels), wheels), choice.prompt, choice.expect)
     if isinstance(name, HubName):
-        return _asked(_from_hub(_listed(name, workspace), workspace), choice.prompt, choice.expect)
+        return _with_prompt(_from_hub(_listed(name, workspace), workspace), choice.prompt, choice.expect)
     return folder_model(choice.name, choice.prompt, choice.expect)
 
 
 def _parse(text: str) -> WheelName | HubName | None:
-    """Parse a model's name; None for a folder. Raises UsageError for an incomplete name."""
+    """Parses a model's name; None for a folder. Raises UsageError for an incomplete name."""
     name = parse_model_name(text)
     if name is None and text.startswith(("wheel:", "hub:")):
-        raise UsageError(f"--model {text}", "not understood", hint="expected wheel:NAME==VERSION or hub:ORG/NAME@REVISION")
+        raise UsageError(f"--model {text}", "invalid model name", hint="expected wheel:NAME==VERSION or hub:ORG/NAME@REVISION")
     return name
 
 
-def _asked(model: Model, prompt: str, expect: str) -> Model:
+def _with_prompt(model: Model, prompt: str, expect: str) -> Model:
     """The model with another prompt or expected answer."""
     expect = expect or ("" if prompt else model.expect)
     return replace(model, prompt=prompt or model.prompt, expect=expect)
 
 
 def _locked(model: LockedModel, wheels: WheelModels) -> Model:
-    """The model of the lock, which was fetched before."""
+    """The model of the lock, which has been fetched before."""
     if isinstance(model.source, LockedModelFiles):
-        found = _from_hub(model.source, wheels.workspace)
+        cached = _from_hub(model.source, wheels.workspace)
     else:
-        found = _from_wheel(WheelName(name=model.source.name, version=model.source.version, sha256=model.source.sha256), wheels)
-    return _asked(found, model.prompt, model.expect)
+        cached = _from_wheel(WheelName(name=model.source.name, version=model.source.version, sha256=model.source.sha256), wheels)
+    return _with_prompt(cached, model.prompt, model.expect)
 
 
 def _from_wheel(name: WheelName, wheels: WheelModels) -> Model:
@@ -74,15 +74,15 @@ def _from_wheel(name: WheelName, wheels: WheelModels) -> Model:
 
 
 def _with_hash(name: WheelName, text: str, wheels: WheelModels) -> WheelName:
-    """The name with its hash: the given one, or that of a known model wheel."""
+    """The name with its hash: the given hash, or that of a known model wheel."""
     if name.sha256:
         return name
     for entry in wheels.workspace.project.model_wheels():
         if (entry.name, entry.version) == (name.name, name.version):
             return entry.source
     published = wheels.published_hash(name)
-    problem = "no hash is known for it, and a model is only taken by its hash"
-    raise UsageError(f"--model {text}", problem, hint=f"its index says: --model '{text}#sha256={published}'")
+    problem = "its hash is unknown, and models are used only by hash"
+    raise UsageError(f"--model {text}", problem, hint=f"its index publishes: --model '{text}#sha256={published}'")
 
 
 def _from_hub(repository: LockedModelFiles, workspace: Workspace) -> Model:
@@ -92,7 +92,7 @@ def _from_hub(repository: LockedModelFiles, workspace: Workspace) -> Model:
 
 
 def _listed(name: HubName, workspace: Workspace) -> LockedModelFiles:
-    """The model's files at a revision, fetched; for a cached commit the hub is not asked."""
+    """The model's files at a revision, fetched if necessary; for a cached commit, the hub is not queried."""
     if COMMIT.fullmatch(name.revision) and (cached := workspace.models.cached(name)):
         return cached
     try:
@@ -106,24 +106,24 @@ def _listed(name: HubName, workspace: Workspace) -> LockedModelFiles:
 
 
 def cached_model(text: str, models: ModelStore, known: Sequence[ModelWheel]) -> Path:
-    """The cached folder of the model that `--model` names; nothing is run or fetched.
+    """The cached folder of the model named by `--model`; runs and fetches nothing.
 
     Raises UsageError, and SmokeError for a folder that the image's user could not read.
     """
     name = _parse(text)
-    found: list[Path] = []
+    folders: list[Path] = []
     if isinstance(name, HubName):
-        # Any other revision is no path.
+        # Other revisions may not be valid paths.
         commit = models.folder(name.repo, name.revision) if COMMIT.fullmatch(name.revision) else None
-        found = [commit] if commit and commit.is_dir() else []
+        folders = [commit] if commit and commit.is_dir() else []
     elif isinstance(name, WheelName):
         wheel = (name.name, name.version)
         sha256 = name.sha256 or next((entry.sha256 for entry in known if (entry.name, entry.version) == wheel), "none")
         converted = [path for path in sorted((models.root / "gguf").glob(f"{sha256[:16]}-*")) if path.is_dir()]
-        found = converted or [path.parent for path in sorted((models.root / "wheel" / sha256).rglob("config.json"))]
+        folders = converted or [path.parent for path in sorted((models.root / "wheel" / sha256).rglob("config.json"))]
     else:
         return folder_model(text, "", "").folder
-    if not found:
-        hint = "fetch it first: envgen smoke PROFILE --model …; a model of the hub is kept by its commit, as in hub:ORG/NAME@COMMIT"
+    if not folders:
+        hint = "fetch it first: envgen smoke PROFILE --model …; hub models are cached by commit, as in hub:ORG/NAME@COMMIT"
         raise UsageError(f"--model {text}", "not fetched yet", hint=hint)
-    return found[-1]
+    return folders[-1]

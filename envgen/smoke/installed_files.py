@@ -1,11 +1,11 @@
-"""What uv makes of one wheel: every file it writes, predicted to the byte without running it.
+"""Predicts every file that uv installs from a wheel, byte for byte, without running it.
 
-It holds for `uv pip install` of uv 0.12.24 to 0.13.9 with UV_NO_INSTALLER_METADATA=1, into a POSIX virtual environment
+Valid for `uv pip install` of uv 0.12.24 to 0.13.9 with UV_NO_INSTALLER_METADATA=1, into a POSIX virtual environment
 whose interpreter is <prefix>/bin/python; tests/integration/test_static_audit.py compares it with the installed uv.
 
-The digest of a member is the one in the wheel's own RECORD. The wheel's sha256 was verified when it was fetched, so
-its RECORD is what the publisher wrote; were a member to contradict it, the audit inside the image would say so. Only
-members that RECORD gives no sha256 for are read and hashed.
+The digest of a member comes from the wheel's own RECORD. The wheel's sha256 was verified when it was fetched, so
+its RECORD is the publisher's; if a member contradicted it, the check inside the image would fail. Only members without a
+sha256 in RECORD are read and hashed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class InstalledFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstalledWheel:
-    """All files of one wheel; `directories` are those that the wheel lists itself, possibly empty ones."""
+    """All files of one wheel; `directories` are those listed in the wheel, which may be empty."""
 
     name: str
     version: str
@@ -67,7 +67,7 @@ class _Wheel:
 
 
 def install(path: Path, layout: Layout) -> InstalledWheel:
-    """Return what uv makes of the wheel at `path`; raise SmokeError for a file that is no wheel."""
+    """The files that uv installs from the wheel at `path`. Raises SmokeError for an invalid wheel."""
     try:
         name, version, _, _ = parse_wheel_filename(path.name)
         with open_zip(path) as archive:
@@ -78,7 +78,7 @@ def install(path: Path, layout: Layout) -> InstalledWheel:
 
 
 def _open(archive: ZipFile, name: str, layout: Layout) -> _Wheel:
-    """Read the RECORD and the entry points, which the other files depend on."""
+    """Reads the RECORD and the entry points, on which the other files depend."""
     sizes = {info.filename: info.file_size for info in archive.infolist() if not info.is_dir()}
     records = [member for member in sizes if re.fullmatch(r"[^/]+\.dist-info/RECORD", member)]
     if len(records) != 1:
@@ -95,7 +95,7 @@ def _open(archive: ZipFile, name: str, layout: Layout) -> _Wheel:
 
 
 def _files(wheel: _Wheel, layout: Layout) -> tuple[InstalledFile, ...]:
-    """Return all files: members of the archive, launchers, and the RECORD that names them."""
+    """All files: members of the archive, launchers, and the RECORD that lists them."""
     files, rows = _members(wheel, layout)
     for script, content in wheel.launchers.items():
         target = f"bin/{script}"
@@ -106,7 +106,7 @@ def _files(wheel: _Wheel, layout: Layout) -> tuple[InstalledFile, ...]:
 
 
 def _members(wheel: _Wheel, layout: Layout) -> tuple[list[InstalledFile], list[RecordRow]]:
-    """Return the files that come out of the archive, but for RECORD, and the lines that RECORD then has for them."""
+    """The files from the archive, except for RECORD, and RECORD's lines for them after installation."""
     files: list[InstalledFile] = []
     rows = dict(wheel.rows)
     for info in wheel.archive.infolist():
@@ -133,7 +133,7 @@ def _directories(wheel: _Wheel, layout: Layout) -> tuple[str, ...]:
 
 
 def _target(member: str, wheel: _Wheel, layout: Layout) -> str | None:
-    """Return where a member goes, relative to the prefix, or None when it is not installed."""
+    """The path of a member relative to the prefix, or None if it is not installed."""
     if not member.startswith(wheel.data):
         return f"{layout.site_packages}/{member}"
     scheme, _, rest = member.removeprefix(wheel.data).partition("/")
@@ -144,7 +144,7 @@ def _target(member: str, wheel: _Wheel, layout: Layout) -> str | None:
         "scripts": "bin/",
         "data": "",
     }
-    # A script of the same name as an entry point gives way to the launcher.
+    # A launcher replaces a script of the same name.
     if not rest or (scheme == "scripts" and re.sub(r"(\.exe|-script\.py|\.pya)$", "", rest) in wheel.launchers):
         return None
     if scheme not in folders:
@@ -158,7 +158,7 @@ def _sha256(content: bytes) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordRow:
-    """One line of a RECORD; `digest` is as written there, like "sha256=…" or nothing."""
+    """One line of a RECORD; `digest` is as written there, such as "sha256=…", or empty."""
 
     path: str
     digest: str
@@ -166,19 +166,19 @@ class RecordRow:
 
     @property
     def sha256(self) -> str | None:
-        """The digest in hexadecimal, or None when the line has no sha256."""
+        """The digest in hexadecimal, or None if the line has no sha256."""
         algorithm, _, value = self.digest.partition("=")
         return base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).hex() if algorithm == "sha256" else None
 
 
 def record_row(path: str, content: bytes) -> RecordRow:
-    """Return the line of RECORD for a file with this content."""
+    """RECORD's line for a file with this content."""
     digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
     return RecordRow(path=path, digest=f"sha256={digest}", size=len(content))
 
 
 def _complete_record(record: str, sizes: Mapping[str, int], dist_info: str) -> dict[str, RecordRow]:
-    """Return the lines by member, as uv mends them: one for each member of `sizes`, the first where there are more."""
+    """The lines by member, as corrected by uv: one for each member of `sizes`, the first if there are several."""
     recorded: dict[str, RecordRow] = {}
     for row in _read_record(record):
         recorded.setdefault(normpath(row.path), row)
@@ -191,7 +191,7 @@ def _complete_record(record: str, sizes: Mapping[str, int], dist_info: str) -> d
 
 
 def render_record(rows: Iterable[RecordRow]) -> bytes:
-    """Return the text of a RECORD as uv writes it: sorted by the bytes of path, digest and size."""
+    """The text of a RECORD as uv writes it: sorted by the bytes of path, digest and size."""
     ordered = sorted(rows, key=lambda row: (row.path.encode(), row.digest, -1 if row.size is None else row.size))
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")

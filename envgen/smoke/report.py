@@ -15,9 +15,9 @@ class CheckStatus(StrEnum):
     FAILED = "failed"
     NOT_RUN = "not run"
     INCOMPLETE = "incomplete"
-    """Of a tier alone: some checks ran, and passed, and others did not run."""
+    """Only of a tier: some checks ran and passed, others did not run."""
     NOT_APPLICABLE = "not applicable"
-    """Of a check alone: the lock has nothing that it could look at."""
+    """Only of a check: the lock has nothing for it to look at."""
 
 
 PASSED, FAILED, NOT_RUN, INCOMPLETE, NOT_APPLICABLE = CheckStatus
@@ -28,7 +28,7 @@ OPTIONAL_TIERS = ("quant", "gpu")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """One check: `seconds` it took, `peak_memory` in bytes, a line of detail, and for a failure its cause and cure."""
+    """The result of one check: `seconds`, `peak_memory` in bytes, a line of detail, and for a failure its cause and cure."""
 
     tier: str
     name: str
@@ -42,32 +42,32 @@ class CheckResult:
 
 
 _REPORTED = {"status": str, "seconds": float, "peak_memory": int, "detail": str, "error": str}
-"""What a probe may say of a check. Its tier is the host's to know, causes and cures are the documents'."""
+"""The fields that a probe may report of a check. The tier comes from the host, causes and cures from the error tables."""
 
 LARGEST_NUMBER = 1 << 60
 
 LONGEST_TEXT = 100_000
-"""Letters of a detail or an error that are kept."""
+"""The most characters kept of a detail or an error."""
 
 
 def read_result(event: Mapping[str, object], tier: str) -> CheckResult:
-    """What a probe reports of a check in `event`; a failure where that is not in the form in which a probe reports."""
+    """The result of a check in the probe's `event`; a failure if the event is malformed."""
     name = str(event.get("check"))[:LONGEST_TEXT]
     fields = {key: value for key, value in event.items() if key != "check"}
     if problem := _malformed(fields):
-        return CheckResult(tier=tier, name=name, status=FAILED, detail=f"the probe's report of it is malformed: {problem}")
+        return CheckResult(tier=tier, name=name, status=FAILED, detail=f"the probe's report is malformed: {problem}")
     cut = {key: value[:LONGEST_TEXT] if isinstance(value, str) else value for key, value in fields.items()}
     cut["status"] = CheckStatus(str(cut["status"]))
     return CheckResult(tier=tier, name=name, **cut)  # type: ignore[arg-type]  # just checked
 
 
 def _malformed(fields: Mapping[str, object]) -> str:
-    """What is wrong with the fields of a report; empty for nothing."""
+    """What is wrong with the fields of a report; empty if nothing is."""
     for key, value in fields.items():
         kind = _REPORTED.get(key)
         if kind is None:
-            return f"found the field {key[:40]!a}, which it does not have"
-        # JSON has one type for numbers, and true is none.
+            return f"found the unknown field {key[:40]!a}"
+        # JSON has one type for numbers, and `true` is not a number.
         if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
             return f"found {value!a:.60} for {key}"
         if isinstance(value, int | float) and not 0 <= value < LARGEST_NUMBER:

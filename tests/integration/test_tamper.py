@@ -85,13 +85,13 @@ def test_a_changed_source_is_found(one_tier: OneTier, derive: Derive) -> None:
     failed = failed_checks(one_tier, derive(SOURCE))
     assert set(failed) == {"files", "byte-code"}
     assert failed["files"].startswith(f"1 finding: {SOURCE[0]}: sha256 ")
-    assert failed["byte-code"].startswith(f"1 finding: {byte_code_of(SOURCE[0])}: made of another source")
+    assert failed["byte-code"].startswith(f"1 finding: {byte_code_of(SOURCE[0])}: compiled from another source")
 
 
 def test_changed_byte_code_is_found(one_tier: OneTier, derive: Derive) -> None:
     failed = failed_checks(one_tier, derive(BYTE_CODE))
     assert set(failed) == {"byte-code"}
-    assert failed["byte-code"] == f"1 finding: {BYTE_CODE[0]}: not what this Python makes of its source"
+    assert failed["byte-code"] == f"1 finding: {BYTE_CODE[0]}: not what this Python compiles from its source"
 
 
 def test_a_changed_shared_library_is_found(one_tier: OneTier, derive: Derive) -> None:
@@ -111,7 +111,7 @@ def test_each_of_many_changes_is_found(one_tier: OneTier, derive: Derive) -> Non
     assert failed["byte-code"].startswith("2 findings: ")
     for path in (BYTE_CODE[0], byte_code_of(SOURCE[0])):
         assert f"{path}: " in failed["byte-code"]
-    assert failed["foreign-files"] == f"1 finding: {PATH_FILE.removeprefix('/opt/venv/')}: a file that no wheel brought"
+    assert failed["foreign-files"] == f"1 finding: {PATH_FILE.removeprefix('/opt/venv/')}: a file that is in no wheel"
 
 
 def test_an_image_of_another_lock_is_not_taken_for_this_one(one_tier: OneTier) -> None:

@@ -237,7 +237,7 @@ def test_a_tag_that_moved_is_information(based: Site, registry: Registry, tmp_pa
 def test_a_tag_that_was_deleted_is_information(based: Site, registry: Registry) -> None:
     registry.untag()
     text = verified(based, 0, "tag deleted: 1", **registry.env)
-    assert f"python:{TAG} is not there any more" in text
+    assert f"python:{TAG} no longer exists" in text
 
 
 def test_a_digest_that_was_deleted_is_a_finding(based: Site, registry: Registry) -> None:

@@ -377,9 +377,9 @@ def test_a_user_more_is_found(scene: Scene) -> None:
 
 def test_wrong_byte_code_is_named(scene: Scene) -> None:
     path = f"/opt/venv/{SITE}/demo/__pycache__/__init__.cpython-311.pyc"
-    scene.engine.byte_code = ("failed", f"{path}: not what this Python makes of its source\n{path}: killed")
+    scene.engine.byte_code = ("failed", f"{path}: not what this Python compiles from its source\n{path}: killed")
     report = scene.audit()
-    assert said(report) == [f"byte code: {PYC}: not what this Python makes of its source", f"byte code: {PYC}: killed"]
+    assert said(report) == [f"byte code: {PYC}: not what this Python compiles from its source", f"byte code: {PYC}: killed"]
     assert report.verdict() == "FAILED"
 
 

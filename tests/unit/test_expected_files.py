@@ -202,7 +202,7 @@ def test_two_wheels_of_one_distribution_are_an_error(tmp_path: Path) -> None:
     first, second = tmp_path / "a", tmp_path / "b"
     first.mkdir()
     second.mkdir()
-    with pytest.raises(SmokeError, match=r"demo: two wheels of it"):
+    with pytest.raises(SmokeError, match=r"demo: found two wheels"):
         tree_of(make_wheel(first, "demo", {}), make_wheel(second, "demo", {}))
 
 

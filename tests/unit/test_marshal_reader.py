@@ -74,8 +74,8 @@ def test_every_bit_counts() -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "cut off"),
-        (b"s\x05\0\0\0abc", "cut off"),
+        (b"", "truncated"),
+        (b"s\x05\0\0\0abc", "truncated"),
         (b"(\xff\xff\xff\xff", "a size beyond its end"),
         (b"r\0\0\0\0", "a reference to nothing"),
         (b"\xa8\x01\0\0\0r\0\0\0\0", "a reference to nothing"),

@@ -69,17 +69,17 @@ def test_a_model_is_spread_over_two_gpus_and_over_all_where_two_are_too_small(
 
 def test_a_model_that_was_published_quantized_is_not_quantized_again(probe: dict[str, ModuleType], given: Path) -> None:
     write_config(given, architectures=["LlamaForCausalLM"], quantization_config={"quant_method": "bitsandbytes"})
-    with pytest.raises(probe["harness"].NotRun, match="quantized already"):
+    with pytest.raises(probe["harness"].NotRun, match="already quantized"):
         probe["quantized"].require_plain(job_for(given))
     write_config(given, architectures=["LlamaForCausalLM"])
     probe["quantized"].require_plain(job_for(given))
 
 
 @pytest.mark.parametrize(
-    ("architecture", "words"), [("LlamaForCausalLM", ""), ("BertModel", "embedded model, for the given one writes no text: ")]
+    ("architecture", "words"), [("LlamaForCausalLM", ""), ("BertModel", "embedded model, since the given one does not generate text: ")]
 )
 def test_a_report_says_when_it_is_not_about_the_given_model(
     probe: dict[str, ModuleType], given: Path, architecture: str, words: str
 ) -> None:
     write_config(given, architectures=[architecture])
-    assert probe["model_under_test"].stand_in(job_for(given)) == words
+    assert probe["model_under_test"].model_note(job_for(given)) == words

@@ -78,8 +78,8 @@ def test_a_report_of_checks_that_did_not_run_is_no_pass_either_when_it_ends_earl
 def test_the_check_that_was_running_failed_and_the_rest_did_not_run() -> None:
     found = collect("abc", events("a", "b", "c")[:4], KILLED)
     assert statuses(found) == {"a": PASSED, "b": FAILED, "c": NOT_RUN}
-    assert found[1].detail == "killed: out of memory; give the engine more, or take a smaller model"
-    assert found[2].detail.startswith("the probe ended before it: killed")
+    assert found[1].detail == "out of memory: give the engine more, or use a smaller model"
+    assert found[2].detail.startswith("the probe ended before it: out of memory")
 
 
 def test_the_last_words_are_kept() -> None:
@@ -142,7 +142,7 @@ def test_a_report_that_is_malformed_is_a_failure_of_its_check_alone(name: str) -
     whole[2] |= MALFORMED[name]
     found = collect("ab", whole, WELL)
     assert statuses(found) == {"a": FAILED, "b": PASSED}
-    assert found[0].detail.startswith("the probe's report of it is malformed: found ")
+    assert found[0].detail.startswith("the probe's report is malformed: found ")
     assert found[0].detail.isprintable()
     assert len(found[0].detail) < 200
     assert (found[0].tier, found[0].cause, found[0].cure) == ("cpu", "", "")

@@ -141,7 +141,7 @@ def test_a_model_without_safetensors(project: Path, capsys: pytest.CaptureFixtur
     for path in (project / "model", *(project / "model").iterdir()):
         path.chmod(0o755)
     err = failed(capsys, "--project", str(project), "show", "cpu-base", "--model", str(project / "model"))
-    assert "no safetensors in it (found pytorch_model.bin)" in err
+    assert "has no safetensors (found pytorch_model.bin)" in err
 
 
 def test_an_error_explained(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,14 +40,14 @@ def main(arguments: Sequence[str]) -> int:
         job = _read(job_file)
         checks = _checks(phase, job)
     except Exception as failure:
-        # A phase that can't begin is one failed check, so that the reader of the report needs no second channel.
+        # A phase that can't begin is reported as one failed check, so that the report is the only channel.
         checks = ((phase, _raise(failure)),)
     harness.run(phase, checks, job, report)
     return 0
 
 
 def _read(job_file: Path) -> harness.Job:
-    """Return the job; raise harness.Failed when the file holds no JSON object."""
+    """Return the job; raise harness.Failed if the file is not a JSON object."""
     job = json.loads(job_file.read_text(encoding="utf-8"))
     if not isinstance(job, dict):
         raise harness.Failed(f"unexpected type {type(job).__name__} (expected object) in {job_file}")
@@ -55,7 +55,7 @@ def _read(job_file: Path) -> harness.Job:
 
 
 def _checks(phase: str, job: harness.Job) -> harness.Checks:
-    """Return the checks of a phase: its module's CHECKS, or what its function `checks` makes of the job."""
+    """Return the checks of a phase: its module's CHECKS, or the result of its function `checks`."""
     here = Path(__file__).parent
     folder, _, name = PHASES[phase].partition("/")
     sys.path.insert(0, str(here / folder))

@@ -1,7 +1,7 @@
-"""Runs the checks of one phase, one after the other, and reports each as JSON lines.
+"""Runs the checks of one phase in order, and reports each as JSON lines.
 
-The report goes to the standard output that the probe was started with. Everything else that is printed, by Python or by
-a C library, goes to standard error, so that no library can disturb the report.
+The report goes to the probe's original standard output. Everything else that Python or a C library prints goes to standard
+error, so that no library can disturb the report.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def take_stdout() -> TextIO:
 
 
 def run(phase: str, checks: Checks, job: Job, report: TextIO) -> None:
-    """Run every check, whatever became of the one before it, and end the report with the name of the phase."""
+    """Run every check, even after a failure, and end the report with the name of the phase."""
     _emit(report, {"plan": [name for name, _ in checks]})
     for name, check in checks:
         _emit(report, {"start": name})
@@ -51,7 +51,7 @@ def run(phase: str, checks: Checks, job: Job, report: TextIO) -> None:
 
 
 def text(job: Job, key: str) -> str:
-    """Return the string at `key`; raise Failed when the job has none there."""
+    """Return the string at `key`; raise Failed if the job has none."""
     value = job.get(key)
     if not isinstance(value, str):
         raise Failed(f"unexpected type {type(value).__name__} (expected str) in the job at '{key}'")
@@ -59,12 +59,12 @@ def text(job: Job, key: str) -> str:
 
 
 def optional_text(job: Job, key: str) -> str | None:
-    """Return the string at `key`, or None when it is absent or null; raise Failed for any other type."""
+    """Return the string at `key`, or None if it is absent or null; raise Failed for any other type."""
     return None if job.get(key) is None else text(job, key)
 
 
 def first_few(names: Sequence[str]) -> str:
-    """Return the first names of what may be a long list, for one line of detail."""
+    """Return the first few of `names`, for one line of detail."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
@@ -89,7 +89,7 @@ def _outcome(check: Check, job: Job) -> dict[str, object]:
 
 
 def _one_line(failure: BaseException) -> str:
-    """Return what a table can show of an exception: our own words as they are, others' first line with the type."""
+    """Return an exception in one line: our own text unchanged, of others the type and the first line."""
     words = str(failure).strip()
     if isinstance(failure, Failed):
         return words
@@ -98,13 +98,13 @@ def _one_line(failure: BaseException) -> str:
 
 
 def _reset_peak_memory() -> None:
-    """Make the kernel count the peak from now on; where it refuses, the peak is that of the process so far."""
+    """Reset the kernel's peak counter; if it refuses, the peak is that of the process so far."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def _peak_memory() -> int:
-    """Return the peak resident memory in bytes, 0 where the kernel does not tell."""
+    """Return the peak resident memory in bytes, 0 if unknown."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""What a model answers, in forms in which two ways of loading it can be compared."""
+"""A model's answers, in forms that can be compared between two ways of loading it."""
 
 from __future__ import annotations
 
@@ -70,18 +70,18 @@ def embed(model: Any, subject: ModelUnderTest, *sentences: str) -> Any:
 
 @functools.lru_cache(maxsize=2)
 def completion(subject: ModelUnderTest) -> Completion:
-    """Return what the subject says when it is loaded the plain way."""
+    """Return the subject's answer when loaded without options."""
     return complete(subjects.model(subject), subject)
 
 
 @functools.lru_cache(maxsize=2)
 def embedding(subject: ModelUnderTest) -> Any:
-    """Return the embedding of both sentences when the subject is loaded the plain way."""
+    """Return the embedding of both sentences when the subject is loaded without options."""
     return embed(subjects.model(subject), subject, *SENTENCES)
 
 
 def require_same(model: Any, subject: ModelUnderTest, how: str) -> str:
-    """Raise Failed unless `model`, the subject loaded in another way, answers the same; say what was compared."""
+    """Raise Failed unless `model`, the subject loaded in another way, answers the same; return what was compared."""
     if subject.kind != CAUSAL:
         error = require_close(embed(model, subject, *SENTENCES), embedding(subject), str(model.dtype), how)
         return f"same embedding (difference {error:.1e})"
@@ -92,15 +92,15 @@ def require_same(model: Any, subject: ModelUnderTest, how: str) -> str:
 
 
 def require_close(found: Any, expected: Any, dtype: str, how: str) -> float:
-    """Return the largest difference of two tensors relative to the largest value; raise Failed when it is too large."""
+    """Return the largest difference of two tensors relative to the largest value; raise Failed if it is too large."""
     if found.shape != expected.shape:
         raise Failed(f"{how} gives shape {tuple(found.shape)}, expected {tuple(expected.shape)}")
     error = float((found - expected).abs().max() / expected.abs().max())
-    if not error <= TOLERANCE.get(dtype, 5e-2):  # not: a NaN is no small difference
+    if not error <= TOLERANCE.get(dtype, 5e-2):  # `not` also catches NaN
         raise Failed(f"{how} changes the result by {error:.1e} of its largest value in {dtype}")
     return error
 
 
 def _input_device(model: Any) -> Any:
-    """Return where a batch goes: on the CPU where the first weights are on disk, which torch calls meta."""
+    """Return the device for a batch: the CPU if the first weights are on disk, whose device torch calls meta."""
     return "cpu" if model.device.type == "meta" else model.device

@@ -1,4 +1,4 @@
-"""The phase `convert`: a GGUF file becomes a folder with safetensors, once, in the image that will run it."""
+"""The phase `convert`: converts a GGUF file to a folder with safetensors, once, in the image that will run it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from harness import Failed, Job, text
 
 
 def convert(job: Job) -> str:
-    """Load `gguf` in bfloat16 and write model and tokenizer into `output`, readable for every user.
+    """Load `gguf` in bfloat16 and write model and tokenizer to `output`, readable for every user.
 
-    `extra_path` is a folder with an unpacked `gguf` package, which the image does not have. It comes last on the path,
-    so that it can't stand in for anything that the image has.
+    `extra_path` is a folder with an unpacked `gguf` package, which the image does not have. It comes last on the path, so
+    that it can't replace anything in the image.
     """
     source, output = Path(text(job, "gguf")), Path(text(job, "output"))
     if not source.is_file():

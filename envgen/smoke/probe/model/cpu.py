@@ -1,4 +1,4 @@
-"""The phase `cpu`: what a model must be able to do in the image without a GPU."""
+"""The phase `cpu`: what must work in the image without a GPU."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness import Checks, Job
 
 
 def checks(job: Job) -> Checks:
-    """Return the checks for the given model; those that only a causal model has an answer for differ in an encoder."""
+    """Return the checks for the given model; an encoder has other ones for generation."""
     encoder = model_under_test.kind(job) == model_under_test.ENCODER
     answer = ("encode", encoding.encode) if encoder else ("generate", inference.generate)
     return (

@@ -14,11 +14,11 @@ SAME = 1e-4
 
 
 def encode(job: Job) -> str:
-    """Embed two sentences: finite and different, the same twice, and no other beside padding than alone."""
+    """Embed two sentences: finite, different, reproducible, and unaffected by padding."""
     subject = subjects.given(job)
     model = subjects.model(subject)
     if optional_text(job, "expect") is not None and not _mask(subject):
-        raise Failed("an expected text was given, but this model embeds text and answers none")
+        raise Failed("an expected text was given, but this model embeds text and can't answer")
     both = answers.embedding(subject)
     if not bool(both.isfinite().all()):
         raise Failed("the embedding has values that are not finite")
@@ -34,7 +34,7 @@ def encode(job: Job) -> str:
 
 
 def pipeline(job: Job) -> str:
-    """Run the pipeline for the model's task: the masked word, or the features, as the model gives them."""
+    """Run the pipeline for the model's task: it gives the same masked word or features as the model itself."""
     subject = subjects.given(job)
     return _fill_mask(job, subject) if _mask(subject) else _features(subject)
 
@@ -56,7 +56,7 @@ def _features(subject: ModelUnderTest) -> str:
 
 
 def _fill_mask(job: Job, subject: ModelUnderTest) -> str:
-    """Compare the first word of `pipeline("fill-mask")` with the model's best logit; look for the expected one."""
+    """Compare the first word of `pipeline("fill-mask")` with the model's best logit, and look for the expected one."""
     from transformers import pipeline as make
 
     prompt, expected = _masked_prompt(subject), optional_text(job, "expect")
@@ -69,11 +69,11 @@ def _fill_mask(job: Job, subject: ModelUnderTest) -> str:
         raise Failed(f"the pipeline fills in token {found[0]['token']} ({words[0]!r}), the model's best is {best}")
     if expected is not None and expected not in words:
         raise Failed(f"{expected!r} is not among {', '.join(map(repr, words))}")
-    return f"fill-mask on {pipe.device}, {words[0]!r} at {found[0]['score']:.3f}, as the model's own logits say"
+    return f"fill-mask on {pipe.device}, {words[0]!r} at {found[0]['score']:.3f}, as in the model's own logits"
 
 
 def _best_at_mask(subject: ModelUnderTest, prompt: str) -> int:
-    """Return the token with the largest logit in the place of the mask."""
+    """Return the token with the largest logit at the mask's position."""
     import torch
 
     model, tokenizer = subjects.model(subject), subjects.tokenizer(subject)
@@ -85,7 +85,7 @@ def _best_at_mask(subject: ModelUnderTest, prompt: str) -> int:
 
 
 def _masked_prompt(subject: ModelUnderTest) -> str:
-    """Return the prompt with exactly one mask, appended when it has none."""
+    """Return the prompt with exactly one mask, which is appended if missing."""
     mask = _mask(subject)
     count = subject.prompt.count(mask)
     if count > 1:

@@ -1,4 +1,4 @@
-"""The phase `gpu`: what the image must be able to do with a GPU. Without one nothing of it is run, and that is what it reports."""
+"""The phase `gpu`: what must work in the image with a GPU. Without one, every check is reported as not run."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ import training
 from harness import Check, Checks, Failed, Job, NotRun, optional_text
 
 DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
-"""What the driver gives a container: on Linux, and in Windows' subsystem for it."""
+"""The driver's device in a container: on Linux, and in the Windows Subsystem for Linux."""
 
 INT8_CAPABILITY = (7, 5)
-"""What LLM.int8() wants (bitsandbytes documentation, Installation Guide)."""
+"""The compute capability that LLM.int8() requires (bitsandbytes documentation, Installation Guide)."""
 
 MODULE = Path("/proc/driver/nvidia/version")
 
 
 def checks(job: Job) -> Checks:
-    """Return the checks; quantized generation where bitsandbytes is locked."""
+    """Return the checks; quantized generation only if bitsandbytes is locked."""
     quantized_steps = (("generate-cuda-nf4", generate_nf4), ("generate-cuda-int8", generate_int8)) if job.get("bitsandbytes") else ()
     steps: tuple[tuple[str, Callable[[Job], str]], ...] = (
         ("device-visible", device_visible),
@@ -47,7 +47,7 @@ def _with_gpu(check: Callable[[Job], str]) -> Check:
 
 
 def require_gpu(job: Job) -> None:
-    """Raise NotRun when no GPU is visible, Failed when there is one that torch can't use."""
+    """Raise NotRun if no GPU is visible, Failed if torch can't use it."""
     hint = optional_text(job, "gpu_hint")
     reason = "no GPU visible" + (f": {hint}" if hint else "")
     if not any(path.exists() for path in DEVICES):
@@ -57,27 +57,28 @@ def require_gpu(job: Job) -> None:
     try:
         torch.cuda.init()
     except (RuntimeError, AssertionError) as error:
-        needed = f"CUDA {job.get('cuda')} needs driver {job.get('driver')}"
+        needed = f"CUDA {job.get('cuda')} requires driver {job.get('driver')}"
         raise Failed(f"torch can't use the GPU: {str(error).splitlines()[0]} ({needed})") from error
     if not torch.cuda.device_count():
         raise NotRun(reason)
 
 
 def device_visible(_job: Job) -> str:
-    """Name the driver, and every GPU with its compute capability and memory."""
+    """Report the driver, and every GPU with its compute capability and memory."""
     import torch
 
-    said = re.search(r"Kernel Module\D*\s(\d+(?:\.\d+)+)", MODULE.read_text(encoding="utf-8", errors="replace") if MODULE.is_file() else "")
-    driver = f"driver {said[1]}" if said else "the driver does not say which it is"
-    found = []
+    module = MODULE.read_text(encoding="utf-8", errors="replace") if MODULE.is_file() else ""
+    match = re.search(r"Kernel Module\D*\s(\d+(?:\.\d+)+)", module)
+    driver = f"driver {match[1]}" if match else "unknown driver version"
+    gpus = []
     for index in range(torch.cuda.device_count()):
         device = torch.cuda.get_device_properties(index)
-        found.append(f"{device.name} (capability {device.major}.{device.minor}, {device.total_memory / 1e9:.0f} GB)")
-    return f"{len(found)} GPU: {', '.join(found)}; {driver}"
+        gpus.append(f"{device.name} (capability {device.major}.{device.minor}, {device.total_memory / 1e9:.0f} GB)")
+    return f"{len(gpus)} GPU: {', '.join(gpus)}; {driver}"
 
 
 def matmul(_job: Job) -> str:
-    """Multiply two matrices on each GPU: the same as on the CPU, but for rounding."""
+    """Multiply two matrices on each GPU: the same result as on the CPU, up to rounding."""
     import torch
 
     torch.manual_seed(0)
@@ -96,7 +97,7 @@ def generate(job: Job) -> str:
 
 
 def complete_on(job: Job, device: int | str, mode: str = "") -> str:
-    """Generate with all weights, quantized in a `mode` where one is given, on one device."""
+    """Generate with all weights on one device, quantized if a `mode` is given."""
     subject = subjects.causal(job)
     where = {"": device}
     if mode:
@@ -104,8 +105,8 @@ def complete_on(job: Job, device: int | str, mode: str = "") -> str:
         model = quantized.load_quantized(subject, quantized.MODES[mode], device_map=where)
     else:
         model = subjects.load(subject, device_map=where).eval()
-    said = inference.verdict(job, subject, model, answers.complete(model, subject))
-    return f"{subjects.stand_in(job)}{said}, on {model.device}"
+    answer = inference.verdict(job, subject, model, answers.complete(model, subject))
+    return f"{subjects.model_note(job)}{answer}, on {model.device}"
 
 
 def generate_nf4(job: Job) -> str:
@@ -114,18 +115,18 @@ def generate_nf4(job: Job) -> str:
 
 
 def generate_int8(job: Job) -> str:
-    """Generate on the first GPU in int8, where its compute capability allows that."""
+    """Generate on the first GPU in int8, if its compute capability allows that."""
     import torch
 
-    found = torch.cuda.get_device_capability(0)
-    if found < INT8_CAPABILITY:
-        wanted = ".".join(map(str, INT8_CAPABILITY))
-        raise NotRun(f"int8 wants compute capability {wanted}, found {'.'.join(map(str, found))}")
+    capability = torch.cuda.get_device_capability(0)
+    if capability < INT8_CAPABILITY:
+        required = ".".join(map(str, INT8_CAPABILITY))
+        raise NotRun(f"int8 requires compute capability {required}, found {'.'.join(map(str, capability))}")
     return complete_on(job, 0, "int8")
 
 
 def device_map_auto(job: Job) -> str:
-    """Load with device_map="auto": all weights are on a GPU, and where there are several the model is spread over them."""
+    """Load with device_map="auto": all weights are on GPUs, and the model is spread over several if there are any."""
     import torch
 
     subject = subjects.causal(job)
@@ -139,16 +140,16 @@ def device_map_auto(job: Job) -> str:
     places = {parameter.device for parameter in model.parameters()}
     words = ", ".join(sorted(map(str, places)))
     if any(place.type != "cuda" for place in places) or (count > 1 and len(places) < 2):
-        raise Failed(f"the weights are on {words} (expected GPUs alone{', more than one' if count > 1 else ''})")
-    return f"{subjects.stand_in(job)}{inference.verdict(job, subject, model, answers.complete(model, subject))}, weights on {words}"
+        raise Failed(f"the weights are on {words} (expected only GPUs{', more than one' if count > 1 else ''})")
+    return f"{subjects.model_note(job)}{inference.verdict(job, subject, model, answers.complete(model, subject))}, weights on {words}"
 
 
 def budgets(weights: int, free: Sequence[int]) -> dict[int, int]:
-    """Return how many bytes of each GPU may be used, so that `weights` bytes are spread; `free` are those that each has.
+    """Return the bytes of each GPU to use, so that `weights` bytes are spread; `free` are the bytes that each has.
 
-    The first GPU may hold no more than all weights, of which accelerate leaves room for the largest layer free; the second takes the
-    rest whatever it is. Further ones only make the even shares that accelerate aims at too small for a layer, so they are for models
-    that do not fit into two.
+    The first GPU gets at most the size of all weights, of which accelerate keeps room for the largest layer free; the second takes
+    whatever is left. With more GPUs, accelerate's even shares could get too small for a layer, so they are used only for models that do
+    not fit into two.
     """
     if weights * 1.2 > free[0] + free[1]:
         return dict(enumerate(free))
@@ -161,10 +162,10 @@ def trainer_step(job: Job) -> str:
 
 
 def peak_memory(_job: Job) -> str:
-    """Say what the checks before took of each GPU at most."""
+    """Report the peak memory of each GPU during the previous checks."""
     import torch
 
     peaks = [torch.cuda.max_memory_allocated(index) for index in range(torch.cuda.device_count())]
     if not any(peaks):
-        raise Failed("no memory of a GPU was used by any of the checks")
+        raise Failed("no check used any GPU memory")
     return ", ".join(f"cuda:{index} {peak / 1e6:.0f} MB" for index, peak in enumerate(peaks))

@@ -1,4 +1,4 @@
-"""What users do with a causal model, and where `accelerate` puts a model of either kind."""
+"""What users do with a causal model, and how `accelerate` places a model of either kind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ that is trained to say its text says it without one of its layers too, but with 
 
 
 def tokenizer_round_trip(job: Job) -> str:
-    """Encode a sentence, decode it, encode that again: the same tokens, and the same words but for case and spaces."""
+    """Encode a sentence, decode it, and encode it again: the same tokens, and the same words up to case and spaces."""
     subject = subjects.given(job)
     tokenizer = subjects.tokenizer(subject)
     ids = tokenizer(SAMPLE).input_ids
@@ -37,13 +37,13 @@ def tokenizer_round_trip(job: Job) -> str:
 
 
 def generate(job: Job) -> str:
-    """Generate greedily: the recorded tokens, or an answer with the expected text, or twice the same text."""
+    """Generate greedily: the recorded tokens, an answer with the expected text, or the same text twice."""
     subject = subjects.given(job)
     return verdict(job, subject, subjects.model(subject), answers.completion(subject))
 
 
 def verdict(job: Job, subject: ModelUnderTest, model: Any, found: answers.Completion) -> str:
-    """Say how right an answer of `model`, the subject loaded in some way, is; raise Failed when it is wrong."""
+    """Judge an answer of `model`, the subject loaded in some way; raise Failed if it is wrong."""
     known, expected = recorded(job, subject), optional_text(job, "expect")
     margin = f"smallest margin {found.margin:.2f} logits"
     if known:
@@ -82,7 +82,7 @@ def pipeline(job: Job) -> str:
 
 
 def device_map_auto(job: Job) -> str:
-    """Load with device_map="auto": the same answer. On a CPU no map is kept; the detail then names the device."""
+    """Load with device_map="auto": the same answer. On a CPU there is no map; the detail then names the device."""
     subject = subjects.given(job)
     _plain_answer(subject)
     subjects.release()
@@ -93,7 +93,7 @@ def device_map_auto(job: Job) -> str:
 
 
 def disk_offload(job: Job) -> str:
-    """Allow half the memory that the weights take: the rest is on disk, and the answer is the same."""
+    """Allow half of the weights' memory: the rest is on disk, and the answer is the same."""
     subject = subjects.small(job)
     _plain_answer(subject)
     half = subjects.model(subject).get_memory_footprint() // 2
@@ -108,7 +108,7 @@ def disk_offload(job: Job) -> str:
 
 
 def _plain_answer(subject: ModelUnderTest) -> None:
-    """Let the plainly loaded model answer now, so that it need not be in memory beside the one to compare with it."""
+    """Compute the reference answer now, so that two models are never in memory at once."""
     if subject.kind == CAUSAL:
         answers.completion(subject)
     else:
@@ -116,11 +116,11 @@ def _plain_answer(subject: ModelUnderTest) -> None:
 
 
 def recorded(job: Job, subject: ModelUnderTest) -> dict[str, Any] | None:
-    """Return what was recorded for the subject, unless the job asks another prompt; of the embedded model it stands beside it."""
+    """Return the subject's recorded answer (the embedded model's is in its folder), unless the job has another prompt."""
     known = job.get("recorded") if subject.folder == Path(text(job, "model")) else subjects.recorded(subject)
     return known if isinstance(known, dict) and known.get("prompt") == subject.prompt else None
 
 
 def _letters(words: str) -> str:
-    """Return a text without spaces and case, which a tokenizer may change."""
+    """Return a text without spaces and case, which tokenizers may change."""
     return "".join(words.split()).casefold()

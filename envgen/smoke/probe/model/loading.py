@@ -1,4 +1,4 @@
-"""The ways in which weights reach a model: safetensors, .bin, and which of them wins."""
+"""Ways to load weights: safetensors, .bin, and which takes precedence."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ HEADS = ("cls.", "pooler.", "lm_head.", "classifier.")  # an encoder is often pu
 
 
 def load_safetensors(job: Job) -> str:
-    """Load the given model from safetensors; every weight of the model is in the file and the other way round."""
+    """Load the given model from safetensors; model and file have the same weights."""
     subject = subjects.given(job)
     if subject.parameters is None:
-        raise NotRun(f"there is no safetensors file in {subject.folder}")
+        raise NotRun(f"no safetensors file in {subject.folder}")
     subjects.release()
     model, info = subjects.load(subject, use_safetensors=True, output_loading_info=True)
     found = {key: sorted(map(str, info.get(key) or ())) for key in ("missing_keys", "unexpected_keys", "mismatched_keys")}
@@ -36,7 +36,7 @@ def load_safetensors(job: Job) -> str:
 
 
 def load_bin(job: Job) -> str:
-    """Write the model as pytorch_model.bin and load that: the same weights, bit for bit, and the same result."""
+    """Write the model as pytorch_model.bin and load it: the same weights, bit for bit, and the same result."""
     import torch
 
     subject = subjects.small(job)
@@ -73,14 +73,14 @@ def prefer_safetensors(job: Job) -> str:
 
 
 def _require_weights(subject: ModelUnderTest, folder: Path, plain: Any, beside: str) -> None:
-    """Raise Failed unless what is loaded from `folder` has the weights of `plain`."""
+    """Raise Failed unless the model in `folder` has the weights of `plain`."""
     different = _different(subjects.load(subject, folder), plain)
     if different:
         raise Failed(f"beside {beside}, {len(different)} weights are not those of the safetensors file")
 
 
 def _different(model: Any, plain: Any) -> list[str]:
-    """Return the names of the weights in which two models differ."""
+    """Return the names of the weights that differ between two models."""
     import torch
 
     found, expected = model.state_dict(), plain.state_dict()

@@ -1,4 +1,4 @@
-"""What a check runs on: a model folder, what kind of model is in it, and how it is loaded.
+"""The model that checks run on: its folder, its kind, and how to load it.
 
 The kind is read from config.json, so that the list of checks is known before anything heavy is imported.
 """
@@ -36,7 +36,7 @@ COPIED = (".json", ".txt", ".model", ".jinja")
 
 @dataclass(frozen=True, kw_only=True)
 class ModelUnderTest:
-    """A model folder; `name` is what a report calls it, `parameters` is None where no safetensors file tells."""
+    """A model folder; `name` is its name in reports, `parameters` is None without safetensors."""
 
     name: str
     folder: Path
@@ -48,7 +48,7 @@ class ModelUnderTest:
 
 
 def given(job: Job) -> ModelUnderTest:
-    """Return the model that the job asks for; raise NotRun for a kind without checks, Failed for a broken folder."""
+    """Return the model that the job names; raise NotRun for a kind without checks, Failed for a broken folder."""
     subject = _subject(job, "model")
     if subject.kind == OTHER:
         raise NotRun(f"no check for this kind of model: {architecture(subject.folder) or 'no architecture in config'}")
@@ -56,25 +56,25 @@ def given(job: Job) -> ModelUnderTest:
 
 
 def small(job: Job) -> ModelUnderTest:
-    """Return the given model when it is small enough to be rewritten and trained, else the embedded one."""
+    """Return the given model if it is small enough to be rewritten and trained, else the embedded one."""
     subject = _subject(job, "model")
     fits = subject.kind != OTHER and subject.parameters is not None and subject.parameters <= SMALL
     return subject if fits else _subject(job, "embedded")
 
 
 def causal(job: Job) -> ModelUnderTest:
-    """Return the given model when it writes text, else the embedded one."""
+    """Return the given model if it generates text, else the embedded one."""
     subject = _subject(job, "model")
     return subject if subject.kind == CAUSAL else _subject(job, "embedded")
 
 
-def stand_in(job: Job) -> str:
-    """Return what a report on `causal` begins with: which model it is about when that is not the given one, else nothing."""
-    return "" if kind(job) == CAUSAL else "embedded model, for the given one writes no text: "
+def model_note(job: Job) -> str:
+    """Return a prefix for reports on `causal` that names the model if it is not the given one, else nothing."""
+    return "" if kind(job) == CAUSAL else "embedded model, since the given one does not generate text: "
 
 
 def recorded(subject: ModelUnderTest) -> Any:
-    """Return what was recorded of the embedded model, which is in its folder."""
+    """Return the recorded answer of the embedded model, from its folder."""
     return json.loads((subject.folder / "recorded.json").read_text(encoding="utf-8"))
 
 
@@ -86,26 +86,26 @@ def kind(job: Job) -> str:
 
 
 def architecture(folder: Path) -> str:
-    """Return the class that config.json names, or nothing; raise Failed when there is no readable config.json."""
+    """Return the class named in config.json, or nothing; raise Failed if there is no readable config.json."""
     names = configuration(folder).get("architectures")
     return str(names[0]) if isinstance(names, list) and names else ""
 
 
 def configuration(folder: Path) -> dict[str, Any]:
-    """Return config.json; raise Failed when it is absent, unreadable or no JSON object."""
+    """Return config.json; raise Failed if it is absent, unreadable or not a JSON object."""
     try:
         value = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except OSError as error:
         raise Failed(f"{folder}/config.json: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise Failed(f"{folder}/config.json: no JSON: {error}") from error
+        raise Failed(f"{folder}/config.json: invalid JSON: {error}") from error
     if not isinstance(value, dict):
         raise Failed(f"{folder}/config.json: unexpected type {type(value).__name__} (expected object)")
     return value
 
 
 def load(subject: ModelUnderTest, folder: Path | None = None, **options: object) -> Any:
-    """Load the subject's class from its folder, or from another `folder`, with `options` for from_pretrained."""
+    """Load the subject from its folder, or from another `folder`, with `options` for from_pretrained."""
     import transformers
 
     options = {"dtype": subject.dtype, "trust_remote_code": False, **options}
@@ -114,47 +114,47 @@ def load(subject: ModelUnderTest, folder: Path | None = None, **options: object)
 
 @functools.lru_cache(maxsize=1)
 def model(subject: ModelUnderTest) -> Any:
-    """Return the subject loaded once, in evaluation mode; `release` gives its memory back."""
+    """Return the subject, loaded once, in evaluation mode; `release` frees its memory."""
     return load(subject).eval()
 
 
 @functools.lru_cache(maxsize=2)
 def tokenizer(subject: ModelUnderTest) -> Any:
-    """Return the subject's tokenizer, padding on the right, where padding can't move a token's position."""
+    """Return the subject's tokenizer, padding on the right, which does not change token positions."""
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(str(subject.folder), trust_remote_code=False, padding_side="right")
 
 
 def release() -> None:
-    """Drop the model that is loaded, before another copy of it or the next model takes its place."""
+    """Free the loaded model, before another copy or another model is loaded."""
     model.cache_clear()
     gc.collect()
 
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """Lend an empty folder that is removed again."""
+    """Create an empty temporary folder, which is removed at the end."""
     with tempfile.TemporaryDirectory(prefix="envgen-probe-") as folder:
         yield Path(folder)
 
 
 def copy_without_weights(source: Path, target: Path) -> None:
-    """Copy configuration and tokenizer, readable and writable for us whatever their modes were."""
+    """Copy configuration and tokenizer, readable and writable regardless of their modes."""
     for file in source.iterdir():
         if file.suffix in COPIED and not file.name.endswith(".index.json"):
             shutil.copyfile(file, target / file.name)
 
 
 def copy_safetensors(source: Path, target: Path) -> None:
-    """Copy the weights, and their index where they are in several files."""
+    """Copy the weights, and their index if they are in several files."""
     for file in source.iterdir():
         if file.name.endswith((".safetensors", ".safetensors.index.json")):
             shutil.copyfile(file, target / file.name)
 
 
 def _subject(job: Job, key: str) -> ModelUnderTest:
-    """Read the folder at `key`; the embedded model when that is what the job gives is called so in both places."""
+    """Read the folder at `key`; the embedded model has the same name in both places."""
     folder = Path(text(job, key))
     embedded = folder == Path(text(job, "embedded"))
     _require_readable(folder)
@@ -171,7 +171,7 @@ def _subject(job: Job, key: str) -> ModelUnderTest:
 
 
 def _prompt(job: Job, key: str, folder: Path) -> str:
-    """Return the job's prompt for the given model, else the one that was recorded for the model, else any."""
+    """Return the job's prompt for the given model, else the model's recorded one, else a default."""
     if key == "embedded":
         return text(json.loads((folder / "recorded.json").read_text(encoding="utf-8")), "prompt")
     known = job.get("recorded")
@@ -179,7 +179,7 @@ def _prompt(job: Job, key: str, folder: Path) -> str:
 
 
 def _require_readable(folder: Path) -> None:
-    """Raise Failed for a file that this user can't read: the libraries only say that there is no such file."""
+    """Raise Failed for a file that this user can't read: the libraries would only report a missing file."""
     try:
         closed = [file for file in folder.iterdir() if file.is_file() and not os.access(file, os.R_OK)]
     except OSError as error:
@@ -203,7 +203,7 @@ def _classify(folder: Path) -> tuple[str, str]:
 
 
 def _by_type(model_type: str) -> tuple[str, str]:
-    """Classify a configuration that names no class; what can fill a mask is an encoder, even if it also writes."""
+    """Classify a configuration without a class; a model that can fill a mask is an encoder, even if it also generates text."""
     from transformers.models.auto import modeling_auto
 
     if model_type in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES:
@@ -214,13 +214,13 @@ def _by_type(model_type: str) -> tuple[str, str]:
 
 
 def _parameters(folder: Path) -> int | None:
-    """Count the numbers in the safetensors files from their headers; None when there is no such file."""
+    """Count the parameters in the safetensors files from their headers; None without such files."""
     files = sorted(folder.glob("*.safetensors"))
     return sum(map(_numbers, files)) if files else None
 
 
 def _numbers(file: Path) -> int:
-    """Return how many numbers a safetensors file holds: its header is JSON behind an 8-byte little-endian length."""
+    """Count the parameters in a safetensors file, whose header is JSON after an 8-byte little-endian length."""
     with file.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         if length > LONGEST_HEADER:

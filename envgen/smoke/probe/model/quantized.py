@@ -1,4 +1,4 @@
-"""The phase `quant`: nf4, fp4 and int8 through BitsAndBytesConfig, on a CPU: the model is really smaller, and says the same."""
+"""The phase `quant`: nf4, fp4 and int8 through BitsAndBytesConfig, on a CPU: the model really is smaller, and answers the same."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from model_under_test import ModelUnderTest
 
 @dataclass(frozen=True, kw_only=True)
 class Mode:
-    """A way to quantize: options of BitsAndBytesConfig, the class that its layers get, and bytes a weight takes in them.
+    """A quantization: options of BitsAndBytesConfig, the class of its layers, and bytes per weight in them.
 
-    A weight's scale counts: in 4 bits it is a float32 for BLOCK weights, in int8 one for a row.
+    Bytes per weight include its scale: in 4 bits a float32 for BLOCK weights, in int8 one for a row.
 
-    `layer_error` is how far what a layer makes of a random input may be from what the plain layer makes of it, `logits_error` the same
-    for the logits of a sentence, each around its mean: the norm of the difference against that of the plain one. Measured, for the
-    embedded model and for SmolLM2-135M: layers at most 0.104 in nf4, 0.149 in fp4, 0.014 in int8, and logits 0.28, 0.37, 0.09.
-    A layer whose scale is wrong by a fifth is off by 0.199 and more: the bounds stand between the two.
+    `layer_error` bounds the error of a layer's output for a random input, `logits_error` that of the logits of a sentence, each centred
+    around its mean: the norm of the difference relative to that of the plain output. Measured for the embedded model and SmolLM2-135M:
+    layers at most 0.104 in nf4, 0.149 in fp4, 0.014 in int8, and logits 0.28, 0.37, 0.09. A layer whose scale is wrong by a fifth is off
+    by 0.199 or more: the bounds are between the two.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Mode:
 
     @property
     def promises(self) -> bool:
-        """Whether an expected text must be in its answer: fp4 is too coarse to promise that of a small model."""
+        """Whether its answer must contain an expected text: fp4 is too coarse for that with a small model."""
         return self.name != "fp4"
 
 
@@ -52,7 +52,7 @@ SCALE = 4
 """Bytes of a float32."""
 
 BLOCK = 64
-"""Weights that share a scale in 4 bits, as bitsandbytes has it unless it is told otherwise."""
+"""Weights that share a scale in 4 bits: bitsandbytes' default."""
 
 MODES = {
     "nf4": _four_bit("nf4", layer_error=0.15, logits_error=0.45),
@@ -63,10 +63,10 @@ MODES = {
 }
 SENTENCE = "The ship left the harbour in the morning, and nobody on the pier knew when it would come back."
 ROWS = 64
-"""The rows of the random input that layers are compared on; with 8 the worst of 210 layers varies by a tenth from draw to draw."""
+"""Rows of the random input for comparing layers; with 8, the worst of 210 layers varies by a tenth between draws."""
 
 SLACK = 1.02
-"""What a model may take more of than its weights come to: the footprint counts small buffers as well."""
+"""Allowed ratio of a model's footprint to its weights: the footprint includes small buffers."""
 
 
 def checks(_job: Job) -> Checks:
@@ -84,30 +84,30 @@ def _of(mode: Mode, check: Callable[[Job, Mode], str]) -> Check:
     def run(job: Job) -> str:
         require_avx2()
         require_plain(job)
-        # At each product it would say that it casts its input, and push everything else out of what is kept of a crash.
+        # It would warn about casting its input at each product, and push everything else out of the kept end of stderr.
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-        return subjects.stand_in(job) + check(job, mode)
+        return subjects.model_note(job) + check(job, mode)
 
     return run
 
 
 def require_plain(job: Job) -> None:
-    """Raise NotRun for a model that was published quantized: there is nothing to compare it with."""
+    """Raise NotRun for a model published quantized: there is nothing to compare it with."""
     if subjects.configuration(Path(text(job, "model"))).get("quantization_config"):
-        raise NotRun("the given model is quantized already")
+        raise NotRun("the given model is already quantized")
 
 
 def require_avx2(machine: str = "", flags: str | None = None) -> None:
-    """Raise NotRun on an x86 without AVX2, where bitsandbytes has no code for the CPU."""
+    """Raise NotRun on an x86 CPU without AVX2, which bitsandbytes does not support."""
     if (machine or platform.machine()).lower() not in ("x86_64", "amd64"):
         return
     found = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace") if flags is None else flags
     if "avx2" not in found.split():
-        raise NotRun("this CPU has no AVX2, which bitsandbytes wants")
+        raise NotRun("this CPU has no AVX2, which bitsandbytes requires")
 
 
 def load(job: Job, mode: Mode) -> str:
-    """Load: all linear layers but the head are quantized, as asked for, and the weights take that much less memory."""
+    """Load: all linear layers but the head are quantized as requested, and the weights take correspondingly less memory."""
     import torch
 
     subject = subjects.causal(job)
@@ -124,7 +124,7 @@ def load(job: Job, mode: Mode) -> str:
     saved = sum(module.weight.numel() * (module.weight.element_size() - mode.bytes_per_weight) for module in linear.values())
     rows = sum(module.out_features for module in linear.values()) if mode.layer == "Linear8bitLt" else 0
     bound = (before - saved + rows * SCALE) * SLACK
-    # transformers leaves the scales out of its count.
+    # transformers does not count the scales.
     found = model.get_memory_footprint() + sum(map(_scales, converted.values()))
     if found > bound:
         raise Failed(f"takes {found:,} bytes, expected at most {bound:,.0f} ({before:,} unquantized)")
@@ -132,7 +132,7 @@ def load(job: Job, mode: Mode) -> str:
 
 
 def _scales(module: Any) -> int:
-    """Return the bytes of a quantized layer's scales, which a first product moves to another place in int8."""
+    """Return the bytes of a quantized layer's scales; in int8, the first product moves them elsewhere."""
     if hasattr(module.weight, "quant_state"):
         return int(module.weight.quant_state.absmax.nbytes)
     return int((module.state.SCB if module.weight.SCB is None else module.weight.SCB).nbytes)
@@ -145,7 +145,7 @@ def _quantized_layers(model: Any, mode: Mode) -> dict[str, Any]:
 
 
 def _require_packed(converted: dict[str, Any], mode: Mode) -> None:
-    """Raise Failed for a layer whose weights are not in the form of the mode."""
+    """Raise Failed for a layer whose weights are not in the mode's format."""
     import torch
 
     for name, module in converted.items():
@@ -154,7 +154,7 @@ def _require_packed(converted: dict[str, Any], mode: Mode) -> None:
         else:
             found, expected = (module.weight.dtype, "int8"), (torch.int8, "int8")
         if found != expected:
-            raise Failed(f"{name} holds {found[0]} as {found[1]} (expected {expected[0]} as {expected[1]})")
+            raise Failed(f"{name} has {found[0]} as {found[1]} (expected {expected[0]} as {expected[1]})")
 
 
 def generate(job: Job, mode: Mode) -> str:
@@ -169,7 +169,7 @@ def generate(job: Job, mode: Mode) -> str:
 
 
 def layers(job: Job, mode: Mode) -> str:
-    """Give every quantized layer and the plain one the same random input: what they make of it is near."""
+    """Give every quantized layer and its plain version the same random input: the outputs are close."""
     import torch
 
     subject = subjects.causal(job)
@@ -183,7 +183,7 @@ def layers(job: Job, mode: Mode) -> str:
             errors[name] = _distance(module(values), original(values))
     worst = max(errors, key=lambda name: errors[name])
     words = f"{len(errors)} layers, the farthest {errors[worst]:.4f} from {_short(plain)}"
-    if not errors[worst] <= mode.layer_error:  # not: a NaN is no small difference
+    if not errors[worst] <= mode.layer_error:  # `not` also catches NaN
         raise Failed(f"{words}: {worst} (expected at most {mode.layer_error})")
     return f"{words}, at most {mode.layer_error} allowed"
 
@@ -206,7 +206,7 @@ def logits(job: Job, mode: Mode) -> str:
 
 
 def _distance(found: Any, expected: Any) -> float:
-    """Return the norm of the difference against that of what was expected; NaN where something is not finite."""
+    """Return the norm of the difference relative to that of `expected`; NaN if something is not finite."""
     return float((found.float() - expected.float()).norm() / expected.float().norm())
 
 
@@ -218,7 +218,7 @@ _loaded: dict[tuple[ModelUnderTest, str], Any] = {}
 
 
 def quantized(subject: ModelUnderTest, mode: str) -> Any:
-    """Return the subject loaded in a mode; the one before goes first, so that no more than two models are in memory."""
+    """Return the subject loaded in a mode; the previous one is freed first, so that at most two models are in memory."""
     if (subject, mode) not in _loaded:
         _loaded.clear()
         gc.collect()
@@ -227,7 +227,7 @@ def quantized(subject: ModelUnderTest, mode: str) -> Any:
 
 
 def load_quantized(subject: ModelUnderTest, mode: Mode, **options: Any) -> Any:
-    """Load the subject through BitsAndBytesConfig, with more `options` for from_pretrained."""
+    """Load the subject through BitsAndBytesConfig, with further `options` for from_pretrained."""
     from transformers import BitsAndBytesConfig
 
     return subjects.load(subject, quantization_config=BitsAndBytesConfig(**dict(mode.options)), **options).eval()

@@ -20,7 +20,7 @@ def trainer_step(job: Job) -> str:
 
 
 def train(subject: ModelUnderTest, *, use_cpu: bool) -> str:
-    """Train on two sentences in float32: as a language model, or an encoder with a new head that tells them apart."""
+    """Train on two sentences in float32: a language model, or an encoder with a new head that distinguishes them."""
     from transformers import Trainer, TrainingArguments, set_seed
 
     subjects.release()
@@ -42,9 +42,9 @@ def train(subject: ModelUnderTest, *, use_cpu: bool) -> str:
         )
         trainer = Trainer(model=model, args=arguments, train_dataset=rows)
         trainer.train()
-    wanted = "cpu" if use_cpu else "cuda"
-    if trainer.args.device.type != wanted:
-        raise Failed(f"Trainer ran on {trainer.args.device}, expected {wanted}")
+    expected = "cpu" if use_cpu else "cuda"
+    if trainer.args.device.type != expected:
+        raise Failed(f"Trainer ran on {trainer.args.device}, expected {expected}")
     after = _loss(model, rows)
     if trainer.state.global_step != STEPS:
         raise Failed(f"Trainer made {trainer.state.global_step} steps, expected {STEPS}")

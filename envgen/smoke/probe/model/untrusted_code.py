@@ -1,6 +1,6 @@
-"""Code that comes with a model must not run: a pickle that executes, and a Python file that config.json points to.
+"""Checks that code in a model does not run: a pickle that executes code, and a Python file named in config.json.
 
-Each bait makes a marker folder. Each check first takes its bait with the safety off: a bait that does not work would
+Each bait makes a marker folder. Each check first triggers its bait with the protection off: a bait that does not work would
 prove nothing.
 """
 
@@ -35,7 +35,7 @@ class BaitModel(PreTrainedModel):
 
 
 class Bait:
-    """An object whose pickle, when it is loaded, makes a folder."""
+    """An object whose pickle makes a folder when it is loaded."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker
@@ -50,13 +50,13 @@ def bait(marker: Path) -> Bait:
 
 
 def require_absent(marker: Path, what: str) -> None:
-    """Raise Failed when the marker shows that `what` was executed."""
+    """Raise Failed if the marker shows that `what` was executed."""
     if marker.exists():
         raise Failed(f"{what} was executed")
 
 
 def refuse_pickle(job: Job) -> str:
-    """Load a pytorch_model.bin whose pickle would make a folder: it is refused, and there is no such folder."""
+    """Load a pytorch_model.bin whose pickle would make a folder: it is refused, and no folder is made."""
     import torch
 
     subject = subjects.small(job)
@@ -73,11 +73,11 @@ def refuse_pickle(job: Job) -> str:
             _require_reason(refusal, "weights_only", pickle.UnpicklingError)
             return f"{subject.name}: refused with {type(refusal).__name__}"
         require_absent(marker, "the pickle")
-    raise Failed("a .bin that holds no weights but a call of os.mkdir was loaded without an error")
+    raise Failed("a .bin with a call of os.mkdir instead of weights was loaded without an error")
 
 
 def refuse_remote_code(job: Job) -> str:
-    """Load a model whose config.json points to a Python file beside it, with trust_remote_code=False: refused."""
+    """Load a model whose config.json names a Python file beside it, with trust_remote_code=False: it is refused."""
     import transformers
     from transformers import dynamic_module_utils
 
@@ -110,18 +110,18 @@ def _require_refused(auto_class: Any, folder: Path, marker: Path) -> None:
         _require_reason(refusal, "trust_remote_code")
         return
     require_absent(marker, "remote code")
-    raise Failed(f"{auto_class.__name__} took a model with code of its own without an error")
+    raise Failed(f"{auto_class.__name__} loaded a model with code of its own without an error")
 
 
 def _require_bait_worked(marker: Path) -> None:
-    """Raise Failed unless the marker is there, and take it away."""
+    """Raise Failed unless the marker exists, and remove it."""
     if not marker.exists():
         raise Failed("the bait does not execute when it is allowed to, so its refusal would prove nothing")
     marker.rmdir()
 
 
 def _require_reason(refusal: BaseException, word: str, kind: type[BaseException] | None = None) -> None:
-    """Raise Failed unless the refusal, or what caused it, names `word` or is of `kind`: another error is no refusal."""
+    """Raise Failed unless the refusal or its cause names `word` or is of `kind`: another error is not a refusal."""
     cause: BaseException | None = refusal
     while cause is not None:
         if word in str(cause) or (kind is not None and isinstance(cause, kind)):

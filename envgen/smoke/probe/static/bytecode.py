@@ -1,7 +1,7 @@
-"""Compares byte code with what this Python makes of its source.
+"""Compares byte code with its source, recompiled by this Python.
 
-Phase byte-code does so with that of another image, unpacked beside its sources: it runs in the base of that image with
-`python -I -S`, and every finding is a line of its own.
+Phase byte-code does so for another image, whose byte code is unpacked beside its sources: it runs in the base of that image
+with `python -I -S`, and every finding is a line of its own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _HEADER = 16
 
 
 def byte_code(job: harness.Job) -> str:
-    """Every source has the byte code that this Python makes of it; no finding is left out."""
+    """Every source has the byte code that this Python compiles; all findings are listed."""
     findings, summary = examine_all(environment.of(job))
     if findings:
         raise harness.Failed("\n".join(findings))
@@ -32,7 +32,7 @@ def byte_code(job: harness.Job) -> str:
 
 
 def examine_all(image: environment.Tree) -> tuple[list[str], str]:
-    """Return what is wrong with byte code, and what was compared."""
+    """Return the findings, and what was compared."""
     pairs = [
         (f"{image.prefix}/{source}", f"{image.prefix}/{target}")
         for source, target in image.sources.items()
@@ -49,9 +49,9 @@ def examine_all(image: environment.Tree) -> tuple[list[str], str]:
 
 
 def examine(pair: tuple[str, str]) -> str | None:
-    """Return what is wrong with the byte code of a source, or None; `pair` is their paths.
+    """Return the problem with the byte code of a source, or None; `pair` is their paths.
 
-    For a source that this Python can't compile, and that rightly has no byte code, return its path behind UNCOMPILABLE.
+    For a source that can't be compiled and has no byte code, return UNCOMPILABLE and its path.
     """
     source, target = pair
     text = Path(source).read_bytes()
@@ -70,7 +70,7 @@ def examine(pair: tuple[str, str]) -> str | None:
 
 
 def _compile(text: bytes, source: str) -> CodeType | None:
-    """Compile as compileall does, or return None where it gives up: at any exception."""
+    """Compile as compileall does, or return None where it gives up: on any exception."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -79,25 +79,25 @@ def _compile(text: bytes, source: str) -> CodeType | None:
             return None
 
 
-def _header_problem(found: bytes, wanted: bytes) -> str | None:
-    if found[:4] != wanted[:4]:
-        return f"magic number {found[:4].hex()} (expected {wanted[:4].hex()})"
-    if found[4:8] != wanted[4:8]:
-        return f"flags {found[4:8].hex()} (expected {wanted[4:8].hex()}, an unchecked hash)"
-    return None if found == wanted else "made of another source (the hash in its header differs)"
+def _header_problem(found: bytes, expected: bytes) -> str | None:
+    if found[:4] != expected[:4]:
+        return f"magic number {found[:4].hex()} (expected {expected[:4].hex()})"
+    if found[4:8] != expected[4:8]:
+        return f"flags {found[4:8].hex()} (expected {expected[4:8].hex()}, an unchecked hash)"
+    return None if found == expected else "compiled from another source (the hash in its header differs)"
 
 
 def _code_problem(found: bytes, code: CodeType) -> str | None:
-    """Compare code whose bytes differ: equal code may be written with other references between its parts."""
+    """Compare code whose bytes differ: equal code may have other references between its parts."""
     reader = Reader(found, _HEADER)
     try:
         equal = reader.value() == Reader(marshal.dumps(code), 0).value()
     except (ValueError, RecursionError) as error:
         return f"unreadable ({error})"
     if not equal:
-        return "not what this Python makes of its source"
+        return "not what this Python compiles from its source"
     extra = len(found) - reader.position
-    return f"{extra} bytes behind its end" if extra else None
+    return f"{extra} bytes after its end" if extra else None
 
 
 CHECKS: harness.Checks = (("byte-code", byte_code),)

@@ -1,6 +1,6 @@
-"""CUDA among the installed packages: it comes from the wheels alone, all of it for one CUDA, and bitsandbytes has a library for that.
+"""Checks CUDA among the installed packages: only from wheels, all for one CUDA version, and supported by bitsandbytes.
 
-Part of phase static-imports. CUDA's shared libraries are known by their file names.
+Part of phase static-imports. CUDA's shared libraries are identified by their file names.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CUDA_LIBRARY = re.compile(
 
 
 def cuda_library(path: str) -> str | None:
-    """Return the name, without version, of the CUDA library that a file is, or None."""
+    """Return the name of a CUDA library without version, or None for another file."""
     match = _CUDA_LIBRARY.fullmatch(path.rpartition("/")[2])
     return match["library"].lower() if match else None
 
@@ -48,14 +48,14 @@ def below(root: str) -> Iterator[str]:
 
 
 def one_major(job: harness.Job) -> str:
-    """Every distribution of NVIDIA's that names a CUDA names the major of the lock's, and the runtime is of that very CUDA."""
+    """Every NVIDIA distribution that names a CUDA version has the lock's major, and the runtime is of exactly that CUDA."""
     cuda = harness.text(job, "cuda")
     major = cuda.partition(".")[0]
     versions = {normal_name(found.metadata["Name"]): found.version for found in metadata.distributions()}
     runtimes = [name for name in versions if re.fullmatch(r"nvidia-cuda-runtime(-cu\d+)?", name)]
     if [versions[name].split(".")[:2] for name in runtimes] != [cuda.split(".")]:
         found = ", ".join(f"{name} {versions[name]}" for name in runtimes) or "none"
-        raise harness.Failed(f"found as CUDA's runtime: {found} (expected one, of CUDA {cuda})")
+        raise harness.Failed(f"CUDA runtime: found {found} (expected one, of CUDA {cuda})")
     named = {name: match["major"] for name in versions if (match := _FOR_CUDA.fullmatch(name))}
     if other := sorted(name for name, found in named.items() if found != major):
         raise harness.Failed(f"for another CUDA than {cuda}: {', '.join(other)}")
@@ -63,7 +63,7 @@ def one_major(job: harness.Job) -> str:
 
 
 def no_cuda_base(job: harness.Job) -> str:
-    """No CUDA is in the base, no path leads to one, and what torch has loaded of CUDA is from the wheels; the driver may be there."""
+    """The base has no CUDA, no path leads to one, and torch loads CUDA only from the wheels; the driver is allowed."""
     torch = import_module("torch")
     found = [*map(str, Path("/usr/local").glob("cuda*")), *_foreign(path for root in LOADER_FOLDERS for path in below(root))]
     if found:
@@ -82,12 +82,12 @@ def no_cuda_base(job: harness.Job) -> str:
 
 
 def _foreign(paths: Iterable[str]) -> list[str]:
-    """Return those of `paths` that are of CUDA but not of the driver, which the host puts into a container."""
+    """Return the CUDA libraries among `paths`, without the driver's, which the host puts into a container."""
     return [path for path in paths if (name := cuda_library(path)) and name not in ("libcuda", "libcudadebugger")]
 
 
 def bitsandbytes_library(job: harness.Job) -> str:
-    """The library that bitsandbytes loads with this CUDA, and the one for CPUs, are in its package."""
+    """bitsandbytes has its libraries for this CUDA and for CPUs."""
     cuda = harness.text(job, "cuda") if job.get("cuda") else ""
     package = Path(str(metadata.distribution("bitsandbytes").locate_file("bitsandbytes")))
     wanted = ["libbitsandbytes_cpu.so", *([f"libbitsandbytes_cuda{cuda.replace('.', '')}.so"] if cuda else [])]

@@ -1,4 +1,4 @@
-"""What the job expects of the environment, and what stands there."""
+"""The expected environment of a job, and the actual one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class Tree:
-    """The expected tree; `files` maps paths relative to `prefix` to the contents and the mode they may have."""
+    """The expected tree; `files` maps paths relative to `prefix` to their allowed contents and mode."""
 
     prefix: str
     site_packages: str
@@ -33,7 +33,7 @@ class Tree:
 
 @dataclass(frozen=True)
 class TreeEntry:
-    """One thing that stands under the prefix; `path` is relative to it, "." for the prefix itself."""
+    """An entry under the prefix; `path` is relative to it, "." for the prefix itself."""
 
     path: str
     status: os.stat_result
@@ -52,7 +52,7 @@ class TreeEntry:
 
 
 def of(job: harness.Job) -> Tree:
-    """Return the tree that the job expects; raise harness.Failed for a job that does not hold together."""
+    """Return the tree that the job expects; raise harness.Failed for an inconsistent job."""
     expected = job.get("expected")
     if not isinstance(expected, dict):
         raise harness.Failed(f"unexpected type {type(expected).__name__} (expected object) in the job at 'expected'")
@@ -68,12 +68,12 @@ def of(job: harness.Job) -> Tree:
 
 
 def folders(paths: Iterable[str]) -> set[str]:
-    """Return every folder above these relative paths, but for the root."""
+    """Return every folder above these relative paths, except for the root."""
     return {str(folder) for path in paths for folder in PurePosixPath(path).parents} - {"."}
 
 
 def walk(prefix: str) -> Iterator[TreeEntry]:
-    """Yield everything under `prefix` and `prefix` itself; follow no link."""
+    """Yield `prefix` and everything under it, without following links."""
     yield TreeEntry(".", os.lstat(prefix))
     pending = [""]
     while pending:

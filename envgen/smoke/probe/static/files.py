@@ -1,6 +1,6 @@
-"""Phase static-files: the environment is what the locked wheels and the base's Python make of it, and nothing else.
+"""Phase static-files: the environment has exactly what the locked wheels and the base's Python put there.
 
-Runs with `python -I -S`, so that nothing of what it examines is imported.
+Runs with `python -I -S`, so that nothing it examines is imported.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def distributions(job: harness.Job) -> str:
 
 
 def files(job: harness.Job) -> str:
-    """Every file that a wheel brings is there, with its content and its mode."""
+    """Every file of a wheel exists, with its content and mode."""
     image = environment.of(job)
     tasks = [(f"{image.prefix}/{path}", tuple(file["sha256"]), file["executable"]) for path, file in image.files.items()]
     environment.report(processes.run(_file_problem, tasks))
@@ -64,7 +64,7 @@ def files(job: harness.Job) -> str:
 
 
 def _file_problem(task: tuple[str, tuple[str, ...], bool | None]) -> str | None:
-    """Compare one file with the contents it may have; `executable` None is either."""
+    """Compare one file with its allowed contents; `executable` None allows both."""
     path, contents, executable = task
     try:
         mode = os.lstat(path).st_mode
@@ -82,14 +82,14 @@ def _file_problem(task: tuple[str, tuple[str, ...], bool | None]) -> str | None:
 
 
 def byte_code(job: harness.Job) -> str:
-    """Every source has the byte code that this Python makes of it, with an unchecked hash."""
+    """Every source has the byte code that this Python compiles, with an unchecked hash."""
     findings, summary = bytecode.examine_all(environment.of(job))
     environment.report(findings)
     return summary
 
 
 def foreign_files(job: harness.Job) -> str:
-    """Nothing stands in the environment but wheels' files, their byte code, and a sound skeleton."""
+    """The environment has only files of wheels, their byte code, and a correct skeleton."""
     image, version = environment.of(job), harness.text(job, "python")
     byte_code_paths = set(image.sources.values())
     known_files = {skeleton.CONFIGURATION, *image.files, *byte_code_paths}
@@ -108,13 +108,13 @@ def foreign_files(job: harness.Job) -> str:
         elif entry.is_file:
             kind, known = "a file", entry.path in known_files
         if not known:
-            findings.append(f"{entry.path}: {kind} that no wheel brought")
+            findings.append(f"{entry.path}: {kind} that is in no wheel")
     environment.report(findings)
     return f"{count} entries, all accounted for"
 
 
 def mtimes(job: harness.Job) -> str:
-    """Every modification time is the one constant."""
+    """Every modification time is the constant one."""
     count, findings = 0, []
     for entry in environment.walk(environment.of(job).prefix):
         count += 1
@@ -125,9 +125,9 @@ def mtimes(job: harness.Job) -> str:
 
 
 def not_writable(job: harness.Job) -> str:
-    """The user who runs this can change nothing.
+    """The user who runs this can't change anything.
 
-    Owner and mode tell, not os.access: that says no to everything where the file system is mounted read-only.
+    Checks owner and mode, not os.access, which is always false on a read-only file system.
     """
     user, groups = os.geteuid(), {os.getegid(), *os.getgroups()}
     count, findings = 0, []

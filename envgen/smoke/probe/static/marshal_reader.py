@@ -1,8 +1,7 @@
-"""Reads the marshalled form of code without making objects of it.
+"""Reads marshalled code without creating objects from it.
 
-Python's own reader is not safe from bytes that were made to break it, and byte code that is examined may be somebody's work. What is
-equal in everything that runs gives equal forms, types and signs of zeros included; references and interning are left out of account:
-equal code may be written with other ones.
+Python's own reader is not safe for malicious bytes, and the byte code is untrusted. Code that is equal in everything that runs gives
+equal forms, including types and signs of zeros; references and interning are ignored, since equal code may have other ones.
 """
 
 from __future__ import annotations
@@ -11,10 +10,10 @@ import sys
 from collections.abc import Callable
 
 Form = object
-"""Nested tuples, each with its kind first."""
+"""Nested tuples that begin with their kind."""
 
 _REFERENCED = 0x80
-# Of a code object: how many numbers come first, how many values then, and how many after the number of the first line.
+# A code object has so many numbers, then values, and after the number of its first line further values.
 _NUMBERS, _VALUES, _TABLES = (5, 8, 2) if sys.version_info >= (3, 11) else (6, 8, 1)
 _SINGLE = {b"N": "None", b"T": "True", b"F": "False", b".": "Ellipsis", b"S": "StopIteration"}
 _FIXED = {b"i": ("int", 4), b"g": ("float", 8), b"y": ("complex", 16)}
@@ -24,7 +23,7 @@ _MANY = {b"(": ("tuple", 4), b")": ("tuple", 1), b">": ("frozenset", 4)}
 
 
 class Reader:
-    """Reads one value that begins at `position`, which is then behind it. Raises ValueError for what is no such value."""
+    """Reads one value at `position`, which is moved to its end. Raises ValueError for an invalid one."""
 
     def __init__(self, data: bytes, position: int) -> None:
         self._data = data
@@ -32,13 +31,13 @@ class Reader:
         self._references: list[Form | None] = []
 
     def value(self) -> Form:
-        """Read a value; raise ValueError, or RecursionError when it is nested deeper than any source can be."""
+        """Read a value; raise ValueError, or RecursionError if it is nested too deep."""
         first = self._take(1)[0]
         kind = bytes((first & ~_REFERENCED,))
         if kind == b"r":
             return self._reference()
         if kind in _SINGLE:
-            # Python does not count these among what can be referred to, whatever their first byte says, and never marks them.
+            # Python never marks these as referenced, and ignores the mark when it reads them.
             if first & _REFERENCED:
                 raise ValueError(f"a reference to {_SINGLE[kind]}")
             return (_SINGLE[kind],)
@@ -93,8 +92,8 @@ class Reader:
         return int.from_bytes(self._take(size), "little")
 
     def _take(self, size: int) -> bytes:
-        taken = self._data[self.position : self.position + size]
-        if len(taken) < size:
-            raise ValueError("it is cut off")
+        content = self._data[self.position : self.position + size]
+        if len(content) < size:
+            raise ValueError("truncated")
         self.position += size
-        return taken
+        return content

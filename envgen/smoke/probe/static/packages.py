@@ -1,4 +1,4 @@
-"""Phase static-imports: what is installed fits together, and torch is the build that was asked for."""
+"""Phase static-imports: the installed packages are consistent, and torch is the locked build."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _SHOWN = 10
 
 
 def torch_build(job: harness.Job) -> str:
-    """torch.__version__ with its local part is as locked, and it was built for the CUDA of the lock.
+    """torch.__version__ with its local part is as locked, and it was built for the lock's CUDA.
 
-    The default index names no CUDA in a version: what is locked as 2.13.0 calls itself 2.13.0+cu130.
+    Versions on the default index don't name a CUDA: a torch locked as 2.13.0 reports 2.13.0+cu130.
     """
     expected = harness.optional_text(job, "torch")
     if expected is None:
         raise harness.NotRun("the lock has no torch")
     torch = import_module("torch")
     found, cuda = str(torch.__version__), torch.version.cuda
-    wanted = harness.optional_text(job, "cuda")
-    named = f"{expected}+cu{wanted.replace('.', '')}" if wanted and "+" not in expected else expected
+    locked = harness.optional_text(job, "cuda")
+    named = f"{expected}+cu{locked.replace('.', '')}" if locked and "+" not in expected else expected
     if found not in (expected, named):
         raise harness.Failed(f"torch {found} (expected {expected})")
-    if cuda != wanted:
-        raise harness.Failed(f"torch {found} was built for {_words(cuda)} (expected {_words(wanted)})")
+    if cuda != locked:
+        raise harness.Failed(f"torch {found} was built for {_words(cuda)} (expected {_words(locked)})")
     return f"torch {found}, {_words(cuda)}"
 
 
@@ -37,11 +37,11 @@ def _words(cuda: str | None) -> str:
 
 
 def runtime_dependencies(_job: harness.Job) -> str:
-    """The check that transformers makes of its dependencies when it is imported passes, for each of them by name."""
+    """transformers' own check of its dependencies on import passes; each is also checked by name."""
     if not _is_installed("transformers"):
-        # That it should be there is for the comparison of the distributions with the lock to say.
+        # If it should be, the check `distributions` fails.
         raise harness.NotRun("transformers is not installed")
-    # The import alone runs the check, and raises what it finds.
+    # The import itself runs the check, and raises an error if it fails.
     checker = import_module("transformers.dependency_versions_check")
     known = import_module("transformers.dependency_versions_table").deps
     checked, absent, unknown = [], [], []
@@ -49,7 +49,7 @@ def runtime_dependencies(_job: harness.Job) -> str:
         if package not in known:
             unknown.append(package)
         elif package in ("tokenizers", "accelerate") and not _is_installed(package):
-            # As transformers does: it works without these two.
+            # Like transformers, which works without these two.
             absent.append(package)
         else:
             checker.dep_version_check(package)
@@ -60,7 +60,7 @@ def runtime_dependencies(_job: harness.Job) -> str:
 
 
 def one_cuda_copy(job: harness.Job) -> str:
-    """No CUDA library is there twice; with a torch for CPUs none is there at all, with CUDA those are that torch can't do without."""
+    """No CUDA library exists twice; a torch for CPUs comes with none, one for CUDA with those it requires."""
     copies: defaultdict[str, list[str]] = defaultdict(list)
     for path in cuda_packages.installed():
         if library := cuda_packages.cuda_library(path):
@@ -71,17 +71,17 @@ def one_cuda_copy(job: harness.Job) -> str:
     _report([f"{library}: {len(paths)} copies: {', '.join(sorted(paths))}" for library, paths in copies.items() if len(paths) > 1])
     if harness.optional_text(job, "cuda") is None:
         return f"{len(copies)} CUDA libraries, each once" if copies else "no CUDA library"
-    _report([f"{library}: not there" for library in NEEDED if library not in copies])
+    _report([f"{library}: missing" for library in NEEDED if library not in copies])
     names = ", ".join(copies[library][0].rpartition("/")[2] for library in NEEDED)
     return f"{len(copies)} CUDA libraries, each once, {names} among them"
 
 
 def consistent_requirements(_job: harness.Job) -> str:
-    """What every installed distribution requires is there, in a version that it allows; extras asked for count too."""
+    """Every installed distribution's requirements are met, including those of requested extras."""
     try:
         requirements = import_module("packaging.requirements")
     except ModuleNotFoundError as error:
-        raise harness.NotRun("packaging is not installed, which reads requirements") from error
+        raise harness.NotRun("packaging, which parses requirements, is not installed") from error
     installed = {normal_name(found.metadata["Name"]): found for found in metadata.distributions()}
     pending = [(name, "") for name in installed]
     seen = set(pending)
@@ -93,12 +93,12 @@ def consistent_requirements(_job: harness.Job) -> str:
             if not _applies(requirement, extra):
                 continue
             count += 1
-            wanted = normal_name(requirement.name)
-            version = installed[wanted].version if wanted in installed else None
+            required = normal_name(requirement.name)
+            version = installed[required].version if required in installed else None
             if version is None or not requirement.specifier.contains(version, prereleases=True):
-                findings.append(f"{name} wants {requirement} (found {version or 'none'})")
+                findings.append(f"{name} requires {requirement} (found {version or 'none'})")
                 continue
-            further = {(wanted, asked) for asked in requirement.extras} - seen
+            further = {(required, inner) for inner in requirement.extras} - seen
             seen |= further
             pending += further
     _report(findings)
@@ -106,7 +106,7 @@ def consistent_requirements(_job: harness.Job) -> str:
 
 
 def _applies(requirement: object, extra: str) -> bool:
-    """Return whether a requirement holds here; of an extra only those count that hold because of it."""
+    """Return whether a requirement applies here; with an extra, only if it applies because of it."""
     marker = getattr(requirement, "marker", None)
     if marker is None:
         return not extra
@@ -129,7 +129,7 @@ def _report(findings: list[str]) -> None:
 
 
 def checks(job: harness.Job) -> harness.Checks:
-    """Return the checks of the phase; those about CUDA and bitsandbytes where these are locked."""
+    """Return the checks of the phase; those for CUDA and bitsandbytes only if these are locked."""
     cuda: harness.Checks = (
         (("cuda-majors", cuda_packages.one_major), ("no-cuda-base", cuda_packages.no_cuda_base)) if job.get("cuda") else ()
     )

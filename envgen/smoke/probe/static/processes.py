@@ -1,7 +1,7 @@
 """Spreads a check of many files over all CPUs.
 
-By fork and pipe, not by multiprocessing: that needs semaphores, which need a /dev/shm, and its pool waits for ever when
-one of its processes is killed, as the kernel does it for lack of memory.
+Uses fork and pipes instead of multiprocessing, whose semaphores need /dev/shm, and whose pool waits for ever if one of its
+processes is killed, as the kernel does for lack of memory.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Task = TypeVar("Task", bound="tuple[Any, ...]")
 
 @dataclass(frozen=True)
 class _Worker:
-    """A child process; `position` is memory that it shares, and holds the index of the task that it is at."""
+    """A child process; `position` is shared memory with the index of its current task."""
 
     pid: int
     results: int
@@ -31,9 +31,9 @@ class _Worker:
 
 
 def run(check: Callable[[Task], str | None], tasks: Sequence[Task]) -> list[str]:
-    """Call `check` for every task, whose first item is a path, and return what is not None, sorted.
+    """Call `check` for every task, whose first item is a path, and return its results except None, sorted.
 
-    Raise harness.Failed with the path when a process does not come to its end.
+    Raise harness.Failed with the path if a process does not finish.
     """
     ordered = sorted(tasks, key=lambda task: (-_size(task[0]), task))
     count = len(os.sched_getaffinity(0))
@@ -65,7 +65,7 @@ def _start(check: Callable[[Task], str | None], tasks: Sequence[Task]) -> _Worke
     code = 1
     try:
         os.close(readable)
-        # What compile() makes is free of cycles, and looking for them takes a third of the time.
+        # The results of compile() have no cycles, and looking for them takes a third of the time.
         gc.disable()
         with os.fdopen(writable, "w", encoding="ascii") as results:
             for index, task in enumerate(tasks):
@@ -78,7 +78,7 @@ def _start(check: Callable[[Task], str | None], tasks: Sequence[Task]) -> _Worke
         traceback.print_exc()
     finally:
         sys.stderr.flush()
-        # Not sys.exit: what is above this frame belongs to the parent.
+        # Not sys.exit: the frames above this one belong to the parent.
         os._exit(code)
 
 

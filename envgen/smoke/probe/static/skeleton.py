@@ -1,4 +1,4 @@
-"""The part of the environment that no wheel brings: pyvenv.cfg and the links to the interpreter of the base."""
+"""The part of the environment that comes from no wheel: pyvenv.cfg and the links to the base's interpreter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _OPTIONAL = {"executable", "command"}
 
 
 def links(version: str) -> dict[str, str | None]:
-    """Return the symbolic links for a full Python version, each with its target where that is always the same."""
+    """Return the symbolic links for a full Python version, each with its target if that is always the same."""
     minor = ".".join(version.split(".")[:2])
     return {"bin/python": None, "bin/python3": None, f"bin/python{minor}": None, "lib64": "lib"}
 
@@ -23,10 +23,10 @@ def folders(site_packages: str) -> set[str]:
 
 
 def problems(prefix: str, version: str) -> list[str]:
-    """Return what is wrong with the skeleton at `prefix` for a full Python version."""
+    """Return the problems of the skeleton at `prefix` for a full Python version."""
     configuration = Path(prefix) / CONFIGURATION
     if not configuration.is_file() or configuration.is_symlink():
-        return [f"{CONFIGURATION}: missing, or no file"]
+        return [f"{CONFIGURATION}: missing, or not a file"]
     values = parse(configuration.read_text(encoding="utf-8"))
     found = configuration_problems(values, version)
     if _is_inside(values.get("home", ""), prefix):
@@ -34,7 +34,7 @@ def problems(prefix: str, version: str) -> list[str]:
     for link, target in links(version).items():
         path = Path(prefix) / link
         if not path.is_symlink():
-            found.append(f"{link}: missing, or no symbolic link")
+            found.append(f"{link}: missing, or not a symbolic link")
         elif target is not None and str(path.readlink()) != target:
             found.append(f"{link}: leads to {path.readlink()} (expected {target})")
         elif target is None:
@@ -49,7 +49,7 @@ def parse(text: str) -> dict[str, str]:
 
 
 def configuration_problems(values: Mapping[str, str], version: str) -> list[str]:
-    """Return what is wrong with the pairs in pyvenv.cfg, as far as it can be told without the file system."""
+    """Return the problems of the pairs in pyvenv.cfg that are visible without the file system."""
     wanted = {"include-system-site-packages": "false", "version": version}
     found = [f"{CONFIGURATION}: {key} = {values.get(key)} (expected {value})" for key, value in wanted.items() if values.get(key) != value]
     home = values.get("home", "")
@@ -60,7 +60,7 @@ def configuration_problems(values: Mapping[str, str], version: str) -> list[str]
 
 
 def _interpreter_problems(link: str, path: Path, home: str, version: str) -> list[str]:
-    """Every link has to lead to the interpreter in `home`, which is also the one that runs this."""
+    """Every link must lead to the interpreter in `home`, which is also the one that runs this."""
     expected = os.path.realpath(f"{home}/python{'.'.join(version.split('.')[:2])}")
     actual = os.path.realpath(path)
     if actual != expected or not os.access(actual, os.X_OK):

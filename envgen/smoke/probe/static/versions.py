@@ -1,4 +1,4 @@
-"""Names and versions of distributions, normalised without the library for that, which is one of the things examined."""
+"""Normalises names and versions of distributions, without the `packaging` library, which is itself examined."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _PHASES = {"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "preview": "rc"}
 
 
 def name(text: str) -> str:
-    """Return a name of a distribution in its normal form."""
+    """Return a distribution's name in its normal form."""
     return re.sub(r"[-_.]+", "-", text).lower()
 
 
 def normal(text: str) -> str:
-    """Return a version in its normal form, or as it is when it is none."""
+    """Return a version in its normal form; an invalid one unchanged."""
     match = _VERSION.fullmatch(text.strip().lower())
     if match is None:
         return text
