@@ -69,8 +69,8 @@ class TarReader:
     def read(self, member: tarfile.TarInfo, size: int = -1) -> bytes:
         """Up to `size` more bytes of the content of `member`, the last one yielded; all that is left by default."""
         left = member.offset_data + member.size - self._position
-        wanted = left if size < 0 else min(size, left)
-        return self._exactly(wanted) if wanted > 0 else b""
+        amount = left if size < 0 else min(size, left)
+        return self._exactly(amount) if amount > 0 else b""
 
     def _member(self) -> tarfile.TarInfo | None:
         """The next member; None at the end."""
@@ -175,9 +175,9 @@ class Slice:
 
     def read(self, size: int = -1) -> bytes:
         """Up to `size` bytes, or all that is left. Raises OSError."""
-        wanted = self._left if size < 0 else min(size, self._left)
+        amount = self._left if size < 0 else min(size, self._left)
         self._stream.seek(self._offset + self.size - self._left)
-        content = self._stream.read(wanted)
+        content = self._stream.read(amount)
         self._left -= len(content)
         return content
 

@@ -65,14 +65,14 @@ def launchers(entry_points: str, layout: Layout) -> dict[str, bytes]:
     return {name: _launcher(value, layout) for name, value in scripts.items()}
 
 
-def _section(entry_points: str, wanted: str) -> Iterator[tuple[str, str]]:
+def _section(entry_points: str, title: str) -> Iterator[tuple[str, str]]:
     """The keys and values of one section; configparser has other rules for delimiters and interpolation."""
     section = ""
     for line in map(str.strip, entry_points.splitlines()):
         name, equals, value = line.partition("=")
         if line.startswith("[") and line.endswith("]"):
             section = line[1:-1].strip()
-        elif section == wanted and equals and not line.startswith(("#", ";")):
+        elif section == title and equals and not line.startswith(("#", ";")):
             yield name.strip(), value.strip()
 
 

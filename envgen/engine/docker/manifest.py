@@ -131,15 +131,15 @@ class _Stream:
         self._rest = b""
 
     def read(self, size: int) -> bytes:
-        parts, wanted = [], size
-        while wanted > 0:
+        parts, remaining = [], size
+        while remaining > 0:
             if not self._rest:
                 self._rest = next(self._chunks, b"")
                 if not self._rest:
                     break
-            part, self._rest = self._rest[:wanted], self._rest[wanted:]
+            part, self._rest = self._rest[:remaining], self._rest[remaining:]
             parts.append(part)
-            wanted -= len(part)
+            remaining -= len(part)
         return b"".join(parts)
 
 

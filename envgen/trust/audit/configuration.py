@@ -50,7 +50,7 @@ def assumed_base(config: Json) -> Json:
 
 
 def compare_configuration(config: Json, base: Json, expected_config: ImageConfig, platform: str) -> Iterator[AuditFinding]:
-    """Every difference between a configuration and what `recipe` makes of that of the `base`; `platform` is the lock's."""
+    """Every difference between `config` and the `base`'s configuration with `expected_config` added; `platform` is the lock's."""
     found, below = settings_of(config), settings_of(base)
     yield from _pairs("label", labels_of(config), {**labels_of(base), **expected_config.labels})
     yield from _pairs("variable", environment_of(config), {**environment_of(base), **expected_config.environment})

@@ -80,8 +80,8 @@ def _own_problems(values: Mapping[str, str], tree: Tree, python: str) -> Iterato
     if found is None or found.kind != FILE or not found.mode & 0o111 or interpreter.startswith(f"{ROOT}/"):
         yield f"{skeleton.CONFIGURATION}: home = {home} (expected a folder of the base with an executable {program})"
     # Python 3.11 and later add these keys; both follow from the others.
-    wanted = {"executable": f"/{interpreter}", "command": f"{home}/{program} -m venv --without-pip {PREFIX}"}
-    for key, value in wanted.items():
+    expected = {"executable": f"/{interpreter}", "command": f"{home}/{program} -m venv --without-pip {PREFIX}"}
+    for key, value in expected.items():
         if values.get(key, value) != value:
             yield f"{skeleton.CONFIGURATION}: {key} = {values[key]} (expected {value})"
     for link, target in skeleton.links(python).items():

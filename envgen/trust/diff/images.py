@@ -148,7 +148,7 @@ class _Opened:
     foreign: bool = False
 
 
-def known_locks(project: Project, wanted: Sequence[str]) -> dict[str, Lock]:
+def known_locks(project: Project, digests: Sequence[str]) -> dict[str, Lock]:
     """The project's and envgen's own locks with these digests."""
     known = {}
     for folder in (project.folder, shipped()):
@@ -156,7 +156,7 @@ def known_locks(project: Project, wanted: Sequence[str]) -> dict[str, Lock]:
             # Locks that can't be read, or that another version of envgen wrote, are ignored.
             with suppress(OSError, StaleLockError):
                 content = path.read_bytes()
-                if (digest := digest_of(content)) in wanted:
+                if (digest := digest_of(content)) in digests:
                     known[digest] = parse_lock(content, project.label(path))
     return known
 

@@ -45,23 +45,25 @@ def _whole(locks: Mapping[LockId, Lock]) -> tuple[WholeLock, ...]:
 
 
 def _facts(pairs: Sequence[Pair]) -> tuple[FactChange, ...]:
-    found = group_by_place((fact, pair.place) for pair in pairs for fact in facts_of(pair))
+    changes = group_by_place((fact, pair.place) for pair in pairs for fact in facts_of(pair))
     order = (*FACTS, "profile", INSTALLER, NOTICE, INPUTS)
-    return tuple(FactChange(fact=fact, places=found[fact]) for fact in sorted(found, key=lambda fact: (order.index(fact.name), fact.after)))
+    return tuple(
+        FactChange(fact=fact, places=changes[fact]) for fact in sorted(changes, key=lambda fact: (order.index(fact.name), fact.after))
+    )
 
 
 def facts_of(pair: Pair) -> Iterator[HeaderField]:
     """The facts that differ, or the digest of the inputs if only that differs."""
     before, after = pair.before, pair.after
-    found = list(changed_facts(before, after))
+    changes = list(changed_facts(before, after))
     if before.profile != after.profile:
-        found.append(HeaderField(name="profile", before=before.profile, after=after.profile))
+        changes.append(HeaderField(name="profile", before=before.profile, after=after.profile))
     if before.installer != after.installer:
-        found.append(HeaderField(name=INSTALLER, before=_installer(before.installer), after=_installer(after.installer)))
-    found += [HeaderField(name=NOTICE, before="none", after=str(notice)) for notice in after.notices if notice not in before.notices]
-    found += [HeaderField(name=NOTICE, before=str(notice), after="none") for notice in before.notices if notice not in after.notices]
-    yield from found
-    if not found and before.packages == after.packages and before.inputs != after.inputs:
+        changes.append(HeaderField(name=INSTALLER, before=_installer(before.installer), after=_installer(after.installer)))
+    changes += [HeaderField(name=NOTICE, before="none", after=str(notice)) for notice in after.notices if notice not in before.notices]
+    changes += [HeaderField(name=NOTICE, before=str(notice), after="none") for notice in before.notices if notice not in after.notices]
+    yield from changes
+    if not changes and before.packages == after.packages and before.inputs != after.inputs:
         # A lock has only a digest of its inputs, so it is unknown which ones changed.
         yield HeaderField(name=INPUTS, before="the old ones", after="others with the same result")
 

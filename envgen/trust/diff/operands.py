@@ -69,8 +69,8 @@ class OperandFinder:
 
     def now(self) -> LockSide:
         """The locks in the project's folder. Raises UsageError if there are none."""
-        found = self._in_folder(self.project / LOCKS, f"{LOCKS}/")
-        return replace(found, label="the locks as they are now", single=False, profiles=frozenset())
+        side = self._in_folder(self.project / LOCKS, f"{LOCKS}/")
+        return replace(side, label="the locks as they are now", single=False, profiles=frozenset())
 
     def find(self, word: str) -> Side:
         """The operand `word`. Raises UsageError, and StaleLockError for an unreadable lock."""
@@ -105,10 +105,10 @@ class OperandFinder:
             raise UsageError(word, problem, hint=no_revision.hint) from no_image
 
     def _image(self, name: str) -> ImageSide:
-        found = self.engine().image(name) if name else None
-        if found is None:
+        image = self.engine().image(name) if name else None
+        if image is None:
             raise UsageError(f"{IMAGE}{name}", "no such image in the engine's store", hint="see: docker image ls --digests")
-        return ImageSide(label=f"image {name} ({found.digest[:19]})", image=found)
+        return ImageSide(label=f"image {name} ({image.digest[:19]})", image=image)
 
     def _at_path(self, path: Path, word: str) -> Side:
         label = os.fsencode(word).decode(errors="replace")
@@ -186,8 +186,8 @@ def _within(side: LockSide, other: LockSide) -> LockSide:
     if side.single or not (other.single or other.profiles):
         return side
     keys = {(lock.profile, lock.target.slug) for lock in other.locks}
-    wanted = (lock for lock in side.locks if (lock.profile, lock.target.slug) in keys or lock.profile in other.profiles)
-    return replace(side, locks=tuple(wanted))
+    selected = (lock for lock in side.locks if (lock.profile, lock.target.slug) in keys or lock.profile in other.profiles)
+    return replace(side, locks=tuple(selected))
 
 
 def check_profile(profile: str, before: LockSide, after: LockSide) -> None:

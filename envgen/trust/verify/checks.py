@@ -109,13 +109,13 @@ def _is_wheel_of(file: IndexFile, model: ModelWheel) -> bool:
 
 def release_entries(source: AskedIndex, item: VerifiedItem, package: str, version: str) -> Iterator[Verdict]:
     """The known vulnerabilities of one release. Raises IndexUnavailableError."""
-    found = source.releases.ask(lambda: known_vulnerabilities(source.client, source.index, package, version))
-    if found is None:
+    vulnerabilities = source.releases.ask(lambda: known_vulnerabilities(source.client, source.index, package, version))
+    if vulnerabilities is None:
         yield item.entry(Status.NOT_PUBLISHED, f"index {source.index} has no JSON API with vulnerabilities", "")
         return
-    for vulnerability in found:
+    for vulnerability in vulnerabilities:
         yield item.entry(Status.VULNERABLE, _describe(vulnerability))
-    if not found:
+    if not vulnerabilities:
         yield item.entry(Status.OK)
 
 
@@ -155,18 +155,18 @@ def base_entries(engine: Registry, settings: Settings, item: VerifiedItem, base:
 
 def hub_entries(hub: Hub, patience: TimeBudget, item: VerifiedItem, locked: LockedModelFiles) -> Iterator[Verdict]:
     """The verdict on a locked model. Raises HubUnavailableError, or HubRefusedError if the hub refuses access."""
-    found = patience.ask(lambda: _repository(hub, HubName(repo=locked.repo, revision=locked.commit)))
-    if isinstance(found, HubGoneError):
-        yield item.entry(Status.GONE, found.problem)
+    answer = patience.ask(lambda: _repository(hub, HubName(repo=locked.repo, revision=locked.commit)))
+    if isinstance(answer, HubGoneError):
+        yield item.entry(Status.GONE, answer.problem)
         return
-    there = {file.name: file for file in found.files}
-    gone = [file.name for file in locked.files if file.name not in there]
-    new = sorted(there.keys() - {file.name for file in locked.files})
-    other = [file for file in locked.files if file.name in there and file != there[file.name]]
+    listed = {file.name: file for file in answer.files}
+    gone = [file.name for file in locked.files if file.name not in listed]
+    new = sorted(listed.keys() - {file.name for file in locked.files})
+    other = [file for file in locked.files if file.name in listed and file != listed[file.name]]
     if gone:
         yield item.entry(Status.GONE, f"the {hub.where} no longer lists {', '.join(gone)}")
     elif other:
-        sha256 = there[other[0].name].sha256
+        sha256 = listed[other[0].name].sha256
         yield item.entry(
             Status.CHANGED, f"the {hub.where} has {other[0].name} with sha256 {sha256}, the lock {other[0].sha256}: find out why"
         )

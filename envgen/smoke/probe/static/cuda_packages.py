@@ -90,8 +90,8 @@ def bitsandbytes_library(job: harness.Job) -> str:
     """bitsandbytes has its libraries for this CUDA and for CPUs."""
     cuda = harness.text(job, "cuda") if job.get("cuda") else ""
     package = Path(str(metadata.distribution("bitsandbytes").locate_file("bitsandbytes")))
-    wanted = ["libbitsandbytes_cpu.so", *([f"libbitsandbytes_cuda{cuda.replace('.', '')}.so"] if cuda else [])]
+    required = ["libbitsandbytes_cpu.so", *([f"libbitsandbytes_cuda{cuda.replace('.', '')}.so"] if cuda else [])]
     there = sorted(path.name for path in package.glob("libbitsandbytes_*.so"))
-    if missing := [name for name in wanted if name not in there]:
+    if missing := [name for name in required if name not in there]:
         raise harness.Failed(f"{', '.join(missing)}: not in bitsandbytes (found {', '.join(there) or 'none'})")
-    return f"{', '.join(wanted)}, of {len(there)} bundled"
+    return f"{', '.join(required)}, of {len(there)} bundled"

@@ -50,12 +50,14 @@ def parse(text: str) -> dict[str, str]:
 
 def configuration_problems(values: Mapping[str, str], version: str) -> list[str]:
     """Return the problems of the pairs in pyvenv.cfg that are visible without the file system."""
-    wanted = {"include-system-site-packages": "false", "version": version}
-    found = [f"{CONFIGURATION}: {key} = {values.get(key)} (expected {value})" for key, value in wanted.items() if values.get(key) != value]
+    expected = {"include-system-site-packages": "false", "version": version}
+    found = [
+        f"{CONFIGURATION}: {key} = {values.get(key)} (expected {value})" for key, value in expected.items() if values.get(key) != value
+    ]
     home = values.get("home", "")
     if not Path(home).is_absolute():
         found.append(f"{CONFIGURATION}: home = {home} (expected an absolute folder)")
-    unknown = sorted(set(values) - {"home", *wanted} - _OPTIONAL)
+    unknown = sorted(set(values) - {"home", *expected} - _OPTIONAL)
     return found + [f"{CONFIGURATION}: unexpected {key}" for key in unknown]
 
 
