@@ -39,14 +39,14 @@ SAID = {
     "load-bin: a weight differs in its last bit": "loaded from .bin, 1 weights differ: model.layers.1.mlp.up_proj.weight",
     "refuse-pickle: it is executed": "the pickle was executed",
     "refuse-pickle: it is refused for another reason": "refused, but for another reason: OSError: no such file",
-    "refuse-pickle: nothing is refused": "a .bin that holds no weights but a call of os.mkdir was loaded without an error",
+    "refuse-pickle: nothing is refused": "a .bin with a call of os.mkdir instead of weights was loaded without an error",
     "prefer-safetensors: the .bin is read": "beside a .bin with other weights, ",
     "prefer-safetensors: the .bin is executed": "the .bin beside the safetensors file was executed",
     "disk-offload: all is kept in memory": "nothing is on disk",
     "disk-offload: half the layers are wrong": "disk offload answers ",
     "trainer-step: a step does nothing": "4 steps changed the loss from ",
     "trainer-step: the loss grows": "4 steps changed the loss from ",
-    "refuse-remote-code: it is trusted": "AutoConfig took a model with code of its own without an error",
+    "refuse-remote-code: it is trusted": "AutoConfig loaded a model with code of its own without an error",
     "encode: nothing": "",
     "encode: a weight is no number": "the embedding has values that are not finite",
     "encode: every sentence is the same to it": "two different sentences have the same embedding",
@@ -75,9 +75,9 @@ SAID = {
     "generate-cuda: half the layers are wrong": "recorded is ' as a list of wheels.",
     "generate-cuda-nf4: half the layers are nothing": "recorded is ' as a list of wheels.",
     "generate-cuda-int8: half the layers are nothing": "recorded is ' as a list of wheels.",
-    "device-map-auto-cuda: the weights are on the CPU": "the weights are on cpu (expected GPUs alone)",
+    "device-map-auto-cuda: the weights are on the CPU": "the weights are on cpu (expected only GPUs)",
     "trainer-step-cuda: it trains on the CPU": "Trainer ran on cpu, expected cuda",
-    "peak-memory: no GPU was used": "no memory of a GPU was used by any of the checks",
+    "peak-memory: no GPU was used": "no check used any GPU memory",
     "convert-gguf: the file is not there": "/model.gguf: no such file",
     "convert-gguf: the package that reads it is not there": "Please install torch and gguf",
 }
@@ -181,7 +181,7 @@ def test_what_no_file_s_content_tells_is_found(one_tier: OneTier, tmp_path: Path
     assert found["python-version"].endswith(" (expected 3.11.999)")
     assert found["distributions"] == "1 finding: stray 1.0: not in the lock"
     relative = SITE.removeprefix("/opt/venv/")
-    assert f"{relative}/stray-1.0.dist-info: a folder that no wheel brought" in found["foreign-files"]
+    assert f"{relative}/stray-1.0.dist-info: a folder that is in no wheel" in found["foreign-files"]
     assert f"{relative}/tqdm/cli.py: 315532801.000 (expected 315532800)" in found["mtimes"]
     for words in ("std.py: belongs to the user 10001", "utils.py: mode 666, anyone can", "gui.py: mode 664, group 10001 can"):
         assert f"{relative}/tqdm/{words}" in found["not-writable"]
@@ -222,10 +222,10 @@ def test_a_lock_with_cuda_is_not_satisfied_by_an_image_without(image: str, bitsa
     found = phase(image, "static-imports", tmp_path, job, mounts)
     assert {name for name, (status, _) in found.items() if status == "passed"} == {"runtime-dependencies", "consistent-requirements"}
     assert found["torch-build"][1] == "torch 2.13.0+cpu (expected 2.13.0)"
-    assert found["cuda-majors"][1] == "found as CUDA's runtime: none (expected one, of CUDA 14.0)"
+    assert found["cuda-majors"][1] == "CUDA runtime: found none (expected one, of CUDA 14.0)"
     assert found["no-cuda-base"][1] == "CUDA is in the base: /usr/local/lib/libcublas.so.12"
     assert found["bitsandbytes-library"][1].startswith("libbitsandbytes_cuda140.so: not in bitsandbytes")
-    assert found["one-cuda-copy"][1] == "3 found: libcublas: not there; libcudnn: not there; libnccl: not there"
+    assert found["one-cuda-copy"][1] == "3 found: libcublas: not there; libcudnn: not there; libnccl: missing"
 
 
 COMPILE = """
@@ -264,7 +264,7 @@ def test_a_gpu_that_torch_can_not_use_is_a_failure_of_every_check(image: str, bi
     for status, detail in found.values():
         assert status == "failed"
         assert detail.startswith("torch can't use the GPU: ")
-        assert detail.endswith(" (CUDA 13.0 needs driver 580)")
+        assert detail.endswith(" (CUDA 13.0 requires driver 580)")
 
 
 def test_byte_code_of_another_source_is_found_beside_it(image: str, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_without_a_cache_every_step_runs_and_there_is_nothing_to_build_again(tmp
     ("free", "words"),
     [
         ({}, ""),
-        ({"cache": 1000}, "for the wheels that are missing in the store"),
+        ({"cache": 1000}, "for the missing wheels"),
         ({"engine": 1_000_000_000}, "for the build"),
     ],
     ids=["plenty", "no room for wheels", "no room for the build"],

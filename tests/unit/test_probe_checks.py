@@ -86,7 +86,7 @@ NVIDIA = ("nvidia/cu13/lib/libnccl.so.2", "nvidia/cu13/lib/libcublas.so.13", "nv
         ({"torch": "2.13.0+cpu"}, (), ""),
         ({"torch": "2.13.0+cpu"}, ("demo/libcudart.so.12",), "demo/libcudart.so.12: a CUDA library beside torch 2.13.0+cpu"),
         ({"torch": "2.13.0", "cuda": "13.0"}, NVIDIA, ""),
-        ({"torch": "2.13.0", "cuda": "13.0"}, NVIDIA[1:], "libnccl: not there"),
+        ({"torch": "2.13.0", "cuda": "13.0"}, NVIDIA[1:], "libnccl: missing"),
         (
             {"torch": "2.13.0", "cuda": "13.0"},
             (*NVIDIA, "demo/libnccl-1a2b3c4d.so.2"),
@@ -112,11 +112,11 @@ def distribution(name: str, version: str = "1.0", *requires: str) -> SimpleNames
     ("installed", "words"),
     [
         ((distribution("a", "1.0", "B_b>=1"), distribution("b-b")), ""),
-        ((distribution("a", "1.0", "b>=2"), distribution("b")), "a wants b>=2 (found 1.0)"),
-        ((distribution("a", "1.0", "b"),), "a wants b (found none)"),
+        ((distribution("a", "1.0", "b>=2"), distribution("b")), "a requires b>=2 (found 1.0)"),
+        ((distribution("a", "1.0", "b"),), "a requires b (found none)"),
         ((distribution("a", "1.0", "b; sys_platform == 'never'"),), ""),
         ((distribution("a", "1.0", "b; extra == 'more'"),), ""),
-        ((distribution("a", "1.0", "c[more]"), distribution("c", "1.0", "b; extra == 'more'")), 'c wants b; extra == "more" (found none)'),
+        ((distribution("a", "1.0", "c[more]"), distribution("c", "1.0", "b; extra == 'more'")), 'c requires b; extra == "more" (found none)'),
     ],
 )
 def test_what_is_required_is_there(probe: Probe, monkeypatch: pytest.MonkeyPatch, installed: tuple[Any, ...], words: str) -> None:
@@ -151,9 +151,9 @@ def test_what_transformers_says_of_its_dependencies_is_a_failure(probe: Probe, m
     ("installed", "words"),
     [
         ((("nvidia-cuda-runtime", "13.0.96"), ("nvidia-cudnn-cu13", "9")), ""),
-        ((("nvidia-cuda-runtime", "13.2.1"),), "found as CUDA's runtime: nvidia-cuda-runtime 13.2.1 (expected one, of CUDA 13.0)"),
-        ((("nvidia-cuda-runtime", "13.0.96"), ("nvidia-cuda-runtime-cu12", "12.8.90")), "found as CUDA's runtime: "),
-        ((), "found as CUDA's runtime: none"),
+        ((("nvidia-cuda-runtime", "13.2.1"),), "CUDA runtime: found nvidia-cuda-runtime 13.2.1 (expected one, of CUDA 13.0)"),
+        ((("nvidia-cuda-runtime", "13.0.96"), ("nvidia-cuda-runtime-cu12", "12.8.90")), "CUDA runtime: found "),
+        ((), "CUDA runtime: found none"),
         ((("nvidia-cuda-runtime", "13.0.96"), ("nvidia-cudnn-cu12", "9")), "for another CUDA than 13.0: nvidia-cudnn-cu12"),
     ],
 )
@@ -435,7 +435,7 @@ def test_a_marker_shows_that_code_ran(probe: Probe, tmp_path: Path, executed: bo
         (False, ValueError("set the option `trust_remote_code=True`"), ""),
         (True, ValueError("set the option `trust_remote_code=True`"), "remote code, though refused by AutoX in the end, was executed"),
         (True, None, "remote code was executed"),
-        (False, None, "AutoX took a model with code of its own without an error"),
+        (False, None, "AutoX loaded a model with code of its own without an error"),
         (False, ValueError("no such file"), "refused, but for another reason: ValueError: no such file"),
     ],
 )
@@ -492,8 +492,8 @@ IN_BITS = 2 * 64 * 64 // 2 + 3_616
         ({"up": in_four_bits(), "down": in_four_bits()}, 20_000, "takes 20,512 bytes, expected at most "),
         ({"up": in_four_bits(), "down": Linear(Weight(64 * 64, 2, "bfloat16"))}, IN_BITS, "1 of 2 linear layers are Linear4bit: not down"),
         ({"up": in_four_bits(), "down": in_four_bits(), "x": in_four_bits()}, IN_BITS, "3 of 2 linear layers are Linear4bit: not x"),
-        ({"up": in_four_bits(), "down": in_four_bits(kind="fp4")}, IN_BITS, "down holds uint8 as fp4 (expected uint8 as nf4)"),
-        ({"up": in_four_bits(dtype="int8"), "down": in_four_bits()}, IN_BITS, "up holds int8 as nf4 (expected uint8 as nf4)"),
+        ({"up": in_four_bits(), "down": in_four_bits(kind="fp4")}, IN_BITS, "down has uint8 as fp4 (expected uint8 as nf4)"),
+        ({"up": in_four_bits(dtype="int8"), "down": in_four_bits()}, IN_BITS, "up has int8 as nf4 (expected uint8 as nf4)"),
     ],
     ids=["right", "within the slack", "2.5 % more", "nothing saved", "one plain layer", "one layer more", "another form", "another type"],
 )
@@ -583,8 +583,8 @@ def test_a_gpu_that_no_check_used_is_a_failure(probe: Probe, monkeypatch: pytest
     [
         (["cuda:0"], 1, ""),
         (["cuda:0", "cuda:1"], 2, ""),
-        (["cuda:0", "cpu"], 1, "the weights are on cpu, cuda:0 (expected GPUs alone)"),
-        (["cuda:0"], 2, "the weights are on cuda:0 (expected GPUs alone, more than one)"),
+        (["cuda:0", "cpu"], 1, "the weights are on cpu, cuda:0 (expected only GPUs)"),
+        (["cuda:0"], 2, "the weights are on cuda:0 (expected only GPUs, more than one)"),
     ],
 )
 def test_all_weights_are_on_gpus_and_on_several_where_there_are(
@@ -621,7 +621,7 @@ def test_a_gpu_that_torch_can_not_use_is_a_failure_and_none_is_not_run(
     for check in names.values():
         status, detail = outcome(probe, check, {"cuda": "13.0", "driver": "580"})
         assert status == "failed"
-        assert detail == "torch can't use the GPU: The NVIDIA driver on your system is too old (CUDA 13.0 needs driver 580)"
+        assert detail == "torch can't use the GPU: The NVIDIA driver on your system is too old (CUDA 13.0 requires driver 580)"
     torch.cuda.init = lambda: None
     assert {outcome(probe, check, {})[0] for check in names.values()} == {"not run"}
 
