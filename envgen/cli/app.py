@@ -44,11 +44,11 @@ exit codes: 2 profile or command wrong, 3 no resolution, 4 lock stale,
 
 
 class Invocation(NamedTuple):
-    """A parsed command line: the command, its arguments in the command's own class, and the folder of the project."""
+    """A parsed command line: the command, its arguments in the command's own class, and the folder of the project (None: to be found)."""
 
     name: str
     arguments: Any
-    project: str
+    project: str | None
     json: bool
 
 
@@ -77,9 +77,10 @@ def run(invocation: Invocation) -> int:
     from envgen.cli.wiring import make_workspace
 
     reporter = make_reporter(quiet=invocation.json)
-    workspace = make_workspace(invocation.project, reporter)
+    command = _command(invocation.name)
     with reporter:
-        return _command(invocation.name).run(invocation.arguments, workspace)
+        workspace = make_workspace(invocation.project, reporter, search=command.in_project)
+        return command.run(invocation.arguments, workspace)
 
 
 def parse(arguments: Sequence[str] | None) -> Invocation:
@@ -133,7 +134,9 @@ def _make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"envgen {__version__}")
-    parser.add_argument("--project", default=".", metavar="DIR", help="the folder with profiles/ and locks/ (default: this one)")
+    parser.add_argument(
+        "--project", metavar="DIR", help="the folder with profiles/ and locks/ (default: the nearest, from this one up)"
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=CommandParser)
     for name, (_, summary) in COMMANDS.items():
         commands.add_parser(name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter)

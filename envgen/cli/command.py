@@ -24,6 +24,7 @@ class Command(Generic[A]):
 
     `add_options` adds the options that `arguments` has fields for. `text` is the help below the command's line in the list of commands,
     `shape` describes what --json prints: keys, and values where they are not plain text. Keys may be added; none is ever removed.
+    A command that is not `in_project` looks for none above the current folder.
     """
 
     arguments: type[A]
@@ -32,6 +33,7 @@ class Command(Generic[A]):
     example: str
     text: str = ""
     shape: str = ""
+    in_project: bool = True
 
     def fill(self, parser: ArgumentParser, summary: str) -> None:
         """Adds the options and the help of this command to `parser`."""

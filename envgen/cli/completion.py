@@ -59,4 +59,4 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), metavar="SHELL", help="bash, zsh or tcsh")
 
 
-COMMAND = Command(arguments=CompletionArgs, add_options=add_options, run=run, example='eval "$(envgen completion bash)"')
+COMMAND = Command(arguments=CompletionArgs, add_options=add_options, run=run, example='eval "$(envgen completion bash)"', in_project=False)

@@ -161,9 +161,9 @@ def checked_lock(workspace: Workspace, profile: Profile, target: Target) -> Lock
 def wanted_locks(workspace: Workspace, names: Sequence[str], slug: str) -> tuple[Lock, ...]:
     """The locks of the profiles `names` (none: the project's own) for the target `slug` (empty: all), each checked against its profile.
 
-    Raises StaleLockError or StaleLockErrors, and UsageError for a name that there is not.
+    Raises StaleLockError or StaleLockErrors, and UsageError for a name that there is not, or no name and no project.
     """
-    profiles = [workspace.project.profile(name) for name in dict.fromkeys(names or workspace.project.own_profiles())]
+    profiles = [workspace.project.profile(name) for name in dict.fromkeys(names or workspace.project.default_profiles())]
     return check_locks(workspace, [(profile, target) for profile in profiles for target in profile.find_targets(slug)])
 
 

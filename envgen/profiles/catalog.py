@@ -26,6 +26,11 @@ TOOLKIT = "profiles/toolkits/cuda.toml"
 """What is known of CUDA."""
 
 
+_NO_PROJECT = """\
+go to your project's folder, or name it: envgen --project DIR …; a new project: envgen init
+one of the profiles that come with envgen is used by its name: cpu-base, cuda or bnb-quant"""
+
+
 def shipped() -> Path:
     """The folder with the profiles, templates and locks that come with envgen: in its package, or in its checkout."""
     package = Path(__file__).parents[1]
@@ -45,9 +50,16 @@ class Project:
         return tuple(sorted({path.stem for folder in folders if folder.is_dir() for path in folder.glob("*.toml")}))
 
     def own_profiles(self) -> tuple[str, ...]:
-        """The names of the project's own profiles; of all of them where it has none. What commands take when none is named."""
-        own = tuple(sorted(path.stem for path in (self.folder / "profiles").glob("*.toml")))
-        return own or self.profiles()
+        """The names of the project's own profiles; where it has none, of those that it has locks of."""
+        own = {path.stem for path in self.folder.glob("profiles/*.toml")}
+        locked = {path.parents[1].name for path in self.folder.glob(f"locks/*/*/{LOCK_FILE}")}
+        return tuple(sorted(own or locked.intersection(self.profiles())))
+
+    def default_profiles(self) -> tuple[str, ...]:
+        """The profiles that a command uses when none is named: the project's own. Raises UsageError where there is no project."""
+        if own := self.own_profiles():
+            return own
+        raise UsageError(str(self.folder), "no project here: no profiles/*.toml in this folder or above it", hint=_NO_PROJECT)
 
     def profile(self, name: str) -> Profile:
         """The profile `name` with everything it extends, checked against its constraint sets.
@@ -55,7 +67,10 @@ class Project:
         Raises UsageError for a name that there is not, ProfileError or ProfileErrors for a fault.
         """
         if name not in self.profiles():
-            raise UsageError("profile", f"there is no profile {name!r}", hint=suggestion(name, self.profiles()))
+            hint = suggestion(name, self.profiles())
+            if not self.own_profiles():
+                hint = f"{hint}\nno project here: no profiles/*.toml in {self.folder} or above it".strip()
+            raise UsageError("profile", f"there is no profile {name!r}", hint=hint)
         profile = load_profile(name, self._load_profile)
         check_profile(profile, self.bounds(profile))
         return with_cuda(profile, self.toolkit()) if profile.cuda else profile

@@ -114,7 +114,7 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_defaults() -> None:
     found = parse(["lock"])
-    assert (found.project, found.json) == (".", False)
+    assert (found.project, found.json) == (None, False)
     assert found.arguments == LockArgs(profiles=(), target="", check=False, resolver="uv", json=False)
     options = parse(["build", "small", "--no-smoke", "--base", "x"]).arguments
     assert (options.no_smoke, options.no_cache, options.base, options.model, options.tag) == (True, False, "x", "", "")

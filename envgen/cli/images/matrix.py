@@ -46,7 +46,7 @@ class MatrixArgs:
 def run(args: MatrixArgs, workspace: Workspace) -> int:
     """Prints it; the exit code is 0, also where nothing is affected."""
     _check(args)
-    profiles = [workspace.project.profile(name) for name in args.profiles or workspace.project.own_profiles()]
+    profiles = [workspace.project.profile(name) for name in args.profiles or _default_profiles(args, workspace)]
     changed = None
     if args.changed_since:
         changed = GitRepo(workspace.settings, workspace.project.folder).changed_since(args.changed_since)
@@ -60,6 +60,12 @@ def run(args: MatrixArgs, workspace: Workspace) -> int:
     else:
         print_lines(_table(found))
     return 0
+
+
+def _default_profiles(args: MatrixArgs, workspace: Workspace) -> tuple[str, ...]:
+    """The project's own, or for people to read all that come with envgen where there is no project; nothing builds those unasked."""
+    project = workspace.project
+    return project.own_profiles() or project.profiles() if args.format == "table" else project.default_profiles()
 
 
 def _check(args: MatrixArgs) -> None:

@@ -97,4 +97,5 @@ COMMAND = Command(
     example="envgen init my-team --extends cuda --from requirements.txt",
     text=TEXT,
     shape=SHAPE,
+    in_project=False,
 )

@@ -36,7 +36,7 @@ class LockArgs:
 
 
 def run(args: LockArgs, workspace: Workspace) -> int:
-    profiles = [workspace.project.profile(name) for name in args.profiles or workspace.project.own_profiles()]
+    profiles = [workspace.project.profile(name) for name in args.profiles or workspace.project.default_profiles()]
     wanted = [(profile, profile.find_targets(args.target)) for profile in profiles]
     rows: list[dict[str, Any]] = []
     if args.check:

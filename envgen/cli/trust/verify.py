@@ -55,7 +55,7 @@ class VerifyArgs:
 
 def run(args: VerifyArgs, workspace: Workspace) -> int:
     """Prints the report; the exit code."""
-    profiles = [workspace.project.profile(name) for name in dict.fromkeys(args.profiles or workspace.project.own_profiles())]
+    profiles = [workspace.project.profile(name) for name in dict.fromkeys(args.profiles or workspace.project.default_profiles())]
     locks = [read_lock(workspace.project, profile, target)[0] for profile in profiles for target in profile.find_targets(args.target)]
     workspace.reporter.step(f"asking about {pluralize(len(locks), 'lock')}")
     found = verify_locks(workspace, locks, make_engine(workspace.settings), dt.datetime.now(tz=dt.UTC).date())
