@@ -134,9 +134,7 @@ def _make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"envgen {__version__}")
-    parser.add_argument(
-        "--project", metavar="DIR", help="the folder with profiles/ and locks/ (default: the nearest, from this one up)"
-    )
+    parser.add_argument("--project", metavar="DIR", help="the folder with profiles/ and locks/ (default: the nearest, from this one up)")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=CommandParser)
     for name, (_, summary) in COMMANDS.items():
         commands.add_parser(name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -15,6 +15,7 @@ from envgen.core.requirements import PACKAGE_NAME, check_marker, marker_holds, r
 from envgen.core.settings import index_variable
 from envgen.core.target import PLATFORMS, Target
 from envgen.core.toml import Faults, Table
+from envgen.profiles import secret_values
 from envgen.profiles.extends import PROFILE_NAME, Entry, Loader, another, merge, read_chain
 from envgen.profiles.model import TIERS, Index, LayerGroup, Profile, Python
 from envgen.sources import WheelName
@@ -290,6 +291,8 @@ def _env(table: Table) -> tuple[tuple[str, str], ...]:
     found = []
     for name in inner.names():
         value = inner.get(name, str, "")
+        if secret_values.is_secret(name, value):
+            inner.fault(name, "a secret in a committed file", secret_values.cure(name))
         if not _ENV_NAME.fullmatch(name):
             inner.fault(name, "not a name an environment variable can have", "use letters, digits and _, as in HF_HOME")
         found.append((name, _one_line(inner, name, value)))
