@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command import Done, envgen
+from command import Done, envgen, program
 
 SECRET = "hf_" + "notreallyatoken" * 2
 
@@ -118,12 +121,38 @@ def test_no_gpu_at_all(tmp_path: Path, machine: dict[str, str]) -> None:
     assert lines[-1].startswith("doctor cuda: no problems, ")
 
 
+@pytest.mark.parametrize("command", [("doctor", "cpu-base"), ("build", "cpu-base"), ("run", "cpu-base"), ("smoke", "cpu-base")])
+def test_an_engine_that_this_user_may_not_talk_to(command: tuple[str, ...], tmp_path: Path, machine: dict[str, str]) -> None:
+    path = tmp_path / "docker.sock"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        path.chmod(0)
+        env = {**os.environ, **machine, "DOCKER_HOST": f"unix://{path}"}
+        words = [*not_almighty(), program(), *command]
+        done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 5, done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    assert f"docker: permission denied: the engine at unix://{path} is not open to this user" in said
+    assert "sudo usermod -aG docker $USER" in said
+    assert "no engine answers at" not in said
+    assert "tests/machine" not in said
+
+
+def not_almighty() -> tuple[str, ...]:
+    """What takes from root, if that is who we are, the right to open what its mode closes."""
+    if os.getuid() != 0:
+        return ()
+    setpriv = shutil.which("setpriv")
+    assert setpriv, "setpriv is missing: it is part of Debian's util-linux"
+    return (setpriv, "--inh-caps=-dac_override,-dac_read_search", "--bounding-set=-dac_override,-dac_read_search")
+
+
 def test_no_engine(tmp_path: Path, machine: dict[str, str]) -> None:
-    socket = f"unix://{tmp_path}/docker.sock"
-    found = findings(tmp_path, {**machine, "DOCKER_HOST": socket}, 5, "cpu-base")
+    address = f"unix://{tmp_path}/docker.sock"
+    found = findings(tmp_path, {**machine, "DOCKER_HOST": address}, 5, "cpu-base")
     assert found["engine"]["status"] == "problem"
-    assert socket in found["engine"]["found"]
-    assert found["engine"]["cure"].startswith("start Docker, or set DOCKER_HOST")
+    assert address in found["engine"]["found"]
+    assert found["engine"]["cure"].startswith("start Docker (sudo systemctl start docker), install it, or set DOCKER_HOST")
     assert found["engine's disk"] == {"subject": "engine's disk", "status": "not applicable", "found": "no engine answers", "cure": ""}
     assert found["HF_HOME"]["status"] == "ok", "the rest is looked at all the same"
 

@@ -11,8 +11,21 @@ from envgen.profiles.secret_values import is_secret
 
 @pytest.mark.parametrize(
     "name",
-    "HF_TOKEN HUGGING_FACE_HUB_TOKEN hf_token TOKEN WANDB_API_KEY OPENAI_APIKEY DB_PASSWORD PASSWORD_OF_DB MY_SECRET "
-    "AWS_SECRET_ACCESS_KEY AWS_ACCESS_KEY_ID AWS_SESSION_TOKEN SSH_PRIVATE_KEY".split(),
+    [
+        "HF_TOKEN",
+        "HUGGING_FACE_HUB_TOKEN",
+        "hf_token",
+        "TOKEN",
+        "WANDB_API_KEY",
+        "OPENAI_APIKEY",
+        "DB_PASSWORD",
+        "PASSWORD_OF_DB",
+        "MY_SECRET",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SESSION_TOKEN",
+        "SSH_PRIVATE_KEY",
+    ],
 )
 def test_a_name_says_that_it_is_a_secret(name: str) -> None:
     assert is_secret(name, "x7Qz")

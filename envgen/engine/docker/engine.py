@@ -16,6 +16,7 @@ from envgen.core.process import Completed, run, run_attached
 from envgen.core.settings import Settings
 from envgen.core.tempdirs import temp_dir
 from envgen.engine.buildkit import build_command, build_error, platforms_in, version_in
+from envgen.engine.docker.connection import no_connection
 from envgen.engine.docker.manifest import read_layers
 from envgen.engine.docker.registry import digest_in, no_buildx, python_of, refusal
 from envgen.engine.docker.run import GPU_CURE, attached_command, run_container
@@ -214,10 +215,7 @@ class DockerEngine:
                 client = docker.DockerClient(base_url=host or None, timeout=600)
                 client.ping()
             except DockerException as error:
-                raise EngineError(
-                    "docker", f"no engine answers at {host or 'the default socket'}",
-                    hint="start Docker, or set DOCKER_HOST; on a bare Debian: python3 tests/machine demo",
-                ) from error  # fmt: skip
+                raise no_connection(host, error) from error
             self._client = client
         return self._client
 
