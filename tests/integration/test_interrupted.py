@@ -120,6 +120,26 @@ def test_while_the_image_is_tested(image: Site, tagged: str, stop: Stop, tmp_pat
         stop(running)
 
 
+def test_an_image_whose_test_was_cut_short_is_said_not_to_be_tested(image: Site, tag: str, stop: Stop, tmp_path: Path) -> None:
+    folder = {"HF_HOME": str(tmp_path / "hf")}
+    build = ("build", "tiny", "--tag", tag, *base_arguments())
+    with command(image, *build, tmp_path=tmp_path) as running:
+        running.wait_for(lambda: docker("container", "ls", "--all", "--quiet", "--filter", f"ancestor={tag}") != "", "a container")
+        stop(running)
+    said = f"{tag}: NOT tested on this machine: envgen smoke tiny --image {tag}"
+    assert said.replace(": NOT", " is built, but NOT") in (tmp_path / "output").read_text()
+    assert said in image.envgen("run", "tiny", "--image", tag, "--", "true", **folder).must_pass().stderr
+
+
+def test_an_image_that_was_tested_is_run_without_a_word(image: Site, tag: str, tmp_path: Path) -> None:
+    folder = {"HF_HOME": str(tmp_path / "hf")}
+    image.envgen("build", "tiny", "--no-smoke", "--tag", tag, *base_arguments()).must_pass()
+    run = ("run", "tiny", "--image", tag, "--", "true")
+    assert "NOT tested on this machine" in image.envgen(*run, **folder).must_pass().stderr
+    image.envgen("smoke", "tiny", "--image", tag).must_pass()
+    assert "warning" not in image.envgen(*run, **folder).must_pass().stderr
+
+
 def test_two_locks_at_the_same_time(locked: Site, index: Proxy, tmp_path: Path) -> None:
     before = locked.locks()
     write_profile(locked.project, requirements=[ALPHA])

@@ -3,7 +3,7 @@
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from envgen.cli import options
@@ -16,16 +16,18 @@ from envgen.cli.images.smoke import (
     as_json,
     check_gpus,
     conclude,
+    doubt_about,
     driver_of,
     image_json,
     smoke_test,
 )
 from envgen.cli.output import print_json
 from envgen.cli.wiring import make_engine
-from envgen.core.errors import SmokeError, UsageError
+from envgen.core.errors import EnvgenError, SmokeError, UsageError
 from envgen.core.text import human_size
+from envgen.engine import Engine, EngineInfo
 from envgen.engine.interface import REFERENCE
-from envgen.image import BuildEstimate, BuildOptions, Built, build_image, check_layers, estimate_build, publish_image
+from envgen.image import BuildEstimate, BuildOptions, Built, build_image, check_layers, estimate_build, find_built, publish_image
 from envgen.image.estimate import check_disk, check_platform
 from envgen.image.layer_record import records_of
 from envgen.image.publish import Published, check_repository
@@ -72,12 +74,31 @@ def run(args: BuildArgs, workspace: Workspace) -> int:
     workspace.reporter.step(_estimate_line(estimate_build(workspace, lock)))
     check_platform(lock, info)
     check_disk(workspace, lock, info)
+    with _says_untested(args, workspace, lock, engine):
+        return _build_and_test(args, workspace, lock, engine, info)
+
+
+@contextmanager
+def _says_untested(args: BuildArgs, workspace: Workspace, lock: Lock, engine: Engine) -> Iterator[None]:
+    """Says of a build that is interrupted if its image is there all the same: it has its tag before its test."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        with suppress(EnvgenError):
+            built = find_built(lock, engine, args.tag or None)
+            if doubt := doubt_about(built, workspace, args.tag):
+                workspace.reporter.step(f"{built.image.name} is built, but {doubt}")
+        raise
+
+
+def _build_and_test(args: BuildArgs, workspace: Workspace, lock: Lock, engine: Engine, info: EngineInfo) -> int:
+    """Builds the image, compares its layers with the record, tests it, pushes it; the exit code."""
     records = records_of(workspace, lock)
     fetch_wheels(workspace, [lock])
     if not (args.no_smoke or args.model):
         fetch_model(workspace, lock)
+    asked = BuildOptions(base=args.base or None, tag=args.tag or None, compression=args.compression, cache=not args.no_cache)
     with _clock() as elapsed:
-        asked = BuildOptions(base=args.base or None, tag=args.tag or None, compression=args.compression, cache=not args.no_cache)
         built = build_image(workspace, lock, engine, asked)
     workspace.reporter.step(f"image: {built.image.name}, built in {elapsed():.0f} s, {human_size(built.image.size)} in the engine's store")
     workspace.reporter.step(f"digest: {built.image.digest}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from envgen.cli import options
 from envgen.cli.command import Command
+from envgen.cli.images.smoke import doubt_about
 from envgen.cli.wiring import make_engine
 from envgen.core.errors import SmokeError, UsageError
 from envgen.engine.gpus import Gpus, find_gpus
@@ -57,6 +58,8 @@ def run(args: RunArgs, workspace: Workspace) -> int:
     options = RunOptions(command=args.words, gpus=args.gpus, network=args.network)
     planned = plan(built.image, gpus, options, user, workspace.settings)
     workspace.reporter.step(f"run: {planned.summary}")
+    if doubt := doubt_about(built, workspace, args.image):
+        workspace.reporter.step(f"warning: {built.image.name}: {doubt}")
     for warning in planned.warnings:
         workspace.reporter.step(f"warning: {warning}")
     code = engine.attach(planned.request, terminal=sys.stdin.isatty() and sys.stdout.isatty())

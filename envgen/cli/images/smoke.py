@@ -21,6 +21,7 @@ from envgen.offline import fetch_model, fetch_wheels
 from envgen.smoke import ModelChoice, SmokeReport, choose_model, memory
 from envgen.smoke import run as smoke_run
 from envgen.smoke.report import FAILED, NOT_APPLICABLE, NOT_RUN, PASSED
+from envgen.smoke.tested import LastTest, note_test, was_tested
 from envgen.workspace import Workspace
 
 RECORDED_SHAPE = '{"headline", "python", "built_with", "same": [layer], "wrong": [[layer, expected, found]], "not_compared": [text]}'
@@ -117,9 +118,18 @@ def smoke_test(args: SmokeTestArgs, workspace: Workspace, engine: Engine, built:
         if line:
             workspace.reporter.step(line)
     report = smoke_run.smoke(workspace, engine, subject, model, limits)
+    note_test(workspace.settings.cache, report)
     if not args.json:
         print_lines(report_lines(report))
     return report
+
+
+def doubt_about(built: Built, workspace: Workspace, name: str) -> str:
+    """What is to be said of an image that did not pass its test here, with the cure; empty for one that did. `name` is as it was given."""
+    tested = was_tested(workspace.settings.cache, built.image.digest)
+    if tested == LastTest.PASSED:
+        return ""
+    return f"{tested}: envgen smoke {built.lock.profile}{f' --image {name}' if name else ''}"
 
 
 def conclude(args: SmokeTestArgs, about: Mapping[str, object], report: SmokeReport, push: Callable[[], Published] | None = None) -> int:
