@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from envgen import __version__
+from envgen.core.errors import UsageError
+from envgen.core.toml import suggestion
 
 if TYPE_CHECKING:
     from envgen.cli.command import Command
@@ -50,6 +52,35 @@ class Invocation(NamedTuple):
     arguments: Any
     project: str | None
     json: bool
+
+
+OTHER_NAMES = {
+    "list": "profiles and their targets: envgen matrix; one profile: envgen show NAME",
+    "ls": "profiles and their targets: envgen matrix; one profile: envgen show NAME",
+    "profiles": "envgen matrix",
+    "test": "envgen smoke PROFILE",
+    "check": "locks: envgen lock --check; this machine: envgen doctor",
+    "explain": 'envgen doctor --explain "ERROR TEXT"; a pin: envgen why PROFILE PACKAGE',
+    "push": "envgen build PROFILE --push REGISTRY/NAME",
+    "pull": "envgen fetch PROFILE",
+    "add": "add it to requirements in profiles/NAME.toml, then: envgen lock",
+    "install": "add it to requirements in profiles/NAME.toml, then: envgen lock",
+    "upgrade": "envgen update PROFILE --as-of DATE",
+    "new": "envgen init",
+    "help": "envgen --help; of one command: envgen COMMAND --help",
+}
+"""What people call commands that have another name here."""
+
+
+class MainParser(argparse.ArgumentParser):
+    """The parser above those of the commands."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Raises UsageError for a command that there is not."""
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            hint = OTHER_NAMES.get(value) or suggestion(value, tuple(COMMANDS))
+            raise UsageError("envgen", f"there is no command {value!r}", hint=hint)
+        super()._check_value(action, value)
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -127,7 +158,7 @@ def command_parsers(parser: argparse.ArgumentParser) -> list[CommandParser]:
 
 
 def _make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = MainParser(
         prog="envgen",
         description="Reproducible containers and lockfiles for Hugging Face Transformers.",
         epilog=EPILOG,

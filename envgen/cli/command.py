@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from textwrap import fill
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from envgen.cli import options
 from envgen.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Command(Generic[A]):
     def fill(self, parser: ArgumentParser, summary: str) -> None:
         """Adds the options and the help of this command to `parser`."""
         self.add_options(parser)
+        options.add_project(parser)
         describe(parser, f"{summary}\n\n{self.text}", self.example, self.shape)
 
     def read(self, options: Namespace) -> A:

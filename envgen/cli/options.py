@@ -15,7 +15,12 @@ _GPUS = re.compile(r"all|\d+(,\d+)*")
 
 
 def add_profile(parser: ArgumentParser) -> None:
-    parser.add_argument("profile", metavar="PROFILE")
+    parser.add_argument("profile", nargs="?", default="", metavar="PROFILE", help="the profile (default: the project's only one)")
+
+
+def add_project(parser: ArgumentParser) -> None:
+    """--project behind the command; what stands before it is kept where this is not given."""
+    parser.add_argument("--project", default=argparse.SUPPRESS, metavar="DIR", help="the project's folder, as before the command")
 
 
 def add_profiles(parser: ArgumentParser) -> None:

@@ -61,6 +61,15 @@ class Project:
             return own
         raise UsageError(str(self.folder), "no project here: no profiles/*.toml in this folder or above it", hint=_NO_PROJECT)
 
+    def chosen_profile(self, name: str) -> Profile:
+        """The profile `name`, or for an empty name the only one of the project. Raises as `profile` does, and where there are several."""
+        if name:
+            return self.profile(name)
+        only, *more = self.default_profiles()
+        if more:
+            raise UsageError("profile", "this project has several, and none is named", hint=f"name one of {', '.join((only, *more))}")
+        return self.profile(only)
+
     def profile(self, name: str) -> Profile:
         """The profile `name` with everything it extends, checked against its constraint sets.
 

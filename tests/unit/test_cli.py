@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +55,7 @@ def test_each_command_has_help_with_an_example(command: str, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("locks",), ("build",), ("why", "small"), ("lock", "--resolver", "poetry"), ("lock", "--chek"), ("update", "a", "b")]
+    "arguments", [(), ("why",), ("build", "a", "b"), ("lock", "--resolver", "poetry"), ("lock", "--chek"), ("update", "a", "b")]
 )
 def test_a_wrong_command_line_ends_with_2(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(*arguments) == 2
@@ -105,6 +106,63 @@ def test_arguments_have_a_class_of_their_own_that_nothing_changes() -> None:
     assert len(set(kinds)) == len(COMMANDS)
     for kind in kinds:
         assert kind.__dataclass_params__.frozen, kind  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("bild", "did you mean 'build'?"),
+        ("locks", "did you mean 'lock'?"),
+        ("list", "profiles and their targets: envgen matrix; one profile: envgen show NAME"),
+        ("frobnicate", f"use one of {', '.join(COMMANDS)}"),
+    ],
+)
+def test_a_command_that_there_is_not(word: str, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([word]) == 2
+    assert capsys.readouterr().err == f"error: envgen: there is no command {word!r}\nhint:  {hint}\n"
+
+
+def test_other_names_are_no_commands_and_lead_to_some() -> None:
+    assert not app.OTHER_NAMES.keys() & COMMANDS.keys()
+    for hint in app.OTHER_NAMES.values():
+        named = re.findall(r"envgen (\w+)", hint)
+        assert named or "envgen --help" in hint
+        assert set(named) <= {*COMMANDS, "COMMAND"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "folder"),
+    [
+        (("--project", "a", "lock"), "a"),
+        (("lock", "--project", "a"), "a"),
+        (("--project", "b", "lock", "--project", "a"), "a"),
+        (("store", "export", "x.tar", "--project", "a"), "a"),
+        (("store", "--project", "a", "export", "x.tar"), "a"),
+        (("run", "small", "--project", "a", "--", "ls", "--project", "b"), "a"),
+    ],
+)
+def test_the_project_may_be_named_before_the_command_or_after_it(arguments: tuple[str, ...], folder: str) -> None:
+    assert parse(arguments).project == folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(("show",), ""), (("show", "--json"), ""), (("why", "torch"), "error: locks/small/py311-linux-amd64/envgen.lock: there is no lock\n")],
+)
+def test_the_only_profile_of_a_project_need_not_be_named(
+    arguments: tuple[str, ...], message: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--project", str(project), *arguments]) == (4 if message else 0)
+    out, err = capsys.readouterr()
+    assert err.startswith(message)
+    assert message or "small" in out
+
+
+@pytest.mark.parametrize("command", ["show", "build", "smoke", "run", "audit", "reproduce", "export"])
+def test_of_several_profiles_one_must_be_named(command: str, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "profiles" / "other.toml").write_text(PROFILE, encoding="utf-8")
+    assert main(["--project", str(project), command]) == 2
+    assert capsys.readouterr().err == ("error: profile: this project has several, and none is named\nhint:  name one of other, small\n")
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:

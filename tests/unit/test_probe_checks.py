@@ -116,7 +116,10 @@ def distribution(name: str, version: str = "1.0", *requires: str) -> SimpleNames
         ((distribution("a", "1.0", "b"),), "a requires b (found none)"),
         ((distribution("a", "1.0", "b; sys_platform == 'never'"),), ""),
         ((distribution("a", "1.0", "b; extra == 'more'"),), ""),
-        ((distribution("a", "1.0", "c[more]"), distribution("c", "1.0", "b; extra == 'more'")), 'c requires b; extra == "more" (found none)'),
+        (
+            (distribution("a", "1.0", "c[more]"), distribution("c", "1.0", "b; extra == 'more'")),
+            'c requires b; extra == "more" (found none)',
+        ),
     ],
 )
 def test_what_is_required_is_there(probe: Probe, monkeypatch: pytest.MonkeyPatch, installed: tuple[Any, ...], words: str) -> None:

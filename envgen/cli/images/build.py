@@ -61,7 +61,7 @@ def run(args: BuildArgs, workspace: Workspace) -> int:
         if reference and not REFERENCE.fullmatch(reference):
             raise UsageError(option, f"found {reference!r}, expected an image's name", hint="as in registry.example/team/image:1.0")
     workspace = workspace.offline() if args.offline else workspace
-    profile = workspace.project.profile(args.profile)
+    profile = workspace.project.chosen_profile(args.profile)
     lock = project.checked_lock(workspace, profile, profile.image_target(args.target))
     if workspace.settings.offline:
         check_offline(args, workspace, lock)
@@ -153,7 +153,10 @@ def _check_passed(report: SmokeReport, repository: str) -> None:
 def _estimate_line(wanted: BuildEstimate) -> str:
     """What a build will cost, in one line."""
     download = f"{human_size(wanted.download)} to download" if wanted.download else "nothing to download"
-    disk, duration = f"about {human_size(wanted.disk)} of the engine's disk", f"at most about {wanted.seconds} s on two cores plus download"
+    disk, duration = (
+        f"about {human_size(wanted.disk)} of the engine's disk",
+        f"about {wanted.seconds} s on two idle cores, plus download",
+    )
     return f"will take: {download}, {disk}, {duration}"
 
 

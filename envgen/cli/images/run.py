@@ -45,7 +45,7 @@ class RunArgs:
 
 def run(args: RunArgs, workspace: Workspace) -> int:
     """Runs it on our own standard streams; its exit code."""
-    profile = workspace.project.profile(args.profile)
+    profile = workspace.project.chosen_profile(args.profile)
     lock = project.check_lock(workspace, profile, profile.image_target(args.target))
     user = current_user(os.environ)
     engine = make_engine(workspace.settings)
@@ -70,7 +70,7 @@ def run(args: RunArgs, workspace: Workspace) -> int:
 
 
 def add_options(parser: ArgumentParser) -> None:
-    parser.usage = "envgen run [OPTIONS] PROFILE [-- COMMAND ...]"
+    parser.usage = "envgen run [OPTIONS] [PROFILE] [-- COMMAND ...]"
     options.add_profile(parser)
     options.add_target(parser, options.FIRST_WITH_BASE)
     options.add_image(parser)

@@ -65,7 +65,7 @@ class SmokeArgs(SmokeTestArgs):
 
 
 def run(args: SmokeArgs, workspace: Workspace) -> int:
-    profile = workspace.project.profile(args.profile)
+    profile = workspace.project.chosen_profile(args.profile)
     lock = project.checked_lock(workspace, profile, profile.image_target(args.target))
     engine = make_engine(workspace.settings)
     info = engine.check()

@@ -22,7 +22,7 @@ class ExportArgs:
 
 def run(args: ExportArgs, workspace: Workspace) -> int:
     """Prints it whole, or nothing; the exit code is 0."""
-    profile = workspace.project.profile(args.profile)
+    profile = workspace.project.chosen_profile(args.profile)
     target = profile.find_targets(args.target)[0]
     lock = project.checked_lock(workspace, profile, target)
     places = pylock.paths_of(lock, workspace.store) if args.offline else pylock.urls_of(lock, workspace.client(lock.index_urls))

@@ -94,7 +94,7 @@ class ShowArgs:
 
 def run(args: ShowArgs, workspace: Workspace) -> int:
     """Prints it; the exit code is 0."""
-    found = overview(workspace, workspace.project.profile(args.profile), args.target)
+    found = overview(workspace, workspace.project.chosen_profile(args.profile), args.target)
     estimate = None
     if args.model:
         estimate = memory.estimate(cached_model(args.model, workspace.models, workspace.project.model_wheels()))

@@ -35,8 +35,8 @@ def run(args: UpdateArgs, workspace: Workspace) -> int:
         raise UsageError("--package", "needs a date", hint=f"add --as-of DATE, as in --package {args.package} --as-of 2026-11-01")
     if not args.as_of and not args.base:
         raise UsageError("update", "nothing to move", hint="give --as-of DATE (with --package NAME for one package), or --base")
-    profile = workspace.project.profile(args.profile)
-    path = edit.profile_path(workspace.project, args.profile)
+    profile = workspace.project.chosen_profile(args.profile)
+    path = edit.profile_path(workspace.project, profile.name)
     package = canonicalize_name(args.package or "")
     if package:
         check_locked(workspace, profile, package)
@@ -44,7 +44,7 @@ def run(args: UpdateArgs, workspace: Workspace) -> int:
     try:
         _move(args, workspace, profile, path)
         if not args.no_lock:
-            moved = workspace.project.profile(args.profile)
+            moved = workspace.project.profile(profile.name)
             written = project.write_locks(workspace, moved, moved.targets(), make_resolver("uv"))
             print_rows(written_rows(workspace, moved, written))
             print_lines(after_update(workspace, moved, written, package))

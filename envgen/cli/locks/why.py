@@ -33,7 +33,7 @@ class WhyArgs:
 
 
 def run(args: WhyArgs, workspace: Workspace) -> int:
-    profile = workspace.project.profile(args.profile)
+    profile = workspace.project.chosen_profile(args.profile)
     target = profile.find_targets(args.target)[0]
     lock = project.checked_lock(workspace, profile, target)
     package = lock.package(canonicalize_name(args.package))

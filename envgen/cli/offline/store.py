@@ -106,12 +106,14 @@ def add_options(parser: ArgumentParser) -> None:
     options.add_locks(export)
     options.add_no_base(export, "write no base into it")
     options.add_json(export)
+    options.add_project(export)
     bring = actions.add_parser(IMPORT, help=IMPORT_TEXT.partition("\n")[0])
     describe(bring, IMPORT_TEXT, "envgen store import wheels.tar", IMPORT_SHAPE)
     bring.add_argument("archive", metavar="FILE", help="the archive to read")
     bring.set_defaults(profiles=(), target="")
     options.add_no_base(bring, "take no base out of it")
     options.add_json(bring)
+    options.add_project(bring)
 
 
 COMMAND = Command(arguments=StoreArgs, add_options=add_options, run=run, example="envgen store export wheels.tar cpu-base", text=TEXT)

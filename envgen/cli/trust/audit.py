@@ -43,7 +43,7 @@ class AuditArgs:
 
 def run(args: AuditArgs, workspace: Workspace) -> int:
     """Prints the report; 0 only if everything was compared and nothing found."""
-    profile = workspace.project.profile(args.profile)
+    profile = workspace.project.chosen_profile(args.profile)
     lock = project.checked_lock(workspace, profile, profile.image_target(args.target))
     report = audit_image(workspace, lock, make_engine(workspace.settings), args.image)
     if args.json:

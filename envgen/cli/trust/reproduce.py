@@ -55,7 +55,7 @@ def run(args: ReproduceArgs, workspace: Workspace) -> int:
         raise UsageError("--against", "names no image", hint="is a variable empty? without --against two builds are compared")
     if args.record and args.against:
         raise UsageError("--record", "takes two builds of our own", hint="leave --against out")
-    profile = workspace.project.profile(args.profile)
+    profile = workspace.project.chosen_profile(args.profile)
     lock = project.checked_lock(workspace, profile, profile.image_target(args.target))
     if args.record:
         check_writable(workspace, lock)
