@@ -7,7 +7,7 @@ from pathlib import Path
 from envgen.core.errors import ProfileError, UsageError
 from envgen.core.target import Target
 from envgen.core.toml import load_toml, suggestion
-from envgen.profiles.constraints import Bound, check_profile, read_constraints
+from envgen.profiles.constraints import Bound, Document, check_profile, read_constraints, read_documents
 from envgen.profiles.cuda import CudaTable, read_toolkit, with_cuda
 from envgen.profiles.error_tables import Diagnosis, diagnose, read_diagnoses
 from envgen.profiles.extends import PROFILE_NAME
@@ -101,7 +101,15 @@ class Project:
         """The bounds of all constraint sets of `profile`. Raises ProfileError."""
         return tuple(bound for name in profile.constraints for bound in self._constraint_set(name, profile))
 
+    def documents(self, profile: Profile) -> tuple[Document, ...]:
+        """What the documents are that the bounds of `profile` cite. Raises ProfileError."""
+        return tuple(entry for name in profile.constraints for entry in read_documents(*self._constraint_file(name, profile)))
+
     def _constraint_set(self, name: str, profile: Profile) -> tuple[Bound, ...]:
+        return read_constraints(name, *self._constraint_file(name, profile))
+
+    def _constraint_file(self, name: str, profile: Profile) -> tuple[dict[str, object], str]:
+        """The TOML of a constraint set, and what messages call its file. Raises ProfileError where there is none."""
         label = f"profiles/constraints/{name}.toml"
         path = self._find(label) if PROFILE_NAME.fullmatch(name) else None
         if path is None:
@@ -109,7 +117,7 @@ class Project:
             raise ProfileError(
                 f"{profile.origin('constraints')}: constraints", f"there is no constraint set {name!r}", hint=suggestion(name, known)
             )
-        return read_constraints(name, load_toml(path, label), label)
+        return load_toml(path, label), label
 
     def diagnoses(self) -> tuple[Diagnosis, ...]:
         """The entries of all error tables. Raises ProfileError."""

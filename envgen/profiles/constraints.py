@@ -38,6 +38,31 @@ class Bound:
         return f"{self.document}, {self.section}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """What a document is that bounds cite by `name`: its title, and the page that it is drawn from (empty: not known)."""
+
+    name: str
+    title: str
+    about: str
+
+
+def read_documents(data: Mapping[str, object], label: str) -> tuple[Document, ...]:
+    """The documents that a constraint set describes. Raises ProfileError, or ProfileErrors."""
+    faults = Faults(lambda _path: label)
+    found = _documents(Table(data, faults))
+    faults.raise_any()
+    return found
+
+
+def _documents(table: Table) -> tuple[Document, ...]:
+    found = []
+    for name, inner in table.table("documents").each():
+        found.append(Document(name=name, title=inner.require("title", str, ""), about=inner.get("about", str, "")))
+        inner.close()
+    return tuple(found)
+
+
 def read_constraints(name: str, data: Mapping[str, object], label: str) -> tuple[Bound, ...]:
     """The bounds of the constraint set `name`, in the order of its file.
 
@@ -46,6 +71,7 @@ def read_constraints(name: str, data: Mapping[str, object], label: str) -> tuple
     faults = Faults(lambda _path: label)
     table = Table(data, faults)
     table.get("description", str, "")
+    _documents(table)
     bounds = [_read_bound(name, inner) for inner in table.array_of_tables("bound")]
     table.close()
     by_package: dict[str, SpecifierSet] = {}

@@ -8,7 +8,7 @@ from samples import ROOT
 
 from envgen.core.errors import ProfileError
 from envgen.profiles import Bound
-from envgen.profiles.constraints import read_constraints
+from envgen.profiles.constraints import read_constraints, read_documents
 
 SHIPPED = ROOT / "profiles" / "constraints" / "transformers.toml"
 
@@ -25,6 +25,17 @@ def faults_of(*entries: dict[str, object]) -> list[str]:
     with pytest.raises(ProfileError) as caught:
         read(*entries)
     return [str(fault) for fault in caught.value.faults()]
+
+
+def test_what_the_documents_are() -> None:
+    data = {"documents": {"a.txt": {"title": "A guide", "about": "https://docs.example"}, "b.txt": {"title": "B"}}}
+    first, second = read_documents(data, "set.toml")
+    assert (first.name, first.title, first.about) == ("a.txt", "A guide", "https://docs.example")
+    assert (second.name, second.title, second.about) == ("b.txt", "B", "")
+    assert read_constraints("x", data, "set.toml") == ()
+    for read in (read_documents, lambda data, label: read_constraints("x", data, label)):
+        with pytest.raises(ProfileError, match=r"set\.toml: documents\.\"a\.txt\"\.titel: unknown key"):
+            read({"documents": {"a.txt": {"titel": "A guide"}}}, "set.toml")
 
 
 def test_a_bound_keeps_its_source() -> None:

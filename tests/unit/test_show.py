@@ -110,6 +110,8 @@ def test_what_a_model_takes(project: Path, capsys: pytest.CaptureFixture[str]) -
     out = printed(capsys, "--project", str(project), "show", "cpu-base", "--model", str(EMBEDDED))
     assert f"memory for the weights of {EMBEDDED}: 693,632 parameters, 1 MB in their files" in out
     assert "001_b7c0ecb213780f53.txt, System Requirements" in out
+    assert "\ndocuments\n  001_b7c0ecb213780f53.txt environment for loading models with Hugging Face Transformers" in out
+    assert "000_8e37e7f9bf44c4d5.txt" not in out
     found = json.loads(printed(capsys, "--project", str(project), "show", "cpu-base", "--json", "--model", str(EMBEDDED)))["memory"]
     assert (found["parameters"], found["bf16"], found["documented_fp16"], found["documented_8bit"]) == (693632, 1387264, 1387264, 693632)
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from envgen.smoke.report import FAILED, PASSED, CheckResult, CheckStatus, SmokeReport
+from envgen.smoke import CheckStatus, SmokeReport
+from envgen.smoke.report import FAILED, PASSED, CheckResult
 from envgen.smoke.tested import LastTest, note_test, was_tested
 
 DIGEST = "sha256:" + "a1" * 32

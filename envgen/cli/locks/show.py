@@ -7,6 +7,7 @@ from enum import StrEnum
 from textwrap import wrap
 
 from envgen.cli import options
+from envgen.cli.citations import with_documents
 from envgen.cli.command import Command
 from envgen.cli.output import print_json, print_lines
 from envgen.core.errors import StaleLockError
@@ -94,16 +95,16 @@ class ShowArgs:
 
 def run(args: ShowArgs, workspace: Workspace) -> int:
     """Prints it; the exit code is 0."""
-    found = overview(workspace, workspace.project.chosen_profile(args.profile), args.target)
+    profile = workspace.project.chosen_profile(args.profile)
+    found = overview(workspace, profile, args.target)
     estimate = None
     if args.model:
         estimate = memory.estimate(cached_model(args.model, workspace.models, workspace.project.model_wheels()))
     if args.json:
         print_json(as_json(found, args.model, estimate))
         return 0
-    print_lines(_lines(found))
-    if estimate:
-        print_lines(["", *_memory(args.model, estimate)])
+    lines = [*_lines(found), *(["", *_memory(args.model, estimate)] if estimate else [])]
+    print_lines(with_documents(lines, workspace.project.documents(profile)))
     return 0
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from packaging.utils import canonicalize_name
 
 from envgen.cli import options
+from envgen.cli.citations import with_documents
 from envgen.cli.command import Command
 from envgen.cli.output import print_json, print_lines
 from envgen.core.errors import IndexUnavailableError, UsageError
@@ -50,7 +51,8 @@ def run(args: WhyArgs, workspace: Workspace) -> int:
     if args.json:
         print_json(as_json(package, held, not_asked, files), default=str)
     else:
-        print_lines(_lines(package, held, not_asked, files))
+        lines = list(_lines(package, held, not_asked, files))
+        print_lines(with_documents(lines, workspace.project.documents(profile)))
     return 0
 
 
