@@ -35,6 +35,7 @@ def add_locks(parser: ArgumentParser) -> None:
     """Which locks: those of some profiles, for one target or for all."""
     add_profiles(parser)
     add_target(parser, "one target only (default: all)")
+    parser.add_argument("--images", action="store_true", help="only the targets that an image is built for: not those of Windows and macOS")
 
 
 def add_image(parser: ArgumentParser, text: str = "the image") -> None:

@@ -179,11 +179,11 @@ def steps_of_other_builds(descriptions: Sequence[str], lines: Sequence[str]) -> 
 def find_built(lock: Lock, images: ImageStore, name: str | None) -> Built:
     """The existing image of `lock`.
 
-    Raises SmokeError if there is none, or if it was built from another lock.
+    Raises UsageError if there is none, SmokeError if it was built from another lock.
     """
     image = images.image(name or lock.tag)
     if image is None:
-        raise SmokeError(name or lock.tag, "no such image", hint=f"run: envgen build {lock.profile}")
+        raise UsageError(name or lock.tag, "no such image", hint=f"run: envgen build {lock.profile}")
     labels = ImageLabels.read(image.labels)
     if labels.lock != lock.digest:
         problem = f"found an image built from lock {(labels.lock or 'none')[:19]}, expected {lock.digest[:19]}"

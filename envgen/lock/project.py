@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from envgen.core.errors import BuildError, ProfileError, ResolutionError, ResolutionErrors, StaleLockError, StaleLockErrors
+from envgen.core.errors import BuildError, ProfileError, ResolutionError, ResolutionErrors, StaleLockError, StaleLockErrors, UsageError
 from envgen.core.parallel import map_parallel
 from envgen.core.plain_files import check_no_links
 from envgen.core.settings import Settings
@@ -158,13 +158,18 @@ def checked_lock(workspace: Workspace, profile: Profile, target: Target) -> Lock
     return lock
 
 
-def wanted_locks(workspace: Workspace, names: Sequence[str], slug: str) -> tuple[Lock, ...]:
+def wanted_locks(workspace: Workspace, names: Sequence[str], slug: str, *, images: bool = False) -> tuple[Lock, ...]:
     """The locks of the profiles `names` (none: the project's own) for the target `slug` (empty: all), each checked against its profile.
 
+    With `images` only those that an image is built from. Raises UsageError where there is none of these.
     Raises StaleLockError or StaleLockErrors, and UsageError for a name that there is not, or no name and no project.
     """
     profiles = [workspace.project.profile(name) for name in dict.fromkeys(names or workspace.project.default_profiles())]
-    return check_locks(workspace, [(profile, target) for profile in profiles for target in profile.find_targets(slug)])
+    wanted = [(profile, target) for profile in profiles for target in profile.find_targets(slug)]
+    chosen = [(profile, target) for profile, target in wanted if profile.base(target)] if images else wanted
+    if not chosen:
+        raise UsageError("--images", "no image is built from any of these locks", hint="leave --images out")
+    return check_locks(workspace, chosen)
 
 
 def why(workspace: Workspace, profile: Profile, lock: Lock, target: Target, package: Package) -> "tuple[HeldBack, ...]":

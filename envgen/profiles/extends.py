@@ -4,6 +4,7 @@ All but requirements as plain TOML: which of those replaces which differs by tar
 """
 
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,7 +34,7 @@ def read_chain(name: str, load: Loader) -> list[tuple[Mapping[str, object], str]
     while following is not None:
         where = f"{label}: extends" if label else "profile"
         if not isinstance(following, str) or not PROFILE_NAME.fullmatch(following):
-            raise ProfileError(where, f"found {following!r}, expected a profile's name", hint='a name as in extends = "cpu-base", no path')
+            raise ProfileError(where, f"found {following!r}, expected a profile's name", hint=_name_hint(following, in_file=bool(label)))
         if following in names:
             raise ProfileError(where, f"a circle: {' -> '.join([*names, following])}", hint="take one of these extends away")
         names.append(following)
@@ -44,6 +45,17 @@ def read_chain(name: str, load: Loader) -> list[tuple[Mapping[str, object], str]
         found.append((data, label))
         following = data.get("extends")
     return found
+
+
+def _name_hint(found: object, *, in_file: bool) -> str:
+    """What a profile may be called, with a name that is near to `found` where this is a word."""
+    rule = "small letters and digits, with single - or . between them"
+    fitting = re.sub(r"[^a-z0-9.]+", "-", found.lower()).strip("-.") if isinstance(found, str) and "/" not in found else ""
+    if in_file:
+        return 'a name as in extends = "cpu-base", no path'
+    if not PROFILE_NAME.fullmatch(fitting):
+        return rule
+    return f"{rule}: mv {shlex.quote(f'profiles/{found}.toml')} profiles/{fitting}.toml"
 
 
 def merge(into: dict[str, object], data: Mapping[str, object], label: str, path: str, origins: dict[str, str]) -> None:

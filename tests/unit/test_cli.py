@@ -165,6 +165,20 @@ def test_of_several_profiles_one_must_be_named(command: str, project: Path, caps
     assert capsys.readouterr().err == ("error: profile: this project has several, and none is named\nhint:  name one of other, small\n")
 
 
+def test_the_next_command_after_init_can_be_pasted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "My Team"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("profile   my-team, after the folder My Team\n")
+    assert out.endswith("\nnext: cd 'My Team' && envgen lock && envgen build my-team\n")
+    assert main(["init", "team"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("written ")
+    assert out.endswith("\nnext: cd team && envgen lock && envgen build team\n")
+
+
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended("--version") == 0
     assert capsys.readouterr().out == f"envgen {__version__}\n"

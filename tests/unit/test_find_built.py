@@ -52,7 +52,7 @@ def test_an_image_of_another_lock_is_refused() -> None:
 
 
 def test_an_image_that_is_not_there_is_said() -> None:
-    with pytest.raises(SmokeError, match=r"no such image"):
+    with pytest.raises(UsageError, match=r"no such image"):
         find_built(LOCK, shelf(None), "")
 
 

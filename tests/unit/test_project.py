@@ -4,14 +4,14 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
-from samples import PROFILE, profile_of, sample_lock
+from samples import PROFILE, ROOT, profile_of, sample_lock
 
 from envgen.cli.output import QuietReporter
 from envgen.core.errors import ProfileError, UsageError
 from envgen.core.settings import Settings, read_settings
 from envgen.core.target import Target
 from envgen.image.layer_record import check_writable
-from envgen.lock import write_locks
+from envgen.lock import wanted_locks, write_locks
 from envgen.lock.resolvers import Resolution, ResolveRequest
 from envgen.profiles import Project, edit
 from envgen.sources import Packages
@@ -29,6 +29,17 @@ class NeverAsked:
 
     def resolve(self, query: ResolveRequest) -> Resolution:
         raise AssertionError(query)
+
+
+def test_only_the_locks_that_images_are_built_from(tmp_path: Path) -> None:
+    workspace = Workspace(project=Project(folder=ROOT), settings=read_settings({}, tmp_path), reporter=QuietReporter())
+    every = wanted_locks(workspace, ["cpu-base"], "")
+    built = wanted_locks(workspace, ["cpu-base"], "", images=True)
+    assert built == tuple(lock for lock in every if lock.base)
+    assert 0 < len(built) < len(every)
+    windows = next(lock.target.slug for lock in every if not lock.base)
+    with pytest.raises(UsageError, match="--images: no image is built from any of these locks"):
+        wanted_locks(workspace, ["cpu-base"], windows, images=True)
 
 
 def test_a_date_that_has_not_begun_is_refused(tmp_path: Path) -> None:

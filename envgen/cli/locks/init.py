@@ -1,5 +1,6 @@
 """`envgen init`: a new project in one command."""
 
+import shlex
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,9 +44,12 @@ def run(args: InitArgs, workspace: Workspace) -> int:
     if args.json:
         print_json(as_json(scaffold, written, kept))
         return 0
-    place = "" if args.folder == "." else f"cd {args.folder} && "
+    place = "" if args.folder == "." else f"cd {shlex.quote(args.folder)} && "
+    folder_name = folder.absolute().name
+    renamed = [] if args.name or scaffold.name == folder_name else [f"profile   {scaffold.name}, after the folder {folder_name}"]
     print_lines(
         [
+            *renamed,
             *(f"written   {name}" for name in written),
             *(f"left as is {name}" for name in kept),
             *(f"{'left out ' if entry.there else 'NOT TAKEN'} {entry.text}: {entry.reason}" for entry in scaffold.left_out),

@@ -21,6 +21,9 @@ Wheels go into the store, and the models that locks name for the test, each file
 by their digest into the engine's store, through the registry's mirror if there is one, with the credentials of Docker's own
 configuration.
 
+All targets are fetched, unless --images leaves out those that no image is built for. A base that stands in for the locked one
+(`envgen build --base`) is not fetched: leave the locked one out with --no-base, and pull the other into the engine's store.
+
 Exit code 5 when a base can't be had: `envgen build --offline` would fail then.
 """
 
@@ -36,13 +39,14 @@ class FetchArgs:
 
     profiles: tuple[str, ...]
     target: str
+    images: bool
     no_base: bool
     json: bool
 
 
 def run(args: FetchArgs, workspace: Workspace) -> int:
     """Fetches; the exit code is that of an error if something could not be had."""
-    locks = project.wanted_locks(workspace, args.profiles, args.target)
+    locks = project.wanted_locks(workspace, args.profiles, args.target, images=args.images)
     wheels = fetch_wheels(workspace, locks)
     models = fetch_models(workspace, locks)
     bases: tuple[BaseState, ...] = ()

@@ -46,12 +46,13 @@ IMPORT_SHAPE = """\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreArgs:
-    """What `envgen store` is called with; `profiles` and `target` say what is exported."""
+    """What `envgen store` is called with; `profiles`, `target` and `images` say what is exported."""
 
     action: str
     archive: str
     profiles: tuple[str, ...]
     target: str
+    images: bool
     no_base: bool
     json: bool
 
@@ -61,7 +62,7 @@ def run(args: StoreArgs, workspace: Workspace) -> int:
 
 
 def _export(args: StoreArgs, workspace: Workspace) -> int:
-    locks = project.wanted_locks(workspace, args.profiles, args.target)
+    locks = project.wanted_locks(workspace, args.profiles, args.target, images=args.images)
     engine = None if args.no_base or not any(lock.base for lock in locks) else make_engine(workspace.settings)
     found = export_store(workspace, locks, Path(args.archive), engine)
     if args.json:
@@ -110,7 +111,7 @@ def add_options(parser: ArgumentParser) -> None:
     bring = actions.add_parser(IMPORT, help=IMPORT_TEXT.partition("\n")[0])
     describe(bring, IMPORT_TEXT, "envgen store import wheels.tar", IMPORT_SHAPE)
     bring.add_argument("archive", metavar="FILE", help="the archive to read")
-    bring.set_defaults(profiles=(), target="")
+    bring.set_defaults(profiles=(), target="", images=False)
     options.add_no_base(bring, "take no base out of it")
     options.add_json(bring)
     options.add_project(bring)
