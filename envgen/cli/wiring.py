@@ -22,7 +22,7 @@ def make_workspace(folder: str | None, reporter: Reporter, *, search: bool = Tru
     project = Path(folder) if folder is not None else _nearest(reporter) if search else Path()
     if not project.is_dir():
         raise UsageError(f"--project {folder}", "there is no such folder")
-    settings = read_settings(os.environ, project)
+    settings = read_settings(os.environ, project.absolute())
     # requests takes proxies from the environment alone, with no_proxy as other programs read them.
     os.environ.update(settings.network)
     return Workspace(project=Project(folder=project.absolute()), settings=settings, reporter=reporter)

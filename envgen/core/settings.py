@@ -86,7 +86,10 @@ def read_settings(environ: Mapping[str, str], project: Path) -> Settings:
         present, missing = ("USERNAME", "PASSWORD") if half in users else ("PASSWORD", "USERNAME")
         variable = f"ENVGEN_{index_variable(half)}"
         raise UsageError(f"{variable}_{present}", "set without its other half", hint=f"set {variable}_{missing} too")
-    network.update({name: value for name, value in environ.items() if _NETWORK_VARIABLES.fullmatch(name)})
+    given = {name: value for name, value in environ.items() if _NETWORK_VARIABLES.fullmatch(name)}
+    # https_proxy in the environment is HTTPS_PROXY of the file, and wins: programs differ in which of the two they read.
+    spelled = {name.lower() for name in given}
+    network = {**{name: value for name, value in network.items() if name.lower() not in spelled}, **given}
     inside = {name: _take_credentials(mirrors, name) for name in tuple(mirrors)}
     cache = environ.get("ENVGEN_CACHE")
     return Settings(
@@ -143,9 +146,9 @@ def _read_file(path: Path) -> tuple[dict[str, str], dict[str, str], dict[str, st
     faults = Faults(lambda _path: path.name)
     table = Table(load_toml(path, path.name), faults)
     mirror, registry, network = table.table("mirror"), table.table("registry"), table.table("network")
-    mirrors = {_index_key(name): mirror.get(name, str, "") for name in mirror.names()}
+    mirrors = {_index_key(name): _from_folder(path.parent, mirror.get(name, str, "")) for name in mirror.names()}
     registries = {name: registry.get(name, str, "").rstrip("/") for name in registry.names()}
-    proxy, certificates = network.get("proxy", str, ""), network.get("ca", str, "")
+    proxy, certificates = network.get("proxy", str, ""), _from_folder(path.parent, network.get("ca", str, ""))
     network.close()
     for inner in (mirror, registry, network):
         _check_texts(inner)
@@ -153,6 +156,11 @@ def _read_file(path: Path) -> tuple[dict[str, str], dict[str, str], dict[str, st
     faults.raise_any()
     variables = {"HTTPS_PROXY": proxy, "HTTP_PROXY": proxy, "SSL_CERT_FILE": certificates, "REQUESTS_CA_BUNDLE": certificates}
     return mirrors, registries, {name: value for name, value in variables.items() if value}
+
+
+def _from_folder(folder: Path, text: str) -> str:
+    """A path in the `envgen.toml` of `folder` as one that means the same from anywhere; a URL stays as it is."""
+    return str(folder / text) if text and "://" not in text else text
 
 
 def _check_texts(table: Table) -> None:

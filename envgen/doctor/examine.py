@@ -7,6 +7,7 @@ from envgen.core.errors import ProfileError, StaleLockError, UsageError
 from envgen.doctor.environment import environment
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding
 from envgen.doctor.machine import ask, disk, gpu, platforms
+from envgen.doctor.network import network
 from envgen.engine import Builder
 from envgen.engine.gpus import Gpus
 from envgen.lock import Lock, project
@@ -30,6 +31,7 @@ def examine_machine(
         *about_locks,
         *gpu(locks, found, workspace.project.toolkit(), info),
         *environment(environ, workspace.settings),
+        *network(workspace.settings, environ, info),
     )
 
 

@@ -23,6 +23,7 @@ class EngineInfo:
     `tools` are the versions of the other programs it uses; `image_store` is the kind of its image store. `data_root` is the folder
     with its images (empty: not on this host), `platforms` are those whose programs the builder can run, `memory` is in bytes
     (0: unknown). `gpus` names the mechanism that passes GPUs into a container (empty: none), and `gpu_cure` tells how to get one.
+    `proxy` is the URL of the proxy it pulls through (empty: none).
     """
 
     name: str
@@ -34,6 +35,7 @@ class EngineInfo:
     memory: int = 0
     gpus: str = ""
     gpu_cure: str = ""
+    proxy: str = ""
 
     def versions(self) -> str:
         """The versions in one line."""

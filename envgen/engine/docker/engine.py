@@ -82,6 +82,7 @@ class DockerEngine:
             memory=int(info.get("MemTotal") or 0),
             gpus=_gpus(info),
             gpu_cure=GPU_CURE,
+            proxy=info.get("HttpsProxy") or info.get("HttpProxy") or "",
         )
 
     def build(self, request: BuildRequest, on_line: OnLine) -> Image:
