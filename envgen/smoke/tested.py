@@ -11,7 +11,7 @@ class LastTest(StrEnum):
     """What is known of an image's smoke test; `run` and `build` say it."""
 
     PASSED = "tested"
-    FAILED = "its smoke test FAILED"
+    FAILED = "did NOT pass its smoke test"
     NO = "NOT tested on this machine"
 
 
@@ -22,7 +22,7 @@ def note_test(cache: Path, report: SmokeReport) -> None:
         path = _note(cache, report.digest)
         path.parent.mkdir(parents=True, exist_ok=True)
         # Half a word is as good as none.
-        path.write_text(LastTest.FAILED if report.failed else LastTest.PASSED, encoding="utf-8")
+        path.write_text(LastTest.PASSED if report.accepted else LastTest.FAILED, encoding="utf-8")
 
 
 def was_tested(cache: Path, digest: str) -> LastTest:

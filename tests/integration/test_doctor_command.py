@@ -163,9 +163,10 @@ def test_what_others_have_set(tmp_path: Path, machine: dict[str, str]) -> None:
     assert done.code == 2
     assert "geheim" not in done.stdout
     assert "HTTPS_PROXY=http://proxy.example:3128" in done.stdout
+    assert "none: the engine pulls bases past the proxy that is set here" in done.stdout
     for words in ("ignored since transformers 5", "cure: unset TRANSFORMERS_CACHE, and set HF_HOME", f"{tmp_path}/none.pem: can't be read"):
         assert words in done.stdout
-    assert done.stdout.splitlines()[-1] == "doctor cpu-base: 1 problem, 1 warning"
+    assert done.stdout.splitlines()[-1] == "doctor cpu-base: 1 problem, 2 warnings"
 
 
 def test_every_profile_at_once(tmp_path: Path, machine: dict[str, str]) -> None:
