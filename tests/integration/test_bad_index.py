@@ -96,12 +96,12 @@ def test_an_index_that_answers_garbage(locked: Site, index: Proxy, garbage: Faul
 
 def test_a_package_that_is_not_there_is_no_broken_index(locked: Site, index: Proxy) -> None:
     index.faults.add(GAMMA_PAGE, status(404))
-    fails_whole(locked, 3, GAMMA, "not found")
+    fails_whole(locked, 3, GAMMA, "the default index has no package of that name")
 
 
 def test_a_wheel_that_does_not_fit_is_no_resolution(locked: Site, index: Proxy, tmp_path: Path) -> None:
     write_profile(locked.project, requirements=[f"{BETA}>=2"])  # uploaded after the profile's date
-    fails_whole(locked, 3, BETA, "envgen update PROFILE --as-of DATE")
+    fails_whole(locked, 3, BETA, "envgen update tiny --as-of 2026-10-02")
 
 
 def build(site: Site, tag: str, *arguments: str) -> tuple[str, ...]:
