@@ -88,8 +88,8 @@ def cpu_base(cache: Path, base: Base, tmp_path_factory: pytest.TempPathFactory) 
     tag = f"envgen-test/cpu-base:{os.getpid()}"
     folder = tmp_path_factory.mktemp("empty")
     try:
-        done = envgen("build", "cpu-base", "--json", *base.arguments, "--tag", tag, cwd=folder, env={"ENVGEN_CACHE": str(cache)})
-        done.must_pass()
+        env = {"ENVGEN_CACHE": str(cache)}
+        done = envgen("build", "cpu-base", "--json", *base.arguments, "--tag", tag, cwd=folder, env=env, timeout=900).must_pass()
         assert not list(folder.iterdir()), "a build left something in the project's folder"
         yield json.loads(done.stdout)
     finally:
