@@ -41,7 +41,7 @@ def test_the_search_ends_at_a_repository_at_home_and_below_what_all_may_write(pr
     (project / "src" / ".git").write_text("gitdir: elsewhere\n")
     assert find_project(deep, None) is None
     (project / "src" / ".git").unlink()
-    project.chmod(0o1777)
+    project.chmod(0o777)
     assert find_project(deep, None) is None
     assert find_project(project, None) == project
 
