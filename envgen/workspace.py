@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar, cast
 
-from envgen.core.memo import Memo
+from envgen.core.parallel import Memo
 from envgen.core.progress import Reporter
 from envgen.core.settings import Settings
 from envgen.profiles import Project

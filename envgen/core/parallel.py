@@ -5,10 +5,10 @@ The threads are daemons: those of concurrent.futures are waited for when Python 
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from envgen.core import process
 
@@ -91,3 +91,22 @@ def defer_signals() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         if came:
             signal.raise_signal(came[0])
+
+
+class Memo:
+    """Answers by what was asked; safe to use from several threads, and other questions do not wait."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: dict[Hashable, threading.Lock] = {}
+        self._answers: dict[Hashable, Any] = {}
+
+    def get(self, key: Hashable, find: Callable[[], Result]) -> Result:
+        """What `find` gives; what it raises is for this caller alone, and the next one asks again."""
+        with self._guard:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            if key not in self._answers:
+                self._answers[key] = find()
+        answer: Result = self._answers[key]
+        return answer

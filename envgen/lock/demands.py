@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 from envgen.core.errors import ResolutionError
 from envgen.core.requirements import marker_holds
 from envgen.core.target import Target
-from envgen.lock.disagreement import unmet_error, unneeded_error
+from envgen.lock.failures.disagreement import unmet_error, unneeded_error
 from envgen.lock.model import LockedBound, RequiredBy
 from envgen.lock.select import SelectedWheel
 from envgen.profiles import Bound, Profile

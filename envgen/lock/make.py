@@ -11,14 +11,14 @@ from envgen.core.errors import HubUnavailableError, IndexRefusedError, ProfileEr
 from envgen.core.requirements import exact_version
 from envgen.core.target import Target
 from envgen.core.text import pluralize
-from envgen.lock.checks import Resolved, refuse
+from envgen.lock.checks.notices import known_pairs, notices_of, passing_notices
+from envgen.lock.checks.paths import compare_paths
+from envgen.lock.checks.private import check_private, name_mapped
+from envgen.lock.checks.refusals import Resolved, refuse
 from envgen.lock.demands import bounds_of, check_bounds, check_cuda, demands_of, inherited
-from envgen.lock.diagnose import Unresolved, diagnose
+from envgen.lock.failures.diagnose import Unresolved, diagnose
 from envgen.lock.model import Lock, LockedIndex, LockedModel, Package, input_digest
 from envgen.lock.notice import Notice
-from envgen.lock.notices import known_pairs, notices_of, passing_notices
-from envgen.lock.paths import compare_paths
-from envgen.lock.private import check_private, name_mapped
 from envgen.lock.resolvers import Resolution, Resolver, ResolveRequest
 from envgen.lock.select import SelectedWheel, choose_wheel, choose_wheels, versions_of
 from envgen.profiles import Bound, Index, Profile

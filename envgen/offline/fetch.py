@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from envgen.lock import Lock
+from envgen.lock.checks.wheel_metadata import check_arrived
 from envgen.lock.project import by_indexes, require_cached, wheels_of
-from envgen.lock.wheel_metadata import check_arrived
 from envgen.offline.model_files import files_of_model, locks_by_model, missing_files, needs_converter
 from envgen.smoke.model_wheel import converter_of, find_wheel
 from envgen.sources import Wheel

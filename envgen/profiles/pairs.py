@@ -14,7 +14,7 @@ TORCH_FAMILY = ("torch", "torchvision", "torchaudio", "torchcodec")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class KnownPair:
     """The `versions` of `package` fail beside the `other_versions` of `other`, as `source` says."""
 
     package: str
@@ -40,7 +40,7 @@ class FamilyBuild:
 class PairTable:
     """All that is known of packages that go together, or do not."""
 
-    pairs: tuple[Pair, ...] = ()
+    pairs: tuple[KnownPair, ...] = ()
     builds: tuple[FamilyBuild, ...] = ()
 
     def build(self, package: str, version: str) -> FamilyBuild | None:
@@ -85,8 +85,8 @@ def _read(label: str, data: Mapping[str, object]) -> PairTable:
     return PairTable(pairs=tuple(pairs), builds=tuple(builds))
 
 
-def _pair(table: Table) -> Pair:
-    pair = Pair(
+def _pair(table: Table) -> KnownPair:
+    pair = KnownPair(
         package=_package(table, "package"),
         versions=_versions(table, "versions"),
         other=_package(table, "with"),

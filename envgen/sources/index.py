@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote, unquote, urlsplit
 
 from envgen.core.errors import FileGoneError, IndexRefusedError, IndexUnavailableError, ResolutionError, UsageError, VerificationError
-from envgen.core.memo import Memo
+from envgen.core.parallel import Memo
 from envgen.core.progress import Advance
 from envgen.core.settings import Settings, credentials_of, index_variable, mirror_of
 from envgen.sources.index_pages import IndexFile, html_page, json_files, package_names

@@ -12,10 +12,10 @@ from samples import AS_OF, INDEX, LINUX, ROOT, Server, client_for, profile_of, w
 
 from envgen.core.target import Target
 from envgen.lock import Lock, Package
-from envgen.lock.checks import Resolved
+from envgen.lock.checks.paths import ComparedPaths
+from envgen.lock.checks.refusals import Resolved
 from envgen.lock.demands import demands_of
 from envgen.lock.make import lock_without_packages
-from envgen.lock.paths import ComparedPaths
 from envgen.lock.resolvers import ResolveRequest
 from envgen.lock.select import SelectedWheel
 from envgen.profiles import Bound, Index, Profile, Project

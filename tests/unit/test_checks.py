@@ -1,4 +1,4 @@
-"""envgen.lock.checks: what a resolution must fulfil to become a lock."""
+"""envgen.lock.checks.refusals: what a resolution must fulfil to become a lock."""
 
 import pytest
 from hypothesis import given
@@ -8,8 +8,8 @@ from samples import LINUX, WINDOWS
 
 from envgen.core.errors import ResolutionError
 from envgen.core.target import Target
-from envgen.lock.checks import Resolved, cuda_packages, is_cuda_name, refuse
-from envgen.lock.paths import ComparedPaths, PathConflict
+from envgen.lock.checks.paths import ComparedPaths, PathConflict
+from envgen.lock.checks.refusals import Resolved, cuda_packages, is_cuda_name, refuse
 from envgen.lock.select import SelectedWheel
 from envgen.profiles import Index
 

@@ -1,4 +1,4 @@
-"""envgen.lock.diagnose: where nothing resolves, the error is told from what the indexes say, and names all at once."""
+"""envgen.lock.failures.diagnose: where nothing resolves, the error is told from what the indexes say, and names all at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from samples import INDEX, LINUX, Server, client_for, make_wheel, profile_of
 
 from envgen.core.errors import IndexUnavailableError, ResolutionError
-from envgen.lock.diagnose import Unresolved, diagnose
+from envgen.lock.failures.diagnose import Unresolved, diagnose
 from envgen.lock.make import query_for
 from envgen.profiles import Bound
 from envgen.sources import Packages, WheelStore

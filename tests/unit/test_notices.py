@@ -1,4 +1,4 @@
-"""envgen.lock.notices: what a lock says of itself, and envgen.lock.why: causes before consequences."""
+"""envgen.lock.checks.notices: what a lock says of itself, and envgen.lock.why: causes before consequences."""
 
 from dataclasses import replace
 
@@ -6,10 +6,10 @@ import pytest
 from resolutions import CPU_INDEX, day, lock_of, packages_of, profile, resolved, selected
 from samples import INDEX, LINUX, Server, client_for
 
-from envgen.lock.checks import Resolved
+from envgen.lock.checks.notices import notices_of, passing_notices
+from envgen.lock.checks.paths import ComparedPaths
+from envgen.lock.checks.refusals import Resolved
 from envgen.lock.notice import Notice, NoticeKind
-from envgen.lock.notices import notices_of, passing_notices
-from envgen.lock.paths import ComparedPaths
 from envgen.lock.select import SelectedWheel
 from envgen.lock.why import WhyContext, held_back
 from envgen.profiles import Bound, Index

@@ -1,4 +1,4 @@
-"""envgen.lock.paths and what it reads RECORDs with: the store, the wheel, or ranges of it."""
+"""envgen.lock.checks.paths and what it reads RECORDs with: the store, the wheel, or ranges of it."""
 
 import hashlib
 import io
@@ -13,7 +13,7 @@ from resolutions import selected
 from samples import INDEX, Server, client_for
 
 from envgen.core.errors import FileGoneError, VerificationError
-from envgen.lock.paths import ComparedPaths, PathConflict, compare_paths, read_paths
+from envgen.lock.checks.paths import ComparedPaths, PathConflict, compare_paths, read_paths
 from envgen.lock.select import SelectedWheel
 from envgen.sources import IndexFile, Packages, WheelStore
 from envgen.sources.packages import LARGEST_FOR_RECORD

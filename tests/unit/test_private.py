@@ -1,4 +1,4 @@
-"""envgen.lock.private: what a mapped index has is not taken from the default one, unless the profile says so."""
+"""envgen.lock.checks.private: what a mapped index has is not taken from the default one, unless the profile says so."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from samples import INDEX, LINUX, Server, client_for, make_wheel, profile_of
 
 from envgen.core.errors import ProfileError
 from envgen.lock import RequiredBy
+from envgen.lock.checks.private import check_private, name_mapped
 from envgen.lock.make import lock_without_packages, query_for
-from envgen.lock.private import check_private, name_mapped
 from envgen.lock.resolvers import ResolveRequest
 from envgen.lock.select import SelectedWheel
 from envgen.profiles import Profile

@@ -13,8 +13,8 @@ from envgen.core.errors import ResolutionError, ResolutionErrors
 from envgen.core.requirements import marker_holds
 from envgen.core.target import Target
 from envgen.core.toml import suggestion
+from envgen.lock.checks.paths import ComparedPaths
 from envgen.lock.model import RequiredBy
-from envgen.lock.paths import ComparedPaths
 from envgen.lock.resolvers import ResolveRequest
 from envgen.lock.select import SelectedWheel, best_wheel, wheel_version, yanked_error
 from envgen.profiles import Bound, CudaTable, Profile

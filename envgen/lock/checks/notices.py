@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from envgen.lock.checks import Resolved, missing_extras, names_torch
+from envgen.lock.checks.refusals import Resolved, missing_extras, names_torch
 from envgen.lock.model import Lock
 from envgen.lock.notice import Notice, NoticeKind
 from envgen.lock.select import SelectedWheel

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from envgen.core.errors import IndexRefusedError, ProfileError, ProfileErrors
 from envgen.core.parallel import map_parallel
 from envgen.core.requirements import marker_holds
-from envgen.lock.candidates import candidates, needs_of, newest_of
+from envgen.lock.failures.candidates import candidates, needs_of, newest_of
 from envgen.lock.model import RequiredBy
 from envgen.lock.resolvers import ResolveRequest
 from envgen.lock.select import SelectedWheel

@@ -22,7 +22,7 @@ from envgen.core.errors import EnvgenError, IndexRefusedError, IndexUnavailableE
 from envgen.core.parallel import map_parallel
 from envgen.core.requirements import marker_holds
 from envgen.core.text import first_few, pluralize
-from envgen.lock.candidates import Candidate, admits, candidates, needs_of, newest_of
+from envgen.lock.failures.candidates import Candidate, admits, candidates, needs_of, newest_of
 from envgen.lock.resolvers import ResolveRequest
 from envgen.profiles import Bound, Profile
 from envgen.sources import IndexFile, Packages
