@@ -213,7 +213,7 @@ def test_an_image_that_does_not_hold_together_is_found(image: str, tmp_path: Pat
     assert found["torch-build"][1].endswith("+cpu (expected 2.12.0+cpu)")
     assert found["runtime-dependencies"][1].startswith("ImportError: tqdm>=")
     assert found["one-cuda-copy"][1] == "1 found: accelerate/libcudart.so.12: a CUDA library beside torch 2.12.0+cpu"
-    assert "huggingface-hub wants tqdm>=" in found["consistent-requirements"][1]
+    assert "huggingface-hub requires tqdm>=" in found["consistent-requirements"][1]
 
 
 def test_a_lock_with_cuda_is_not_satisfied_by_an_image_without(image: str, bitsandbytes: Mounts, tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_a_lock_with_cuda_is_not_satisfied_by_an_image_without(image: str, bitsa
     assert found["cuda-majors"][1] == "CUDA runtime: found none (expected one, of CUDA 14.0)"
     assert found["no-cuda-base"][1] == "CUDA is in the base: /usr/local/lib/libcublas.so.12"
     assert found["bitsandbytes-library"][1].startswith("libbitsandbytes_cuda140.so: not in bitsandbytes")
-    assert found["one-cuda-copy"][1] == "3 found: libcublas: not there; libcudnn: not there; libnccl: missing"
+    assert found["one-cuda-copy"][1] == "3 found: libcublas: missing; libcudnn: missing; libnccl: missing"
 
 
 COMPILE = """

@@ -9,7 +9,7 @@ from samples import AS_OF, sample_lock, wheel
 
 from envgen.lock import Lock, LockedBound, Package, RequiredBy
 from envgen.lock.model import LockedIndex
-from envgen.trust.diff.model import Change, Pair
+from envgen.trust.diff.model import Change, LockPair
 from envgen.trust.diff.packages import changes_of, kind_of
 
 EARLY, LATE = dt.datetime(2026, 8, 1, tzinfo=dt.UTC), dt.datetime(2026, 10, 6, tzinfo=dt.UTC)
@@ -34,7 +34,7 @@ def lock(*packages: Package, **fields: object) -> Lock:
 
 def told(before: Lock, after: Lock) -> Mapping[str, tuple[str, tuple[str, ...]]]:
     """The kind of change and its reasons, by package."""
-    return {change.name: (change.kind, reasons) for change, reasons in changes_of(Pair(before=before, after=after))}
+    return {change.name: (change.kind, reasons) for change, reasons in changes_of(LockPair(before=before, after=after))}
 
 
 BOUND = "the documented bound is"
@@ -256,6 +256,6 @@ def test_what_is_the_same_is_not_told() -> None:
 
 
 def test_versions_are_compared_as_versions() -> None:
-    changes = [change for change, _ in changes_of(Pair(before=lock(one("5.9")), after=lock(one("5.10"))))]
+    changes = [change for change, _ in changes_of(LockPair(before=lock(one("5.9")), after=lock(one("5.10"))))]
     assert changes == [Change(kind="upgraded", name="tool", before="5.9", after="5.10")]
     assert kind_of("1.0", "no version") == "upgraded"

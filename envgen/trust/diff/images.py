@@ -21,7 +21,7 @@ from envgen.lock.render import PREFIX
 from envgen.oci import Archive, Layer
 from envgen.profiles import Project
 from envgen.profiles.catalog import LOCK_FILE, shipped
-from envgen.trust.diff.model import Change, ChangeKind, PackageChange, Pair, Reason
+from envgen.trust.diff.model import Change, ChangeKind, LockPair, PackageChange, Reason
 from envgen.trust.diff.operands import ImageSide
 from envgen.trust.diff.packages import changes_of, kind_of
 
@@ -274,7 +274,7 @@ def _packages(
     old: Mapping[tuple[str, str], str], new: Mapping[tuple[str, str], str], locks: Sequence[Lock | None]
 ) -> tuple[PackageChange, ...]:
     first, second = locks
-    reasons = dict(changes_of(Pair(before=first, after=second))) if first and second else {}
+    reasons = dict(changes_of(LockPair(before=first, after=second))) if first and second else {}
     found = []
     for folder, name in sorted({*old, *new}):
         versions = old.get((folder, name), ""), new.get((folder, name), "")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from envgen.lock import Lock
 from envgen.lock.header import FACTS, HeaderField, changed_facts
 from envgen.sources import Wheel
-from envgen.trust.diff.model import FactChange, LayerChange, LayerSize, LockComparison, LockId, Pair, Push, WholeLock, group_by_place
+from envgen.trust.diff.model import FactChange, LayerChange, LayerSize, LockComparison, LockId, LockPair, Push, WholeLock, group_by_place
 from envgen.trust.diff.operands import LockSide
 from envgen.trust.diff.packages import package_changes
 
@@ -16,10 +16,10 @@ def compare_locks(before: LockSide, after: LockSide) -> LockComparison:
     """Everything that differs between two sides; two single locks are compared whatever their profiles and targets."""
     old, new = ({LockId(profile=lock.profile, target=lock.target.slug): lock for lock in side.locks} for side in (before, after))
     if before.single and after.single:
-        pairs = [Pair(before=before.locks[0], after=after.locks[0])]
+        pairs = [LockPair(before=before.locks[0], after=after.locks[0])]
         old, new = {}, {}
     else:
-        pairs = [Pair(before=old[place], after=new[place]) for place in sorted(old.keys() & new.keys())]
+        pairs = [LockPair(before=old[place], after=new[place]) for place in sorted(old.keys() & new.keys())]
     different = [pair for pair in pairs if pair.before != pair.after]
     layers = group_by_place((size, pair.place) for pair in different for size in layer_sizes(pair))
     pushes = group_by_place((push, pair.place) for pair in different if (push := push_of(pair)))
@@ -44,7 +44,7 @@ def _whole(locks: Mapping[LockId, Lock]) -> tuple[WholeLock, ...]:
     )
 
 
-def _facts(pairs: Sequence[Pair]) -> tuple[FactChange, ...]:
+def _facts(pairs: Sequence[LockPair]) -> tuple[FactChange, ...]:
     changes = group_by_place((fact, pair.place) for pair in pairs for fact in facts_of(pair))
     order = (*FACTS, "profile", INSTALLER, NOTICE, INPUTS)
     return tuple(
@@ -52,7 +52,7 @@ def _facts(pairs: Sequence[Pair]) -> tuple[FactChange, ...]:
     )
 
 
-def facts_of(pair: Pair) -> Iterator[HeaderField]:
+def facts_of(pair: LockPair) -> Iterator[HeaderField]:
     """The facts that differ, or the digest of the inputs if only that differs."""
     before, after = pair.before, pair.after
     changes = list(changed_facts(before, after))
@@ -72,7 +72,7 @@ def _installer(wheel: Wheel | None) -> str:
     return f"{wheel.name} {wheel.version} (sha256 {wheel.sha256[:12]})" if wheel else "none"
 
 
-def layer_sizes(pair: Pair) -> Iterator[LayerSize]:
+def layer_sizes(pair: LockPair) -> Iterator[LayerSize]:
     """Each layer group with wheels on either side, in the order of the image's layers.
 
     A layer changes with its wheels, and with the full Python version of its byte code.
@@ -84,7 +84,7 @@ def layer_sizes(pair: Pair) -> Iterator[LayerSize]:
         yield LayerSize(name=name, before=_total(old), after=_total(new), changed=changed)
 
 
-def push_of(pair: Pair) -> tuple[int, int] | None:
+def push_of(pair: LockPair) -> tuple[int, int] | None:
     """The bytes of the wheels in groups that change, and of all wheels; None if there is no image."""
     if not pair.after.base:
         return None

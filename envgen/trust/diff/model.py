@@ -160,7 +160,7 @@ def _in_profile(profile: str, places: Sequence[LockId], everywhere: Sequence[Loc
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class LockPair:
     """Two locks to compare; usually, but not always, of one profile and target."""
 
     before: Lock

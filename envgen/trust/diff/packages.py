@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from packaging.version import InvalidVersion, Version
 
 from envgen.lock import Package
-from envgen.trust.diff.model import NO_REASON, Change, ChangeKind, PackageChange, Pair, Reason, group_by_place
+from envgen.trust.diff.model import NO_REASON, Change, ChangeKind, LockPair, PackageChange, Reason, group_by_place
 from envgen.trust.diff.reasons import changed_evidence, why_added, why_moved, why_regrouped, why_removed
 
 
-def package_changes(pairs: Sequence[Pair]) -> tuple[PackageChange, ...]:
+def package_changes(pairs: Sequence[LockPair]) -> tuple[PackageChange, ...]:
     """Every change of a package between the locks of each pair; equal changes are merged."""
     found = [(change, reason, pair.place) for pair in pairs for change, reasons in changes_of(pair) for reason in reasons]
     places = group_by_place((change, place) for change, _, place in found)
@@ -24,7 +24,7 @@ def package_changes(pairs: Sequence[Pair]) -> tuple[PackageChange, ...]:
     )
 
 
-def changes_of(pair: Pair) -> Iterator[tuple[Change, tuple[str, ...]]]:
+def changes_of(pair: LockPair) -> Iterator[tuple[Change, tuple[str, ...]]]:
     """What happened to each package that differs between the locks of `pair`, with at least one reason."""
     before, after = ({package.wheel.name: package for package in lock.packages} for lock in (pair.before, pair.after))
     for name in sorted({*before, *after}):
@@ -57,7 +57,7 @@ def kind_of(before: str, after: str) -> ChangeKind:
         return ChangeKind.UPGRADED
 
 
-def _reasons(pair: Pair, kind: ChangeKind, old: Package | None, new: Package | None) -> Iterator[str]:
+def _reasons(pair: LockPair, kind: ChangeKind, old: Package | None, new: Package | None) -> Iterator[str]:
     if new and kind == ChangeKind.ADDED:
         yield from why_added(pair, new)
     elif old and kind == ChangeKind.REMOVED:

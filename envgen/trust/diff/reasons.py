@@ -9,12 +9,12 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from envgen.lock import Lock, Package
 from envgen.sources import Wheel
-from envgen.trust.diff.model import Pair, requirements_of
+from envgen.trust.diff.model import LockPair, requirements_of
 
 ANY = "*"
 
 
-def why_added(pair: Pair, new: Package) -> Iterator[str]:
+def why_added(pair: LockPair, new: Package) -> Iterator[str]:
     """What requires a new package, and why nothing did before."""
     for name, requirements in requirements_of(new, pair.after).items():
         if not name:
@@ -29,7 +29,7 @@ def why_added(pair: Pair, new: Package) -> Iterator[str]:
             yield f"{name} now requires it{_in_brackets(requirements)}: {_markers(pair, name)}"
 
 
-def why_removed(pair: Pair, old: Package) -> Iterator[str]:
+def why_removed(pair: LockPair, old: Package) -> Iterator[str]:
     """Why nothing requires a removed package any more."""
     for name in requirements_of(old, pair.before):
         if not name:
@@ -44,7 +44,7 @@ def why_removed(pair: Pair, old: Package) -> Iterator[str]:
             yield f"{name} no longer requires it: {_markers(pair, name)}"
 
 
-def _markers(pair: Pair, requirer: str) -> str:
+def _markers(pair: LockPair, requirer: str) -> str:
     """Why an unchanged package has different requirements than before."""
     before, after = (_extras(lock.package(requirer)) for lock in (pair.before, pair.after))
     if before != after:
@@ -57,7 +57,7 @@ def _extras(package: Package | None) -> str:
     return ", ".join(sorted(found))
 
 
-def why_moved(pair: Pair, old: Package, new: Package) -> Iterator[str]:
+def why_moved(pair: LockPair, old: Package, new: Package) -> Iterator[str]:
     """Why a package has another version, or another file of the same one; the strongest reasons first."""
     found = [*_forcing(pair, old, new), *_times(pair, old.wheel, new.wheel), *_index(pair, old.wheel, new.wheel)]
     # Another Python always determines the file, but the version only if nothing else does.
@@ -76,7 +76,7 @@ def why_regrouped(old: Package, new: Package) -> Iterator[str]:
         yield f"is in the layer group {new.layer}, before {old.layer}"
 
 
-def changed_evidence(pair: Pair, old: Package, new: Package) -> Iterator[str]:
+def changed_evidence(pair: LockPair, old: Package, new: Package) -> Iterator[str]:
     """Every difference in a package's requirements and documented bounds, even if it could not cause a change."""
     before, after = requirements_of(old, pair.before), requirements_of(new, pair.after)
     yield from (_requirement_change(pair, name, before, after) for name in _differing(before, after))
@@ -88,7 +88,7 @@ def changed_evidence(pair: Pair, old: Package, new: Package) -> Iterator[str]:
         yield "the same evidence in another order"
 
 
-def _forcing(pair: Pair, old: Package, new: Package) -> Iterator[str]:
+def _forcing(pair: LockPair, old: Package, new: Package) -> Iterator[str]:
     """The changed requirements and documented bounds that can have caused the change."""
     versions = old.wheel.version, new.wheel.version
     required_before, required_after = requirements_of(old, pair.before), requirements_of(new, pair.after)
@@ -118,7 +118,7 @@ def _admits(specifier: str, version: str) -> bool:
         return True
 
 
-def _requirement_change(pair: Pair, name: str, before: Mapping[str, Sequence[str]], after: Mapping[str, Sequence[str]]) -> str:
+def _requirement_change(pair: LockPair, name: str, before: Mapping[str, Sequence[str]], after: Mapping[str, Sequence[str]]) -> str:
     """The requirement of `name` (empty: the profile) now and before."""
     requirer = _requirer(pair, name)
     if name not in after:
@@ -128,7 +128,7 @@ def _requirement_change(pair: Pair, name: str, before: Mapping[str, Sequence[str
     return f"{requirer} requires {_words(after[name])}, before {_words(before[name])}"
 
 
-def _requirer(pair: Pair, name: str) -> str:
+def _requirer(pair: LockPair, name: str) -> str:
     if not name:
         return "the profile"
     before, after = pair.before.package(name), pair.after.package(name)
@@ -154,7 +154,7 @@ def _differing(before: Mapping[str, Sequence[str]], after: Mapping[str, Sequence
     return [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
 
 
-def _times(pair: Pair, old: Wheel, new: Wheel) -> Iterator[str]:
+def _times(pair: LockPair, old: Wheel, new: Wheel) -> Iterator[str]:
     before, after = pair.before.as_of, pair.after.as_of
     if new.uploaded and new.uploaded >= after:
         yield f"uploaded {_day(new)}, after as_of {after:%Y-%m-%d}: the profile sets its own date for it"
@@ -170,7 +170,7 @@ def _day(wheel: Wheel) -> str:
     return f"{wheel.uploaded:%Y-%m-%d}"
 
 
-def _index(pair: Pair, old: Wheel, new: Wheel) -> Iterator[str]:
+def _index(pair: LockPair, old: Wheel, new: Wheel) -> Iterator[str]:
     if old.index != new.index:
         yield f"comes from the index {new.index}, before from {old.index}"
     elif (now := _url(pair.after, new.index)) != (then := _url(pair.before, old.index)):
@@ -186,7 +186,7 @@ def _tags(wheel: Wheel) -> tuple[str, ...]:
     return tuple(wheel.file.removesuffix(".whl").split("-")[-3:])
 
 
-def _environment_changes(pair: Pair) -> Iterator[str]:
+def _environment_changes(pair: LockPair) -> Iterator[str]:
     """Changes of Python and platform, which affect markers and wheels."""
     if pair.before.python != pair.after.python:
         yield f"Python is {pair.after.python}, before {pair.before.python}"
