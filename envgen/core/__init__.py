@@ -1,6 +1,6 @@
-"""What every folder stands on: each module is one thing, and is imported by its own name.
+"""Utilities used by all other folders. Import each module by its own name.
 
-`errors` has a class for each exit code; `process` alone starts programs; `parallel` and `tempdirs` outlive Ctrl-C and `kill -9`;
-`files` writes whole files; `toml` reads tables and collects their faults; `settings`, `target`, `requirements`, `progress`, `git`,
-`zips` and `lazy` are what they are called. Raises what `errors` has; imports nothing of the other folders.
+`errors` has a class for each exit code; only `process` starts programs; `parallel` and `tempdirs` survive Ctrl-C and `kill -9`;
+`files` writes files atomically; `toml` reads tables and collects their faults; the rest are what their names say.
+Raises what `errors` defines; imports nothing from the other folders.
 """

@@ -1,15 +1,15 @@
-"""The exception tree: one class for each remedy a user has, each with its exit code.
+"""The exception hierarchy: one class for each kind of remedy, each with its exit code.
 
-An error says where it is, what was found, what was expected, and how to cure it. Only the command line turns
-one into text and an exit code. This module imports nothing.
+An error says where it is, what was found, what was expected, and how to fix it. Only the command line turns
+errors into text and exit codes. This module imports nothing.
 """
 
 
 class EnvgenError(Exception):
-    """Base of all errors that a user can act on.
+    """Base class of all errors that a user can act on.
 
     `where` names a file, key, URL or program; `problem` says what was found and what was expected; `hint` is a
-    correction or a command that can be pasted.
+    correction or command to paste.
     """
 
     exit_code = 1
@@ -21,24 +21,24 @@ class EnvgenError(Exception):
         self.hint = hint
 
     def faults(self) -> tuple["EnvgenError", ...]:
-        """The single errors this one stands for: itself, unless it is a collection."""
+        """Return the individual errors: just this one, unless it is a collection."""
         return (self,)
 
 
 class UsageError(EnvgenError):
-    """The command line asks for something that does not exist or does not go together."""
+    """The command line names something that does not exist, or combines options that exclude each other."""
 
     exit_code = 2
 
 
 class ProfileError(EnvgenError):
-    """A profile or constraint set is wrong; the cure is an edit of that file."""
+    """A profile or constraint set is invalid and must be edited."""
 
     exit_code = 2
 
 
 class ProfileErrors(ProfileError):  # noqa: N818  (it is several of them)
-    """All faults of one profile at once, so that one run finds them all."""
+    """All faults of a profile, reported together."""
 
     def __init__(self, faults: tuple[ProfileError, ...]) -> None:
         super().__init__("", "\n".join(str(fault) for fault in faults))
@@ -49,7 +49,7 @@ class ProfileErrors(ProfileError):  # noqa: N818  (it is several of them)
 
 
 class ResolutionError(EnvgenError):
-    """No set of versions satisfies the profile, or an index could not say."""
+    """No set of versions satisfies the profile, or an index could not be queried."""
 
     exit_code = 3
 
@@ -66,37 +66,37 @@ class ResolutionErrors(ResolutionError):  # noqa: N818  (it is several of them)
 
 
 class IndexUnavailableError(ResolutionError):
-    """An index is down, refuses, or answers with something that is no index page."""
+    """An index is down, refuses access, or returns something other than an index page."""
 
 
 class IndexRefusedError(IndexUnavailableError):
-    """An index refuses a page: it wants credentials, or has no such page and says so with 403, as buckets do."""
+    """An index refuses a page: it requires credentials, or the page is missing and it returns 403, as buckets do."""
 
 
 class FileGoneError(ResolutionError):
-    """An index lists a file that it does not have."""
+    """An index lists a file that it can't serve."""
 
 
 class HubUnavailableError(ResolutionError):
-    """The hub of models is down, or answers with something that is no answer of a hub."""
+    """The model hub is down, or its response is invalid."""
 
 
 class HubRefusedError(ResolutionError):
-    """The hub has no such model, revision or file, or does not show it to whoever asks."""
+    """The hub has no such model, revision or file, or it is private."""
 
 
 class HubGoneError(HubRefusedError):
-    """The hub answers, and has no such model, revision or file."""
+    """The hub responds that there is no such model, revision or file."""
 
 
 class StaleLockError(EnvgenError):
-    """A lock is missing, unreadable, edited by hand, or not what its profile would give."""
+    """A lock is missing, unreadable, edited by hand, or does not match its profile."""
 
     exit_code = 4
 
 
 class StaleLockErrors(StaleLockError):  # noqa: N818  (it is several of them)
-    """All stale locks at once."""
+    """All stale locks, reported together."""
 
     def __init__(self, faults: tuple[StaleLockError, ...]) -> None:
         super().__init__("", "\n".join(str(fault) for fault in faults))
@@ -107,13 +107,13 @@ class StaleLockErrors(StaleLockError):  # noqa: N818  (it is several of them)
 
 
 class EngineError(EnvgenError):
-    """No container engine answers, or it lacks something that a build needs."""
+    """No container engine responds, or it lacks something that a build needs."""
 
     exit_code = 5
 
 
 class BaseGoneError(EngineError):
-    """A registry answers, and has no such tag or digest; the cure is another tag in the profile."""
+    """The registry has no such tag or digest; the profile needs another one."""
 
 
 class BuildError(EnvgenError):
@@ -123,16 +123,16 @@ class BuildError(EnvgenError):
 
 
 class DiskFullError(BuildError):
-    """There is not enough disk for what was asked."""
+    """There is not enough disk space."""
 
 
 class SmokeError(EnvgenError):
-    """The smoke test could not be run (a failed check is data, not an exception)."""
+    """The smoke test could not run (a failed check is data, not an exception)."""
 
     exit_code = 7
 
 
 class VerificationError(EnvgenError):
-    """Something is not what its digest says."""
+    """Something does not match its digest."""
 
     exit_code = 8

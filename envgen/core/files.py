@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written in one step, checked by a digest, made by one process while the others wait."""
+"""Atomic writes, files with a digest, hashing, and locks between processes."""
 
 import hashlib
 import os
@@ -13,10 +13,10 @@ from envgen.core.unwritable import unwritable
 
 
 def replace_files(folder: Path, files: Mapping[str, bytes], dropped: Sequence[Path] = ()) -> bool:
-    """Writes `files`, by name, into `folder`, each whole and in their order, and removes those in `dropped`; False where nothing changed.
+    """Atomically write `files`, by name, into `folder` and remove the paths in `dropped`; return whether anything changed.
 
-    An interruption waits until all are in place, and a failure puts back what was there.
-    Raises UsageError when the folder can't be written, DiskFullError when the disk is full.
+    Signals are deferred until all files are in place; on failure the previous files are restored.
+    Raises UsageError if the folder can't be written, DiskFullError if the disk is full.
     """
     try:
         remove_stale(folder)
@@ -34,10 +34,10 @@ def replace_files(folder: Path, files: Mapping[str, bytes], dropped: Sequence[Pa
 
 
 def _replace_all(folder: Path, files: Mapping[str, bytes], fresh: Path) -> None:
-    """Puts `files` in place by way of the folder `fresh`, or back what was there before. Raises OSError."""
+    """Write `files` through the folder `fresh`; on failure restore the previous ones. Raises OSError."""
     for name, content in files.items():
         _write(fresh / f"{name}.new", content)
-        # Now, since putting it back must need no room.
+        # Copied up front: restoring must not need disk space.
         if (folder / name).exists():
             _write(fresh / f"{name}.old", (folder / name).read_bytes())
     placed = []
@@ -61,12 +61,12 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def with_digest(content: bytes) -> bytes:
-    """What is to be written for `content`: before it the digest of it, so that a file that is corrupt, or cut off, is as good as none."""
+    """Prepend a digest to `content`, so that a corrupt or truncated file is detected."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}\n".encode() + content
 
 
 def read_checked(path: Path) -> bytes | None:
-    """The content of the file at `path`, written `with_digest`; None where it is not there or not what it says. Raises OSError."""
+    """Read a file written `with_digest`; None if it is missing or corrupt. Raises OSError."""
     if not path.is_file():
         return None
     data = path.read_bytes()
@@ -75,13 +75,13 @@ def read_checked(path: Path) -> bytes | None:
 
 
 def sha256_of(path: Path) -> str:
-    """The sha256 of the file at `path`, in hex."""
+    """Return the sha256 of the file at `path`, in hex."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def write_hashed(pieces: Iterable[bytes], stream: BinaryIO) -> str:
-    """Writes `pieces` to `stream` and gives the sha256 (hex) of them together."""
+    """Write `pieces` to `stream` and return their sha256, in hex."""
     digest = hashlib.sha256()
     for piece in pieces:
         digest.update(piece)
@@ -90,14 +90,14 @@ def write_hashed(pieces: Iterable[bytes], stream: BinaryIO) -> str:
 
 
 def flush_to_disk(stream: BinaryIO) -> None:
-    """Returns when what was written to `stream` would survive the loss of power. Raises OSError."""
+    """Flush `stream` so that its content survives a power failure. Raises OSError."""
     stream.flush()
     os.fsync(stream.fileno())
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Holds the lock of the file `path` against all other processes; the kernel lets go of it however we end. Raises OSError."""
+    """Hold an inter-process lock on the file `path`; the kernel releases it even if we crash. Raises OSError."""
     from filelock import FileLock
 
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""A git repository, read without touching its work tree: what a revision is, and the files it has below a folder.
+"""Reads revisions and files from a git repository without touching its work tree.
 
-Nothing that its own configuration names is run.
+No program named in the repository's configuration is run.
 """
 
 import re
@@ -14,54 +14,54 @@ from envgen.core.settings import Settings
 from envgen.core.toml import suggestion
 
 RECENT = 10
-"""Branches and tags that an unknown revision is compared with, the latest first."""
+"""How many of the latest branches and tags are suggested for an unknown revision."""
 
 _OBJECT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 class GitRepo:
-    """The repository that the folder `folder` is in, if it is in one."""
+    """The git repository that contains `folder`, if any."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
-        # A blob that a partial clone has not is fetched, but nobody is asked for a password.
+        # A partial clone may fetch missing blobs, but must not prompt for a password.
         self._env = {**settings.environment(), "GIT_TERMINAL_PROMPT": "0"}
         self._folder = folder
         self._harmless: Mapping[str, str] | None = None
 
     def commit(self, revision: str) -> str:
-        """The full name of the commit that `revision` stands for.
+        """Return the full hash of the commit that `revision` names.
 
-        Raises UsageError when there is none, no repository, or no git.
+        Raises UsageError if there is no such revision, no repository, or no git.
         """
         if revision.startswith("-"):
-            raise UsageError(revision, "found a leading '-', which no git revision has", hint="name a branch, a tag or a commit")
-        found = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", revision)
-        # In two steps: some ways to write a revision, as in :/WORD, take all that follows as theirs.
-        name = found.stdout.decode(errors="replace").strip()
-        whole = self._git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") if _OBJECT.fullmatch(name) else found
-        if whole.code != 0 or not _OBJECT.fullmatch(name):
-            raise self._unknown(revision, found.stderr)
-        return whole.stdout.decode().strip()
+            raise UsageError(revision, "a git revision can't start with '-'", hint="use a branch, a tag or a commit")
+        parsed = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", revision)
+        # In two steps: some revision syntaxes, such as :/WORD, would swallow the suffix.
+        name = parsed.stdout.decode(errors="replace").strip()
+        commit = self._git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") if _OBJECT.fullmatch(name) else parsed
+        if commit.code != 0 or not _OBJECT.fullmatch(name):
+            raise self._unknown(revision, parsed.stderr)
+        return commit.stdout.decode().strip()
 
     def files(self, commit: str, folder: str) -> Iterator[tuple[str, str]]:
-        """The files that `commit` has below `folder` of ours: each path, as seen from ours, with the name of its content.
+        """Yield the path, relative to our folder, and the blob hash of each file of `commit` below `folder`.
 
-        `commit` is as from `commit()`. Raises UsageError when git can't read it.
+        `commit` is a result of `commit()`. Raises UsageError if git can't read it.
         """
         listed = self._checked("ls-tree", "-r", "-z", commit, "--", folder)
         for entry in filter(None, listed.decode(errors="surrogateescape").split("\0")):
             kind, _, path = entry.partition("\t")
             mode, _, blob = kind.split(" ")
-            # Neither links nor other repositories.
+            # Regular files only: no symbolic links, no submodules.
             if mode.startswith("100"):
                 yield path, blob
 
     def content(self, blob: str) -> bytes:
-        """The content called `blob`, as from `files()`. Raises UsageError when git can't read it."""
+        """Return the content of `blob`, a hash from `files()`. Raises UsageError if git can't read it."""
         return self._checked("cat-file", "blob", blob)
 
     def changed_since(self, revision: str) -> frozenset[str]:
-        """The files that are not as they were in `revision`, new ones included; paths as seen from our folder, with slashes.
+        """Return the files changed or added since `revision`, as paths relative to our folder, with slashes.
 
         Raises UsageError as `commit` does.
         """
@@ -71,42 +71,42 @@ class GitRepo:
         return frozenset(name.decode(errors="surrogateescape") for name in (changed + new).split(b"\0") if name)
 
     def _unknown(self, revision: str, stderr: str) -> UsageError:
-        """Why there is no such revision, with what to do about it."""
-        here = self._git("rev-parse", "--is-shallow-repository")
-        if here.code != 0:
-            return self._refused(here.stderr)
+        """The error for a revision that does not exist, with a hint."""
+        shallow = self._git("rev-parse", "--is-shallow-repository")
+        if shallow.code != 0:
+            return self._refused(shallow.stderr)
         if self._git("rev-parse", "--verify", "--quiet", "HEAD").code != 0:
-            return UsageError(revision, "this git repository has no commit yet", hint="commit the locks, or compare folders")
+            return UsageError(revision, "this git repository has no commits yet", hint="commit the locks, or compare folders")
         if ".." in revision:
             first, _, second = revision.partition("..")
-            hint = f"write them apart: envgen diff {first or 'HEAD'} {second.lstrip('.') or 'HEAD'}"
+            hint = f"pass them separately: envgen diff {first or 'HEAD'} {second.lstrip('.') or 'HEAD'}"
             return UsageError(revision, "found a range, expected one git revision", hint=hint)
-        if here.stdout.strip() == b"true":
+        if shallow.stdout.strip() == b"true":
             hint = "fetch the rest: git fetch --unshallow (with actions/checkout: fetch-depth: 0)"
-            return UsageError(revision, "there is no such git revision in this clone, which is shallow", hint=hint)
+            return UsageError(revision, "no such git revision in this shallow clone", hint=hint)
         refs = self._git("for-each-ref", "--sort=-committerdate", f"--count={RECENT}", "--format=%(refname:short)")
         known = tuple(refs.stdout.decode(errors="replace").split())
-        problem = "there is no such git revision" + (f": {_reason(stderr)}" if stderr.strip() else "")
+        problem = "no such git revision" + (f": {_reason(stderr)}" if stderr.strip() else "")
         return UsageError(revision, problem, hint=suggestion(revision, known))
 
     def _refused(self, stderr: str) -> UsageError:
-        """What git says where it does not even look, as in no repository, or in somebody else's."""
+        """The error for a folder that git can't read, such as one outside a repository or owned by another user."""
         cure = next((line.strip() for line in stderr.splitlines() if line.strip().startswith("git config")), "")
         where = str(self._folder)
         if "not a git repository" in stderr:
-            return UsageError(where, "not in a git repository", hint="compare two folders or files of locks: envgen diff OLD locks")
+            return UsageError(where, "not in a git repository", hint="compare two folders or lock files: envgen diff OLD locks")
         return UsageError(where, f"git can't read it: {_reason(stderr)}", hint=cure or "see: git status")
 
     def _checked(self, *arguments: str) -> bytes:
-        found = self._git(*arguments)
-        if found.code != 0:
-            raise UsageError(f"git {arguments[0]}", f"failed: {_reason(found.stderr)}", hint="is the repository whole? see: git fsck")
-        return found.stdout
+        completed = self._git(*arguments)
+        if completed.code != 0:
+            raise UsageError(f"git {arguments[0]}", f"failed: {_reason(completed.stderr)}", hint="check the repository: git fsck")
+        return completed.stdout
 
     def _git(self, *arguments: str) -> Completed[bytes]:
         program = shutil.which("git", path=self._env.get("PATH", ""))
         if not program:
-            raise UsageError("git", "no git command on PATH", hint="install git, or compare folders: envgen diff OLD locks")
+            raise UsageError("git", "not found on PATH", hint="install git, or compare folders: envgen diff OLD locks")
         if self._harmless is None:
             listed = self._output(program, "config", "--list", "--show-scope", "--name-only", "-z", variables=harmless(b""))
             self._harmless = harmless(listed.stdout if listed.code == 0 else b"")
@@ -130,8 +130,8 @@ ALWAYS = {
     "gc.auto": "0",
     "maintenance.auto": "false",
 }
-"""What git is told whatever the repository says: no such repository is entered, and nothing of it is run. Asked whether a file in
-another repository is changed, git would run itself in there."""
+"""Settings that always override the repository's: git enters no embedded bare repository and runs nothing from it. To find changes in a
+submodule, git would run itself there."""
 
 _PROGRAMS = (
     (re.compile(r"filter\..*\.(clean|smudge|process)", re.DOTALL), ""),
@@ -141,35 +141,38 @@ _PROGRAMS = (
     (re.compile(r"core\.sshcommand"), "ssh"),
     (re.compile(r"core\.askpass"), ""),
 )
-"""Settings with a name in them that run a program, and what each is set to where the repository sets it: some are a user's own too."""
+"""Settings that run a program, each with its override. Only those that the repository sets are overridden: users have some of their own."""
 
-_WAYS = (
+_TRANSPORTS = (
     ("file", re.compile(r"remote\..*\.uploadpack", re.DOTALL)),
     ("git", re.compile(r"core\.gitproxy")),
     ("http", None),
     ("https", None),
     ("ssh", None),
 )
-"""How the rest of a partial clone may be fetched, each but where the repository sets a program for it, of which git takes the first
-that is set, and not the last. All other ways run a command that the address names."""
+"""Transports that a partial clone may fetch with. One is dropped if the repository sets a program for it, since git uses the first
+such setting, not the last. All other transports run a command that the URL names."""
 
 USERS = ("system", "global")
-"""Where the settings of the machine and of its user come from."""
+"""The scopes of the machine's and the user's own settings."""
 
 
 def harmless(listed: bytes) -> Mapping[str, str]:
-    """The variables by which git runs nothing of a repository's; `listed` is what `git config --list --show-scope --name-only -z` says."""
+    """Return environment variables that keep git from running a repository's programs.
+
+    `listed` is the output of `git config --list --show-scope --name-only -z`.
+    """
     words = listed.decode(errors="surrogateescape").split("\0")
     names = sorted({name for scope, name in zip(words[::2], words[1::2], strict=False) if scope not in USERS})
     settings = {**ALWAYS, **{name: value for name in names for form, value in _PROGRAMS if form.fullmatch(_lower(name))}}
-    ways = (way for way, form in _WAYS if form is None or not any(form.fullmatch(_lower(name)) for name in names))
-    found = {"GIT_ALLOW_PROTOCOL": ":".join(ways), "GIT_OPTIONAL_LOCKS": "0", "GIT_CONFIG_COUNT": str(len(settings))}
+    transports = (transport for transport, form in _TRANSPORTS if form is None or not any(form.fullmatch(_lower(name)) for name in names))
+    variables = {"GIT_ALLOW_PROTOCOL": ":".join(transports), "GIT_OPTIONAL_LOCKS": "0", "GIT_CONFIG_COUNT": str(len(settings))}
     for number, (name, value) in enumerate(settings.items()):
-        found |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
-    return found
+        variables |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+    return variables
 
 
 def _lower(name: str) -> str:
-    """A setting as git compares it: without case, but for what is between the dots."""
+    """Normalise a setting's name as git does: case matters only between the dots."""
     first, *middle, last = name.split(".")
     return ".".join((first.lower(), *middle, last.lower()))

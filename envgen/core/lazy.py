@@ -1,4 +1,4 @@
-"""Lazy names for a package's `__init__`: each is imported when it is first used (PEP 562).
+"""Lazy imports for a package's `__init__`: each name is imported on first use (PEP 562).
 
     if TYPE_CHECKING:
         from envgen.lock.model import Lock as Lock
@@ -14,10 +14,9 @@ from collections.abc import Callable, Mapping
 
 
 def lazy(package: str, names: Mapping[str, str]) -> Callable[[str], object]:
-    """The `__getattr__` of `package`: finds each of `names` in the module that it maps to, named relative to the package.
+    """Return a `__getattr__` for `package` that imports each of `names` from the submodule it maps to.
 
-    A name may not be a module's too: which of the two `package.name` is would depend on what was imported before.
-    Raises ValueError for one that is.
+    Raises ValueError if a name is also a submodule's: `package.name` would then depend on import order.
     """
     if clash := sorted(set(names) & {module.partition(".")[0] for module in names.values()}):
         raise ValueError(f"{package}: {', '.join(clash)}: the name of a module too")

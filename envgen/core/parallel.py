@@ -1,6 +1,6 @@
-"""Doing things at the same time so that Ctrl-C ends them at once, however long a network keeps silent.
+"""Parallel work that Ctrl-C ends at once, even while waiting for a network.
 
-The threads are daemons: those of concurrent.futures are waited for when Python ends, also one that waits in vain.
+The threads are daemons: Python waits at exit for those of concurrent.futures, even for one that hangs.
 """
 
 import signal
@@ -16,14 +16,14 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 GRACE = 1.0
-"""Seconds that the threads have for tidying up when we are interrupted."""
+"""Seconds for the threads to clean up after an interruption."""
 
 
 def map_parallel(function: Callable[[Item], Result], items: Sequence[Item], *, at_once: int) -> list[Result]:
-    """What `function` gives for each of `items`, in their order; `at_once` of them run at the same time.
+    """Apply `function` to each of `items`, `at_once` at a time, and return the results in order.
 
-    After an error the rest is not begun, what has begun is waited for, and the first error in the order of `items` is raised.
-    An interruption stops the programs that were started, and waits for no network.
+    After an error no further items are started, running ones are awaited, and the first error in the order of `items` is raised.
+    An interruption stops running programs and waits for no network.
     """
     crew = _Crew(function, items)
     threads = [threading.Thread(target=crew.work, daemon=True) for _ in range(min(at_once, len(items)))]
@@ -36,7 +36,7 @@ def map_parallel(function: Callable[[Item], Result], items: Sequence[Item], *, a
         crew.stopped.set()
         process.stop_all()
         for thread in threads:
-            if thread.is_alive():  # not all of them need have been started
+            if thread.is_alive():  # some may not have been started
                 thread.join(GRACE / len(threads))
         raise
     if crew.errors:
@@ -45,7 +45,7 @@ def map_parallel(function: Callable[[Item], Result], items: Sequence[Item], *, a
 
 
 class _Crew(Generic[Item, Result]):
-    """What the threads of one call share; `results` and `errors` go by the position of the item."""
+    """State shared by the threads of one call; `results` and `errors` are keyed by the item's position."""
 
     def __init__(self, function: Callable[[Item], Result], items: Sequence[Item]) -> None:
         self.results: dict[int, Result] = {}
@@ -58,7 +58,7 @@ class _Crew(Generic[Item, Result]):
             self._waiting.put(pair)
 
     def work(self) -> None:
-        """Takes one item after the other until none is left, or something went wrong."""
+        """Process items until none is left or one fails."""
         while not self.stopped.is_set():
             try:
                 position, item = self._waiting.get_nowait()
@@ -66,7 +66,7 @@ class _Crew(Generic[Item, Result]):
                 break
             try:
                 self.results[position] = self._function(item)
-            except BaseException as error:  # it belongs to whoever waits for the result, not to this thread
+            except BaseException as error:  # re-raised in the calling thread
                 self.errors[position] = error
                 self.stopped.set()
         self.ended.put(None)
@@ -74,27 +74,27 @@ class _Crew(Generic[Item, Result]):
 
 @contextmanager
 def defer_signals() -> Iterator[None]:
-    """Puts off Ctrl-C and the other signals that end us until the block is done; for blocks that take no time.
+    """Defer SIGINT, SIGTERM and SIGHUP until the end of the block, which must be short.
 
-    A signal mask would not do: where there are other threads one of them takes the signal, and Python interrupts us all the same.
+    A signal mask is not enough: another thread would receive the signal, and Python would still interrupt the main thread.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # Python interrupts the main thread alone
+        yield  # Python interrupts only the main thread
         return
-    came: list[int] = []
+    received: list[int] = []
     numbers = [number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
-    before = {number: signal.signal(number, lambda found, _frame: came.append(found)) for number in numbers}
+    before = {number: signal.signal(number, lambda signum, _frame: received.append(signum)) for number in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        if came:
-            signal.raise_signal(came[0])
+        if received:
+            signal.raise_signal(received[0])
 
 
 class Memo:
-    """Answers by what was asked; safe to use from several threads, and other questions do not wait."""
+    """A thread-safe cache of computed values; callers with other keys do not wait."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -102,7 +102,7 @@ class Memo:
         self._answers: dict[Hashable, Any] = {}
 
     def get(self, key: Hashable, find: Callable[[], Result]) -> Result:
-        """What `find` gives; what it raises is for this caller alone, and the next one asks again."""
+        """Return the value of `key`, computed with `find` if missing; an error it raises is not cached."""
         with self._guard:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:

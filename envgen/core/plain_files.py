@@ -1,4 +1,4 @@
-"""Files of a folder that anybody may have made: what is no file, or too large, is refused before it is read."""
+"""Reads files from untrusted folders: anything that is not a regular file, or is too large, is rejected before it is read."""
 
 import errno
 import os
@@ -18,14 +18,14 @@ _KINDS = {
 
 
 def kind_of(mode: int) -> str:
-    """What a thing with this mode is where that is no file; empty for a file."""
+    """Describe what has this mode; empty for a regular file."""
     return "" if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "no file")
 
 
 def open_plain(path: Path) -> BinaryIO:
-    """The file at `path`, to be read. Raises OSError, also for what is no file: to open a pipe is to wait for a writer."""
+    """Open the regular file at `path` for reading. Raises OSError for anything else: opening a pipe would block."""
     _check(path.stat().st_mode)
-    # It may be another one by now.
+    # It may have been replaced since the check.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         _check(os.fstat(descriptor).st_mode)
@@ -41,7 +41,7 @@ def _check(mode: int) -> None:
 
 
 def read_plain(path: Path, largest: int) -> bytes:
-    """The content of the file at `path`. Raises OSError, also for what is no file, and ValueError for more than `largest` bytes."""
+    """Read the regular file at `path`. Raises OSError for anything else, and ValueError if it is larger than `largest` bytes."""
     with open_plain(path) as stream:
         content = stream.read(largest + 1)
     if len(content) > largest:
@@ -50,16 +50,16 @@ def read_plain(path: Path, largest: int) -> bytes:
 
 
 def leads_out(link: Path, folder: Path) -> bool:
-    """Whether the symbolic link `link`, in `folder`, leads out of it as it is written: it then leads elsewhere where that is mounted."""
+    """Whether the symbolic link `link` in `folder` points outside of it as written, and so elsewhere when `folder` is mounted."""
     target = link.readlink()
-    place = os.path.normpath(link.relative_to(folder).parent / target)
-    return target.is_absolute() or place == ".." or place.startswith(f"..{os.sep}")
+    resolved = os.path.normpath(link.relative_to(folder).parent / target)
+    return target.is_absolute() or resolved == ".." or resolved.startswith(f"..{os.sep}")
 
 
 def check_no_links(root: Path, path: Path) -> None:
-    """Raises UsageError where a folder on the way from `root`, a project's, to `path` is a symbolic link, or `path` is a linked folder.
+    """Raise UsageError if a folder between the project folder `root` and `path` is a symbolic link, or `path` is a linked folder.
 
-    What is written there would be elsewhere, though the project is what was named. The `root` itself may be a link: it was named.
+    Files would be written outside of the project. `root` itself may be a link, since the user named it.
     """
     steps = path.relative_to(root).parts
     for count in range(1, len(steps) + 1):

@@ -1,4 +1,4 @@
-"""Starting programs: the only module that imports subprocess."""
+"""Runs programs. The only module that imports subprocess."""
 
 import signal
 import subprocess
@@ -17,7 +17,7 @@ Text = TypeVar("Text", str, bytes)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completed(Generic[Text]):
-    """How a program ended: its exit code (negative: the signal) and what it wrote."""
+    """The exit code (negative: the signal) and the output of a program."""
 
     code: int
     stdout: Text
@@ -32,21 +32,21 @@ def run(
     on_line: Callable[[str], None] | None = None,
     limit: float | None = None,
 ) -> Completed[str]:
-    """Runs `command` without a shell and waits for it; `on_line` gets each line of its standard error as it comes.
+    """Run `command` without a shell and wait for it; `on_line` is called with each line of its standard error.
 
-    When this is interrupted the program is stopped before the interruption goes on. Without `on_line` it may take `limit` seconds.
-    Raises FileNotFoundError when there is no such program, TimeoutError when it was stopped for taking longer.
+    An interruption stops the program first. Without `on_line` the program may take `limit` seconds.
+    Raises FileNotFoundError if there is no such program, TimeoutError if it exceeded the limit.
     """
     with _started(command, env, cwd, text=True) as process:
         try:
             stdout, stderr = process.communicate(timeout=limit) if on_line is None else _follow(process, on_line)
         except subprocess.TimeoutExpired as error:
-            raise TimeoutError(f"no end after {limit:g} s") from error
+            raise TimeoutError(f"timed out after {limit:g} s") from error
     return Completed(code=process.returncode, stdout=stdout, stderr=stderr)
 
 
 def run_binary(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path | None = None) -> Completed[bytes]:
-    """Runs `command` as `run` does, and gives its standard output byte for byte. Raises FileNotFoundError."""
+    """Run `command` as `run` does, with its standard output as bytes. Raises FileNotFoundError."""
     with _started(command, env, cwd, text=False) as process:
         stdout, stderr = process.communicate()
     return Completed(code=process.returncode, stdout=stdout, stderr=stderr.decode(errors="replace"))
@@ -54,7 +54,7 @@ def run_binary(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Pa
 
 @contextmanager
 def _started(command: Sequence[str | Path], env: Mapping[str, str], cwd: Path | None, *, text: bool) -> Iterator[subprocess.Popen[Any]]:
-    """A program with its output in pipes: known to `stop_all` while the context lasts, and stopped when that is interrupted."""
+    """A running program with piped output: known to `stop_all` inside the context, and stopped on an exception."""
     process = subprocess.Popen(
         [str(part) for part in command],
         env=dict(env),
@@ -76,10 +76,10 @@ def _started(command: Sequence[str | Path], env: Mapping[str, str], cwd: Path | 
 
 
 def run_attached(command: Sequence[str | Path], *, env: Mapping[str, str]) -> int:
-    """Runs `command` on our own standard streams and waits for it: its exit code, or 128 and the number of the signal that ended it.
+    """Run `command` on our own standard streams and return its exit code, or 128 plus the number of the signal that ended it.
 
-    Ctrl-C is the program's own affair: a terminal sends it to both of us. Signals that are sent to us alone are passed on.
-    Raises FileNotFoundError when there is no such program.
+    Ctrl-C is left to the program, since the terminal sends it to both processes; other signals are forwarded.
+    Raises FileNotFoundError if there is no such program.
     """
     program: list[subprocess.Popen[bytes]] = []
 
@@ -88,29 +88,29 @@ def run_attached(command: Sequence[str | Path], *, env: Mapping[str, str]) -> in
             for process in program:
                 process.send_signal(number)
 
-    before = {}
+    previous = {}
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
-        # What is ignored stays so, for the program too. Handlers, unlike that, do not go over to a program that we start.
+        # Ignored signals stay ignored, and the program inherits that; it does not inherit handlers.
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-            before[number] = signal.signal(number, pass_on)
+            previous[number] = signal.signal(number, pass_on)
     try:
         program.append(subprocess.Popen([str(part) for part in command], env=dict(env)))
         code = program[0].wait()
     finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
     return code if code >= 0 else 128 - code
 
 
 def stop_all() -> None:
-    """Asks every program that runs to end: an interruption reaches the main thread alone, and not those that wait for one."""
+    """Terminate all running programs: an interruption reaches only the main thread, not those that wait for a program."""
     for process in tuple(_running):
         process.terminate()
 
 
 def _follow(process: subprocess.Popen[str], on_line: Callable[[str], None]) -> tuple[str, str]:
-    """Passes standard error on line by line; for programs that write little to standard output."""
+    """Forward standard error line by line; only for programs that write little to standard output."""
     assert process.stderr is not None
     assert process.stdout is not None
     lines = []

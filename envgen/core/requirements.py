@@ -1,4 +1,4 @@
-"""Requirements as others wrote them: in a profile, or in the metadata of a wheel, where anything may stand."""
+"""Parses untrusted requirements: those of profiles and of wheel metadata."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 from envgen.core.errors import ResolutionError
 
 PACKAGE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-"""A package's name before it is normalised: it becomes a word of a resolver's input and of its command line."""
+"""A package name before normalisation: it goes into a resolver's input and command line."""
 
 _VERSION = r"(?:python_version|python_full_version|implementation_version)"
 _COMPARED = r"(?:===|==|!=|<=|>=|~=|<|>)"
@@ -21,7 +21,7 @@ _VERSION_COMPARED = re.compile(rf"""{_VERSION} {_COMPARED} (["'])(?P<after>.*?)\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WheelRequirements:
-    """What the core metadata of a wheel asks for; `requires_python` is empty where it does not say, `extras` are those that it has."""
+    """The requirements and extras in a wheel's core metadata; `requires_python` is empty if not given."""
 
     requires: tuple[Requirement, ...]
     requires_python: str
@@ -29,7 +29,7 @@ class WheelRequirements:
 
 
 def read_requirement(text: str) -> Requirement:
-    """The requirement in `text`. Raises InvalidRequirement, also for one that is nested without an end."""
+    """Parse the requirement in `text`. Raises InvalidRequirement, also for one nested too deeply."""
     try:
         return Requirement(text)
     except RecursionError as error:
@@ -39,7 +39,7 @@ def read_requirement(text: str) -> Requirement:
 def marker_holds(requirement: Requirement, environment: Mapping[str, str]) -> bool:
     """Whether the marker of `requirement` holds in `environment`.
 
-    Raises InvalidRequirement for a marker that can't be evaluated, such as one that compares a word with a version.
+    Raises InvalidRequirement for a marker that can't be evaluated, such as one that compares a word to a version.
     """
     from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 
@@ -50,7 +50,7 @@ def marker_holds(requirement: Requirement, environment: Mapping[str, str]) -> bo
 
 
 def check_marker(requirement: Requirement) -> None:
-    """Raises InvalidRequirement for a marker that compares a version with a word: each tool reads that in its own way."""
+    """Raise InvalidRequirement for a marker that compares a version to a word: tools differ in how they read it."""
     for part in _VERSION_COMPARED.finditer(str(requirement.marker or "")):
         text = next(filter(None, (part["after"], part["before"])), "")
         try:
@@ -60,13 +60,13 @@ def check_marker(requirement: Requirement) -> None:
 
 
 def exact_version(requirement: Requirement) -> str | None:
-    """The one version that `requirement` admits, None where it leaves that open."""
+    """The version that `requirement` pins, None if it pins none."""
     exact = (part.version for part in requirement.specifier if part.operator in ("==", "===") and "*" not in part.version)
     return next(exact, None)
 
 
 def meets(requirement: Requirement, version: str) -> bool:
-    """Whether `version` is one of those that `requirement` admits."""
+    """Whether `version` satisfies `requirement`."""
     try:
         return requirement.specifier.contains(version, prereleases=True)
     except InvalidVersion:
@@ -74,7 +74,7 @@ def meets(requirement: Requirement, version: str) -> bool:
 
 
 def read_needs(metadata: bytes, file: str, index: str) -> WheelRequirements:
-    """What the wheel `file` of `index` asks for by its METADATA. Raises ResolutionError for what can't be read."""
+    """Parse the requirements in the METADATA of the wheel `file` of `index`. Raises ResolutionError if they are invalid."""
     from packaging.metadata import parse_email
 
     where, text = f"index {index}", ""
@@ -87,7 +87,7 @@ def read_needs(metadata: bytes, file: str, index: str) -> WheelRequirements:
         name = file.partition("-")[0].replace("_", "-")
         problem = f"{file} has unreadable requirements: {text!r}: {_first_line(error)}"
         raise ResolutionError(where, problem, hint=f"name another release of {name} in the profile's requirements") from error
-    # Some old wheels name an extra in a marker alone.
+    # Some old wheels name an extra only in a marker.
     extras = {*raw.get("provides_extra", []), *(match[1] for one in requires for match in _EXTRA.finditer(str(one.marker or "")))}
     return WheelRequirements(
         requires=tuple(requires), requires_python=raw.get("requires_python", ""), extras=frozenset(map(canonicalize_name, extras))
@@ -97,14 +97,14 @@ def read_needs(metadata: bytes, file: str, index: str) -> WheelRequirements:
 _EXTRA = re.compile(r"""extra == ["']([^"']+)["']""")
 
 _OLD_STAR = re.compile(r"((?:>=|<=|>|<|~=)\s*[0-9][0-9A-Za-z.!+]*?)\.\*")
-"""A `.*` where PEP 440 allows none, as in `>=1.9.*`."""
+"""A `.*` that PEP 440 does not allow, as in `>=1.9.*`."""
 
 _OLD_COMMA = re.compile(r",\s*(?=[);]|$)")
 """A comma after the last bound, as in `(>=1.9,)`."""
 
 
 def read_old_requirement(text: str) -> Requirement:
-    """As `read_requirement`, but for metadata of old wheels: `torch (>=1.9.*)` is `torch>=1.9`, as uv reads it too."""
+    """Parse a requirement, also in the form of old wheels: `torch (>=1.9.*)` is `torch>=1.9`, as for uv."""
     try:
         return read_requirement(text)
     except InvalidRequirement:
@@ -116,7 +116,7 @@ def read_old_requirement(text: str) -> Requirement:
 
 
 def with_readable_requirements(metadata: bytes) -> bytes:
-    """`metadata` in which requirements of old wheels stand as they are read, for readers that know today's form alone."""
+    """Rewrite the requirements of old wheels in `metadata` in the current form, for readers that know no other."""
     head, blank, body = metadata.partition(b"\n\n")
     return b"\n".join(_readable_line(line) for line in head.split(b"\n")) + blank + body
 

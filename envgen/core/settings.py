@@ -1,6 +1,6 @@
-"""Where things are fetched from and kept: mirrors, credentials and the cache, from the environment and `envgen.toml`.
+"""Settings from the environment and `envgen.toml`: mirrors, credentials, network and cache.
 
-Settings change where, never what: nothing here is an input of a lock.
+Settings never affect a lock: they change where files come from, not which files are locked.
 """
 
 import re
@@ -20,19 +20,19 @@ _NETWORK_VARIABLES = re.compile(
 _SYSTEM_VARIABLES = ("PATH", "HOME", "USER", "TMPDIR", "SYSTEMROOT", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT")
 
 HUB = "https://huggingface.co"
-"""The hub of models, unless HF_ENDPOINT names another."""
+"""The model hub, unless HF_ENDPOINT names another."""
 
 PATIENCE = 60.0
-"""Seconds that an index may keep us waiting, unless ENVGEN_PATIENCE says otherwise."""
+"""Seconds to wait for an index, unless ENVGEN_PATIENCE is set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """`mirrors` maps an index's name to a URL or folder that stands in for it; `credentials` to user and password.
+    """The settings of a project on this machine.
 
-    `patience` is in seconds: how long an index may keep silent, or be as good as silent. With `offline` no network is used at all:
-    whoever would have to ask an index, a registry or the hub raises an error instead. `hub` is the URL of the hub of models, and
-    `token` is for it alone: it is shown to nobody else.
+    `mirrors` maps an index's name to the URL or folder that replaces it, `credentials` to user and password. `patience` is how many
+    seconds an index may stall. With `offline` no network is used: what needs an index, a registry or the hub raises an error.
+    `token` is sent only to `hub`, the URL of the model hub.
     """
 
     cache: Path
@@ -55,11 +55,11 @@ class Settings:
         return self.cache / "models"
 
     def environment(self) -> dict[str, str]:
-        """What a program that we start may see: the way to the network and to itself, no pip or uv configuration."""
+        """The environment of programs that we start: network and system variables, but no pip or uv configuration."""
         return {**self.system, **self.network, "LC_ALL": "C.UTF-8"}
 
     def in_container(self) -> tuple[dict[str, str], tuple[tuple[Path, str, bool], ...]]:
-        """The way to the network for a container: its variables, and the mount of the CA certificates where we use others."""
+        """The network variables for a container, and the mount of the CA bundle if one is set."""
         variables = {name: value for name, value in self.network.items() if name.lower().endswith("_proxy")}
         bundle = self.network.get("SSL_CERT_FILE") or self.network.get("REQUESTS_CA_BUNDLE")
         if not bundle:
@@ -69,9 +69,9 @@ class Settings:
 
 
 def read_settings(environ: Mapping[str, str], project: Path) -> Settings:
-    """The settings for the project folder `project`; the environment wins over its `envgen.toml`.
+    """Read the settings for the project folder `project`; the environment overrides its `envgen.toml`.
 
-    Raises ProfileError when `envgen.toml` is wrong, UsageError when half of a pair of credentials is missing, or a mirror is no URL.
+    Raises ProfileError if `envgen.toml` is invalid, UsageError for a user without a password (or the reverse) or an invalid mirror URL.
     """
     file = project / "envgen.toml"
     mirrors, registries, network = _read_file(file) if file.is_file() else ({}, {}, {})
@@ -85,18 +85,18 @@ def read_settings(environ: Mapping[str, str], project: Path) -> Settings:
     for half in sorted(users.keys() ^ passwords.keys()):
         present, missing = ("USERNAME", "PASSWORD") if half in users else ("PASSWORD", "USERNAME")
         variable = f"ENVGEN_{index_variable(half)}"
-        raise UsageError(f"{variable}_{present}", "set without its other half", hint=f"set {variable}_{missing} too")
+        raise UsageError(f"{variable}_{present}", f"set, but {variable}_{missing} is not", hint="set both, or neither")
     given = {name: value for name, value in environ.items() if _NETWORK_VARIABLES.fullmatch(name)}
-    # https_proxy in the environment is HTTPS_PROXY of the file, and wins: programs differ in which of the two they read.
+    # https_proxy in the environment overrides HTTPS_PROXY of the file: programs differ in which of the two they read.
     spelled = {name.lower() for name in given}
     network = {**{name: value for name, value in network.items() if name.lower() not in spelled}, **given}
-    inside = {name: _take_credentials(mirrors, name) for name in tuple(mirrors)}
+    in_urls = {name: _take_credentials(mirrors, name) for name in tuple(mirrors)}
     cache = environ.get("ENVGEN_CACHE")
     return Settings(
         cache=Path(cache) if cache else user_cache_path("envgen", appauthor=False),
         mirrors=mirrors,
         credentials={
-            **{name: pair for name, pair in inside.items() if pair},
+            **{name: pair for name, pair in in_urls.items() if pair},
             **{name: (users[name], passwords[name]) for name in users},
         },
         registries={**registries, **_registry_mirrors(environ.get("ENVGEN_REGISTRY_MIRROR", ""))},
@@ -109,12 +109,12 @@ def read_settings(environ: Mapping[str, str], project: Path) -> Settings:
 
 
 def _take_credentials(mirrors: dict[str, str], index: str) -> tuple[str, str] | None:
-    """User and password from the URL of a mirror, taken out of it: a URL is said in messages, and given to others."""
+    """Remove user and password from a mirror's URL and return them: URLs are printed and passed to programs."""
     try:
         parts = urlsplit(mirrors[index] if "://" in mirrors[index] else "")
     except ValueError as error:
         where = f"ENVGEN_{index_variable(index)}"
-        raise UsageError(where, f"found what is no URL: {error}", hint="as in https://mirror.example/simple") from error
+        raise UsageError(where, f"not a valid URL: {error}", hint="as in https://mirror.example/simple") from error
     if "@" not in parts.netloc:
         return None
     both, _, host = parts.netloc.rpartition("@")
@@ -132,17 +132,17 @@ def _patience(text: str) -> float:
 
 
 def index_variable(name: str) -> str:
-    """What the variables of the index `name` are called: `ENVGEN_` before it, `_USERNAME` behind it; a build argument is called so too."""
+    """The variable of the index `name`, without the prefix `ENVGEN_`; also the name of its build argument."""
     return f"INDEX_{re.sub(r'[^A-Z0-9]', '_', name.upper())}"
 
 
 def _index_key(name: str) -> str:
-    """What stands for all names that have the same variables."""
+    """The key shared by all index names that have the same variable."""
     return name.lower().replace("_", "-").replace(".", "-")
 
 
 def _read_file(path: Path) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
-    """The mirrors of indexes, the mirrors of registries, and the network variables that `envgen.toml` sets."""
+    """The index mirrors, registry mirrors and network variables in `envgen.toml`."""
     faults = Faults(lambda _path: path.name)
     table = Table(load_toml(path, path.name), faults)
     mirror, registry, network = table.table("mirror"), table.table("registry"), table.table("network")
@@ -159,43 +159,43 @@ def _read_file(path: Path) -> tuple[dict[str, str], dict[str, str], dict[str, st
 
 
 def _from_folder(folder: Path, text: str) -> str:
-    """A path in the `envgen.toml` of `folder` as one that means the same from anywhere; a URL stays as it is."""
+    """Resolve a path in the `envgen.toml` of `folder`; a URL is unchanged."""
     return str(folder / text) if text and "://" not in text else text
 
 
 def _check_texts(table: Table) -> None:
-    """What becomes a variable, a path or part of a URL must be text, and no secret."""
+    """Report values that are not plain text or that contain credentials."""
     for name in table.names():
         text = table.get(name, str, "")
         if not text.isprintable():
             table.fault(name, "found a control character, expected plain text")
         if "@" in text.partition("://")[2].partition("/")[0]:
-            table.fault(name, "credentials in a committed file", "take the entry out, and set the variable that stands for it")
+            table.fault(name, "credentials in a committed file", "remove it, and set the environment variable instead")
 
 
 def mirror_of(settings: Settings, index: str) -> str:
-    """The stand-in for the index named `index`, or an empty string."""
+    """The mirror of the index named `index`, or an empty string."""
     return settings.mirrors.get(_index_key(index), "")
 
 
 def credentials_of(settings: Settings, index: str) -> tuple[str, str] | None:
-    """The user and the password for `index`, None where there are none."""
+    """The user and password for `index`, or None."""
     return settings.credentials.get(_index_key(index))
 
 
 def _registry_mirrors(text: str) -> dict[str, str]:
-    """`docker.io=127.0.0.1:5000`, and more after commas, as a mapping. Raises UsageError."""
-    found = {}
+    """Parse `docker.io=127.0.0.1:5000,…` into a mapping. Raises UsageError."""
+    mirrors = {}
     for pair in filter(None, text.split(",")):
         registry, separator, mirror = pair.partition("=")
         if not (registry and separator and mirror):
             raise UsageError("ENVGEN_REGISTRY_MIRROR", f"found {pair!r}", hint="expected REGISTRY=MIRROR, as in docker.io=127.0.0.1:5000")
-        found[registry.strip()] = mirror.strip().rstrip("/")
-    return found
+        mirrors[registry.strip()] = mirror.strip().rstrip("/")
+    return mirrors
 
 
 def registry_of(base: str) -> tuple[str, str]:
-    """The registry of the image reference `base`, and the rest as that registry knows it."""
+    """Split the image reference `base` into its registry and the repository there."""
     first, _, rest = base.partition("/")
     if rest and ("." in first or ":" in first or first == "localhost"):
         return first, rest
@@ -203,7 +203,7 @@ def registry_of(base: str) -> tuple[str, str]:
 
 
 def base_via_mirror(settings: Settings, base: str) -> str:
-    """The image reference `base` with its registry replaced by the mirror for it, if there is one."""
+    """The image reference `base` with its registry replaced by that registry's mirror, if there is one."""
     registry, path = registry_of(base)
     mirror = settings.registries.get(registry)
     return f"{mirror}/{path}" if mirror else base

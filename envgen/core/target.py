@@ -1,6 +1,6 @@
-"""What a lock is made for: one Python on one operating system and architecture.
+"""The target of a lock: one Python on one operating system and architecture.
 
-The host is never consulted: everything here follows from the values of a `Target` alone.
+The host is never consulted: everything here follows from the fields of a `Target`.
 """
 
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ PLATFORMS = ("linux/amd64", "linux/arm64", "macos/arm64", "windows/amd64")
 """The platforms a profile may name, as OS/ARCHITECTURE."""
 
 DEFAULT_GLIBC = "2.28"
-"""The oldest glibc an image target promises: that of RHEL 8, which is what torch's own wheels want."""
+"""The oldest glibc that an image supports: that of RHEL 8, which torch's own wheels require."""
 
 DEFAULT_MACOS = "14.0"
-"""The oldest macOS a lock promises; torch 2.13 has no wheel for an older one."""
+"""The oldest macOS that a lock supports; torch 2.13 has no wheel for an older one."""
 
 _MACHINES = {
     "linux/amd64": ("posix", "linux", "Linux", "x86_64"),
@@ -83,11 +83,11 @@ class Target:
 
     @property
     def tag_ranks(self) -> dict[tags.Tag, int]:
-        """How good each wheel tag is that this target takes: 0 for the best."""
+        """The rank of each supported wheel tag, 0 being the best."""
         return {tag: rank for rank, tag in enumerate(self.wheel_tags())}
 
     def wheel_tags(self) -> tuple[tags.Tag, ...]:
-        """All wheel tags this target takes, best first."""
+        """All supported wheel tags, best first."""
         major, minor = (int(part) for part in self.python.split("."))
         interpreter = f"cp{major}{minor}"
         platforms = list(self._wheel_platforms())
@@ -103,7 +103,7 @@ class Target:
             major, minor = (int(part) for part in self.macos.split("."))
             yield from tags.mac_platforms((major, minor), "arm64")
         else:
-            # packaging asks the running interpreter for its glibc; a target must not depend on the host.
+            # Not packaging's own list, which depends on the host's glibc.
             floor = 5 if self._machine == "x86_64" else 17
             for minor in range(int(self.glibc.split(".")[1]), floor - 1, -1):
                 yield f"manylinux_2_{minor}_{self._machine}"

@@ -1,4 +1,4 @@
-"""Typed reading of TOML tables: every fault is collected with its file and path, and unknown keys get a suggestion."""
+"""Typed reading of TOML tables: faults are collected with their file and path, and unknown keys get a suggestion."""
 
 import codecs
 import datetime as dt
@@ -25,61 +25,61 @@ _NAMES = {
     dt.datetime: "an instant",
     dt.time: "a time of day",
 }
-_HINTS = {dt.date: "as in 2026-09-22: no quotes and no time of day", bool: "true or false, without quotes"}
+_HINTS = {dt.date: "as in 2026-09-22, without quotes or a time of day", bool: "true or false, without quotes"}
 
 
 DEPTH = 16
-"""Tables and arrays within each other: a file of ours has five, and what goes through them must come to an end."""
+"""The deepest nesting of tables and arrays; our own files have five levels."""
 
 
 def load_toml(path: Path, label: str) -> dict[str, object]:
-    """The TOML file at `path`; `label` is what messages call it.
+    """Read the TOML file at `path`, which messages call `label`.
 
-    Raises ProfileError when it can't be read or parsed.
+    Raises ProfileError if it can't be read or parsed.
     """
     try:
         return parse_toml(path.read_bytes())
     except ValueError as error:
-        raise ProfileError(label, f"not TOML: {error}") from error
+        raise ProfileError(label, f"invalid TOML: {error}") from error
     except OSError as error:
         raise ProfileError(label, f"can't be read: {error.strerror}") from error
 
 
 def parse_toml(data: bytes) -> dict[str, object]:
-    """The TOML in `data`. Raises ValueError, also for integers of more than 64 bits and tables nested without an end."""
+    """Parse the TOML in `data`. Raises ValueError, also for integers over 64 bits and tables nested too deeply."""
     try:
-        found = tomllib.loads(decode_toml(data))
+        document = tomllib.loads(decode_toml(data))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    level: list[object] = [found]
+    level: list[object] = [document]
     for _ in range(DEPTH):
         level = [inner for value in level for inner in _inside(value)]
         if any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in level):
-            raise ValueError("an integer of more than 64 bits")
+            raise ValueError("integer out of the 64-bit range")
     if level:
         raise ValueError("nested too deeply")
-    return found
+    return document
 
 
 def decode_toml(data: bytes) -> str:
-    """The text of a TOML file, without the byte order mark that some editors put before it. Raises ValueError."""
+    """Decode a TOML file, without its byte order mark if it has one. Raises ValueError."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ValueError("found UTF-16, expected UTF-8: save it in that encoding")
     return data.removeprefix(codecs.BOM_UTF8).decode()
 
 
 def _inside(value: object) -> Iterable[object]:
-    """What a table or an array holds; nothing for any other value."""
+    """The values of a table or array; nothing for any other value."""
     return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def toml_string(text: str) -> str:
-    """A TOML basic string: JSON's escapes are a subset of TOML's, but for DEL, which TOML wants escaped."""
+    """Format `text` as a TOML basic string. JSON's escapes are valid TOML; DEL must be escaped too."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def suggestion(word: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
-    """`did you mean …?` for the closest known word, else the list of them."""
+    """`did you mean …?` for the closest known word, else a list of all."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
@@ -87,13 +87,13 @@ def suggestion(word: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
 
 
 def join_path(path: str, key: str) -> str:
-    """The path of `key` below `path`, as a user would write it in TOML."""
+    """The path of `key` below `path`, as written in TOML."""
     quoted = key if _BARE_KEY.fullmatch(key) else f'"{key}"'
     return f"{path}.{quoted}" if path else quoted
 
 
 class Faults:
-    """The faults of one reading, raised together; `label_of` says which file set the value at a path."""
+    """Collects faults, to be raised together; `label_of` names the file that set the value at a path."""
 
     def __init__(self, label_of: Callable[[str], str]) -> None:
         self._label_of = label_of
@@ -109,7 +109,7 @@ class Faults:
         return inner
 
     def raise_any(self) -> None:
-        """Raises ProfileError for one fault, ProfileErrors for several, nothing for none."""
+        """Raise ProfileError for one fault, ProfileErrors for several."""
         if len(self._found) == 1:
             raise self._found[0]
         if self._found:
@@ -117,7 +117,7 @@ class Faults:
 
 
 class Table:
-    """One TOML table being read; a key that nobody asked for is a fault when `close` is called."""
+    """A TOML table being read; `close` reports the keys that were not read as unknown."""
 
     def __init__(self, data: Mapping[str, object], faults: Faults, path: str = "") -> None:
         self._data = data
@@ -129,7 +129,7 @@ class Table:
         return key in self._data
 
     def lacks(self, key: str) -> bool:
-        """Whether `key` is not there, or has nothing in it."""
+        """Whether `key` is missing or empty."""
         return self._data.get(key) in (None, [], {})
 
     def is_text(self, key: str, text: str) -> bool:
@@ -141,16 +141,16 @@ class Table:
         return join_path(self._path, key)
 
     def fault(self, key: str, problem: str, hint: str = "", *, position: int | None = None) -> None:
-        """A fault of the value of `key`, or of one entry of it."""
+        """Report a fault in the value of `key`, or in one entry of it."""
         self._faults.add(self.at(key) + ("" if position is None else f"[{position}]"), problem, hint)
 
     def get(self, key: str, kind: type[T], default: T) -> T:
-        """The value of `key` if it has the type `kind`, else `default`; a wrong type is a fault."""
+        """Return the value of `key`, or `default` if it is missing or, which is a fault, not of type `kind`."""
         self._known[key] = None
         if key not in self._data:
             return default
         value = self._data[key]
-        # bool is an int and datetime is a date in Python; neither is meant by whoever wrote the file.
+        # In Python a bool is an int and a datetime is a date; in TOML they are different types.
         disguised = (isinstance(value, bool) and kind is int) or (isinstance(value, dt.datetime) and kind is dt.date)
         if isinstance(value, kind) and not disguised:
             return value
@@ -158,7 +158,7 @@ class Table:
         return default
 
     def require(self, key: str, kind: type[T], default: T) -> T:
-        """As `get`, but a missing key is a fault too."""
+        """Like `get`, but a missing key is a fault too."""
         if key not in self._data:
             self._known[key] = None
             self.fault(key, f"missing, expected {_NAMES[kind]}")
@@ -166,21 +166,21 @@ class Table:
         return self.get(key, kind, default)
 
     def strings(self, key: str) -> tuple[str, ...]:
-        """The array of strings at `key`; empty when it is not there."""
-        found: list[str] = []
+        """Return the array of strings at `key`; empty if it is missing."""
+        strings: list[str] = []
         for position, value in enumerate(self.get(key, list, [])):
             if isinstance(value, str):
-                found.append(value)
+                strings.append(value)
             else:
                 self.fault(key, f"found {_kind_of(value)}, expected a string", position=position)
-        return tuple(found)
+        return tuple(strings)
 
     def table(self, key: str) -> "Table":
-        """The table at `key`; an empty one when it is not there."""
+        """Return the table at `key`; an empty one if it is missing."""
         return Table(self.get(key, dict, {}), self._faults, self.at(key))
 
     def each(self) -> Iterator[tuple[str, "Table"]]:
-        """Each table below this one, with its name."""
+        """Yield each table in this one, with its name."""
         for name in self.names():
             yield name, self.table(name)
 
@@ -196,7 +196,7 @@ class Table:
         return tuple(self._data)
 
     def close(self) -> None:
-        """Reports the keys that were never asked for."""
+        """Report the keys that were not read as unknown."""
         for key in self._data:
             if key not in self._known:
                 self.fault(key, "unknown key", hint=suggestion(key, self._known))

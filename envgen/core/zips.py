@@ -1,4 +1,4 @@
-"""Zip files of others, such as wheels: whatever is wrong with one is a BadZipFile."""
+"""Reads untrusted zip files, such as wheels; any fault in one raises BadZipFile."""
 
 import struct
 import zlib
@@ -10,16 +10,16 @@ from typing import IO
 from zipfile import BadZipFile, LargeZipFile, ZipFile
 
 LARGEST = 1 << 30
-"""Bytes of a member that is read into memory: of most wheels no more than metadata and scripts, whose largest is uv itself."""
+"""The largest member, in bytes, that is read into memory: metadata and scripts, the largest of which is uv itself."""
 
 _DAMAGED = (EOFError, ValueError, OverflowError, KeyError, struct.error, zlib.error, LZMAError)
 _WRONG = (*_DAMAGED, NotImplementedError, RuntimeError, LargeZipFile)
-"""What zipfile raises for an archive it can't read: an end too early, a name that is no text, an unknown compression, a password."""
+"""What zipfile raises for a truncated archive, an invalid name, an unknown compression or a password."""
 
 
 @contextmanager
 def open_zip(path: Path | IO[bytes]) -> Iterator[ZipFile]:
-    """The archive at `path`, or in a file that can seek. Raises BadZipFile for one that can't be read, also while the context lasts."""
+    """Open the archive at `path`, or in a seekable file. Raises BadZipFile if it can't be read, also inside the context."""
     try:
         archive = ZipFile(path)
     except (*_WRONG, OSError) as error:
@@ -27,17 +27,17 @@ def open_zip(path: Path | IO[bytes]) -> Iterator[ZipFile]:
     try:
         with archive:
             yield archive
-    except _WRONG as error:  # no OSError: it may be the disk that something is unpacked to
+    except _WRONG as error:  # not OSError, which may come from the disk that is unpacked to
         raise BadZipFile(str(error) or type(error).__name__) from error
 
 
 def read_member(archive: ZipFile, name: str) -> bytes:
-    """The content of a member. Raises BadZipFile, also for one that unpacks to more than `LARGEST`."""
+    """Return the content of a member. Raises BadZipFile, also if it is larger than `LARGEST`."""
     try:
         info = archive.getinfo(name)
         if info.file_size > LARGEST:
-            raise BadZipFile(f"{name} has {info.file_size} bytes")
-        # zipfile stops at the size that the directory gives.
+            raise BadZipFile(f"{name}: {info.file_size} bytes, at most {LARGEST} are read")
+        # zipfile stops at the size given in the directory.
         return archive.read(info)
     except (*_WRONG, OSError) as error:
         raise BadZipFile(str(error) or type(error).__name__) from error

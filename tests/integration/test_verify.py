@@ -264,7 +264,7 @@ def test_a_registry_without_an_answer(based: Site) -> None:
     assert "\n1 base: not checked 1\n" in text
     with socket.create_server((LOOPBACK, 0)) as silent:
         mirror = f"docker.io={LOOPBACK}:{silent.getsockname()[1]}"
-        verified(based, 8, "its registry does not answer: no end after 3 s", ENVGEN_REGISTRY_MIRROR=mirror, ENVGEN_PATIENCE="3")
+        verified(based, 8, "its registry does not answer: timed out after 3 s", ENVGEN_REGISTRY_MIRROR=mirror, ENVGEN_PATIENCE="3")
 
 
 def test_without_docker_a_base_is_not_checked(based: Site, tmp_path: Path) -> None:

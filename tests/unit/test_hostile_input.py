@@ -48,7 +48,7 @@ def test_toml_without_an_end_is_none(text: str, tmp_path: Path) -> None:
         parse_toml(data)
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles" / "bad.toml").write_bytes(data)
-    with pytest.raises(ProfileError, match=r"^profiles/bad.toml: not TOML: "):
+    with pytest.raises(ProfileError, match=r"^profiles/bad.toml: invalid TOML: "):
         Project(folder=tmp_path).profile("bad")
     with pytest.raises(StaleLockError, match=r"not a lock that envgen wrote"):
         parse_lock(data, "locks/x/y/envgen.lock")
@@ -116,7 +116,7 @@ def test_credentials_in_the_url_of_a_mirror_are_taken_out_of_it(tmp_path: Path) 
     assert found.credentials == {"own": ("me", "p@ss")}
     apart = {"ENVGEN_INDEX_OWN_USERNAME": "you", "ENVGEN_INDEX_OWN_PASSWORD": "secret"}
     assert read_settings({"ENVGEN_INDEX_OWN": "https://me:x@mirror.example/", **apart}, tmp_path).credentials == {"own": ("you", "secret")}
-    with pytest.raises(UsageError, match=r"^ENVGEN_INDEX_OWN: found what is no URL"):
+    with pytest.raises(UsageError, match=r"^ENVGEN_INDEX_OWN: not a valid URL"):
         read_settings({"ENVGEN_INDEX_OWN": "http://["}, tmp_path)
 
 

@@ -37,8 +37,8 @@ def test_an_empty_variable_is_none(tmp_path: Path) -> None:
 def test_half_a_pair_of_credentials_is_an_error(tmp_path: Path, half: str, other: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_settings({f"ENVGEN_INDEX_MY_OWN_{half}": "secret"}, tmp_path)
-    assert str(caught.value) == f"ENVGEN_INDEX_MY_OWN_{half}: set without its other half"
-    assert caught.value.hint == f"set ENVGEN_INDEX_MY_OWN_{other} too"
+    assert str(caught.value) == f"ENVGEN_INDEX_MY_OWN_{half}: set, but ENVGEN_INDEX_MY_OWN_{other} is not"
+    assert caught.value.hint == "set both, or neither"
 
 
 def test_the_first_of_several_halves_is_always_the_same(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_proxy_and_a_ca_may_stand_in_the_file(tmp_path: Path) -> None:
         ("[mirrors]\n", "envgen.toml: mirrors: unknown key"),
         ("[mirror]\ndefault = 3\n", "envgen.toml: mirror.default: found an integer (3), expected a string"),
         ("[network]\nproxi = 'x'\n", "envgen.toml: network.proxi: unknown key"),
-        ("mirror", "envgen.toml: not TOML"),
+        ("mirror", "envgen.toml: invalid TOML"),
     ],
 )
 def test_faults_of_the_file(tmp_path: Path, text: str, fault: str) -> None:

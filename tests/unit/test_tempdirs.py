@@ -108,7 +108,7 @@ def test_making_and_sweeping_at_the_same_time(tmp_path: Path) -> None:
 def test_a_disk_that_is_full_is_said() -> None:
     error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/x")
     assert is_full(error)
-    assert str(disk_full(error)) == "/tmp/x: no space left on the disk; what was being written is removed"
+    assert str(disk_full(error)) == "/tmp/x: no space left on the disk; partial files were removed"
     assert disk_full(error).exit_code == 6
     assert str(disk_full(OSError(errno.ENOSPC, "no room"))).startswith("disk: ")
     assert not is_full(PermissionError(errno.EACCES, "no"))

@@ -104,7 +104,7 @@ def test_each_inner_table_keeps_its_path() -> None:
 def test_what_is_no_toml_is_said_with_the_file(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.toml"
     path.write_bytes(content)
-    with pytest.raises(ProfileError, match=r"^profiles/bad.toml: not TOML: "):
+    with pytest.raises(ProfileError, match=r"^profiles/bad.toml: invalid TOML: "):
         load_toml(path, "profiles/bad.toml")
 
 

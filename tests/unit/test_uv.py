@@ -48,7 +48,7 @@ def test_uv_is_as_patient_as_we_are(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_resolution_without_an_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(*_command: object, **_options: object) -> Completed[str]:
-        raise TimeoutError("no end after 600 s")
+        raise TimeoutError("timed out after 600 s")
 
     with pytest.raises(IndexUnavailableError, match=r"no resolution after 600 s: .*\(index.example, torch.example\)") as caught:
         resolve(tmp_path, monkeypatch, run)
