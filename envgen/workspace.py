@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """What a command works with; safe to use from several threads."""
+    """The context of a command. Thread-safe."""
 
     project: Project
     settings: Settings
@@ -42,15 +42,15 @@ class Workspace:
         return self._once("memo", Memo)
 
     def packages(self, urls: Mapping[str, str]) -> Packages:
-        """The packages of the default index and of those in `urls`, by their names."""
+        """The packages of the default index and of the indexes in `urls`, by name."""
         return self._once(("packages", *sorted(urls.items())), lambda: Packages(IndexClient(self.settings, urls), self.store))
 
     def client(self, urls: Mapping[str, str]) -> IndexClient:
-        """What asks these indexes."""
+        """The client for these indexes."""
         return self.packages(urls).client
 
     def offline(self) -> "Workspace":
-        """The same, but that no network is used."""
+        """A copy that uses no network."""
         return replace(self, settings=replace(self.settings, offline=True))
 
     def _once(self, key: object, make: Callable[[], T]) -> T:

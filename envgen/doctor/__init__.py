@@ -1,6 +1,6 @@
-"""What this machine lacks to build and run images: engine, disk, GPUs, settings, and whether the locks are up to date.
+"""Checks that this machine can build and run images: engine, disk, GPUs, settings, and locks.
 
-Everything found is data, with a cure; UsageError and ProfileError are raised for the profile that was asked about.
+Findings are data, each with a cure. Raises UsageError for an unknown profile and ProfileError for an invalid one.
 """
 
 from typing import TYPE_CHECKING

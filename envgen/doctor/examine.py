@@ -1,4 +1,4 @@
-"""The findings of `envgen doctor`, in the order in which building and running an image would hit them."""
+"""Collects the findings of `envgen doctor`, in the order in which building and running an image would hit them."""
 
 import os
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from envgen.core.errors import ProfileError, StaleLockError, UsageError
 from envgen.doctor.environment import environment
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING, Finding
-from envgen.doctor.machine import ask, disk, gpu, platforms
+from envgen.doctor.machine import check_engine, disk, gpu, platforms
 from envgen.doctor.network import network
 from envgen.engine import Builder
 from envgen.engine.gpus import Gpus
@@ -16,27 +16,27 @@ from envgen.workspace import Workspace
 
 
 def examine_machine(
-    workspace: Workspace, profile: str, engine: Builder, found: Gpus, environ: Mapping[str, str] = os.environ
+    workspace: Workspace, profile: str, engine: Builder, gpus: Gpus, environ: Mapping[str, str] = os.environ
 ) -> tuple[Finding, ...]:
-    """The findings for one profile, or for all of them if none is named.
+    """Return the findings for `profile`, or for all profiles if it is empty.
 
     Raises UsageError for an unknown profile, ProfileError for an invalid one.
     """
-    locks, about_locks = _named(workspace, workspace.project.profile(profile)) if profile else _all(workspace)
-    info, about_engine = ask(engine)
+    locks, lock_findings = _named(workspace, workspace.project.profile(profile)) if profile else _all(workspace)
+    info, engine_findings = check_engine(engine)
     return (
-        *about_engine,
+        *engine_findings,
         *(platforms(locks, info) if info else ()),
         *disk(workspace, locks, info),
-        *about_locks,
-        *gpu(locks, found, workspace.project.toolkit(), info),
+        *lock_findings,
+        *gpu(locks, gpus, workspace.project.toolkit(), info),
         *environment(environ, workspace.settings),
         *network(workspace.settings, environ, info),
     )
 
 
 def _named(workspace: Workspace, profile: Profile) -> tuple[tuple[Lock, ...], tuple[Finding, ...]]:
-    """The lock that an image of `profile` is built from, and the findings on it."""
+    """The lock that the image of `profile` is built from, and the findings on it."""
     try:
         target = profile.image_target("")
     except UsageError as error:
@@ -51,21 +51,21 @@ def _named(workspace: Workspace, profile: Profile) -> tuple[tuple[Lock, ...], tu
 
 
 def _all(workspace: Workspace) -> tuple[tuple[Lock, ...], tuple[Finding, ...]]:
-    """The locks that are up to date, with warnings about the others, which do not keep these from being built."""
+    """The locks that are up to date, and warnings about the others."""
     locks: list[Lock] = []
     findings: list[Finding] = []
     for name in workspace.project.profiles():
         try:
-            more, said = _named(workspace, workspace.project.profile(name))
+            fresh, new = _named(workspace, workspace.project.profile(name))
         except (ProfileError, UsageError) as error:
             fault = error.faults()[0]
-            said = (Finding(subject="profile", status=WARNING, found=str(fault).splitlines()[0], cure=fault.hint or "correct it there"),)
+            new = (Finding(subject="profile", status=WARNING, found=str(fault).splitlines()[0], cure=fault.hint or "fix the profile"),)
         else:
-            locks += more
-        findings += (_softened(finding) for finding in said if finding.status in (PROBLEM, WARNING))
-    fresh = ", ".join(lock.profile for lock in locks) or "none is up to date"
-    return tuple(locks), (Finding(subject="lock", status=OK, found=f"up to date: {fresh}"), *findings) if locks else tuple(findings)
+            locks += fresh
+        findings += (_as_warning(finding) for finding in new if finding.status in (PROBLEM, WARNING))
+    names = ", ".join(lock.profile for lock in locks)
+    return tuple(locks), (Finding(subject="lock", status=OK, found=f"up to date: {names}"), *findings) if locks else tuple(findings)
 
 
-def _softened(finding: Finding) -> Finding:
+def _as_warning(finding: Finding) -> Finding:
     return Finding(subject=finding.subject, status=WARNING, found=finding.found, cure=finding.cure)

@@ -1,4 +1,4 @@
-"""A finding: one thing that was examined, its status, and what to do about it."""
+"""A finding: one thing that was checked, its status, and its cure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from envgen.core.errors import BuildError, EngineError, StaleLockError, UsageErr
 
 
 class FindingStatus(StrEnum):
-    """The state of one thing that was examined."""
+    """The status of one thing that was checked."""
 
     OK = "ok"
     WARNING = "warning"
@@ -26,7 +26,7 @@ CODES = {
     "wheel store": BuildError.exit_code,
     "lock": StaleLockError.exit_code,
 }
-"""The exit code of a problem with each subject; any other problem is a wrong setting."""
+"""The exit code of a problem with each subject; any other problem is an invalid setting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,6 @@ class Finding:
 
 
 def exit_code(findings: Sequence[Finding]) -> int:
-    """The exit code of the first problem; 0 if there is none."""
+    """Return the exit code of the first problem; 0 if there is none."""
     first = next((finding for finding in findings if finding.status == PROBLEM), None)
     return CODES.get(first.subject, UsageError.exit_code) if first else 0

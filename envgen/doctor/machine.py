@@ -1,4 +1,4 @@
-"""This machine: its engine and the platforms that it runs, free disk against what a build takes, and GPUs with their driver."""
+"""Checks this machine: the engine and its platforms, free disk space, GPUs and their driver."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,120 +15,119 @@ from envgen.sources.wheel_store import SPARE, free_space
 from envgen.workspace import Workspace
 
 GPU_SUBJECTS = ("GPU", "driver", "GPU runtime")
-DRIVER_CURE = "install the driver again and restart the machine; `nvidia-smi` must list the GPUs"
+DRIVER_CURE = "reinstall the driver and restart the machine; `nvidia-smi` must list the GPUs"
 
 
-def ask(engine: Builder) -> tuple[EngineInfo | None, tuple[Finding, ...]]:
-    """Ask the engine for its versions; None if it does not answer or lacks what a build needs."""
+def check_engine(engine: Builder) -> tuple[EngineInfo | None, tuple[Finding, ...]]:
+    """Query the engine's versions; None if it does not respond or lacks what a build needs."""
     try:
         info = engine.check()
     except EngineError as error:
-        cure = error.hint or "see what `docker info` says"
+        cure = error.hint or "see: docker info"
         return None, (Finding(subject="engine", status=PROBLEM, found=str(error), cure=cure),)
     versions = {"engine": f"{info.name} {info.version}, {info.image_store}", **info.tools}
-    return info, tuple(Finding(subject=subject, status=OK, found=found) for subject, found in versions.items())
+    return info, tuple(Finding(subject=subject, status=OK, found=version) for subject, version in versions.items())
 
 
 def platforms(locks: Sequence[Lock], info: EngineInfo) -> tuple[Finding, ...]:
-    """Whether the engine can run what the locks are for; one finding a platform."""
-    found = []
+    """Whether the engine runs the platforms of the locks; one finding for each."""
+    findings = []
     for lock in {lock.platform: lock for lock in locks}.values():
         try:
             estimate.check_platform(lock, info)
         except EngineError as error:
-            found.append(Finding(subject="platform", status=PROBLEM, found=error.problem, cure=error.hint))
+            findings.append(Finding(subject="platform", status=PROBLEM, found=error.problem, cure=error.hint))
         else:
-            found.append(Finding(subject="platform", status=OK, found=lock.platform))
-    return tuple(found)
+            findings.append(Finding(subject="platform", status=OK, found=lock.platform))
+    return tuple(findings)
 
 
 def disk(workspace: Workspace, locks: Sequence[Lock], info: EngineInfo | None) -> tuple[Finding, ...]:
-    """The findings on the wheel store's disk and the engine's, for the lock that needs most."""
+    """The findings on the wheel store's disk and the engine's, for the lock that needs the most space."""
     if not locks:
-        nothing = "no image to build"
-        return tuple(Finding(subject=subject, status=NOT_APPLICABLE, found=nothing) for subject in ("wheel store", "engine's disk"))
-    wanted = {lock.profile: estimate.estimate_build(workspace, lock) for lock in locks}
-    largest, most = max(wanted.items(), key=lambda pair: (pair[1].disk, pair[1].download))
+        reason = "no image to build"
+        return tuple(Finding(subject=subject, status=NOT_APPLICABLE, found=reason) for subject in ("wheel store", "engine's disk"))
+    estimates = {lock.profile: estimate.estimate_build(workspace, lock) for lock in locks}
+    largest, most = max(estimates.items(), key=lambda pair: (pair[1].disk, pair[1].download))
     store = workspace.settings.wheels
-    found = [_space("wheel store", store, most.download, f"the wheels of {largest}", "set ENVGEN_CACHE to a folder on a larger disk")]
+    space = _space("wheel store", store, most.download, f"the wheels of {largest}", "set ENVGEN_CACHE to a folder on a larger disk")
     if info is None or not info.data_root:
-        reason = "its engine's host is another machine" if info else "no engine answers"
-        return (*found, Finding(subject="engine's disk", status=NOT_APPLICABLE, found=reason))
+        reason = "the engine runs on another machine" if info else "no engine answers"
+        return space, Finding(subject="engine's disk", status=NOT_APPLICABLE, found=reason)
     root = Path(info.data_root)
-    # Where both share a disk, the wheels are there already when the build begins.
+    # On a shared disk the wheels take up space before the build starts.
     shared = free_space(store)[0].stat().st_dev == root.stat().st_dev
     needed = most.disk + (most.download if shared else 0)
     what = f"building {largest}{' and its wheels' if shared and most.download else ''}"
-    cure = "make room, e.g. with: docker builder prune && docker image prune; or set data-root in /etc/docker/daemon.json to a larger disk"
-    return (*found, _space("engine's disk", root, needed, what, cure))
+    cure = "make room, e.g. with: docker builder prune && docker image prune; or move data-root (/etc/docker/daemon.json) to a larger disk"
+    return space, _space("engine's disk", root, needed, what, cure)
 
 
 def _space(subject: str, folder: Path, needed: int, what: str, cure: str) -> Finding:
     existing, free = free_space(folder)
-    found = f"{human_size(free, 'MB')} free at {existing}"
+    state = f"{human_size(free, 'MB')} free at {existing}"
     if not needed:
-        return Finding(subject=subject, status=OK, found=f"{found}; {what}: all there")
+        return Finding(subject=subject, status=OK, found=f"{state}; {what}: all cached")
     enough = free >= needed + SPARE
     return Finding(
         subject=subject,
         status=OK if enough else PROBLEM,
-        found=f"{found}; {what}: {'takes' if enough else 'would take'} about {human_size(needed, 'MB')}",
+        found=f"{state}; {what}: about {human_size(needed, 'MB')} needed",
         cure="" if enough else cure,
     )
 
 
-def gpu(locks: Sequence[Lock], found: Gpus, toolkit: CudaTable, info: EngineInfo | None) -> tuple[Finding, ...]:
+def gpu(locks: Sequence[Lock], gpus: Gpus, toolkit: CudaTable, info: EngineInfo | None) -> tuple[Finding, ...]:
     """The findings on GPUs, for the lock whose CUDA needs the newest driver."""
-    wanted = max((lock for lock in locks if lock.cuda), key=lambda lock: int(lock.driver or 0), default=None)
-    if wanted is None:
-        return tuple(Finding(subject=subject, status=NOT_APPLICABLE, found="no CUDA in it") for subject in GPU_SUBJECTS)
-    if found.trouble:
-        devices = Finding(subject="GPU", status=PROBLEM, found=found.trouble, cure=DRIVER_CURE)
-    elif found.gpus:
-        words = [f"{entry.name} ({human_size(entry.memory, 'MB')})" if entry.memory else entry.name for entry in found.gpus]
+    newest = max((lock for lock in locks if lock.cuda), key=lambda lock: int(lock.driver or 0), default=None)
+    if newest is None:
+        return tuple(Finding(subject=subject, status=NOT_APPLICABLE, found="CUDA not used") for subject in GPU_SUBJECTS)
+    if gpus.trouble:
+        devices = Finding(subject="GPU", status=PROBLEM, found=gpus.trouble, cure=DRIVER_CURE)
+    elif gpus.gpus:
+        words = [f"{entry.name} ({human_size(entry.memory, 'MB')})" if entry.memory else entry.name for entry in gpus.gpus]
         devices = Finding(subject="GPU", status=OK, found=", ".join(words))
     else:
-        said, cure = "no NVIDIA GPU: the gpu tier will be NOT RUN", "all other tiers run on a CPU; for this one take a machine with a GPU"
-        devices = Finding(subject="GPU", status=WARNING, found=said, cure=cure)
-    return devices, driver(wanted, found, toolkit), _runtime(found, info)
+        state, cure = "no NVIDIA GPU: the gpu tier will be NOT RUN", "the other tiers run on a CPU; use a machine with a GPU for this one"
+        devices = Finding(subject="GPU", status=WARNING, found=state, cure=cure)
+    return devices, driver(newest, gpus, toolkit), _runtime(gpus, info)
 
 
-def driver(lock: Lock, found: Gpus, toolkit: CudaTable) -> Finding:
-    """Whether the driver runs the CUDA of a lock."""
-    if not found.driver:
-        said = f"none found; {lock.profile} needs >={lock.driver} for CUDA {lock.cuda}"
-        return Finding(subject="driver", status=NOT_APPLICABLE, found=said)
-    said = f"{found.driver}; {lock.profile} needs >={lock.driver} for CUDA {lock.cuda}"
-    if found.branch >= int(lock.driver):
-        return Finding(subject="driver", status=OK, found=said)
-    return Finding(subject="driver", status=PROBLEM, found=said, cure=_fitting(lock, found.branch, toolkit))
+def driver(lock: Lock, gpus: Gpus, toolkit: CudaTable) -> Finding:
+    """Whether the driver supports the CUDA of a lock."""
+    needs = f"{lock.profile} needs >={lock.driver} for CUDA {lock.cuda}"
+    if not gpus.driver:
+        return Finding(subject="driver", status=NOT_APPLICABLE, found=f"none found; {needs}")
+    if gpus.branch >= int(lock.driver):
+        return Finding(subject="driver", status=OK, found=f"{gpus.driver}; {needs}")
+    return Finding(subject="driver", status=PROBLEM, found=f"{gpus.driver}; {needs}", cure=_old_driver_cure(lock, gpus.branch, toolkit))
 
 
-def _fitting(lock: Lock, branch: int, toolkit: CudaTable) -> str:
-    """A cure for a driver that is too old: a newer one, or the newest CUDA that this one runs."""
+def _old_driver_cure(lock: Lock, branch: int, toolkit: CudaTable) -> str:
+    """The cure for an old driver: a newer driver, or the newest CUDA that it supports."""
     update = f"update the driver to {lock.driver} or newer"
     cuda = newest_cuda(toolkit, branch)
     if not cuda:
-        return f"{update}; without that, take cpu-base: no CUDA that torch is built for runs on this one"
+        return f"{update}, or use cpu-base: no CUDA version that torch is built for supports this one"
     return (
-        f"{update}; or keep it, and write profiles/NAME.toml with\n"
+        f"{update}; or keep it and write profiles/NAME.toml with\n"
         f'  extends = "{lock.profile}"\n  description = "For drivers before {lock.driver}"\n  cuda = "{cuda}"\n'
         "then: envgen lock NAME && envgen build NAME"
     )
 
 
 def newest_cuda(toolkit: CudaTable, branch: int) -> str:
-    """The newest CUDA that torch is built for and a driver of this branch runs; empty if there is none."""
+    """The newest CUDA that torch is built for and that this driver branch supports; empty if there is none."""
     floors = {build.cuda: toolkit.driver(build.cuda) for build in toolkit.builds}
     fitting = [cuda for cuda, driver in floors.items() if driver and int(driver.floor) <= branch]
     return max(fitting, key=lambda cuda: [int(part) for part in cuda.split(".")], default="")
 
 
-def _runtime(found: Gpus, info: EngineInfo | None) -> Finding:
+def _runtime(gpus: Gpus, info: EngineInfo | None) -> Finding:
     if info is None:
         return Finding(subject="GPU runtime", status=NOT_APPLICABLE, found="no engine answers")
     if info.gpus:
         return Finding(subject="GPU runtime", status=OK, found=info.gpus)
-    if not found.driver:
-        return Finding(subject="GPU runtime", status=NOT_APPLICABLE, found="the engine has none, and there is no GPU")
-    return Finding(subject="GPU runtime", status=PROBLEM, found="the engine passes no GPU into a container", cure=info.gpu_cure)
+    if not gpus.driver:
+        return Finding(subject="GPU runtime", status=NOT_APPLICABLE, found="none, and no GPU")
+    return Finding(subject="GPU runtime", status=PROBLEM, found="the engine can't pass GPUs to containers", cure=info.gpu_cure)

@@ -75,7 +75,7 @@ def test_the_engine_and_its_disk(tmp_path: Path, machine: dict[str, str]) -> Non
         ("590.44.01", "ok", ()),
         ("580.65.06", "ok", ()),
         ("535.183.01", "problem", ("update the driver to 580 or newer", 'cuda = "12.8"')),
-        ("450.80.02", "problem", ("update the driver to 580 or newer", "take cpu-base")),
+        ("450.80.02", "problem", ("update the driver to 580 or newer", "use cpu-base")),
     ],
 )
 def test_a_driver(tmp_path: Path, machine: dict[str, str], version: str, status: str, words: tuple[str, ...]) -> None:

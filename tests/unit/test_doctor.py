@@ -15,7 +15,7 @@ from envgen.doctor import Finding, examine_machine, exit_code
 from envgen.doctor import environment as environments
 from envgen.doctor.environment import environment
 from envgen.doctor.finding import NOT_APPLICABLE, OK, PROBLEM, WARNING
-from envgen.doctor.machine import ask, disk, gpu, newest_cuda, platforms
+from envgen.doctor.machine import check_engine, disk, gpu, newest_cuda, platforms
 from envgen.engine import EngineInfo, gpus
 from envgen.engine.gpus import Gpu, Gpus, parse_module, parse_query
 from envgen.image import estimate_build
@@ -125,7 +125,7 @@ def test_the_newest_cuda_for_a_driver(toolkit: CudaTable, branch: int, cuda: str
         ("590.10", OK, ()),
         ("580.65.06", OK, ()),
         ("535.104.05", PROBLEM, ("update the driver to 580 or newer", 'extends = "cuda"', 'cuda = "12.8"', "envgen lock NAME")),
-        ("450.80.02", PROBLEM, ("update the driver to 580 or newer", "take cpu-base")),
+        ("450.80.02", PROBLEM, ("update the driver to 580 or newer", "use cpu-base")),
     ],
 )
 def test_a_driver_against_the_floor(toolkit: CudaTable, driver: str, status: str, words: tuple[str, ...]) -> None:
@@ -168,18 +168,18 @@ def test_a_driver_that_does_not_work(toolkit: CudaTable) -> None:
 
 
 def test_an_engine_that_does_not_answer() -> None:
-    info, findings = ask(Silent(EngineError("docker", "no engine answers at x", hint="start Docker")))  # type: ignore[arg-type]
+    info, findings = check_engine(Silent(EngineError("docker", "no engine answers at x", hint="start Docker")))  # type: ignore[arg-type]
     assert info is None
     assert by_subject(findings)["engine"] == Finding(
         subject="engine", status=PROBLEM, found="docker: no engine answers at x", cure="start Docker"
     )
     assert exit_code(findings) == 5
-    _, findings = ask(Silent(EngineError("docker", "odd")))  # type: ignore[arg-type]
+    _, findings = check_engine(Silent(EngineError("docker", "odd")))  # type: ignore[arg-type]
     by_subject(findings)
 
 
 def test_an_engine_that_answers() -> None:
-    info, findings = ask(Silent(INFO))  # type: ignore[arg-type]
+    info, findings = check_engine(Silent(INFO))  # type: ignore[arg-type]
     assert info == INFO
     assert {finding.subject: (finding.status, finding.found) for finding in findings} == {
         "engine": (OK, "Docker 26.1, containerd image store"),
@@ -226,7 +226,7 @@ def test_disk_against_what_a_build_takes(
 
 
 def test_disk_of_an_engine_elsewhere(tmp_path: Path) -> None:
-    assert by_subject(disk(workspace(tmp_path), [CPU], INFO))["engine's disk"].found == "its engine's host is another machine"
+    assert by_subject(disk(workspace(tmp_path), [CPU], INFO))["engine's disk"].found == "the engine runs on another machine"
     assert by_subject(disk(workspace(tmp_path), [CPU], None))["engine's disk"].found == "no engine answers"
     assert {finding.status for finding in disk(workspace(tmp_path), [], INFO)} == {NOT_APPLICABLE}
 
@@ -245,7 +245,7 @@ def test_nothing_special(tmp_path: Path) -> None:
     assert {name: finding.status for name, finding in found.items()} == {
         "Python": OK, "HF_TOKEN": WARNING, "HF_HOME": OK, "proxy": NOT_APPLICABLE, "CA bundle": NOT_APPLICABLE,
     }  # fmt: skip
-    assert "gated models will be refused" in found["HF_TOKEN"].found
+    assert "no access to gated models" in found["HF_TOKEN"].found
 
 
 def test_an_old_python() -> None:
@@ -266,24 +266,24 @@ def test_a_token_in_the_cache(tmp_path: Path) -> None:
     (tmp_path / "hf").mkdir()
     (tmp_path / "hf" / "token").write_text("hf_secret")
     found = surroundings(tmp_path)["HF_TOKEN"]
-    assert f"`envgen run` has the one in {tmp_path}/hf/token" in found.found
+    assert f"`envgen run` uses the one in {tmp_path}/hf/token" in found.found
     assert "secret" not in found.found
 
 
 def test_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert surroundings(tmp_path)["HF_HOME"].found == str(tmp_path / "hf")
     missing = surroundings(tmp_path, HF_HOME=str(tmp_path / "a" / "b"))["HF_HOME"]
-    assert (missing.status, missing.found) == (OK, f"{tmp_path}/a/b: not there yet, made when it is needed")
+    assert (missing.status, missing.found) == (OK, f"{tmp_path}/a/b: does not exist yet; created when needed")
     (tmp_path / "file").touch()
-    assert surroundings(tmp_path, HF_HOME=str(tmp_path / "file"))["HF_HOME"].found.endswith("file: is no folder")
+    assert surroundings(tmp_path, HF_HOME=str(tmp_path / "file"))["HF_HOME"].found.endswith("file: not a folder")
     assert surroundings(tmp_path, HF_HOME=str(tmp_path / "file" / "x"))["HF_HOME"].status == PROBLEM
     assert surroundings(tmp_path, HF_HUB_CACHE=str(tmp_path))["HF_HUB_CACHE"].status == OK
     # Root may do everything: this is how it is for others.
     monkeypatch.setattr(environments.os, "access", lambda _path, _mode: False)
     found = surroundings(tmp_path)["HF_HOME"]
-    assert (found.status, found.found) == (PROBLEM, f"{tmp_path}/hf: can't be read or not be written")
+    assert (found.status, found.found) == (PROBLEM, f"{tmp_path}/hf: not readable and writable")
     assert "chown" in found.cure
-    assert surroundings(tmp_path, HF_HOME=str(tmp_path / "a"))["HF_HOME"].found.endswith("is not there and can't be made")
+    assert surroundings(tmp_path, HF_HOME=str(tmp_path / "a"))["HF_HOME"].found.endswith("does not exist and can't be created")
 
 
 def test_a_variable_that_is_ignored(tmp_path: Path) -> None:
@@ -302,7 +302,7 @@ def test_proxies_are_shown_without_credentials(tmp_path: Path) -> None:
 def test_a_proxy_that_is_no_url(tmp_path: Path, value: str) -> None:
     found = surroundings(tmp_path, HTTPS_PROXY=value)["proxy"]
     assert found.status == PROBLEM
-    assert found.found == "HTTPS_PROXY: not understood as a URL"
+    assert found.found == "HTTPS_PROXY: not a valid URL"
     assert "heim" not in found.cure
 
 
@@ -313,7 +313,7 @@ def test_certificates(tmp_path: Path) -> None:
         tmp_path, SSL_CERT_FILE=f"{tmp_path}/good.pem", REQUESTS_CA_BUNDLE=f"{tmp_path}/bad.pem", PIP_CERT=f"{tmp_path}/none.pem"
     )
     assert found["SSL_CERT_FILE"].status == OK
-    assert found["REQUESTS_CA_BUNDLE"].found == f"{tmp_path}/bad.pem: no PEM certificate in it"
+    assert found["REQUESTS_CA_BUNDLE"].found == f"{tmp_path}/bad.pem: contains no PEM certificate"
     assert found["PIP_CERT"].found == f"{tmp_path}/none.pem: can't be read: No such file or directory"
     assert found["PIP_CERT"].cure.startswith("unset PIP_CERT")
 
