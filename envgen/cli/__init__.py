@@ -1,6 +1,6 @@
-"""The command line: arguments in, words and an exit code out. Nothing outside this package prints.
+"""The command line. Only this package prints.
 
-app lists the commands, each in a module of its own; wiring chooses what stands behind them. Errors become words and exit codes here.
+`app` lists the commands, each in a module of its own; `wiring` chooses the implementations. Errors become messages and exit codes here.
 """
 
 import io
@@ -20,13 +20,13 @@ from envgen.core.text import printable_lines
 from envgen.core.unwritable import is_users_own, unusable
 
 ENDED_BY = 128
-"""The exit code after a signal is this and its number, as shells have it: 130 after Ctrl-C."""
+"""Added to a signal's number for the exit code, as shells do: 130 after Ctrl-C."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; the exit code is 0, that of an error's class, or 1 with a traceback for a bug in envgen."""
+    """Run a command and return its exit code: 0, or that of an error's class. A bug in envgen is a traceback and exit code 1."""
     open_closed_streams()
-    # What standard output can't encode is written as \x…, and is no error.
+    # Characters that standard output can't encode are written as \x….
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -36,10 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_error(error)
         return error.exit_code
     except KeyboardInterrupt as interruption:
-        print("interrupted: nothing half-written is left behind", file=sys.stderr)
+        print("interrupted; no partial files left behind", file=sys.stderr)
         return ENDED_BY + (interruption.args[0] if interruption.args else signal.SIGINT)
     except BrokenPipeError:
-        # The reader of our output, such as head, has had enough; Python would complain once more at exit.
+        # The reader, such as head, closed the pipe; without this Python would complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
@@ -51,10 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def handle_signals() -> None:
-    """Makes the other signals that ask a process to end do what Ctrl-C does."""
+    """Make SIGTERM and SIGHUP act like Ctrl-C."""
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
-        # A signal that is ignored on our behalf, as by nohup, stays ignored.
+        # A signal that our parent ignores, as nohup does, stays ignored.
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, _interrupt)
 
@@ -64,7 +64,7 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
 
 
 def print_error(error: EnvgenError) -> None:
-    """Each fault as `error: where: what`, and its cure as `hint: …`."""
+    """Print each fault as `error: where: what`, and its cure as `hint: …`."""
     for fault in error.faults():
         first, *more = printable_lines(str(fault).rstrip("\n"))
         lines = [f"error: {first}", *(f"       {line}" for line in more)]
@@ -75,7 +75,7 @@ def print_error(error: EnvgenError) -> None:
 
 
 def wrap_for_terminal(line: str) -> str:
-    """`line` broken between words where it is too long for a terminal; anywhere else it stays one line, to be searched."""
+    """Wrap `line` to the width of a terminal; elsewhere it stays one line, so that it can be searched."""
     if not sys.stderr.isatty():
         return line
     indent = " " * min(len(line) - len(line.lstrip()) or 7, 7)

@@ -1,6 +1,6 @@
-"""The list of commands, and how a command line is parsed into one of them and its arguments.
+"""Lists the commands, and parses a command line into a command and its arguments.
 
-A command's module is imported when its options or its help are asked for, and not before: `envgen --help` is to be quick.
+A command's module is imported only for its options or help, so that `envgen --help` is fast.
 """
 
 import argparse
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "lock": ("locks.lock", "resolve profiles and write their locks"),
-    "update": ("locks.update", "move a profile on purpose: edits the profile, then locks"),
-    "why": ("locks.why", "say why a package is locked in its version"),
+    "update": ("locks.update", "move a profile to another date or base, then lock it"),
+    "why": ("locks.why", "explain why a package is locked at its version"),
     "build": ("images.build", "build a profile's image and smoke-test it"),
-    "smoke": ("images.smoke", "test an image that was built"),
-    "show": ("locks.show", "say what a profile is, and what a model takes"),
-    "run": ("images.run", "run a command in an image that was built"),
-    "doctor": ("doctor", "look for what this machine lacks, or explain an error"),
-    "fetch": ("offline.fetch", "bring all that is locked here, to build without a network"),
-    "store": ("offline.store", "carry what is locked to a machine without a network"),
-    "diff": ("trust.diff", "say what changed between two sets of locks or two images, and why"),
-    "verify": ("trust.verify", "ask whether everything locked still exists and still has its hash"),
+    "smoke": ("images.smoke", "test a built image"),
+    "show": ("locks.show", "show a profile, and the memory a model needs"),
+    "run": ("images.run", "run a command in a built image"),
+    "doctor": ("doctor", "check what this machine lacks, or explain an error"),
+    "fetch": ("offline.fetch", "download everything locked, to build without a network"),
+    "store": ("offline.store", "carry everything locked to a machine without a network"),
+    "diff": ("trust.diff", "show what changed between two sets of locks or two images, and why"),
+    "verify": ("trust.verify", "check that everything locked still exists and still has its hash"),
     "audit": ("trust.audit", "compare an image with its lock, file by file, without running anything in it"),
-    "reproduce": ("trust.reproduce", "build an image twice without any cache, and compare every blob"),
-    "export": ("locks.export", "print a lock in another tool's form"),
-    "matrix": ("images.matrix", "list every profile on every target, for people, for GitHub Actions, or for docker buildx bake"),
-    "init": ("locks.init", "make a new project: a profile, its constraint set, a workflow, and what else a repository has around them"),
-    "completion": ("completion", "print what completes envgen's words in a shell"),
+    "reproduce": ("trust.reproduce", "build an image twice without a cache and compare every blob"),
+    "export": ("locks.export", "print a lock in another tool's format"),
+    "matrix": ("images.matrix", "list every profile on every target, for people, GitHub Actions or docker buildx bake"),
+    "init": ("locks.init", "create a project: a profile, its constraint set, a workflow and other repository files"),
+    "completion": ("completion", "print a completion script for a shell"),
 }
-"""The module of each command, below envgen.cli, and the first line of its help; in the order of `envgen --help`."""
+"""The module of each command, below envgen.cli, and the first line of its help, in the order of `envgen --help`."""
 
 EPILOG = """\
 exit codes: 2 profile or command wrong, 3 no resolution, 4 lock stale,
@@ -46,7 +46,7 @@ exit codes: 2 profile or command wrong, 3 no resolution, 4 lock stale,
 
 
 class Invocation(NamedTuple):
-    """A parsed command line: the command, its arguments in the command's own class, and the folder of the project (None: to be found)."""
+    """A parsed command line: the command, its arguments (of the command's own class), and the project folder (None: to be found)."""
 
     name: str
     arguments: Any
@@ -69,27 +69,27 @@ OTHER_NAMES = {
     "new": "envgen init",
     "help": "envgen --help; of one command: envgen COMMAND --help",
 }
-"""What people call commands that have another name here."""
+"""Hints for names that other tools use for commands."""
 
 
 class MainParser(argparse.ArgumentParser):
     """The parser above those of the commands."""
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Raises UsageError for a command that there is not."""
+        """Raise UsageError for an unknown command."""
         if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
             hint = OTHER_NAMES.get(value) or suggestion(value, tuple(COMMANDS))
-            raise UsageError("envgen", f"there is no command {value!r}", hint=hint)
+            raise UsageError("envgen", f"no such command: {value!r}", hint=hint)
         super()._check_value(action, value)
 
 
 class CommandParser(argparse.ArgumentParser):
-    """The parser of one command, which loads its options from the command's module when it is first used."""
+    """A command's parser, which loads the options from the command's module on first use."""
 
     command: "Command[Any] | None" = None
 
     def load(self) -> "Command[Any]":
-        """Imports the command and adds its options and its help to this parser."""
+        """Import the command and add its options and help to this parser."""
         if self.command is None:
             name = self.prog.split()[-1]
             module, summary = COMMANDS[name]
@@ -103,7 +103,7 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def run(invocation: Invocation) -> int:
-    """Runs a command; the exit code."""
+    """Run a command and return its exit code."""
     from envgen.cli.output import make_reporter
     from envgen.cli.wiring import make_workspace
 
@@ -115,7 +115,7 @@ def run(invocation: Invocation) -> int:
 
 
 def parse(arguments: Sequence[str] | None) -> Invocation:
-    """Parses a command line; for a wrong one argparse itself ends the process with code 2."""
+    """Parse a command line; argparse exits with code 2 if it is invalid."""
     parser = _make_parser()
     words, command = split_at_double_dash(sys.argv[1:] if arguments is None else arguments)
     options, unknown = parser.parse_known_args(words)
@@ -131,29 +131,29 @@ def parse(arguments: Sequence[str] | None) -> Invocation:
 
 
 def split_at_double_dash(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The words before and after `--` for `run`, whose command argparse must not look into; all of them for any other command."""
+    """Split `words` at `--` for `run`, whose command argparse must not parse; other commands are returned unsplit."""
     if "run" not in words or "--" not in words or words.index("run") > words.index("--"):
         return list(words), []
-    place = words.index("--")
-    return list(words[:place]), list(words[place + 1 :])
+    position = words.index("--")
+    return list(words[:position]), list(words[position + 1 :])
 
 
 def complete_parser() -> argparse.ArgumentParser:
-    """The parser with the options of every command loaded."""
+    """Return the parser with the options of every command loaded."""
     parser = _make_parser()
-    for below in command_parsers(parser):
-        below.load()
+    for subparser in command_parsers(parser):
+        subparser.load()
     return parser
 
 
 def command_parsers(parser: argparse.ArgumentParser) -> list[CommandParser]:
-    """The parsers of the commands, in their order."""
+    """Return the commands' parsers, in order."""
     return [
-        below
+        subparser
         for action in parser._actions
         if isinstance(action, argparse._SubParsersAction)
-        for below in action.choices.values()
-        if isinstance(below, CommandParser)
+        for subparser in action.choices.values()
+        if isinstance(subparser, CommandParser)
     ]
 
 

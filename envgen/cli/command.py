@@ -1,4 +1,4 @@
-"""A command: the options it has, the help for them, and the function that runs it. Each command's module has one, COMMAND."""
+"""The Command class: a command's options, help and function. Each command's module defines one, COMMAND."""
 
 import argparse
 import re
@@ -23,9 +23,9 @@ WIDTH = 80
 class Command(Generic[A]):
     """A command of envgen.
 
-    `add_options` adds the options that `arguments` has fields for. `text` is the help below the command's line in the list of commands,
-    `shape` describes what --json prints: keys, and values where they are not plain text. Keys may be added; none is ever removed.
-    A command that is not `in_project` looks for none above the current folder.
+    `add_options` adds an option for each field of `arguments`. `text` is the help below the command's summary. `shape` describes
+    the output of --json: keys, and values that are not plain text. Keys may be added, never removed.
+    Unless a command is `in_project`, no project is searched above the current folder.
     """
 
     arguments: type[A]
@@ -37,28 +37,28 @@ class Command(Generic[A]):
     in_project: bool = True
 
     def fill(self, parser: ArgumentParser, summary: str) -> None:
-        """Adds the options and the help of this command to `parser`."""
+        """Add this command's options and help to `parser`."""
         self.add_options(parser)
         options.add_project(parser)
         describe(parser, f"{summary}\n\n{self.text}", self.example, self.shape)
 
     def read(self, options: Namespace) -> A:
-        """The parsed options as the command's own class of arguments."""
-        found = {field.name: getattr(options, field.name) for field in fields(self.arguments)}
-        return self.arguments(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
+        """Convert the parsed options to the command's own class of arguments."""
+        values = {field.name: getattr(options, field.name) for field in fields(self.arguments)}
+        return self.arguments(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 def describe(parser: ArgumentParser, text: str, example: str, shape: str = "") -> None:
-    """Sets the help of `parser`: it fits a terminal of 80 columns and ends with an example."""
+    """Set the help of `parser`: wrapped to 80 columns, with an example at the end."""
     parser.description = filled(text.rstrip() + (f"\n\n--json: {shape}" if shape else ""))
     parser.epilog = f"example: {example}"
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
 
 
 def filled(text: str) -> str:
-    """`text` in lines that fit.
+    """Wrap the paragraphs of `text`.
 
-    Blank lines divide its paragraphs; a row of a table, which is indented, and what begins with a label, as in `--json: `, begin a line.
+    Indented table rows and labels, as in `--json: `, start a new line.
     """
     paragraphs = [re.split(r"\n(?=(?:--)?[a-z]+: |  \S)", paragraph) for paragraph in text.split("\n\n")]
     return "\n\n".join("\n".join(_item(item) for item in items) for items in paragraphs)

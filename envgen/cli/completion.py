@@ -1,4 +1,4 @@
-"""`envgen completion`: what completes commands, options, profiles and files in a shell."""
+"""`envgen completion`: prints a script that completes commands, options, profiles and files in a shell."""
 
 import argparse
 from collections.abc import Iterator
@@ -21,38 +21,38 @@ _envgen_profiles() { local -a names=(%s ${(f)"$(print -l profiles/*.toml(N:t:r))
 """,
     "tcsh": "",
 }
-"""How a shell finds profiles when it is asked: those that come with envgen, and those of the folder it is in."""
+"""Shell functions that complete profiles: the bundled ones and those in the current folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompletionArgs:
-    """What `envgen completion` is called with."""
+    """The arguments of `envgen completion`."""
 
     shell: str
 
 
 def run(args: CompletionArgs, workspace: Workspace) -> int:
-    """Prints it; the exit code is 0."""
+    """Print the script; the exit code is 0."""
     import shtab
 
     parser = app.complete_parser()
     for action in _actions(parser):
         if action.metavar == "PROFILE":
-            action.complete = {"bash": "_envgen_profiles", "zsh": "_envgen_profiles"}  # type: ignore[attr-defined]  # shtab looks for it
+            action.complete = {"bash": "_envgen_profiles", "zsh": "_envgen_profiles"}  # type: ignore[attr-defined]  # read by shtab
         elif action.metavar in ("FILE", "DIR", "FOLDER", "MODEL"):
             action.complete = shtab.FILE if action.metavar == "FILE" else shtab.DIRECTORY  # type: ignore[attr-defined]
     preamble = {shell: text % " ".join(workspace.project.profiles()) if text else "" for shell, text in PREAMBLE.items()}
-    print(shtab.complete(parser, shell=args.shell, preamble=preamble))  # type: ignore[arg-type]  # it takes one for each shell
+    print(shtab.complete(parser, shell=args.shell, preamble=preamble))  # type: ignore[arg-type]  # it accepts a mapping
     return 0
 
 
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    """Every argument of a parser and of the parsers below it."""
+    """Yield every argument of a parser and of its subparsers."""
     for action in parser._actions:
         yield action
         if isinstance(action, argparse._SubParsersAction):
-            for below in action.choices.values():
-                yield from _actions(below)
+            for subparser in action.choices.values():
+                yield from _actions(subparser)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""`envgen doctor`: what this machine lacks, and what an error message means."""
+"""`envgen doctor`: reports what this machine lacks, and explains error messages."""
 
 import codecs
 import os
@@ -20,10 +20,10 @@ from envgen.profiles.error_tables import Explanation, consequence, explain
 from envgen.workspace import Workspace
 
 TEXT = """\
-Each finding is ok, a warning, a problem, or not applicable, and says how to cure it. The exit code is that of the
-first problem: 5 for the engine, 6 for disk, 4 for a lock, 2 for anything else; 0 with warnings alone.
---explain takes a message or a whole traceback, as it was printed: colours, log prefixes and wrapped lines are seen
-through. The last error of it counts. It ends with 2 when no table knows that one (profiles/errors/*.toml).
+Each finding is ok, a warning, a problem, or not applicable; warnings and problems come with a cure. The exit code is
+that of the first problem: 5 for the engine, 6 for disk, 4 for a lock, 2 for anything else; 0 if there are only warnings.
+--explain accepts a message or a whole traceback as printed: colours, log prefixes and wrapped lines are ignored. The
+last error counts. The exit code is 2 if it is not in the tables of known errors (profiles/errors/*.toml).
 """
 
 SHAPE = """\
@@ -34,19 +34,19 @@ SHAPE = """\
 LABELS = {
     "cause": "cause",
     "cure": "cure",
-    "versions": "holds for",
+    "versions": "applies to",
     "documented": "documented",
     "why": "differs because",
     "source": "source",
 }
-"""What stands before the parts of an explanation, by key and in their order."""
+"""The labels of an explanation's parts, by key and in order."""
 
 MARKS = {OK: "ok", WARNING: "warning", PROBLEM: "PROBLEM", NOT_APPLICABLE: "-"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorArgs:
-    """What `envgen doctor` is called with."""
+    """The arguments of `envgen doctor`."""
 
     profile: str
     explain: str | None
@@ -54,7 +54,7 @@ class DoctorArgs:
 
 
 def run(args: DoctorArgs, workspace: Workspace) -> int:
-    """Prints the findings, or the explanation of an error; the exit code."""
+    """Print the findings, or the explanation of an error; return the exit code."""
     if args.explain is not None:
         return _explain(args, args.explain, workspace)
     findings = examine_machine(
@@ -69,8 +69,8 @@ def run(args: DoctorArgs, workspace: Workspace) -> int:
 
 
 def findings_json(findings: Sequence[Finding]) -> Mapping[str, object]:
-    found = [asdict(finding) for finding in findings]
-    return {"problems": _number(findings, PROBLEM), "warnings": _number(findings, WARNING), "findings": found}
+    entries = [asdict(finding) for finding in findings]
+    return {"problems": _number(findings, PROBLEM), "warnings": _number(findings, WARNING), "findings": entries}
 
 
 def _number(findings: Sequence[Finding], status: str) -> int:
@@ -82,7 +82,7 @@ def _count(number: int, what: str) -> str:
 
 
 def _lines(findings: Sequence[Finding]) -> Iterator[str]:
-    """A line for each finding, and its cure below it."""
+    """A line for each finding, with its cure below."""
     width = max(len(finding.subject) for finding in findings)
     for finding in findings:
         head = f"{MARKS[finding.status]:<8} {finding.subject:<{width}}  "
@@ -93,35 +93,35 @@ def _lines(findings: Sequence[Finding]) -> Iterator[str]:
 
 
 READ = 1024 * 1024
-"""Bytes of standard input that are kept, its last ones: what ended a program is there."""
+"""How many bytes at the end of standard input are searched: the error that ended a program is there."""
 
 
-def _explain(args: DoctorArgs, given: str, workspace: Workspace) -> int:
-    """Prints what the tables know of the error that counts in a text. Raises UsageError when that is nothing."""
-    text = _standard_input() if given == "-" else given
+def _explain(args: DoctorArgs, argument: str, workspace: Workspace) -> int:
+    """Explain the error that counts in a text. Raises UsageError if it is unknown."""
+    text = _standard_input() if argument == "-" else argument
     if not text.strip():
         raise UsageError("--explain", "no text to look up", hint="as in: envgen doctor --explain \"No module named 'torch'\"")
     own = [path.stem for path in (workspace.project.folder / "profiles").glob("*.toml")]
-    # Where the project has one profile it is that one.
+    # A project's only profile is the default.
     profile = workspace.project.profile(args.profile).name if args.profile else own[0] if len(own) == 1 else "PROFILE"
     table = workspace.project.diagnoses()
-    found = explain(text, table)
-    if found is None:
-        only = consequence(text, table)
-        hint = f"{only.cause}: {only.cure}" if only else "give the last lines of the traceback, word for word"
+    explanation = explain(text, table)
+    if explanation is None:
+        fallback = consequence(text, table)
+        hint = f"{fallback.cause}: {fallback.cure}" if fallback else "give the last lines of the traceback, word for word"
         raise UsageError(
-            "--explain", "no table of the documents knows this text",
-            hint=f"{hint}; or look for what this machine lacks: envgen doctor",
+            "--explain", "not in the tables of known errors",
+            hint=f"{hint}; or check this machine: envgen doctor",
         )  # fmt: skip
     if args.json:
-        print_json(explanation_json(found, profile), ascii_only=False)
+        print_json(explanation_json(explanation, profile), ascii_only=False)
     else:
-        print_lines(_explanation_lines(found, profile, whole=text))
+        print_lines(_explanation_lines(explanation, profile, whole=text))
     return 0
 
 
 def _standard_input() -> str:
-    """The end of what is on standard input, in whatever encoding a shell wrote it; nothing where it is closed."""
+    """Read the end of standard input, in UTF-8 or UTF-16; empty if it is closed."""
     if sys.stdin is None:
         return ""
     stream = getattr(sys.stdin, "buffer", None)
@@ -130,15 +130,15 @@ def _standard_input() -> str:
     start, end = stream.read(4), b""
     while chunk := stream.read(READ):
         end = (end + chunk)[-READ:]
-    # PowerShell writes UTF-16 into files.
+    # PowerShell writes files in UTF-16.
     marks = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
     encoding = next((name for mark, name in marks.items() if start.startswith(mark)), "utf-8")
     return (start + end if len(end) < READ else end).decode(encoding, errors="replace").removeprefix("\ufeff")
 
 
-def explanation_json(found: Explanation, profile: str) -> Mapping[str, object]:
-    """What an error text means, with cures that name `profile`."""
-    entry = found.diagnosis
+def explanation_json(explanation: Explanation, profile: str) -> Mapping[str, object]:
+    """An explanation as JSON, with cures that name `profile`."""
+    entry = explanation.diagnosis
     return {
         "cause": entry.cause,
         "cure": entry.cure.replace("PROFILE", profile),
@@ -146,27 +146,27 @@ def explanation_json(found: Explanation, profile: str) -> Mapping[str, object]:
         "why": entry.why,
         "source": f"{entry.document}, {entry.section}",
         "versions": entry.versions,
-        "error": found.error,
-        "others": [{"error": error, "cause": other.cause} for error, other in found.others],
+        "error": explanation.error,
+        "others": [{"error": error, "cause": other.cause} for error, other in explanation.others],
     }
 
 
-def _explanation_lines(found: Explanation, profile: str, *, whole: str) -> Iterator[str]:
-    """An entry, and of a text of several lines which one it is for."""
-    body = explanation_json(found, profile)
-    if "\n" in whole.strip() or found.others:
-        yield f"{'error:':<17}{found.error} (the last one counts)"
+def _explanation_lines(explanation: Explanation, profile: str, *, whole: str) -> Iterator[str]:
+    """The lines of an explanation; for a longer text, with the error that it is for."""
+    body = explanation_json(explanation, profile)
+    if "\n" in whole.strip() or explanation.others:
+        yield f"{'error:':<17}{explanation.error} (the last one counts)"
     for key, label in LABELS.items():
         if body[key] is not None:
             yield f"{label + ':':<17}{body[key]}"
-    for error, other in found.others:
-        yield f"{'known, too:':<17}{error}: {other.cause}"
+    for error, other in explanation.others:
+        yield f"{'also known:':<17}{error}: {other.cause}"
 
 
 def add_options(parser: ArgumentParser) -> None:
-    parser.add_argument("profile", nargs="?", default="", metavar="PROFILE", help="what this machine is to build and run (default: all)")
+    parser.add_argument("profile", nargs="?", default="", metavar="PROFILE", help="the profile to build and run here (default: all)")
     parser.add_argument(
-        "--explain", default=None, metavar="TEXT", help="look an error text up in the tables of known errors (-: from standard input)"
+        "--explain", default=None, metavar="TEXT", help="look up an error text in the tables of known errors (-: standard input)"
     )
     options.add_json(parser, "the findings as JSON")
 

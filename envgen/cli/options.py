@@ -1,6 +1,6 @@
-"""The options that several commands share, each declared once, and the types of options' values.
+"""Options that several commands share, and the types of option values.
 
-Functions and not argparse's parents: the help lists options in the order in which a command adds them, and defaults differ.
+Functions rather than argparse parents: the help lists options in the order in which a command adds them, and defaults differ.
 """
 
 import argparse
@@ -24,7 +24,7 @@ def add_project(parser: ArgumentParser) -> None:
 
 
 def add_profiles(parser: ArgumentParser) -> None:
-    parser.add_argument("profiles", nargs="*", metavar="PROFILE", help="the profiles (default: the project's own)")
+    parser.add_argument("profiles", nargs="*", metavar="PROFILE", help="profiles (default: the project's, else the bundled ones)")
 
 
 def add_target(parser: ArgumentParser, text: str) -> None:
@@ -32,7 +32,7 @@ def add_target(parser: ArgumentParser, text: str) -> None:
 
 
 def add_locks(parser: ArgumentParser) -> None:
-    """Which locks: those of some profiles, for one target or for all."""
+    """Select the locks of some profiles, for one target or all."""
     add_profiles(parser)
     add_target(parser, "one target only (default: all)")
     parser.add_argument("--images", action="store_true", help="only the targets that an image is built for: not those of Windows and macOS")
@@ -43,10 +43,10 @@ def add_image(parser: ArgumentParser, text: str = "the image") -> None:
 
 
 def add_base(parser: ArgumentParser, prefix: str = "") -> None:
-    parser.add_argument("--base", default="", metavar="REF", help=f"{prefix}build on this image in place of the locked base")
+    parser.add_argument("--base", default="", metavar="REF", help=f"{prefix}build on this image instead of the locked base")
 
 
-def add_compression(parser: ArgumentParser, text: str = "of the layers") -> None:
+def add_compression(parser: ArgumentParser, text: str = "layer compression (default: zstd)") -> None:
     parser.add_argument("--compression", choices=("zstd", "gzip"), default="zstd", help=text)
 
 
@@ -67,7 +67,7 @@ def add_json(parser: ArgumentParser, text: str = "the result as JSON") -> None:
 
 
 def size(text: str) -> int:
-    """A number of bytes, as in 8GB, 512MB or 1000000. Raises what argparse makes an error of."""
+    """Parse a number of bytes, as in 8GB, 512MB or 1000000. Raises ArgumentTypeError."""
     match = _SIZE.fullmatch(text)
     if not match:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a size as in 8GB or 512MB")
@@ -75,25 +75,25 @@ def size(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """A time above 0. Raises what argparse makes an error of."""
+    """Parse a positive number of seconds. Raises ArgumentTypeError."""
     try:
-        found = float(text)
+        number = float(text)
     except ValueError:
-        found = 0.0
-    if not 0 < found < math.inf:
+        number = 0.0
+    if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected seconds, as in 600")
-    return found
+    return number
 
 
 def gpus(text: str) -> str:
-    """The value of --gpus. Raises what argparse makes an error of."""
+    """Check the value of --gpus. Raises ArgumentTypeError."""
     if not _GPUS.fullmatch(text):
         raise argparse.ArgumentTypeError(f"found {text!r}, expected all, or numbers as in 0,1")
     return text
 
 
 def gpus_or_not(text: str) -> str:
-    """The value of --gpus where envgen may choose. Raises what argparse makes an error of."""
+    """Check the value of --gpus where envgen may choose. Raises ArgumentTypeError."""
     if text not in ("auto", "none") and not _GPUS.fullmatch(text):
         raise argparse.ArgumentTypeError(f"found {text!r}, expected auto, none, all, or numbers as in 0,1")
     return text

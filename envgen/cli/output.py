@@ -1,6 +1,6 @@
-"""What is printed: results on standard output, progress on standard error. No text in it can steer a terminal.
+"""Prints results on standard output and progress on standard error, with control characters escaped.
 
-Progress is live, with rich, on a terminal, and plain lines elsewhere.
+Progress is live (rich) on a terminal, and plain lines elsewhere.
 """
 
 import sys
@@ -14,7 +14,7 @@ from envgen.core.text import human_size, json_text, printable, printable_lines
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Prints the result of a command: text that may quote an index, an image or a file."""
+    """Print the result of a command, which may quote an index, an image or a file."""
     for text in lines:
         print("\n".join(printable_lines(text)))
 
@@ -25,7 +25,7 @@ def print_json(value: object, *, indent: int | None = 2, ascii_only: bool = True
 
 
 class PlainReporter:
-    """One line for each step, on standard error; details are left out."""
+    """Prints a line for each step on standard error, and no details."""
 
     def __init__(self) -> None:
         self._speaking = threading.Lock()
@@ -40,7 +40,7 @@ class PlainReporter:
             self._ended = True
 
     def step(self, text: str) -> None:
-        # In one piece: threads speak at the same time, and print writes the end of the line on its own.
+        # In one write: print writes the newline separately, and other threads print too.
         lines = "\n".join(printable_lines(text))
         with self._speaking:
             if not self._ended:
@@ -56,14 +56,14 @@ class PlainReporter:
 
 
 class QuietReporter(PlainReporter):
-    """Prints nothing: the result is JSON."""
+    """Prints nothing, for --json."""
 
     def step(self, text: str) -> None:
         pass
 
 
 class LiveReporter(PlainReporter):
-    """Steps stay on the screen; the current detail or transfer is a line below them that changes."""
+    """Prints steps, with a changing line below them for the current detail or transfer."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -106,7 +106,7 @@ class LiveReporter(PlainReporter):
 
 
 def make_reporter(*, quiet: bool) -> PlainReporter:
-    """The reporter that fits where standard error goes."""
+    """Return the reporter for standard error: live on a terminal, else plain."""
     if quiet:
         return QuietReporter()
     return LiveReporter() if sys.stderr.isatty() else PlainReporter()

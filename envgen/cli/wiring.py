@@ -1,4 +1,4 @@
-"""What a command runs on: its workspace, a resolver, a container engine. Only this module chooses among implementations."""
+"""Creates the workspace, resolver and container engine of a command. Only this module chooses implementations."""
 
 import os
 from pathlib import Path
@@ -14,16 +14,16 @@ from envgen.workspace import Workspace
 
 
 def make_workspace(folder: str | None, reporter: Reporter, *, search: bool = True) -> Workspace:
-    """The workspace of the project in `folder`, with the settings of this environment.
+    """Create the workspace of the project in `folder`, with this environment's settings.
 
-    None is the current folder or, with `search`, the nearest project above it; which one that is, is said.
+    None is the current folder or, with `search`, the nearest project above it, which is reported.
     Raises UsageError if there is no such folder.
     """
     project = Path(folder) if folder is not None else _nearest(reporter) if search else Path()
     if not project.is_dir():
-        raise UsageError(f"--project {folder}", "there is no such folder")
+        raise UsageError(f"--project {folder}", "no such folder")
     settings = read_settings(os.environ, project.absolute())
-    # requests takes proxies from the environment alone, with no_proxy as other programs read them.
+    # requests reads proxies only from the environment, with no_proxy as other programs read it.
     os.environ.update(settings.network)
     return Workspace(project=Project(folder=project.absolute()), settings=settings, reporter=reporter)
 
@@ -34,15 +34,15 @@ def _nearest(reporter: Reporter) -> Path:
         here, home = Path.cwd(), Path.home()
     except (FileNotFoundError, RuntimeError):  # a folder that was removed, a user without a home
         return Path()
-    found = find_project(here, home)
-    if found is None or found == here:
+    project = find_project(here, home)
+    if project is None or project == here:
         return Path()
-    reporter.step(f"project: {found}")
-    return found
+    reporter.step(f"project: {project}")
+    return project
 
 
 def make_resolver(name: str) -> MakeResolver:
-    """The resolver called `name`: uv or pip-tools."""
+    """Return the resolver called `name`: uv or pip-tools."""
     if name == "pip-tools":
         from envgen.lock.resolvers.piptools import PipToolsResolver
 
@@ -53,7 +53,7 @@ def make_resolver(name: str) -> MakeResolver:
 
 
 def make_engine(settings: Settings) -> Engine:
-    """The container engine of this machine. It is not contacted yet."""
+    """Return this machine's container engine, without contacting it."""
     from envgen.engine.docker import DockerEngine
 
     return DockerEngine(settings)

@@ -266,7 +266,7 @@ def test_a_model_gets_to_a_machine_without_a_network(
     sizes = [path.stat().st_size for path in hub.repositories["tests/small"].files().values()]
     assert fetched["models"] == [{"name": MODEL, "files": len(sizes), "size": sum(sizes)}]
     for path in (archive, again):
-        assert f"files of models: {len(sizes)}, " in site.envgen("store", "export", str(path), "tiny", "--no-base").must_pass().stdout
+        assert f"model files: {len(sizes)}, " in site.envgen("store", "export", str(path), "tiny", "--no-base").must_pass().stdout
     assert archive.read_bytes() == again.read_bytes()
 
     with listener() as counted:

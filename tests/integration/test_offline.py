@@ -148,7 +148,7 @@ def test_a_base_that_can_not_be_had_is_said_and_the_wheels_are_here(image: Site,
     assert [name for name in image.kept() if name in WHEELS] == WHEELS
     image.envgen("fetch", "tiny", **NO_ENGINE).must_fail(5, "base: NOT fetched", "no engine answers")
     done = image.envgen("fetch", "tiny", "--no-base", **NO_ENGINE).must_pass()
-    assert "no base (--no-base)" in done.stdout
+    assert "bases skipped (--no-base)" in done.stdout
 
 
 def test_a_registry_that_wants_to_know_who_we_are(image: Site, images: Path, digest: str, python: str, tmp_path: Path) -> None:

@@ -217,4 +217,4 @@ def test_a_gpu_that_the_engine_can_not_pass_on_is_said_before_a_build(tmp_path: 
     assert done.code == code, done.stderr
     assert not (tmp_path / "cache").exists()
     if code != 2:
-        done.must_fail(code, "no runtime that passes GPUs into a container", "hint:  install the NVIDIA Container Toolkit")
+        done.must_fail(code, "can't pass GPUs to containers", "hint:  install the NVIDIA Container Toolkit")

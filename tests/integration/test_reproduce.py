@@ -209,7 +209,7 @@ def test_builds_that_differ_are_not_recorded(image: Site) -> None:
 def test_a_record_is_the_project_s_own(tmp_path: Path, image: Site) -> None:
     done = image.envgen("reproduce", "cpu-base", "--record")
     done.must_fail(2, "--record: the lock is <envgen>/locks/cpu-base", "envgen lock cpu-base")
-    reproduce(image, "--record", "--against", "x").must_fail(2, "--record", "leave --against out")
+    reproduce(image, "--record", "--against", "x").must_fail(2, "--record", "remove --against")
 
 
 @pytest.mark.parametrize("end", ["interrupt", "terminate"])

@@ -222,8 +222,8 @@ def read_until(terminal: int, word: str) -> str:
 def test_what_an_end_means(image: str, work: Path) -> None:
     missing, killed = run(image, work, "nosuchthing"), run(image, work, "sh", "-c", "kill -9 $$")
     assert (missing.code, killed.code) == (127, 137)
-    assert "run: ended with 127, which mostly means: the image has no program 'nosuchthing'\n" in missing.stderr
-    assert "run: ended with 137, which mostly means: it was killed, by the kernel for memory or by somebody\n" in killed.stderr
+    assert "run: exit code 127, which usually means: the image has no program 'nosuchthing'\n" in missing.stderr
+    assert "run: exit code 137, which usually means: killed, often for lack of memory\n" in killed.stderr
 
 
 @pytest.mark.parametrize(

@@ -246,7 +246,7 @@ def test_an_interruption_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys
 
         monkeypatch.setattr(app, "run", interrupt)
         assert main(["lock"]) == code
-        assert capsys.readouterr().err == "interrupted: nothing half-written is left behind\n"
+        assert capsys.readouterr().err == "interrupted; no partial files left behind\n"
 
 
 def test_a_bug_is_not_dressed_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,7 +275,7 @@ def test_a_check_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--project", "/nowhere/at/all", "lock"], "error: --project /nowhere/at/all: there is no such folder\n"),
+        (["--project", "/nowhere/at/all", "lock"], "error: --project /nowhere/at/all: no such folder\n"),
         (
             ["lock", "small", "--target", "py312-linux-amd64"],
             "error: --target py312-linux-amd64: small has no such target\nhint:  use one of py311-linux-amd64, py311-windows-amd64\n",

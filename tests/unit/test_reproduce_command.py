@@ -34,7 +34,7 @@ def against(*differences: Difference, digest: str = "sha256:2", causes: tuple[st
 def test_the_first_line_is_the_answer() -> None:
     assert said(against(digest="sha256:1"))[0] == "reproduce small py311-linux-amd64: the same as theirs"
     assert said(against())[0] == "reproduce small py311-linux-amd64: NOT THE SAME as theirs"
-    assert "only the digests could be compared: the other image is not here" in said(against())
+    assert "only the digests were compared: the other image is not here" in said(against())
 
 
 def test_differences_go_by_layer_and_many_are_cut_off() -> None:
@@ -44,7 +44,7 @@ def test_differences_go_by_layer_and_many_are_cut_off() -> None:
     start = lines.index("torch:")
     assert lines[start + 1 : start + 4] == ["  lib/0: mtime: 1 / 2", "  lib/1: mtime: 1 / 2", "  lib/2: mtime: 1 / 2"]
     assert lines[start + 1 + reproduce.SHOWN :][:3] == [
-        "  and 10 more: --json has them all",
+        "  and 10 more: see --json",
         "image:",
         "  configuration: config.User: nothing / root",
     ]
@@ -76,7 +76,7 @@ def test_what_two_builds_shared_is_said_of_two_builds_alone() -> None:
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [(("--record", "--against", "x"), "--record: takes two builds of our own"), (("--against", ""), "--against: names no image")],
+    [(("--record", "--against", "x"), "--record: requires two builds"), (("--against", ""), "--against: empty, expected an image")],
 )
 def test_what_does_not_go_together_is_said_at_once(words: tuple[str, ...], message: str) -> None:
     with pytest.raises(UsageError, match=f"^{message}"):

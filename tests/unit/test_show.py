@@ -98,7 +98,7 @@ def test_a_lock_that_is_missing_or_stale(project: Path, capsys: pytest.CaptureFi
     assert "py311-linux-amd64      Python 3.11.16  image      lock is STALE (envgen lock small)" in out
     assert "py311-windows-amd64    Python 3.11.16  lock only  NOT LOCKED (envgen lock small)" in out
     assert "layers of" not in out
-    assert "index     pytorch-cpu: torch from https://torch.example/whl/cpu alone" in out
+    assert "index     pytorch-cpu: torch only from https://torch.example/whl/cpu" in out
 
 
 def test_a_target_that_it_has_not(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -171,8 +171,8 @@ def test_of_several_errors_the_last_is_explained(project: Path, capsys: pytest.C
     text = "ModuleNotFoundError: No module named 'torch'\nTypeError: f() got an unexpected keyword argument 'load_in_4bit'"
     out = printed(capsys, "--project", str(project), "doctor", "cuda", "--explain", text).splitlines()
     assert out[0] == "error:           TypeError: f() got an unexpected keyword argument 'load_in_4bit' (the last one counts)"
-    assert "holds for:       transformers 5 and newer" in out
-    assert out[-1] == "known, too:      ModuleNotFoundError: No module named 'torch': PyTorch is not in the image"
+    assert "applies to:      transformers 5 and newer" in out
+    assert out[-1] == "also known:      ModuleNotFoundError: No module named 'torch': PyTorch is not in the image"
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_any_bytes_on_standard_input(
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
     if data.startswith(b"\xff\xfe\xff"):
-        assert "knows this text" in failed(capsys, "--project", str(project), "doctor", "--explain", "-")
+        assert "tables of known errors" in failed(capsys, "--project", str(project), "doctor", "--explain", "-")
     else:
         assert "PyTorch is not" in printed(capsys, "--project", str(project), "doctor", "--explain", "-")
 
@@ -207,6 +207,6 @@ def test_a_consequence_says_what_is_missing(project: Path, capsys: pytest.Captur
 
 def test_errors_that_no_table_knows(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     err = failed(capsys, "--project", str(project), "doctor", "--explain", "Segmentation fault")
-    assert err.startswith("error: --explain: no table of the documents knows this text\nhint:  ")
+    assert err.startswith("error: --explain: not in the tables of known errors\nhint:  ")
     assert "no text to look up" in failed(capsys, "--project", str(project), "doctor", "--explain", " ")
     assert "there is no profile 'smal'" in failed(capsys, "--project", str(project), "doctor", "smal", "--explain", "No module named torch")

@@ -48,8 +48,8 @@ def asked_for(*words: str) -> BuildArgs:
         (asked_for("--gpus", "all"), ("static", "cpu"), ABLE, UsageError, 2, "--gpus all: small has no gpu tier"),
         (asked_for("--require-gpu"), ("static", "cpu"), ABLE, UsageError, 2, "--require-gpu: small has no gpu tier"),
         (asked_for("--gpus", "0", "--no-smoke"), CUDA.tiers, ABLE, UsageError, 2, "without a smoke test"),
-        (asked_for("--gpus", "0"), CUDA.tiers, PLAIN, EngineError, 5, "no runtime that passes GPUs"),
-        (asked_for("--require-gpu"), CUDA.tiers, PLAIN, SmokeError, 7, "no runtime that passes GPUs"),
+        (asked_for("--gpus", "0"), CUDA.tiers, PLAIN, EngineError, 5, "can't pass GPUs"),
+        (asked_for("--require-gpu"), CUDA.tiers, PLAIN, SmokeError, 7, "can't pass GPUs"),
     ],
 )
 def test_what_can_not_be_is_said_at_once(

@@ -1,1 +1,1 @@
-"""Commands that build images, test them, run them, and list what there is to build."""
+"""Commands that build, test and run images, and list what can be built."""

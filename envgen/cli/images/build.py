@@ -45,7 +45,7 @@ SHAPE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildArgs(SmokeTestArgs):
-    """What `envgen build` is called with."""
+    """The arguments of `envgen build`."""
 
     base: str
     tag: str
@@ -59,7 +59,7 @@ class BuildArgs(SmokeTestArgs):
 def run(args: BuildArgs, workspace: Workspace) -> int:
     for option, reference in (("--tag", args.tag), ("--base", args.base)):
         if reference and not REFERENCE.fullmatch(reference):
-            raise UsageError(option, f"found {reference!r}, expected an image's name", hint="as in registry.example/team/image:1.0")
+            raise UsageError(option, f"found {reference!r}, expected an image name", hint="as in registry.example/team/image:1.0")
     workspace = workspace.offline() if args.offline else workspace
     profile = workspace.project.chosen_profile(args.profile)
     lock = project.checked_lock(workspace, profile, profile.image_target(args.target))
@@ -97,9 +97,9 @@ def _build_and_test(args: BuildArgs, workspace: Workspace, lock: Lock, engine: E
     fetch_wheels(workspace, [lock])
     if not (args.no_smoke or args.model):
         fetch_model(workspace, lock)
-    asked = BuildOptions(base=args.base or None, tag=args.tag or None, compression=args.compression, cache=not args.no_cache)
+    build_options = BuildOptions(base=args.base or None, tag=args.tag or None, compression=args.compression, cache=not args.no_cache)
     with _clock() as elapsed:
-        built = build_image(workspace, lock, engine, asked)
+        built = build_image(workspace, lock, engine, build_options)
     workspace.reporter.step(f"image: {built.image.name}, built in {elapsed():.0f} s, {human_size(built.image.size)} in the engine's store")
     workspace.reporter.step(f"digest: {built.image.digest}")
     for line in _size_lines(built):
@@ -122,7 +122,7 @@ def _build_and_test(args: BuildArgs, workspace: Workspace, lock: Lock, engine: E
 
 
 def check_offline(args: BuildArgs, workspace: Workspace, lock: Lock) -> None:
-    """Raises before anything is done: BuildError for wheels or a locked model that would have to be fetched, UsageError for --model."""
+    """Check up front that nothing must be fetched. Raises BuildError for wheels or a locked model, UsageError for --model."""
     require_cached(workspace.store, [lock])
     if args.no_smoke:
         return
@@ -133,47 +133,44 @@ def check_offline(args: BuildArgs, workspace: Workspace, lock: Lock) -> None:
 
 
 def _check_push(args: BuildArgs) -> None:
-    """Raises UsageError for a push that can't be, before anything is built."""
+    """Raise UsageError up front for options that exclude a push."""
     check_repository(args.push)
-    for given, option, problem in (
-        (args.no_smoke, "--no-smoke", "nothing is pushed that was not tested"),
-        (args.offline, "--offline", "a registry can't be reached without a network"),
+    for is_set, option, problem in (
+        (args.no_smoke, "--no-smoke", "untested images are not pushed"),
+        (args.offline, "--offline", "pushing requires a network"),
     ):
-        if given:
-            raise UsageError(f"--push {args.push}", problem, hint=f"leave {option} out")
+        if is_set:
+            raise UsageError(f"--push {args.push}", problem, hint=f"remove {option}")
 
 
 def _check_passed(report: SmokeReport, repository: str) -> None:
-    """Raises SmokeError for an image that did not pass its test: it is not pushed."""
+    """Raise SmokeError for an image that did not pass its test."""
     if not report.accepted:
         problem = "failed" if report.failed else "is incomplete"
-        raise SmokeError(f"--push {repository}", f"not pushed: the smoke test {problem}", hint="mend what failed, then build again")
+        raise SmokeError(f"--push {repository}", f"not pushed: the smoke test {problem}", hint="fix the failing checks and rebuild")
 
 
-def _estimate_line(wanted: BuildEstimate) -> str:
-    """What a build will cost, in one line."""
-    download = f"{human_size(wanted.download)} to download" if wanted.download else "nothing to download"
-    disk, duration = (
-        f"about {human_size(wanted.disk)} of the engine's disk",
-        f"about {wanted.seconds} s on two idle cores, plus download",
-    )
-    return f"will take: {download}, {disk}, {duration}"
+def _estimate_line(cost: BuildEstimate) -> str:
+    """What a build needs, in one line."""
+    download = f"{human_size(cost.download)} to download" if cost.download else "nothing to download"
+    disk, duration = f"about {human_size(cost.disk)} of the engine's disk", f"about {cost.seconds} s on two idle cores"
+    return f"estimate: {download}, {disk}, {duration}{' plus the download' if cost.download else ''}"
 
 
 def _size_lines(built: Built) -> Iterator[str]:
-    """The size of each layer group, and what a push would send to a registry with the image that had the tag before."""
+    """The size of each layer group, and what a push would send to a registry with the tag's previous image."""
     total, sent = sum(group.size for group in built.groups), sum(group.push for group in built.groups)
     for group in built.groups:
         yield f"layers: {group.name:<14} {human_size(group.size):>8}{'' if group.push else '  as before'}"
     if built.replaced:
-        yield f"push: {human_size(sent)} of {human_size(total)}; the rest is in the image that had this tag before ({built.replaced[:19]})"
+        yield f"push: {human_size(sent)} of {human_size(total)}; the rest is in this tag's previous image ({built.replaced[:19]})"
     else:
-        yield f"push: all {human_size(total)}, less what the registry has from other images; this tag is new here"
+        yield f"push: up to {human_size(total)} (new tag; the registry may already have some layers)"
 
 
 @contextmanager
 def _clock() -> Iterator[Callable[[], float]]:
-    """Yields a function that returns the seconds since it was made."""
+    """Yield a function that returns the seconds since it was created."""
     started = time.monotonic()
     yield lambda: time.monotonic() - started
 
@@ -182,12 +179,12 @@ def add_options(parser: ArgumentParser) -> None:
     options.add_profile(parser)
     options.add_target(parser, options.FIRST_WITH_BASE)
     options.add_base(parser)
-    parser.add_argument("--tag", default="", metavar="NAME", help="the image's name (default: envgen/PROFILE:TARGET)")
+    parser.add_argument("--tag", default="", metavar="NAME", help="the image name (default: envgen/PROFILE:TARGET)")
     parser.add_argument("--no-cache", action="store_true", help="run every step again")
-    parser.add_argument("--offline", action="store_true", help="use no network: all must be in the store (see envgen fetch)")
-    options.add_compression(parser, "of the layers; gzip is for old registries")
+    parser.add_argument("--offline", action="store_true", help="use no network: everything must be cached (see envgen fetch)")
+    options.add_compression(parser, "layer compression (default: zstd); gzip is for old registries")
     parser.add_argument("--no-smoke", action="store_true", help="do not test the image")
-    options.add_push(parser, "push the image, once it is tested, to this repository: REGISTRY/NAME")
+    options.add_push(parser, "push the image to this repository, REGISTRY/NAME, if its test passes")
     add_test_options(parser)
     options.add_json(parser)
 

@@ -1,4 +1,4 @@
-"""`envgen run`: a command in an image that was built."""
+"""`envgen run`: runs a command in a built image."""
 
 import os
 import sys
@@ -17,23 +17,23 @@ from envgen.lock import project
 from envgen.workspace import Workspace
 
 TEXT = """\
-As your own user and group, in the current folder (mounted at /workspace), with your Hugging Face cache
-(HF_HOME, mounted at /hf) and your HF_TOKEN; with the GPUs where profile, engine and machine have them.
-The rest of the file system is read-only, but for /tmp, which is HOME and goes with the container.
-Without a COMMAND: python. The exit code is that of the command.
+Runs as your own user and group, in the current folder (mounted at /workspace), with your Hugging Face cache
+(HF_HOME, mounted at /hf) and HF_TOKEN, and with GPUs if profile, engine and machine have them.
+The rest of the file system is read-only except /tmp, which is HOME and is removed with the container.
+COMMAND defaults to python. The exit code is the command's.
 """
 
 ENDS = {
-    125: "docker could not start it; try: envgen doctor {profile}",
+    125: "docker could not start it; see: envgen doctor {profile}",
     127: "the image has no program {program!r}",
-    137: "it was killed, by the kernel for memory or by somebody",
+    137: "killed, often for lack of memory",
 }
-"""What an exit code mostly means, as docker and shells have it; a command may give it a meaning of its own."""
+"""What an exit code usually means to docker and shells; a command may use it for something else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunArgs:
-    """What `envgen run` is called with; `words` are the command and its arguments."""
+    """The arguments of `envgen run`; `words` are the command and its arguments."""
 
     profile: str
     target: str
@@ -44,7 +44,7 @@ class RunArgs:
 
 
 def run(args: RunArgs, workspace: Workspace) -> int:
-    """Runs it on our own standard streams; its exit code."""
+    """Run the command on our own standard streams and return its exit code."""
     profile = workspace.project.chosen_profile(args.profile)
     lock = project.check_lock(workspace, profile, profile.image_target(args.target))
     user = current_user(os.environ)
@@ -55,8 +55,8 @@ def run(args: RunArgs, workspace: Workspace) -> int:
         built = find_built(lock, engine, args.image)
     except SmokeError as error:
         raise UsageError(error.where, error.problem, hint=error.hint) from error
-    options = RunOptions(command=args.words, gpus=args.gpus, network=args.network)
-    planned = plan(built.image, gpus, options, user, workspace.settings)
+    run_options = RunOptions(command=args.words, gpus=args.gpus, network=args.network)
+    planned = plan(built.image, gpus, run_options, user, workspace.settings)
     workspace.reporter.step(f"run: {planned.summary}")
     if doubt := doubt_about(built, workspace, args.image):
         workspace.reporter.step(f"warning: {built.image.name}: {doubt}")
@@ -65,7 +65,7 @@ def run(args: RunArgs, workspace: Workspace) -> int:
     code = engine.attach(planned.request, terminal=sys.stdin.isatty() and sys.stdout.isatty())
     if code in ENDS:
         meaning = ENDS[code].format(profile=profile.name, program=(*args.words, "python")[0])
-        workspace.reporter.step(f"run: ended with {code}, which mostly means: {meaning}")
+        workspace.reporter.step(f"run: exit code {code}, which usually means: {meaning}")
     return code
 
 

@@ -1,4 +1,4 @@
-"""`envgen smoke`: an image is tested. Also the smoke test at the end of `envgen build`."""
+"""`envgen smoke`: tests an image. Also the smoke test at the end of `envgen build`."""
 
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Mapping
@@ -43,7 +43,7 @@ MARKS = {PASSED: "ok", FAILED: "FAILED", NOT_RUN: "not run", NOT_APPLICABLE: "n/
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmokeTestArgs:
-    """The options of a smoke test, whichever command runs it; `memory` is in bytes, 0 for no limit."""
+    """The options of a smoke test, for `build` and `smoke`; `memory` is in bytes, 0 for no limit."""
 
     profile: str
     target: str
@@ -59,7 +59,7 @@ class SmokeTestArgs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmokeArgs(SmokeTestArgs):
-    """What `envgen smoke` is called with."""
+    """The arguments of `envgen smoke`."""
 
     image: str
 
@@ -78,30 +78,30 @@ def run(args: SmokeArgs, workspace: Workspace) -> int:
 
 
 def driver_of(workspace: Workspace, lock: Lock) -> Finding | None:
-    """The doctor's finding about this machine's driver; None for a lock without CUDA."""
+    """The doctor's finding on this machine's driver; None for a lock without CUDA."""
     return driver(lock, find_gpus(workspace.settings.environment()), workspace.project.toolkit()) if lock.cuda else None
 
 
-def check_gpus(args: SmokeTestArgs, lock: Lock, info: EngineInfo, found: Finding | None, *, no_smoke: bool = False) -> None:
-    """Raises UsageError, EngineError or SmokeError where the GPUs that are asked for can't be used in a test, before it begins.
+def check_gpus(args: SmokeTestArgs, lock: Lock, info: EngineInfo, installed: Finding | None, *, no_smoke: bool = False) -> None:
+    """Raise UsageError, EngineError or SmokeError up front if the test can't use the requested GPUs.
 
-    `found` is the doctor's finding about this machine's driver.
+    `installed` is the doctor's finding on this machine's driver.
     """
-    asked = "--require-gpu" if args.require_gpu else f"--gpus {args.gpus}" if args.gpus else ""
-    if asked and "gpu" not in lock.tiers:
-        raise UsageError(asked, f"{lock.profile} has no gpu tier", hint="take a profile with CUDA: cuda, bnb-quant")
-    if asked and no_smoke:
-        raise UsageError(asked, "without a smoke test there is nothing to run on a GPU", hint="leave --no-smoke out")
-    if asked and not info.gpus:
+    option = "--require-gpu" if args.require_gpu else f"--gpus {args.gpus}" if args.gpus else ""
+    if option and "gpu" not in lock.tiers:
+        raise UsageError(option, f"{lock.profile} has no gpu tier", hint="use a profile with CUDA: cuda, bnb-quant")
+    if option and no_smoke:
+        raise UsageError(option, "nothing runs on a GPU without a smoke test", hint="remove --no-smoke")
+    if option and not info.gpus:
         kind = SmokeError if args.require_gpu else EngineError
-        raise kind(asked, "the gpu tier can't run: the engine has no runtime that passes GPUs into a container", hint=info.gpu_cure)
+        raise kind(option, "the gpu tier can't run: the engine can't pass GPUs to containers", hint=info.gpu_cure)
     # An engine on another machine has another driver.
-    if asked and info.data_root and found and found.status == PROBLEM:
-        raise EngineError(asked, f"the gpu tier can't run: the driver is too old: {found.found}", hint=found.cure)
+    if option and info.data_root and installed and installed.status == PROBLEM:
+        raise EngineError(option, f"the gpu tier can't run: the driver is too old: {installed.found}", hint=installed.cure)
 
 
 def smoke_test(args: SmokeTestArgs, workspace: Workspace, engine: Engine, built: Built, info: EngineInfo) -> SmokeReport:
-    """Tests an image and prints the report, unless --json prints it later."""
+    """Test an image and print the report, unless --json prints it later."""
     gpus = args.gpus or ("all" if args.require_gpu else "")
     limits = smoke_run.SmokeOptions(
         gpus=gpus,
@@ -113,8 +113,8 @@ def smoke_test(args: SmokeTestArgs, workspace: Workspace, engine: Engine, built:
         image=built.image, lock=built.lock, python=built.python, base=built.base, base_matches=built.base_matches
     )
     model = choose_model(ModelChoice(name=args.model, prompt=args.prompt, expect=args.expect), workspace, engine, subject)
-    said = f"model: {model.name}, {model.digest}" if model.digest else ""
-    for line in (said, memory.summary(model.folder), memory.warning(model.folder, args.memory or info.memory)):
+    identity = f"model: {model.name}, {model.digest}" if model.digest else ""
+    for line in (identity, memory.summary(model.folder), memory.warning(model.folder, args.memory or info.memory)):
         if line:
             workspace.reporter.step(line)
     report = smoke_run.smoke(workspace, engine, subject, model, limits)
@@ -133,19 +133,19 @@ def doubt_about(built: Built, workspace: Workspace, name: str) -> str:
 
 
 def conclude(args: SmokeTestArgs, about: Mapping[str, object], report: SmokeReport, push: Callable[[], Published] | None = None) -> int:
-    """Pushes the image if asked to, and prints what happened before an error is raised; the exit code.
+    """Push the image if `push` is given, and print the result, even before raising an error; return the exit code.
 
-    `about` is the image as `image_json` has it.
+    `about` is the image as from `image_json`.
     """
     error: EnvgenError | None = None
     published = None
     try:
         if args.require_gpu and "gpu" in report.idle:
-            raise SmokeError("--require-gpu", "the gpu tier was not run", hint=f"see what is missing: envgen doctor {report.profile}")
+            raise SmokeError("--require-gpu", "the gpu tier did not run", hint=f"see what is missing: envgen doctor {report.profile}")
         if push:
             published = push()
-    except EnvgenError as found:
-        error = found
+    except EnvgenError as raised:
+        error = raised
     if args.json:
         print_json(as_json(about, report, published))
     elif published:
@@ -156,12 +156,12 @@ def conclude(args: SmokeTestArgs, about: Mapping[str, object], report: SmokeRepo
 
 
 def as_json(about: Mapping[str, object], report: SmokeReport | None, published: Published | None) -> Mapping[str, object]:
-    """An image as `image_json` has it, what its test found, and what was pushed."""
+    """An image as from `image_json`, the report of its test, and what was pushed."""
     return {**about, "smoke": report and report.as_json(), "published": published and asdict(published)}
 
 
 def image_json(built: Built, layers: LayerComparison | None, built_with: str) -> Mapping[str, object]:
-    """An image; a new one with its layer groups, the bytes that a push would send, and the comparison with what is recorded."""
+    """An image as JSON; a new one with its layer groups, what a push would send, and the comparison with its record."""
     return {
         "image": {key: value for key, value in asdict(built.image).items() if key != "environment"},
         "layers": [asdict(group) for group in built.groups],
@@ -172,17 +172,17 @@ def image_json(built: Built, layers: LayerComparison | None, built_with: str) ->
     }
 
 
-def report_lines(found: SmokeReport) -> Iterator[str]:
+def report_lines(report: SmokeReport) -> Iterator[str]:
     """The smoke table; its first line names what did not run."""
-    yield f"smoke {found.profile} {found.target}: {found.headline()}"
-    yield f"image {found.image} {found.digest}"
-    model = f"{found.model} ({found.model_digest})" if found.model_digest else found.model
-    # A line end in what a label says would begin a line that looks like ours.
-    yield f"base  {printable(found.base)}, Python {printable(found.python)}{_base_note(found)}; model {model}"
+    yield f"smoke {report.profile} {report.target}: {report.headline()}"
+    yield f"image {report.image} {report.digest}"
+    model = f"{report.model} ({report.model_digest})" if report.model_digest else report.model
+    # A newline in a label could forge a line of the report.
+    yield f"base  {printable(report.base)}, Python {printable(report.python)}{_base_note(report)}; model {model}"
     yield ""
-    width = max((len(result.name) for result in found.results), default=0)
-    for result in found.results:
-        # One unit for the whole column.
+    width = max((len(result.name) for result in report.results), default=0)
+    for result in report.results:
+        # The same unit in the whole column.
         peak = f"{result.peak_memory / 1e6:6.0f} MB" if result.peak_memory else "        -"
         line = f"  {result.tier:<7}{result.name:<{width}}  {MARKS[result.status]:<8}{result.seconds:6.1f} s {peak}  "
         first, *more = result.detail.splitlines() or [""]
@@ -190,46 +190,44 @@ def report_lines(found: SmokeReport) -> Iterator[str]:
         for text in (*more, *(f"{key}: {value}" for key, value in (("cause", result.cause), ("cure", result.cure)) if value)):
             yield " " * len(line) + text
     yield ""
-    yield f"smoke {found.profile}: {found.verdict()} ({found.headline()})"
+    yield f"smoke {report.profile}: {report.verdict()} ({report.headline()})"
 
 
-def _base_note(found: SmokeReport) -> str:
-    """What the report says of the base beside its name."""
-    if found.base_matches is False:
+def _base_note(report: SmokeReport) -> str:
+    """The note beside the base's name."""
+    if report.base_matches is False:
         return " (NOT the base of this image: it has other layers)"
-    return (
-        f"{' (NOT the locked base)' if found.overridden else ''}{' (as the image says, not checked)' if found.base_matches is None else ''}"
-    )
+    return f"{' (NOT the locked base)' if report.overridden else ''}{' (as the image says, not checked)' if report.base_matches is None else ''}"
 
 
-def _published_lines(found: Published) -> Iterator[str]:
-    """What was pushed: each tag with its digest, and the platforms of the tag for all of them."""
-    for tag in found.tags:
-        sent = f"{pluralize(len(tag.sent), 'layer')} sent" if tag.sent else "no layer had to be sent"
+def _published_lines(published: Published) -> Iterator[str]:
+    """What was pushed: each tag with its digest, and the platforms of the multi-platform tag."""
+    for tag in published.tags:
+        sent = f"{pluralize(len(tag.sent), 'layer')} sent" if tag.sent else "no layers sent"
         yield f"pushed {tag.reference}: {tag.digest} ({sent})"
-    absent = f"; NOT in it, since no image of their lock is there: {', '.join(found.absent)}" if found.absent else ""
-    yield f"pushed {found.index}: {', '.join(found.platforms)}{absent}"
+    absent = f"; NOT included, no image of their current lock there: {', '.join(published.absent)}" if published.absent else ""
+    yield f"pushed {published.index}: {', '.join(published.platforms)}{absent}"
 
 
 def add_test_options(parser: ArgumentParser) -> None:
-    """Adds the options of SmokeTestArgs other than the profile, its target and --json."""
+    """Add the options of SmokeTestArgs except the profile, its target and --json."""
     options.add_model(
         parser,
         "a folder, wheel:NAME==VERSION, hub:ORG/NAME@REVISION, or embedded: a small model that comes with envgen "
-        "(default: the one that is locked, else embedded)",
+        "(default: the locked one, else embedded)",
     )
-    parser.add_argument("--prompt", default="", metavar="TEXT", help="what to ask the model")
-    parser.add_argument("--expect", default="", metavar="TEXT", help="what must stand in its answer")
+    parser.add_argument("--prompt", default="", metavar="TEXT", help="the prompt for the model")
+    parser.add_argument("--expect", default="", metavar="TEXT", help="text that the answer must contain")
     parser.add_argument(
-        "--memory", type=options.size, default=0, metavar="SIZE", help="what a test may take at most, as in 8GB (default: all)"
-    )
-    parser.add_argument(
-        "--check-limit", type=options.seconds, default=None, metavar="SECONDS", help="what a check may take (default: 1800)"
+        "--memory", type=options.size, default=0, metavar="SIZE", help="memory limit of the test, as in 8GB (default: none)"
     )
     parser.add_argument(
-        "--gpus", type=options.gpus, default=None, metavar="GPUS", help="give the gpu tier these GPUs: all, or numbers as in 0,1"
+        "--check-limit", type=options.seconds, default=None, metavar="SECONDS", help="time limit of each check (default: 1800)"
     )
-    parser.add_argument("--require-gpu", action="store_true", help="exit 7 when the gpu tier did not run (implies --gpus all)")
+    parser.add_argument(
+        "--gpus", type=options.gpus, default=None, metavar="GPUS", help="the GPUs for the gpu tier: all, or numbers as in 0,1"
+    )
+    parser.add_argument("--require-gpu", action="store_true", help="exit 7 if the gpu tier did not run (implies --gpus all)")
 
 
 def add_options(parser: ArgumentParser) -> None:

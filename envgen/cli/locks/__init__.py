@@ -1,1 +1,1 @@
-"""Commands that make profiles and locks, explain them, and print them in other formats."""
+"""Commands that create, explain and export profiles and locks."""

@@ -1,4 +1,4 @@
-"""`envgen export`: a lock in another tool's form, on standard output."""
+"""`envgen export`: prints a lock in another tool's format."""
 
 import sys
 from argparse import ArgumentParser
@@ -12,7 +12,7 @@ from envgen.workspace import Workspace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportArgs:
-    """What `envgen export` is called with."""
+    """The arguments of `envgen export`."""
 
     profile: str
     target: str
@@ -21,12 +21,12 @@ class ExportArgs:
 
 
 def run(args: ExportArgs, workspace: Workspace) -> int:
-    """Prints it whole, or nothing; the exit code is 0."""
+    """Print the whole lock, or nothing on an error; the exit code is 0."""
     profile = workspace.project.chosen_profile(args.profile)
     target = profile.find_targets(args.target)[0]
     lock = project.checked_lock(workspace, profile, target)
-    places = pylock.paths_of(lock, workspace.store) if args.offline else pylock.urls_of(lock, workspace.client(lock.index_urls))
-    sys.stdout.write(pylock.render_pylock(lock, target, places))
+    locations = pylock.paths_of(lock, workspace.store) if args.offline else pylock.urls_of(lock, workspace.client(lock.index_urls))
+    sys.stdout.write(pylock.render_pylock(lock, target, locations))
     return 0
 
 
@@ -34,7 +34,7 @@ def add_options(parser: ArgumentParser) -> None:
     options.add_profile(parser)
     options.add_target(parser, "the target (default: the first)")
     parser.add_argument("--format", choices=("pylock",), default="pylock", help="pylock: PEP 751, for a file named pylock.toml (default)")
-    parser.add_argument("--offline", action="store_true", help="paths into the wheel store in place of URLs (see envgen fetch)")
+    parser.add_argument("--offline", action="store_true", help="paths into the wheel store instead of URLs (see envgen fetch)")
 
 
 COMMAND = Command(arguments=ExportArgs, add_options=add_options, run=run, example="envgen export cpu-base > pylock.toml")

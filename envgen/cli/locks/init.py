@@ -1,4 +1,4 @@
-"""`envgen init`: a new project in one command."""
+"""`envgen init`: creates a project."""
 
 import shlex
 from argparse import ArgumentParser
@@ -15,8 +15,8 @@ from envgen.profiles.scaffold import Scaffold, profile_name, project_files, writ
 from envgen.workspace import Workspace
 
 TEXT = """\
-What is there already is left as it is. --from takes over what a requirements.txt (with what it includes), the dependencies of a
-pyproject.toml, or a conda environment.yml ask for, and says what it could not take.
+Existing files are kept. --from imports the requirements of a requirements.txt (with the files it includes), of a pyproject.toml
+or of a conda environment.yml, and lists what it could not import.
 """
 
 SHAPE = '{"profile", "written": [path], "kept": [path], "left_out": [{"text", "reason"}]}'
@@ -24,7 +24,7 @@ SHAPE = '{"profile", "written": [path], "kept": [path], "left_out": [{"text", "r
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InitArgs:
-    """What `envgen init` is called with."""
+    """The arguments of `envgen init`."""
 
     folder: str
     name: str
@@ -35,26 +35,26 @@ class InitArgs:
 
 
 def run(args: InitArgs, workspace: Workspace) -> int:
-    """Writes what is not there yet; the exit code is 0."""
+    """Write the files that do not exist yet; the exit code is 0."""
     folder = Path(args.folder)
     scaffold = _scaffold(args, folder)
     written, kept = write_project(folder, project_files(scaffold, workspace.project.init_templates()))
-    # What was written must be a profile that envgen takes; where one was there, that one.
+    # The profile that was written, or kept, must be valid.
     Project(folder=folder.absolute()).profile(scaffold.name)
     if args.json:
         print_json(as_json(scaffold, written, kept))
         return 0
-    place = "" if args.folder == "." else f"cd {shlex.quote(args.folder)} && "
+    enter = "" if args.folder == "." else f"cd {shlex.quote(args.folder)} && "
     folder_name = folder.absolute().name
-    renamed = [] if args.name or scaffold.name == folder_name else [f"profile   {scaffold.name}, after the folder {folder_name}"]
+    renamed = [] if args.name or scaffold.name == folder_name else [f"profile       {scaffold.name}, after the folder {folder_name}"]
     print_lines(
         [
             *renamed,
-            *(f"written   {name}" for name in written),
-            *(f"left as is {name}" for name in kept),
-            *(f"{'left out ' if entry.there else 'NOT TAKEN'} {entry.text}: {entry.reason}" for entry in scaffold.left_out),
+            *(f"written       {name}" for name in written),
+            *(f"kept          {name}" for name in kept),
+            *(f"{'left out    ' if entry.there else 'NOT IMPORTED'}  {entry.text}: {entry.reason}" for entry in scaffold.left_out),
             "",
-            f"next: {place}envgen lock && envgen build {scaffold.name}",
+            f"next: {enter}envgen lock && envgen build {scaffold.name}",
         ]
     )
     return 0
@@ -66,8 +66,8 @@ def as_json(scaffold: Scaffold, written: Sequence[str], kept: Sequence[str]) -> 
 
 
 def _scaffold(args: InitArgs, folder: Path) -> Scaffold:
-    """Raises UsageError for a name, a date, a profile or a file that will not do."""
-    shipped = Project(folder=folder / "profiles")  # a folder in which no profile of the project's own is
+    """The project to create. Raises UsageError for an invalid name, date, profile or file."""
+    shipped = Project(folder=folder / "profiles")  # a folder without profiles: bundled ones only
     parent = shipped.profile(args.extends)
     name = profile_name(folder, args.name, shipped.profiles())
     imported = AdoptedRequirements(requirements=(), left_out=())
@@ -85,11 +85,13 @@ def _scaffold(args: InitArgs, folder: Path) -> Scaffold:
 
 
 def add_options(parser: ArgumentParser) -> None:
-    parser.add_argument("folder", nargs="?", default=".", metavar="FOLDER", help="where (default: this folder)")
+    parser.add_argument("folder", nargs="?", default=".", metavar="FOLDER", help="the project folder (default: the current one)")
     parser.add_argument("--name", default="", metavar="NAME", help="the profile's name (default: the folder's)")
-    parser.add_argument("--extends", default="cpu-base", metavar="PROFILE", help="what it stands on: cpu-base (default), cuda or bnb-quant")
+    parser.add_argument(
+        "--extends", default="cpu-base", metavar="PROFILE", help="the profile to extend: cpu-base (default), cuda or bnb-quant"
+    )
     parser.add_argument("--from", dest="source", default="", metavar="FILE", help="requirements.txt, pyproject.toml or environment.yml")
-    as_of = 'read the indexes as of this day: 2026-11-01, today, "7 days ago" (default: as the extended profile)'
+    as_of = 'read the indexes as of this day: 2026-11-01, today, "7 days ago" (default: the extended profile\'s)'
     parser.add_argument("--as-of", default="", metavar="DATE", help=as_of)
     options.add_json(parser)
 

@@ -25,7 +25,7 @@ SHAPE = """\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockArgs:
-    """What `envgen lock` is called with."""
+    """The arguments of `envgen lock`."""
 
     profiles: tuple[str, ...]
     target: str
@@ -37,22 +37,22 @@ class LockArgs:
 
 def run(args: LockArgs, workspace: Workspace) -> int:
     profiles = [workspace.project.profile(name) for name in args.profiles or workspace.project.default_profiles()]
-    wanted = [(profile, profile.find_targets(args.target)) for profile in profiles]
+    selected = [(profile, profile.find_targets(args.target)) for profile in profiles]
     rows: list[dict[str, Any]] = []
     if args.check:
-        locks = project.check_locks(workspace, [(profile, target) for profile, targets in wanted for target in targets])
+        locks = project.check_locks(workspace, [(profile, target) for profile, targets in selected for target in targets])
         if args.strict:
             project.refuse_notices([(lock, lock.notices) for lock in locks])
         rows = [_row(lock.profile, lock.target, "up to date", lock.notices) for lock in locks]
         if not args.json:
             print_rows(rows)
     else:
-        for profile, targets in wanted:
+        for profile, targets in selected:
             made = project.write_locks(workspace, profile, targets, make_resolver(args.resolver), strict=args.strict)
-            found = written_rows(workspace, profile, made)
-            rows += found
-            if not args.json:  # at once: the next profile may be refused
-                print_rows(found)
+            new_rows = written_rows(workspace, profile, made)
+            rows += new_rows
+            if not args.json:  # now, since the next profile may fail
+                print_rows(new_rows)
                 print_lines(filter(None, [_moved().summary(workspace, profile, made)]))
     if args.json:
         print_json(rows)
@@ -60,7 +60,7 @@ def run(args: LockArgs, workspace: Workspace) -> int:
 
 
 def _moved() -> ModuleType:
-    """What says which packages moved: `lock --check` does without it, and is to be quick."""
+    """Import the module that reports which packages moved; `lock --check` does not need it and must be fast."""
     return import_module("envgen.cli.locks.moved")
 
 
@@ -69,7 +69,7 @@ def _row(profile: str, target: Target, status: str, notices: Sequence[Notice]) -
 
 
 def written_rows(workspace: Workspace, profile: Profile, locks: Sequence[WrittenLock]) -> list[dict[str, Any]]:
-    """One row for each lock that was written or unchanged."""
+    """One row for each lock, written or unchanged."""
     return [
         {
             **_row(profile.name, lock.target, "written" if lock.changed else "unchanged", lock.notices),
@@ -82,7 +82,7 @@ def written_rows(workspace: Workspace, profile: Profile, locks: Sequence[Written
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Prints a line for each lock, and one for each notice: what several targets of a profile share is said once."""
+    """Print a line for each lock and each notice; targets of a profile with the same notice share a line."""
     print_lines(f"{row['profile']:<12} {row['target']:<22} {row['status']}" for row in rows)
     targets: dict[tuple[str, ...], list[str]] = {}
     for row in rows:
@@ -90,16 +90,16 @@ def print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
             key = (row["profile"], notice["package"], notice["text"], notice["cure"])
             targets.setdefault(key, []).append(row["target"])
     print_lines(
-        f"notice: {profile} {', '.join(found)}: {package}: {text}; {cure}" for (profile, package, text, cure), found in targets.items()
+        f"notice: {profile} {', '.join(slugs)}: {package}: {text}; {cure}" for (profile, package, text, cure), slugs in targets.items()
     )
 
 
 def add_options(parser: ArgumentParser) -> None:
     options.add_profiles(parser)
     options.add_target(parser, "one target only, such as py311-linux-amd64")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 4 when a lock is stale (offline)")
-    parser.add_argument("--strict", action="store_true", help="exit 3, and write nothing, where a lock would have a notice")
-    parser.add_argument("--resolver", choices=("uv", "pip-tools"), default="uv", help="who resolves (default: uv)")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 4 if a lock is stale (offline)")
+    parser.add_argument("--strict", action="store_true", help="exit 3, and write nothing, if a lock would have a notice")
+    parser.add_argument("--resolver", choices=("uv", "pip-tools"), default="uv", help="the resolver (default: uv)")
     options.add_json(parser)
 
 

@@ -1,4 +1,4 @@
-"""`envgen show`: a profile at a glance, and the memory that a model needs. Runs nothing, fetches nothing."""
+"""`envgen show`: a profile at a glance, and the memory that a model needs. Runs and fetches nothing."""
 
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ from envgen.workspace import Workspace
 
 SHAPE = """\
 {"profile", "description", "as_of": instant, "cuda", "driver", "indexes": [[name, url, [package]]], "tiers": [text],
-"env": [[name, value]], "targets": [{"target", "python", "base", "state": "locked" | "stale" | "not locked", "wheels": number,
+"model", "env": [[name, value]], "targets": [{"target", "python", "base", "state": "locked" | "stale" | "not locked", "wheels": number,
 "bytes": number}], "target", "layers": [{"name", "wheels": number, "bytes": number}], "notices": [{"kind", "package", "text",
 "cure"}], "origins": [[path, file]], "remarks": [text], "memory": {"model", "parameters": number, "stored": bytes, "bf16": bytes,
 "int8": bytes, "nf4": bytes, "documented_fp16": bytes, "documented_8bit": bytes,
@@ -30,7 +30,7 @@ SHAPE = """\
 
 
 class LockState(StrEnum):
-    """Whether a target has a lock, and whether that is up to date."""
+    """Whether a target has a lock, and whether it is up to date."""
 
     LOCKED = "locked"
     STALE = "stale"
@@ -51,7 +51,7 @@ class TargetState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerSummary:
-    """One layer group of a lock: how many wheels it has, and their bytes together."""
+    """One layer group of a lock: its number of wheels and their total bytes."""
 
     name: str
     wheels: int
@@ -60,10 +60,10 @@ class LayerSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """A profile; `layers` and `notices` are those of the lock for `target`, and none where that is not locked or stale.
+    """A profile; `layers` and `notices` are those of the lock for `target`, none if it is missing or stale.
 
-    `origins` has the file that set each value, by the value's path in TOML, such as `env.HF_HOME`; requirements and constraints
-    may come from several. `remarks` say which requirements replace others, and which are met by an exact version of another file.
+    `origins` is the file that set each value, by the value's path in TOML, such as `env.HF_HOME`; requirements and constraints
+    may have several. `remarks` list requirements that replace others, or that another file's exact version satisfies.
     """
 
     profile: str
@@ -85,7 +85,7 @@ class Overview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShowArgs:
-    """What `envgen show` is called with."""
+    """The arguments of `envgen show`."""
 
     profile: str
     target: str
@@ -94,32 +94,32 @@ class ShowArgs:
 
 
 def run(args: ShowArgs, workspace: Workspace) -> int:
-    """Prints it; the exit code is 0."""
+    """Print the overview; the exit code is 0."""
     profile = workspace.project.chosen_profile(args.profile)
-    found = overview(workspace, profile, args.target)
+    summary = overview(workspace, profile, args.target)
     estimate = None
     if args.model:
         estimate = memory.estimate(cached_model(args.model, workspace.models, workspace.project.model_wheels()))
     if args.json:
-        print_json(as_json(found, args.model, estimate))
+        print_json(as_json(summary, args.model, estimate))
         return 0
-    lines = [*_lines(found), *(["", *_memory(args.model, estimate)] if estimate else [])]
+    lines = [*_lines(summary), *(["", *_memory(args.model, estimate)] if estimate else [])]
     print_lines(with_documents(lines, workspace.project.documents(profile)))
     return 0
 
 
-def as_json(found: Overview, model: str, estimate: memory.ModelMemory | None) -> Mapping[str, object]:
-    """A profile at a glance, and the memory that `model` takes, if there is an estimate of it."""
+def as_json(overview: Overview, model: str, estimate: memory.ModelMemory | None) -> Mapping[str, object]:
+    """An overview as JSON, with the memory that `model` needs if there is an estimate."""
     if estimate is None:
-        return {**asdict(found), "memory": None}
+        return {**asdict(overview), "memory": None}
     rule = {"documented_fp16": estimate.documented_fp16, "documented_8bit": estimate.documented_8bit, "documented": memory.DOCUMENTED}
-    return {**asdict(found), "memory": {"model": model, **asdict(estimate), **rule}}
+    return {**asdict(overview), "memory": {"model": model, **asdict(estimate), **rule}}
 
 
 def overview(workspace: Workspace, profile: Profile, slug: str) -> Overview:
-    """An overview of `profile`, with the layers of the target `slug` (empty: the first with a base, or the first).
+    """Summarise `profile`, with the layers of the target `slug` (empty: the first with a base, else the first).
 
-    Raises UsageError for a target that it does not have.
+    Raises UsageError for an unknown target.
     """
     targets = profile.targets()
     chosen = _chosen(profile, slug)
@@ -135,7 +135,7 @@ def overview(workspace: Workspace, profile: Profile, slug: str) -> Overview:
         tiers=profile.tiers,
         model=profile.model or EMBEDDED,
         env=profile.env,
-        targets=tuple(_state(profile, target, found) for target, found in locks.items()),
+        targets=tuple(_state(profile, target, state) for target, state in locks.items()),
         target=chosen.slug,
         layers=_layers(lock) if isinstance(lock, Lock) else (),
         notices=lock.notices if isinstance(lock, Lock) else (),
@@ -145,7 +145,7 @@ def overview(workspace: Workspace, profile: Profile, slug: str) -> Overview:
 
 
 def _origins(profile: Profile) -> tuple[tuple[str, str], ...]:
-    """The file of each single value, and of each table that was removed, and the files of what adds up; `extends` is not a value."""
+    """The files that set each value, or removed each table, except `extends`."""
     paths = [path for path, _ in profile.origins if not path.startswith("constraints.")]
     tables = {path for path in paths if any(other.startswith(f"{path}.") for other in paths)}
     return tuple((path, file) for path in paths if path not in {*tables, "extends"} for file in profile.files_of(path))
@@ -157,7 +157,7 @@ def _chosen(profile: Profile, slug: str) -> Target:
 
 
 def _lock(workspace: Workspace, profile: Profile, target: Target) -> Lock | LockState:
-    """The lock, or why there is none to use."""
+    """The lock, or why it can't be used."""
     if workspace.project.find_lock_folder(profile.name, target) is None:
         return LockState.NOT_LOCKED
     try:
@@ -181,41 +181,42 @@ def _state(profile: Profile, target: Target, lock: Lock | LockState) -> TargetSt
 
 
 def _layers(lock: Lock) -> tuple[LayerSummary, ...]:
-    """The groups that have wheels, in the order of the image's layers."""
+    """The layer groups, in the order of the image's layers."""
     sizes = {name: [wheel.size for wheel in wheels] for name, wheels in lock.groups.items()}
-    return tuple(LayerSummary(name=name, wheels=len(found), bytes=sum(found)) for name, found in sizes.items())
+    return tuple(LayerSummary(name=name, wheels=len(group), bytes=sum(group)) for name, group in sizes.items())
 
 
-def _lines(found: Overview) -> Iterator[str]:
-    yield f"{found.profile}: {found.description}"
-    yield f"as of     {found.as_of}"
-    yield f"CUDA      {f'{found.cuda}, driver >={found.driver}' if found.cuda else 'none'}"
-    for name, url, packages in found.indexes:
-        yield f"index     {name}: {', '.join(packages)} from {url} alone"
-    yield f"tiers     {', '.join(found.tiers)}"
-    yield f"model     {found.model}"
-    for name, value in found.env:
+def _lines(overview: Overview) -> Iterator[str]:
+    yield f"{overview.profile}: {overview.description}"
+    yield f"as of     {overview.as_of}"
+    yield f"CUDA      {f'{overview.cuda}, driver >={overview.driver}' if overview.cuda else 'none'}"
+    for name, url, packages in overview.indexes:
+        yield f"index     {name}: {', '.join(packages)} only from {url}"
+    yield f"tiers     {', '.join(overview.tiers)}"
+    yield f"model     {overview.model}"
+    for name, value in overview.env:
         yield f"env       {name}={value}"
     yield "\ntargets"
-    for state in found.targets:
-        yield f"  {state.target:<22} Python {state.python:<8} {'image' if state.base else 'lock only':<10} {_locked(found.profile, state)}"
-    base = next(state.base for state in found.targets if state.target == found.target)
+    for state in overview.targets:
+        kind = "image" if state.base else "lock only"
+        yield f"  {state.target:<22} Python {state.python:<8} {kind:<10} {_locked(overview.profile, state)}"
+    base = next(state.base for state in overview.targets if state.target == overview.target)
     if base:
-        yield f"  base of {found.target}: {base}"
+        yield f"  base of {overview.target}: {base}"
     yield "\nset by"
-    for file in dict.fromkeys(file for _, file in found.origins):
-        paths = ", ".join(path for path, setter in found.origins if setter == file)
+    for file in dict.fromkeys(file for _, file in overview.origins):
+        paths = ", ".join(path for path, setter in overview.origins if setter == file)
         yield from wrap(paths, 80, initial_indent=f"  {file:<28} ", subsequent_indent=" " * 31, break_on_hyphens=False)
-    if found.remarks:
+    if overview.remarks:
         yield "\nrequirements"
-        yield from (f"  {remark}" for remark in found.remarks)
-    if found.layers:
-        yield f"\nlayers of {found.target}"
-        for group in found.layers:
+        yield from (f"  {remark}" for remark in overview.remarks)
+    if overview.layers:
+        yield f"\nlayers of {overview.target}"
+        for group in overview.layers:
             yield f"  {group.name:<22} {group.wheels:>3} wheel{'s' if group.wheels > 1 else ' '} {human_size(group.bytes):>9}"
-    if found.notices:
-        yield f"\nnotices of {found.target}"
-        yield from (f"  {notice}" for notice in found.notices)
+    if overview.notices:
+        yield f"\nnotices of {overview.target}"
+        yield from (f"  {notice}" for notice in overview.notices)
 
 
 def _locked(profile: str, state: TargetState) -> str:
@@ -224,23 +225,25 @@ def _locked(profile: str, state: TargetState) -> str:
     return f"{'NOT LOCKED' if state.state == LockState.NOT_LOCKED else 'lock is STALE'} (envgen lock {profile})"
 
 
-def _memory(model: str, found: memory.ModelMemory) -> Iterator[str]:
-    yield f"memory for the weights of {model}: {found.parameters:,} parameters, {human_size(found.stored)} in their files"
+def _memory(model: str, estimate: memory.ModelMemory) -> Iterator[str]:
+    yield f"memory for the weights of {model}: {estimate.parameters:,} parameters, {human_size(estimate.stored)} in their files"
     yield f"  {'loaded as':<12}{'from the header':>16}{'by the documented rule':>25}"
-    rows = (("bf16, fp16", found.bf16, found.documented_fp16), ("int8", found.int8, found.documented_8bit), ("nf4", found.nf4, 0))
-    for name, ours, documented in rows:
-        yield f"  {name:<12}{human_size(ours):>16}{human_size(documented) if documented else 'says nothing':>25}"
+    rows = (
+        ("bf16, fp16", estimate.bf16, estimate.documented_fp16),
+        ("int8", estimate.int8, estimate.documented_8bit),
+        ("nf4", estimate.nf4, 0),
+    )
+    for name, measured, documented in rows:
+        yield f"  {name:<12}{human_size(measured):>16}{human_size(documented) if documented else 'not given':>25}"
     yield f"  documented: {memory.DOCUMENTED}"
-    yield f"  beside them: about {human_size(memory.PROCESS)} for Python with torch and transformers, and what generating takes"
+    yield f"  in addition: about {human_size(memory.PROCESS)} for Python with torch and transformers, and memory for generation"
 
 
 def add_options(parser: ArgumentParser) -> None:
     options.add_profile(parser)
-    options.add_target(parser, "whose layers are shown (default: the first with a base)")
-    options.add_model(
-        parser, "say how much memory this model takes: a folder, or wheel:NAME==VERSION or hub:ORG/NAME@COMMIT that were fetched before"
-    )
-    options.add_json(parser, "all of it as JSON")
+    options.add_target(parser, "the target whose layers are shown (default: the first with a base)")
+    options.add_model(parser, "show how much memory this model needs: a folder, or a cached wheel:NAME==VERSION or hub:ORG/NAME@COMMIT")
+    options.add_json(parser)
 
 
 COMMAND = Command(arguments=ShowArgs, add_options=add_options, run=run, example="envgen show cpu-base --model ./my-model", shape=SHAPE)

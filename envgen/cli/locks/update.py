@@ -1,4 +1,4 @@
-"""`envgen update`: moves a profile to another date or to newer bases, and locks it again."""
+"""`envgen update`: moves a profile to another date or to newer bases, and relocks it."""
 
 from argparse import ArgumentParser
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from envgen.workspace import Workspace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateArgs:
-    """What `envgen update` is called with."""
+    """The arguments of `envgen update`."""
 
     profile: str
     as_of: str | None
@@ -30,7 +30,7 @@ class UpdateArgs:
 
 
 def run(args: UpdateArgs, workspace: Workspace) -> int:
-    """Edits the profile, then locks it; if that fails, the profile is restored."""
+    """Edit the profile, then lock it; if that fails, restore the profile."""
     if args.package and not args.as_of:
         raise UsageError("--package", "needs a date", hint=f"add --as-of DATE, as in --package {args.package} --as-of 2026-11-01")
     if not args.as_of and not args.base:
@@ -49,31 +49,31 @@ def run(args: UpdateArgs, workspace: Workspace) -> int:
             print_rows(written_rows(workspace, moved, written))
             print_lines(after_update(workspace, moved, written, package))
     except BaseException:
-        # A profile that moved without its locks would leave both stale.
+        # Moved without its locks, the profile would make them stale.
         edit.restore(path, before)
         raise
     return 0
 
 
 def _move(args: UpdateArgs, workspace: Workspace, profile: Profile, path: Path) -> None:
-    """Edits the profile in the file `path`."""
+    """Edit the profile in the file `path`."""
     label = workspace.project.label(path)
     if args.as_of:
         day = edit.parse_day(args.as_of)
         edit.move_date(path, day, canonicalize_name(args.package or ""))
-        workspace.reporter.step(f"{label}: as_of {f'of {args.package} ' if args.package else ''}is {day}")
+        workspace.reporter.step(f"{label}: as_of{f' of {args.package}' if args.package else ''} set to {day}")
     if args.base:
         for python, base in edit.move_bases(path, profile, make_engine(workspace.settings), workspace.settings):
-            moved = "is unchanged" if base.pinned == python.base else f"moves from {python.base}"
-            said = f"Python {base.python}" if base.python else "it does not say which Python it has: `full` stays"
-            workspace.reporter.step(f"{label}: base of Python {python.version} {moved}: {base.pinned} ({said})")
+            change = "unchanged" if base.pinned == python.base else f"moved from {python.base}"
+            version = f"Python {base.python}" if base.python else "it does not report its Python version; `full` is unchanged"
+            workspace.reporter.step(f"{label}: base of Python {python.version} {change}: {base.pinned} ({version})")
 
 
 def add_options(parser: ArgumentParser) -> None:
     options.add_profile(parser)
     parser.add_argument("--as-of", metavar="DATE", help='read the indexes as of this day: 2026-11-01, today, "7 days ago"')
     parser.add_argument("--package", metavar="NAME", help="with --as-of: only this package")
-    parser.add_argument("--base", action="store_true", help="move the bases to the digests their tags have today")
+    parser.add_argument("--base", action="store_true", help="move the bases to the current digests of their tags")
     parser.add_argument("--no-lock", action="store_true", help="edit the profile only")
 
 

@@ -1,4 +1,4 @@
-"""`envgen why`: who asked for a package, and what holds it in its version."""
+"""`envgen why`: explains which requirements and bounds lock a package at its version."""
 
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ SHAPE = """\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhyArgs:
-    """What `envgen why` is called with."""
+    """The arguments of `envgen why`."""
 
     profile: str
     package: str
@@ -39,8 +39,8 @@ def run(args: WhyArgs, workspace: Workspace) -> int:
     lock = project.checked_lock(workspace, profile, target)
     package = lock.package(canonicalize_name(args.package))
     if package is None:
-        names = tuple(found.wheel.name for found in lock.packages)
-        raise UsageError(args.package, f"is not in the lock of {profile.name} for {target.slug}", hint=suggestion(args.package, names))
+        names = tuple(locked.wheel.name for locked in lock.packages)
+        raise UsageError(args.package, f"not in the lock of {profile.name} for {target.slug}", hint=suggestion(args.package, names))
     try:
         held: tuple[HeldBack, ...] | None = project.why(workspace, profile, lock, target, package)
         not_asked = ""
@@ -62,21 +62,21 @@ def as_json(package: Package, held: Sequence[HeldBack] | None, not_asked: str, f
 
 
 def _lines(package: Package, held: Sequence[HeldBack] | None, not_asked: str, files: Mapping[RequiredBy, str]) -> Iterator[str]:
-    """Who asked for a package, which documented bounds hold it, and what holds back newer versions; `files` has where a profile asks."""
+    """What requires a package, its documented bounds, and what holds back newer versions; `files` are those of a profile's requirements."""
     wheel = package.wheel
     uploaded = f"uploaded {wheel.uploaded:%Y-%m-%d}" if wheel.uploaded else "upload time not published"
     yield f"{wheel.name} {wheel.version} (from index {wheel.index}, {uploaded}, layer {package.layer})"
-    yield "\nasked for by"
+    yield "\nrequired by"
     for demand in package.demands:
         file = f" ({files[demand]})" if demand in files else ""
         yield f"  {demand.name:<20} {'any version' if demand.requirement == '*' else demand.requirement}{file}"
-    yield "\nheld by the documented bounds" if package.bounds else "\nno documented bound holds it"
+    yield "\ndocumented bounds" if package.bounds else "\nno documented bounds"
     for bound in package.bounds:
         yield f"  {bound.requirement:<20} {bound.source} (set {bound.set_name})"
     if held is None:
-        yield f"\nnewer versions: NOT ASKED: {not_asked}"
+        yield f"\nnewer versions: NOT CHECKED: {not_asked}"
         return
-    yield "\nnewer versions" if held else "\nnewer versions: the index has none"
+    yield "\nnewer versions" if held else "\nnewer versions: none in the index"
     for entry in held:
         span = entry.first if entry.first == entry.last else f"{entry.first} to {entry.last}"
         yield f"  {span:<20} {entry.reason}"

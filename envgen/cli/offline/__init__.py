@@ -1,1 +1,1 @@
-"""Commands that fetch everything locked, and carry it to other machines."""
+"""Commands that fetch everything locked and carry it to other machines."""

@@ -1,4 +1,4 @@
-"""`envgen fetch`: all that is locked, brought here."""
+"""`envgen fetch`: downloads everything locked."""
 
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
@@ -17,14 +17,13 @@ from envgen.offline.fetch import FetchedModel
 from envgen.workspace import Workspace
 
 TEXT = """\
-Wheels go into the store, and the models that locks name for the test, each file verified by its sha256. The bases of images are pulled
-by their digest into the engine's store, through the registry's mirror if there is one, with the credentials of Docker's own
-configuration.
+Wheels and the models locked for smoke tests go into the store, each file verified by its sha256. Base images are pulled by digest into
+the engine's store, through the registry's mirror if there is one, with the credentials in Docker's configuration.
 
-All targets are fetched, unless --images leaves out those that no image is built for. A base that stands in for the locked one
-(`envgen build --base`) is not fetched: leave the locked one out with --no-base, and pull the other into the engine's store.
+All targets are fetched; with --images only those with an image. A base that replaces the locked one (`envgen build --base`) is not
+fetched: skip the locked one with --no-base, and pull the other into the engine's store.
 
-Exit code 5 when a base can't be had: `envgen build --offline` would fail then.
+Exit code 5 if a base can't be fetched: `envgen build --offline` would fail.
 """
 
 SHAPE = """\
@@ -35,7 +34,7 @@ SHAPE = """\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchArgs:
-    """What `envgen fetch` is called with."""
+    """The arguments of `envgen fetch`."""
 
     profiles: tuple[str, ...]
     target: str
@@ -45,7 +44,7 @@ class FetchArgs:
 
 
 def run(args: FetchArgs, workspace: Workspace) -> int:
-    """Fetches; the exit code is that of an error if something could not be had."""
+    """Fetch everything; if something can't be fetched, the exit code is that of the error."""
     locks = project.wanted_locks(workspace, args.profiles, args.target, images=args.images)
     wheels = fetch_wheels(workspace, locks)
     models = fetch_models(workspace, locks)
@@ -55,12 +54,12 @@ def run(args: FetchArgs, workspace: Workspace) -> int:
     if args.json:
         print_json(as_json(len(locks), wheels, models, bases))
     else:
-        new = f"{wheels.fetched} fetched just now" if wheels.fetched else "nothing to fetch"
+        new = f"{wheels.fetched} fetched" if wheels.fetched else "nothing to fetch"
         total = sum(model.size for model in models)
-        tested = f"; {pluralize(len(models), 'model')}, {human_size(total)}" if models else ""
-        without = "; no base (--no-base)" if args.no_base else ""
-        counted = f"{pluralize(len(locks), 'lock')}: {wheels.wheels} wheels, {human_size(wheels.size)}"
-        print_lines([f"{counted}, {new}{tested}{without}"])
+        model_words = f"; {pluralize(len(models), 'model')}, {human_size(total)}" if models else ""
+        base_words = "; bases skipped (--no-base)" if args.no_base else ""
+        wheel_words = f"{pluralize(len(locks), 'lock')}: {wheels.wheels} wheels, {human_size(wheels.size)}"
+        print_lines([f"{wheel_words}, {new}{model_words}{base_words}"])
     check_fetched(bases)
     return 0
 
@@ -76,7 +75,7 @@ def as_json(locks: int, wheels: FetchedWheels, models: Sequence[FetchedModel], b
 
 def add_options(parser: ArgumentParser) -> None:
     options.add_locks(parser)
-    options.add_no_base(parser, "leave the bases to the engine: no registry is asked")
+    options.add_no_base(parser, "skip the base images; no registry is contacted")
     options.add_json(parser)
 
 

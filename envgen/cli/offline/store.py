@@ -1,4 +1,4 @@
-"""`envgen store`: what is locked, carried to a machine without a network."""
+"""`envgen store`: carries everything locked to a machine without a network."""
 
 from argparse import ArgumentParser
 from collections import Counter
@@ -20,24 +20,24 @@ from envgen.workspace import Workspace
 EXPORT, IMPORT = "export", "import"
 
 TEXT = """\
-`export` writes one archive, `import` takes it into the store of another machine, `envgen build --offline` builds there.
+`export` writes an archive, `import` adds it to the store of another machine, and `envgen build --offline` builds there.
 """
 
 EXPORT_TEXT = """\
-write what locks need into one archive
+write everything that locks need to an archive
 
-Wheels, installers, locked models, and the bases that the engine has, as OCI archives; a base that it has not is left out, and that
-is said. Fetch first: envgen fetch. The archive has the same bytes for the same content, and appears whole or not at all.
+Wheels, installers, locked models, and the bases that the engine has, as OCI archives; a missing base is left out and reported. Run
+envgen fetch first. The archive is written atomically, and the same content gives the same bytes.
 """
 
 EXPORT_SHAPE = """\
 {"archive", "sha256", "size": bytes, "entries": [{"path", "sha256", "size", "base"}], "left_out": [{"base", "reason"}]}"""
 
 IMPORT_TEXT = """\
-take what is in an archive into the store, each file verified
+add the files of an archive to the store, verifying each
 
-Bases go into the engine's store. What is here already stays as it is. Exit code 8 for an archive that is not whole, holds anything
-that it does not name, or a file that is not what its sha256 says; 5 when the engine can't take a base.
+Bases go into the engine's store. Existing files are kept. Exit code 8 if the archive is incomplete, or contains a file that its
+manifest does not list or that does not match its sha256; 5 if the engine can't load a base.
 """
 
 IMPORT_SHAPE = """\
@@ -46,7 +46,7 @@ IMPORT_SHAPE = """\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreArgs:
-    """What `envgen store` is called with; `profiles`, `target` and `images` say what is exported."""
+    """The arguments of `envgen store`; `profiles`, `target` and `images` are for export."""
 
     action: str
     archive: str
@@ -64,15 +64,15 @@ def run(args: StoreArgs, workspace: Workspace) -> int:
 def _export(args: StoreArgs, workspace: Workspace) -> int:
     locks = project.wanted_locks(workspace, args.profiles, args.target, images=args.images)
     engine = None if args.no_base or not any(lock.base for lock in locks) else make_engine(workspace.settings)
-    found = export_store(workspace, locks, Path(args.archive), engine)
+    exported = export_store(workspace, locks, Path(args.archive), engine)
     if args.json:
-        print_json(asdict(found))
+        print_json(asdict(exported))
         return 0
-    count = Counter(entry.kind for entry in found.entries)
-    without = f" (LEFT OUT: {len(found.left_out)})" if found.left_out else ""
-    models = f", files of models: {count[MODEL]}" if count[MODEL] else ""
-    counted = f"wheels: {count[WHEEL]}{models}, bases: {count[BASE]}{without}"
-    print_lines([f"{found.archive}: {human_size(found.size)}; {counted}", f"sha256 {found.sha256}"])
+    count = Counter(entry.kind for entry in exported.entries)
+    left_out = f" (LEFT OUT: {len(exported.left_out)})" if exported.left_out else ""
+    models = f", model files: {count[MODEL]}" if count[MODEL] else ""
+    counts = f"wheels: {count[WHEEL]}{models}, bases: {count[BASE]}{left_out}"
+    print_lines([f"{exported.archive}: {human_size(exported.size)}; {counts}", f"sha256 {exported.sha256}"])
     return 0
 
 
@@ -81,13 +81,13 @@ def _import(args: StoreArgs, workspace: Workspace) -> int:
     if args.json:
         print_json(import_json(args.archive, items))
     else:
-        print_lines(_counted(items))
+        print_lines(_counts(items))
     check_imported(items)
     return 0
 
 
-def _counted(items: Sequence[Imported]) -> Iterator[str]:
-    """How many of each kind were imported, were there, or were left out."""
+def _counts(items: Sequence[Imported]) -> Iterator[str]:
+    """How many of each kind were imported, already there, or left out."""
     counts = Counter((item.kind, item.status) for item in items)
     for kind in (WHEEL, MODEL, BASE):
         numbers = [f"{counts[kind, status]} {status}" for status in ImportStatus if counts[kind, status]]
@@ -105,16 +105,16 @@ def add_options(parser: ArgumentParser) -> None:
     describe(export, EXPORT_TEXT, "envgen store export wheels.tar cpu-base --target py311-linux-amd64", EXPORT_SHAPE)
     export.add_argument("archive", metavar="FILE", help="the archive to write, as in wheels.tar")
     options.add_locks(export)
-    options.add_no_base(export, "write no base into it")
+    options.add_no_base(export, "leave out the bases")
     options.add_json(export)
     options.add_project(export)
-    bring = actions.add_parser(IMPORT, help=IMPORT_TEXT.partition("\n")[0])
-    describe(bring, IMPORT_TEXT, "envgen store import wheels.tar", IMPORT_SHAPE)
-    bring.add_argument("archive", metavar="FILE", help="the archive to read")
-    bring.set_defaults(profiles=(), target="", images=False)
-    options.add_no_base(bring, "take no base out of it")
-    options.add_json(bring)
-    options.add_project(bring)
+    import_ = actions.add_parser(IMPORT, help=IMPORT_TEXT.partition("\n")[0])
+    describe(import_, IMPORT_TEXT, "envgen store import wheels.tar", IMPORT_SHAPE)
+    import_.add_argument("archive", metavar="FILE", help="the archive to read")
+    import_.set_defaults(profiles=(), target="", images=False)
+    options.add_no_base(import_, "skip the bases")
+    options.add_json(import_)
+    options.add_project(import_)
 
 
 COMMAND = Command(arguments=StoreArgs, add_options=add_options, run=run, example="envgen store export wheels.tar cpu-base", text=TEXT)

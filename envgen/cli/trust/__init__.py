@@ -1,1 +1,1 @@
-"""Commands that check whether images and locks are what they claim to be, and compare them."""
+"""Commands that verify and compare images and locks."""

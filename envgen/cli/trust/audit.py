@@ -1,4 +1,4 @@
-"""`envgen audit`: an image against its lock, and every difference by name."""
+"""`envgen audit`: compares an image with its lock and lists every difference."""
 
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ from envgen.trust.report import Status
 from envgen.workspace import Workspace
 
 TEXT = """\
-Needs no network. Every file must come from a locked wheel, from the base, or from the recipe; byte code is compiled again, by the
-Python of the base. Exit code 0 only when everything was compared and nothing found; 8 for a difference, and also when
-something could not be compared, such as byte code without an engine that has the base: the report says what, and why.
+Needs no network. Every file must come from a locked wheel, the base, or the Dockerfile; byte code is recompiled with the base's Python.
+Exit code 0 only if everything was compared and nothing found; 8 for a difference, or if something could not be compared, such as byte
+code without an engine that has the base: the report says what and why.
 """
 
 SHAPE = """\
@@ -28,12 +28,12 @@ SHAPE = """\
 MARKS = {Status.PASSED: "ok", Status.FAILED: "FAILED", Status.NOT_COMPARED: "NOT COMPARED"}
 
 SHOWN = 50
-"""Findings that are printed; JSON has all."""
+"""How many findings are printed; JSON has all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditArgs:
-    """What `envgen audit` is called with."""
+    """The arguments of `envgen audit`."""
 
     profile: str
     target: str
@@ -42,7 +42,7 @@ class AuditArgs:
 
 
 def run(args: AuditArgs, workspace: Workspace) -> int:
-    """Prints the report; 0 only if everything was compared and nothing found."""
+    """Print the report; the exit code is 0 only if everything was compared and nothing found."""
     profile = workspace.project.chosen_profile(args.profile)
     lock = project.checked_lock(workspace, profile, profile.image_target(args.target))
     report = audit_image(workspace, lock, make_engine(workspace.settings), args.image)
@@ -53,23 +53,23 @@ def run(args: AuditArgs, workspace: Workspace) -> int:
     return 0 if report.verdict() == "passed" else VerificationError.exit_code
 
 
-def _lines(found: AuditReport) -> Iterator[str]:
+def _lines(report: AuditReport) -> Iterator[str]:
     """The first line says what was not compared."""
-    yield f"audit {found.profile} {found.target}: {found.headline()}"
-    yield f"image {found.image} {found.digest}"
-    yield f"base  {printable(found.base)}{' (NOT the locked base)' if found.overridden else ''}"
+    yield f"audit {report.profile} {report.target}: {report.headline()}"
+    yield f"image {report.image} {report.digest}"
+    yield f"base  {printable(report.base)}{' (NOT the locked base)' if report.overridden else ''}"
     yield ""
-    width = max(len(part.name) for part in found.parts)
-    for part in found.parts:
+    width = max(len(part.name) for part in report.parts)
+    for part in report.parts:
         yield f"  {part.name:<{width}}  {MARKS[part.status]:<12}  {printable(part.detail)}"
-    if found.findings:
+    if report.findings:
         yield ""
-    for finding in found.findings[:SHOWN]:
+    for finding in report.findings[:SHOWN]:
         yield f"  {finding.part}: {finding}"
-    if len(found.findings) > SHOWN:
-        yield f"  … and {len(found.findings) - SHOWN} more: --json has all"
+    if len(report.findings) > SHOWN:
+        yield f"  … and {len(report.findings) - SHOWN} more: see --json"
     yield ""
-    yield f"audit {found.profile}: {found.verdict()} ({found.headline()})"
+    yield f"audit {report.profile}: {report.verdict()} ({report.headline()})"
 
 
 def add_options(parser: ArgumentParser) -> None:

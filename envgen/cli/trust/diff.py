@@ -1,4 +1,4 @@
-"""`envgen diff`: what changed between two sets of locks, or two images."""
+"""`envgen diff`: shows what changed between two sets of locks, or two images."""
 
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -27,23 +27,23 @@ from envgen.trust.diff.operands import GIT, Side
 from envgen.workspace import Workspace
 
 TEXT = """\
-A and B are each the first of these that fits:
-  git:REVISION, image:NAME, sha256:DIGEST   what they say they are
+A and B are each the first of these that matches:
+  git:REVISION, image:NAME, sha256:DIGEST   explicit forms
   a file      an envgen.lock, or an image as an OCI archive
   a folder    of a target, of a profile, of all locks, or a project
   a revision  of the project's git repository, such as main or HEAD~1
   an image    in the engine's store
 
-What is both a path and a revision is refused: write ./NAME or git:NAME. Without B it is the locks as they are now; without
-both, HEAD against these. One lock, or one profile's folder, is compared with the same part of the other side; two single
-locks are compared whatever they are of.
+A name that is both a path and a revision is rejected: write ./NAME or git:NAME. B defaults to the current locks, and A to
+HEAD. One lock, or one profile's folder, is compared with the same part of the other side; two single locks are compared
+whatever their profiles and targets.
 
-Locks give a reason for each package that moved, or say that they have none; sizes are those of wheels. Images give
-the compressed size of each layer, and reasons where the locks of both are here.
+Locks give a reason for each package that moved, or say that there is none; sizes are of wheels. Images give the compressed
+size of each layer, and reasons if the locks of both are here.
 
 --format json has kind (locks, images), different, before, after, facts or labels, packages [{change: {kind, name, before,
-after}, reasons: [{text, places}], places}], layers, and pushes or push; sizes are in bytes. Markdown fits into a comment
-on a pull request: what is longer is cut, with a line that says how much.
+after}, reasons: [{text, places}], places}], layers, and pushes or push; sizes are in bytes. Markdown fits into a pull
+request comment: what is longer is truncated, with a line that says how much.
 """
 
 Comparison = LockComparison | ImageComparison
@@ -51,7 +51,7 @@ Comparison = LockComparison | ImageComparison
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiffArgs:
-    """What `envgen diff` is called with."""
+    """The arguments of `envgen diff`."""
 
     before: str
     after: str
@@ -61,7 +61,7 @@ class DiffArgs:
 
 
 def run(args: DiffArgs, workspace: Workspace) -> int:
-    """Prints it; the exit code is 0, or with --exit-code that of a verification that failed when there is a difference."""
+    """Print the comparison; the exit code is 0, or 8 for a difference with --exit-code."""
     finder = OperandFinder(
         project=workspace.project.folder,
         repository=GitRepo(workspace.settings, workspace.project.folder),
@@ -70,14 +70,14 @@ def run(args: DiffArgs, workspace: Workspace) -> int:
     )
     before = finder.find(args.before or f"{GIT}HEAD")
     after = finder.find(args.after) if args.after else _now(finder, before)
-    found = _compare(before, after, finder, workspace)
-    print_lines(_lines(found, args))
-    return VerificationError.exit_code if args.exit_code and found.different else 0
+    comparison = _compare(before, after, finder, workspace)
+    print_lines(_lines(comparison, args))
+    return VerificationError.exit_code if args.exit_code and comparison.different else 0
 
 
 def _now(finder: OperandFinder, before: Side) -> LockSide:
     if isinstance(before, ImageSide):
-        raise UsageError(before.label, "an image, with nothing to compare it with", hint="name another image; or see: envgen audit")
+        raise UsageError(before.label, "an image, but no other image to compare it with", hint="name another image; or see: envgen audit")
     return finder.now()
 
 
@@ -88,29 +88,29 @@ def _compare(before: Side, after: Side, finder: OperandFinder, workspace: Worksp
         return compare_locks(before, after)
     if isinstance(before, ImageSide) and isinstance(after, ImageSide):
         if finder.profile:
-            raise UsageError(f"--profile {finder.profile}", "both sides are images, and each has one profile", hint="leave --profile out")
+            raise UsageError(f"--profile {finder.profile}", "does not apply to images", hint="remove --profile")
         return compare_images((before, after), finder.engine, workspace.project, workspace.reporter.step)
     image, locks = (before, after) if isinstance(before, ImageSide) else (after, before)
-    problem = f"found {image.label} against {locks.label}, expected two images, or locks on both sides"
+    problem = f"found {image.label} against {locks.label}, expected two images or two sets of locks"
     raise UsageError("diff", problem, hint="compare an image with its lock: envgen audit PROFILE --image NAME")
 
 
-def _lines(found: Comparison, args: DiffArgs) -> Iterator[str]:
+def _lines(comparison: Comparison, args: DiffArgs) -> Iterator[str]:
     if args.format == "json":
-        yield json_text(as_json(found))
+        yield json_text(as_json(comparison))
     elif args.format == "markdown":
-        yield diff_markdown.document(found, _command_line(args))
+        yield diff_markdown.document(comparison, _command_line(args))
     else:
-        yield from diff_text.lines(found)
+        yield from diff_text.lines(comparison)
 
 
 def _command_line(args: DiffArgs) -> str:
-    """The command that prints all of it, for readers of a comment that was cut."""
+    """The command that prints the full comparison, for a truncated comment."""
     words = ["envgen diff", args.before, args.after, *(["--profile", args.profile] if args.profile else [])]
     return " ".join(word for word in words if word)
 
 
-def as_json(found: Comparison) -> dict[str, object]:
+def as_json(comparison: Comparison) -> dict[str, object]:
     """A comparison as JSON: its fields by name, as in the classes of envgen.trust.diff, after `kind` (locks, images) and `different`.
 
     Locks: before, after: text; compared, same: [{profile, target}]; added, removed: [{wheels, bytes, places}];
@@ -119,18 +119,18 @@ def as_json(found: Comparison) -> dict[str, object]:
     Images: before, after: {label, digest, size, lock, known_as}; labels: [{name, before, after}]; packages as above, without
     places; layers: [{digest, size, side, group, holds}]; push. Sizes are bytes of compressed layers.
     """
-    body = asdict(found)
-    if isinstance(found, LockComparison):
-        return {"kind": "locks", "different": found.different, **body}
-    return {"kind": "images", "different": found.different, **body, "push": found.push}
+    body = asdict(comparison)
+    if isinstance(comparison, LockComparison):
+        return {"kind": "locks", "different": comparison.different, **body}
+    return {"kind": "images", "different": comparison.different, **body, "push": comparison.push}
 
 
 def add_options(parser: ArgumentParser) -> None:
-    parser.add_argument("before", nargs="?", default="", metavar="A", help="what there was (default: git:HEAD)")
-    parser.add_argument("after", nargs="?", default="", metavar="B", help="what there is (default: the locks as they are now)")
+    parser.add_argument("before", nargs="?", default="", metavar="A", help="the old state (default: git:HEAD)")
+    parser.add_argument("after", nargs="?", default="", metavar="B", help="the new state (default: the current locks)")
     parser.add_argument("--profile", default="", metavar="PROFILE", help="this profile's locks only")
-    parser.add_argument("--format", choices=("text", "json", "markdown"), default="text", help="of the answer (default: text)")
-    parser.add_argument("--exit-code", action="store_true", help="exit 8 when there is a difference")
+    parser.add_argument("--format", choices=("text", "json", "markdown"), default="text", help="the output format (default: text)")
+    parser.add_argument("--exit-code", action="store_true", help="exit 8 if there is a difference")
 
 
 COMMAND = Command(arguments=DiffArgs, add_options=add_options, run=run, example="envgen diff main --format markdown", text=TEXT)

@@ -1,11 +1,11 @@
-"""`envgen diff` as Markdown for a comment on a pull request: escaped, since a lock may come from anybody, and never too long."""
+"""`envgen diff` as Markdown for a pull request comment: escaped, since locks are untrusted, and never too long."""
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from envgen.cli.trust.diff_words import (
-    SAID,
+    KIND_WORDS,
     by_places,
     headline,
     image_push,
@@ -24,22 +24,22 @@ from envgen.trust.diff import ImageComparison, LockComparison
 from envgen.trust.diff.model import ChangeKind, PackageChange, Places, where
 
 LONGEST = 65_536
-"""Characters of a comment on GitHub."""
+"""The longest comment on GitHub, in characters."""
 
 FOLDED = 8
-"""Rows of a table that are shown at once; a longer one has to be opened."""
+"""Tables with more rows than this are folded."""
 
 LONGEST_CELL = 2_000
 _RESERVE = 400
-"""Characters kept for saying what was cut."""
+"""Characters reserved for the note on what was truncated."""
 
 _SPECIAL = re.compile(r"[\\`*\[\]<#|~&@$]|^>|(?<!\w)_|_(?!\w)|:(?=//|\w+:)")
-"""What GitHub makes something of, in words or in a table: markup, mentions, numbers of issues, mathematics, links, emoji."""
+"""What GitHub would interpret: markup, mentions, issue numbers, mathematics, links, emoji."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A table under a title, which can be cut between rows; all of it is escaped. A folded one has to be opened."""
+    """A table with a title, escaped; it can be truncated between rows, and folded."""
 
     title: str
     columns: tuple[str, ...]
@@ -54,48 +54,48 @@ class Block:
         return "\n</details>\n\n" if self.folded else "\n"
 
 
-def document(found: LockComparison | ImageComparison, command: str) -> str:
-    """The comment; `command` is what tells all of it where it was cut."""
-    head = f"### envgen: {escaped(headline(found))}\n\n"
-    if not found.different:
+def document(comparison: LockComparison | ImageComparison, command: str) -> str:
+    """The comment; `command` prints the full comparison and is named if the comment is truncated."""
+    head = f"### envgen: {escaped(headline(comparison))}\n\n"
+    if not comparison.different:
         return head.rstrip()
-    if isinstance(found, ImageComparison):
-        return _fitted(head + _image_names(found), _image_blocks(found), f"{escaped(image_push(found))}\n", command)
-    names = f"{escaped(found.before)} &rarr; {escaped(found.after)}\n\n"
-    return _fitted(head + names, _lock_blocks(found), f"{escaped(push(found))}\n" if found.layers else "", command)
+    if isinstance(comparison, ImageComparison):
+        return _fit(head + _image_names(comparison), _image_blocks(comparison), f"{escaped(image_push(comparison))}\n", command)
+    names = f"{escaped(comparison.before)} &rarr; {escaped(comparison.after)}\n\n"
+    return _fit(head + names, _lock_blocks(comparison), f"{escaped(push(comparison))}\n" if comparison.layers else "", command)
 
 
-def _lock_blocks(found: LockComparison) -> Iterator[Block]:
-    everywhere = found.compared
-    whole = [("added", lock) for lock in found.added] + [("removed", lock) for lock in found.removed]
+def _lock_blocks(comparison: LockComparison) -> Iterator[Block]:
+    everywhere = comparison.compared
+    whole = [("added", lock) for lock in comparison.added] + [("removed", lock) for lock in comparison.removed]
     locks = [(what, where(lock.places, ()), str(lock.wheels), human_size(lock.bytes)) for what, lock in whole]
     yield _block("locks", ("", "lock", "wheels", "bytes"), locks)
-    facts = [(entry.fact.name, entry.fact.before, entry.fact.after, where(entry.places, everywhere)) for entry in found.facts]
+    facts = [(entry.fact.name, entry.fact.before, entry.fact.after, where(entry.places, everywhere)) for entry in comparison.facts]
     yield _block("facts", ("fact", "before", "after", "in"), facts)
-    for places, changes in by_places(found.packages):
+    for places, changes in by_places(comparison.packages):
         rows = [_package(change, everywhere) for change in changes]
         folded = changes[0].change.kind == ChangeKind.EVIDENCE
         yield _block(title(places, changes, everywhere), ("package", "", "version", "why"), rows, folded=folded)
-    layers = [(entry.layer, where(entry.places, everywhere)) for entry in shown_layers(found)]
+    layers = [(entry.layer, where(entry.places, everywhere)) for entry in shown_layers(comparison)]
     sizes = [(layer.name, moved(layer.before, layer.after) if layer.changed else "as before", place) for layer, place in layers]
     yield _block("layer groups, in bytes of their wheels", ("group", "size", "in"), sizes)
 
 
 def _package(change: PackageChange, everywhere: Places) -> tuple[str, ...]:
-    reasons = "\n".join(reason(found, change, everywhere) for found in change.reasons)
-    return change.change.name, SAID[change.change.kind], versions(change), reasons
+    reasons = "\n".join(reason(entry, change, everywhere) for entry in change.reasons)
+    return change.change.name, KIND_WORDS[change.change.kind], versions(change), reasons
 
 
-def _image_names(found: ImageComparison) -> str:
-    lines = (f"{image.label}, {human_size(image.size)} compressed; {lock_of(image)}" for image in (found.before, found.after))
+def _image_names(comparison: ImageComparison) -> str:
+    lines = (f"{image.label}, {human_size(image.size)} compressed; {lock_of(image)}" for image in (comparison.before, comparison.after))
     return " &rarr;<br>".join(escaped(line) for line in lines) + "\n\n"
 
 
-def _image_blocks(found: ImageComparison) -> Iterator[Block]:
-    yield _block("labels", ("label", "before", "after"), [(fact.name, fact.before, fact.after) for fact in found.labels])
-    note = f" ({no_reasons(found)})" if no_reasons(found) else ""
-    yield _block(f"packages{note}", ("package", "", "version", "why"), [_package(change, ()) for change in found.packages])
-    rows = [(layer.side, layer.digest[:19], human_size(layer.size), inside(layer)) for layer in found.layers]
+def _image_blocks(comparison: ImageComparison) -> Iterator[Block]:
+    yield _block("labels", ("label", "before", "after"), [(fact.name, fact.before, fact.after) for fact in comparison.labels])
+    note = f" ({no_reasons(comparison)})" if no_reasons(comparison) else ""
+    yield _block(f"packages{note}", ("package", "", "version", "why"), [_package(change, ()) for change in comparison.packages])
+    rows = [(layer.side, layer.digest[:19], human_size(layer.size), inside(layer)) for layer in comparison.layers]
     yield _block("layers", ("in", "blob", "compressed", "holds"), rows)
 
 
@@ -109,15 +109,15 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def escaped(text: str) -> str:
-    """`text` as words and nothing else; the ends of its lines become breaks."""
+    """Escape all markup in `text`; newlines become breaks."""
     if len(text) > LONGEST_CELL:
-        text = f"{text[:LONGEST_CELL]}… ({len(text) - LONGEST_CELL} characters more)"
+        text = f"{text[:LONGEST_CELL]}… ({len(text) - LONGEST_CELL} more characters)"
     lines = (printable(line, " ") for line in text.split("\n"))
     return "<br>".join(_SPECIAL.sub(lambda match: f"&#{ord(match[0])};", line) for line in lines)
 
 
-def _fitted(head: str, blocks: Iterator[Block], tail: str, command: str) -> str:
-    """All of it, or as many rows as fit with a line that says how many did not."""
+def _fit(head: str, blocks: Iterator[Block], tail: str, command: str) -> str:
+    """Join the parts; rows that do not fit are dropped, with a note on how many."""
     parts, cut_rows, cut_characters = [head], 0, 0
     left = LONGEST - _RESERVE - len(command) * 8 - len(head) - len(tail)
     for block in blocks:
@@ -135,6 +135,6 @@ def _fitted(head: str, blocks: Iterator[Block], tail: str, command: str) -> str:
     parts.append(tail)
     if cut_rows:
         parts.append(
-            f"\n**Cut here**: {cut_rows} rows of tables ({cut_characters:,} characters) do not fit. All of it: {escaped(command)}\n"
+            f"\n**Truncated**: {cut_rows} table rows ({cut_characters:,} characters) do not fit. Full output: {escaped(command)}\n"
         )
     return "".join(parts).rstrip()

@@ -1,4 +1,4 @@
-"""`envgen reproduce`: builds an image again and compares it, with itself or with one that was built elsewhere."""
+"""`envgen reproduce`: builds an image twice, or once more, and compares the results."""
 
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
@@ -22,9 +22,8 @@ from envgen.trust.reproduce import NOT_VARIED, VARIED, Plan, Reproduction, repro
 from envgen.workspace import Workspace
 
 TEXT = """\
-The two builds run in different folders, under different clocks, host names and umasks. Where a blob differs, each file in it
-that does is named with what differs. With --against, one build is compared with an image that somebody else
-made. Exit code 8 when they are not the same.
+The two builds run with different folders, clocks, host names and umasks. For each differing blob, the differing files are
+listed, each with the difference. With --against, one build is compared with an existing image. Exit code 8 if they differ.
 """
 
 SHAPE = f"""\
@@ -34,12 +33,12 @@ SHAPE = f"""\
 "varied": [text], "not_varied": [text], "recorded": {RECORDED_SHAPE}}}"""
 
 SHOWN = 20
-"""Differences of one layer that the text shows; the JSON has all."""
+"""How many differences of a layer are printed; JSON has all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReproduceArgs:
-    """What `envgen reproduce` is called with."""
+    """The arguments of `envgen reproduce`."""
 
     profile: str
     target: str
@@ -52,9 +51,9 @@ class ReproduceArgs:
 
 def run(args: ReproduceArgs, workspace: Workspace) -> int:
     if args.against == "":
-        raise UsageError("--against", "names no image", hint="is a variable empty? without --against two builds are compared")
+        raise UsageError("--against", "empty, expected an image", hint="is a variable unset? without --against two builds are compared")
     if args.record and args.against:
-        raise UsageError("--record", "takes two builds of our own", hint="leave --against out")
+        raise UsageError("--record", "requires two builds, but --against makes one", hint="remove --against")
     profile = workspace.project.chosen_profile(args.profile)
     lock = project.checked_lock(workspace, profile, profile.image_target(args.target))
     if args.record:
@@ -65,82 +64,83 @@ def run(args: ReproduceArgs, workspace: Workspace) -> int:
     check_platform(lock, info)
     check_disk(workspace, lock, info)
     fetch_wheels(workspace, [lock])
-    asked = BuildOptions(base=args.base or None, compression=args.compression)
-    plan = Plan(workspace=workspace, lock=lock, options=asked, make_engine=make_engine)
-    found = reproduce.build_against(plan, args.against) if args.against else reproduce.build_twice(plan)
-    if args.record and found.same:
-        path, records = record_layers(workspace, found.built, records, info.versions())
+    build_options = BuildOptions(base=args.base or None, compression=args.compression)
+    plan = Plan(workspace=workspace, lock=lock, options=build_options, make_engine=make_engine)
+    reproduction = reproduce.build_against(plan, args.against) if args.against else reproduce.build_twice(plan)
+    if args.record and reproduction.same:
+        path, records = record_layers(workspace, reproduction.built, records, info.versions())
         workspace.reporter.step(f"layers: recorded in {workspace.project.label(path)}")
     elif args.record:
-        workspace.reporter.step("layers: NOT recorded: the two builds are not the same")
-    compared = compare_layers(workspace, found.built, records)
+        workspace.reporter.step("layers: NOT recorded: the two builds differ")
+    compared = compare_layers(workspace, reproduction.built, records)
     if args.json:
-        print_json(as_json(found, compared, args, info))
+        print_json(as_json(reproduction, compared, args, info))
     else:
-        print_lines(_text(found, compared, args, info))
-    return 0 if found.same and not compared.wrong else VerificationError.exit_code
+        print_lines(_text(reproduction, compared, args, info))
+    return 0 if reproduction.same and not compared.wrong else VerificationError.exit_code
 
 
-def as_json(found: Reproduction, compared: LayerComparison, args: ReproduceArgs, info: EngineInfo) -> Mapping[str, object]:
+def as_json(reproduction: Reproduction, compared: LayerComparison, args: ReproduceArgs, info: EngineInfo) -> Mapping[str, object]:
     return {
-        "profile": found.built.lock.profile,
-        "target": found.built.lock.target.slug,
-        "same": found.same,
-        "digest": found.built.image.digest,
-        "other": {"name": found.other.name, "digest": found.other.digest},
-        "differences": [asdict(difference) for difference in found.differences],
-        "causes": list(found.causes),
-        "seconds": [round(seconds, 1) for seconds in found.seconds],
-        "depends_on": _depends_on(found, args, info),
+        "profile": reproduction.built.lock.profile,
+        "target": reproduction.built.lock.target.slug,
+        "same": reproduction.same,
+        "digest": reproduction.built.image.digest,
+        "other": {"name": reproduction.other.name, "digest": reproduction.other.digest},
+        "differences": [asdict(difference) for difference in reproduction.differences],
+        "causes": list(reproduction.causes),
+        "seconds": [round(seconds, 1) for seconds in reproduction.seconds],
+        "depends_on": _depends_on(reproduction, args, info),
         "varied": list(() if args.against else VARIED),
         "not_varied": list(() if args.against else NOT_VARIED),
         "recorded": compared.as_json(),
     }
 
 
-def _depends_on(found: Reproduction, args: ReproduceArgs, info: EngineInfo) -> dict[str, str]:
-    """All that the digest is a function of."""
+def _depends_on(reproduction: Reproduction, args: ReproduceArgs, info: EngineInfo) -> dict[str, str]:
+    """Everything that determines the digest."""
     return {
-        "lock": found.built.lock.digest,
-        "base": found.built.base,
-        "python": found.built.python,
+        "lock": reproduction.built.lock.digest,
+        "base": reproduction.built.base,
+        "python": reproduction.built.python,
         "compression": args.compression,
         "engine": info.version,
         **{name.lower(): version for name, version in info.tools.items()},
     }
 
 
-def _text(found: Reproduction, compared: LayerComparison, args: ReproduceArgs, info: EngineInfo) -> Iterator[str]:
-    lock = found.built.lock
-    yield f"reproduce {lock.profile} {lock.target}: {'the same' if found.same else 'NOT THE SAME'} as {printable(found.other.name)}"
-    overridden = " (NOT the locked base)" if found.built.base != lock.base else ""
+def _text(reproduction: Reproduction, compared: LayerComparison, args: ReproduceArgs, info: EngineInfo) -> Iterator[str]:
+    lock = reproduction.built.lock
+    verdict = "the same" if reproduction.same else "NOT THE SAME"
+    yield f"reproduce {lock.profile} {lock.target}: {verdict} as {printable(reproduction.other.name)}"
+    overridden = " (NOT the locked base)" if reproduction.built.base != lock.base else ""
     facts = {
-        "digest": found.built.image.digest,
-        **({} if found.same else {"the other": found.other.digest}),
-        **_depends_on(found, args, info),
-        "builds": " and ".join(f"{seconds:.0f} s" for seconds in found.seconds),
-        **({} if args.against else {"differed": ", ".join(VARIED), "not varied": ", ".join(NOT_VARIED)}),
+        "digest": reproduction.built.image.digest,
+        **({} if reproduction.same else {"the other": reproduction.other.digest}),
+        **_depends_on(reproduction, args, info),
+        "builds": " and ".join(f"{seconds:.0f} s" for seconds in reproduction.seconds),
+        **({} if args.against else {"varied": ", ".join(VARIED), "not varied": ", ".join(NOT_VARIED)}),
     }
     for name, value in facts.items():
         yield f"  {name:<12} {value}{overridden if name == 'base' else ''}"
-    if args.against and not found.same:
-        yield from (f"likely cause: {printable(cause)}" for cause in found.causes)
-        yield "what a digest also depends on, and the other image does not say: the versions of the engine, buildx and BuildKit"
-    yield from _differences(found)
+    if args.against and not reproduction.same:
+        yield from (f"likely cause: {printable(cause)}" for cause in reproduction.causes)
+        yield "the digest also depends on the versions of the engine, buildx and BuildKit, which the other image does not record"
+    yield from _differences(reproduction)
     yield compared.headline()
     yield from (f"  {line}" for line in wrong_lines(compared, info.versions()))
 
 
-def _differences(found: Reproduction) -> Iterator[str]:
-    if not found.same and not found.differences:
-        yield "only the digests could be compared: the other image is not here"
-    layers = dict.fromkeys(difference.layer for difference in found.differences)
+def _differences(reproduction: Reproduction) -> Iterator[str]:
+    if not reproduction.same and not reproduction.differences:
+        yield "only the digests were compared: the other image is not here"
+    layers = dict.fromkeys(difference.layer for difference in reproduction.differences)
     for layer in layers:
-        here = [difference for difference in found.differences if difference.layer == layer]
+        in_layer = [difference for difference in reproduction.differences if difference.layer == layer]
         yield f"{printable(layer)}:" if layer else "image:"
-        yield from (f"  {_line(difference)}" for difference in here[:SHOWN])
-        if len(here) > SHOWN:
-            yield f"  and {len(here) - SHOWN} more: --json has them all"
+        yield from (f"  {_line(difference)}" for difference in in_layer[:SHOWN])
+        if len(in_layer) > SHOWN:
+            yield f"  and {len(in_layer) - SHOWN} more: see --json"
 
 
 def _line(difference: Difference) -> str:
@@ -154,7 +154,9 @@ def add_options(parser: ArgumentParser) -> None:
     options.add_target(parser, options.FIRST_WITH_BASE)
     options.add_base(parser)
     options.add_compression(parser)
-    parser.add_argument("--against", default=None, metavar="IMAGE", help="compare with this: a name, an archive's path, or a digest")
+    parser.add_argument(
+        "--against", default=None, metavar="IMAGE", help="compare with this image: a name, the path of an archive, or a digest"
+    )
     parser.add_argument("--record", action="store_true", help="record the layers' digests for the Python they were built with")
     options.add_json(parser, "the report as JSON")
 

@@ -1,4 +1,4 @@
-"""`envgen verify`: whether everything locked still exists and still has its hash."""
+"""`envgen verify`: checks that everything locked still exists and still has its hash."""
 
 import datetime as dt
 from argparse import ArgumentParser
@@ -19,15 +19,15 @@ from envgen.trust.verify.report import count_of
 from envgen.workspace import Workspace
 
 TEXT = """\
-Asks indexes, registries, and the hub of locked models; downloads no wheel and no weights. Each wheel must be listed by its index with
-the locked hash, each base be in its registry by its digest, and the hub have each file of a model with its hash. Lists yanked releases
-and known vulnerabilities too, from the index's own data.
+Queries indexes, registries, and the hub of locked models; downloads no wheels and no weights. Each wheel must be listed by its index
+with the locked hash, each base must be in its registry by digest, and each model file on the hub with its hash. Also lists yanked
+releases and known vulnerabilities, from the index's own data.
 
-Exit code 8 when something is gone, changed, yanked or vulnerable, and also when something could not be asked (NOT CHECKED:
-an index or a registry gives no answer): a nightly job that could not look must not be green. What an index never
-publishes, such as hashes or vulnerabilities, is said in the first line, and is no failure: no night would be another.
-A base's tag that moved or was deleted is said too, and is none: the digest is what is locked. Where a mirror stands in for
-an index or a registry, the mirror is what is asked: a pull-through cache answers from what it has kept.
+Exit code 8 if something is gone, changed, yanked or vulnerable, or could not be checked (NOT CHECKED: an index or a registry
+does not respond): a nightly job that could not check must not pass. What an index never publishes, such as hashes or
+vulnerabilities, is noted in the first line but is not a failure: it would fail every night. A moved or deleted base tag is
+reported, but is not a failure: the lock pins the digest. If an index or a registry has a mirror, the mirror is queried; a
+pull-through cache answers from its cache.
 """
 
 SHAPE = """\
@@ -41,12 +41,12 @@ Verdict "findings" and "not checked" both exit with 8.
 """
 
 SHOWN = 5
-"""How many names are listed of those that have one reason."""
+"""How many names are listed for each reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyArgs:
-    """What `envgen verify` is called with."""
+    """The arguments of `envgen verify`."""
 
     profiles: tuple[str, ...]
     target: str
@@ -54,34 +54,34 @@ class VerifyArgs:
 
 
 def run(args: VerifyArgs, workspace: Workspace) -> int:
-    """Prints the report; the exit code."""
+    """Print the report and return the exit code."""
     profiles = [workspace.project.profile(name) for name in dict.fromkeys(args.profiles or workspace.project.default_profiles())]
     locks = [read_lock(workspace.project, profile, target)[0] for profile in profiles for target in profile.find_targets(args.target)]
-    workspace.reporter.step(f"asking about {pluralize(len(locks), 'lock')}")
-    found = verify_locks(workspace, locks, make_engine(workspace.settings), dt.datetime.now(tz=dt.UTC).date())
+    workspace.reporter.step(f"checking {pluralize(len(locks), 'lock')}")
+    report = verify_locks(workspace, locks, make_engine(workspace.settings), dt.datetime.now(tz=dt.UTC).date())
     if args.json:
-        print_json(found.as_json(), ascii_only=False)
+        print_json(report.as_json(), ascii_only=False)
     else:
-        print_lines(lines(found, ", ".join(profile.name for profile in profiles)))
-    return 0 if found.verdict() == VERIFIED else VerificationError.exit_code
+        print_lines(lines(report, ", ".join(profile.name for profile in profiles)))
+    return 0 if report.verdict() == VERIFIED else VerificationError.exit_code
 
 
-def lines(found: VerificationReport, profiles: str) -> Iterator[str]:
-    """The report as text: what was not checked first, then findings with their cures, then counts."""
-    yield f"verify {profiles}: {found.headline()}"
-    yield from _findings(found.having(*FINDINGS))
+def lines(report: VerificationReport, profiles: str) -> Iterator[str]:
+    """The report as text: what was not checked, findings with their cures, counts."""
+    yield f"verify {profiles}: {report.headline()}"
+    yield from _findings(report.having(*FINDINGS))
     for title, statuses in (
         ("not checked", (Status.NOT_CHECKED,)),
         ("not published", (Status.NOT_PUBLISHED,)),
         ("good to know", INFORMATION),
     ):
-        entries = found.having(*statuses)
+        entries = report.having(*statuses)
         if entries:
             yield from ("", title, *_by_reason(entries))
     yield ""
-    for kind, numbers in found.counts().items():
+    for kind, numbers in report.counts().items():
         yield f"{count_of(kind, sum(numbers.values()))}: {', '.join(f'{status} {number}' for status, number in numbers.items())}"
-    yield f"verify {profiles}: {found.verdict() if found.verdict() == VERIFIED else found.verdict().upper()}"
+    yield f"verify {profiles}: {report.verdict() if report.verdict() == VERIFIED else report.verdict().upper()}"
 
 
 def _findings(entries: Sequence[Verdict]) -> Iterator[str]:
@@ -95,7 +95,7 @@ def _findings(entries: Sequence[Verdict]) -> Iterator[str]:
 
 
 def _by_reason(entries: Sequence[Verdict]) -> Iterator[str]:
-    """One paragraph for all that have the same reason."""
+    """One paragraph for each reason."""
     groups: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for entry in entries:
         groups[entry.kind, entry.detail, entry.cure].append(entry.name)
