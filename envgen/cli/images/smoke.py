@@ -197,7 +197,8 @@ def _base_note(report: SmokeReport) -> str:
     """The note beside the base's name."""
     if report.base_matches is False:
         return " (NOT the base of this image: it has other layers)"
-    return f"{' (NOT the locked base)' if report.overridden else ''}{' (as the image says, not checked)' if report.base_matches is None else ''}"
+    override = " (NOT the locked base)" if report.overridden else ""
+    return override + (" (as the image says, not checked)" if report.base_matches is None else "")
 
 
 def _published_lines(published: Published) -> Iterator[str]:
