@@ -110,7 +110,7 @@ def test_a_driver_that_does_not_answer(tmp_path: Path, machine: dict[str, str]) 
     assert found.code == 2
     assert "PROBLEM  GPU " in found.stdout
     assert "nvidia-smi: Failed to initialize NVML: Driver/library version mismatch" in found.stdout
-    assert "cure: install the driver again" in found.stdout
+    assert "cure: reinstall the driver" in found.stdout
 
 
 def test_no_gpu_at_all(tmp_path: Path, machine: dict[str, str]) -> None:
@@ -164,7 +164,7 @@ def test_what_others_have_set(tmp_path: Path, machine: dict[str, str]) -> None:
     assert "geheim" not in done.stdout
     assert "HTTPS_PROXY=http://proxy.example:3128" in done.stdout
     assert "none: the engine pulls bases past the proxy that is set here" in done.stdout
-    for words in ("ignored since transformers 5", "cure: unset TRANSFORMERS_CACHE, and set HF_HOME", f"{tmp_path}/none.pem: can't be read"):
+    for words in ("ignored since transformers 5", "cure: unset TRANSFORMERS_CACHE and set HF_HOME", f"{tmp_path}/none.pem: can't be read"):
         assert words in done.stdout
     assert done.stdout.splitlines()[-1] == "doctor cpu-base: 1 problem, 2 warnings"
 

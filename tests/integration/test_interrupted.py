@@ -45,7 +45,7 @@ def stop(request: pytest.FixtureRequest) -> Callable[[Running], None]:
 def check_words(done: Done, code: int) -> None:
     assert done.code == code, done.stderr
     assert "Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("interrupted: "), done.stderr
+    assert done.stderr.splitlines()[-1].startswith("interrupted; "), done.stderr
     assert done.stderr.count("interrupted") == 1
 
 

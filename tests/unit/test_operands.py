@@ -28,7 +28,7 @@ class History:
 
     def commit(self, revision: str) -> str:
         if revision not in self.revisions:
-            raise UsageError(revision, "there is no such git revision", hint="use one of main")
+            raise UsageError(revision, "no such git revision", hint="use one of main")
         self._at = revision
         return COMMIT
 
@@ -143,13 +143,13 @@ def test_a_tar_archive_is_an_image(project: Path) -> None:
     ("word", "problem", "hint"),
     [
         ("locks", "locks: both a path and a git revision", "write ./locks or git:locks"),
-        ("git:nope", "nope: there is no such git revision", "use one of main"),
+        ("git:nope", "nope: no such git revision", "use one of main"),
         ("image:nope", "image:nope: no such image in the engine's store", "see: docker image ls --digests"),
         (f"sha256:{'0' * 64}", f"image:sha256:{'0' * 64}: no such image", "see: docker image ls"),
-        ("HEAD~9", "HEAD~9: no such path, and there is no such git revision", "use one of main"),
+        ("HEAD~9", "HEAD~9: no such path, and no such git revision", "use one of main"),
         (
             "nope",
-            "nope: no such path,\nas a git revision: there is no such git revision,\nas an image: no such image",
+            "nope: no such path,\nas a git revision: no such git revision,\nas an image: no such image",
             "use one of main",
         ),
         ("bare", "bare: has no locks below locks/", "see: git ls-tree -r 0123456789ab"),
