@@ -1,4 +1,4 @@
-"""What to say of a file that can't be read or written: the cure that fits the reason."""
+"""Errors for files that can't be read or written, with a cure for each reason."""
 
 import errno
 from pathlib import Path
@@ -13,20 +13,20 @@ _CURES = {
     errno.ENOTDIR: "remove the file that is in the way",
     errno.EISDIR: "remove the folder that is in the way",
     errno.ENAMETOOLONG: "use a shorter name",
-    errno.ELOOP: "remove the symbolic links that lead in a circle",
+    errno.ELOOP: "remove the circular symbolic links",
 }
-"""The faults that a user can mend, and how."""
+"""The cures for faults that a user can fix."""
 
 CACHE_FOLDER = "set ENVGEN_CACHE to a folder you may write"
 
 
 def is_users_own(error: OSError) -> bool:
-    """Whether `error` is about a file of the user's, and one that they can do something about."""
+    """Whether `error` is about a file, and one that the user can fix."""
     return error.filename is not None and error.errno in _CURES
 
 
 def unwritable(error: OSError, where: Path | str, note: str = "") -> EnvgenError:
-    """What to raise when the file or folder `where` can't be written because of `error`; `note` says what that means."""
+    """The error for a file or folder that can't be written; `note` is added to the message."""
     more = f"; {note}" if note else ""
     if is_full(error):
         return DiskFullError(str(where), f"the disk is full{more}", hint="make room there")
@@ -35,10 +35,10 @@ def unwritable(error: OSError, where: Path | str, note: str = "") -> EnvgenError
 
 
 def unusable(error: OSError) -> UsageError:
-    """What to raise for an error that nobody expected and that `is_users_own`."""
+    """The error for an unexpected OSError that `is_users_own`."""
     return UsageError(str(error.filename), f"can't be read or written: {error.strerror or error}", hint=_CURES[error.errno or 0])
 
 
 def cache_cure(error: OSError, room: str) -> str:
-    """The cure for a cache that can't be written: `room` where it is full."""
+    """The cure for a cache that can't be written: `room` if the disk is full."""
     return room if is_full(error) else CACHE_FOLDER

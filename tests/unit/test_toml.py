@@ -122,5 +122,5 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
 def test_another_encoding_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     path.write_bytes("key = 1".encode("utf-16"))
-    with pytest.raises(ProfileError, match=r"a.toml: not TOML: found UTF-16, expected UTF-8"):
+    with pytest.raises(ProfileError, match=r"a.toml: invalid TOML: found UTF-16, expected UTF-8"):
         load_toml(path, "a.toml")

@@ -1,4 +1,4 @@
-"""What a command that locks says of the packages that moved, and of one that was to move and did not."""
+"""Reports which packages moved in new locks, and why a package stayed."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -13,11 +13,11 @@ from envgen.trust.diff.packages import kind_of
 from envgen.workspace import Workspace
 
 TOO_LATE = "uploaded after"
-"""How `lock.why` begins to say that a release came after the profile's as_of."""
+"""How `lock.why` begins the reason for a release after the profile's as_of."""
 
 
 def check_locked(workspace: Workspace, profile: Profile, package: str) -> None:
-    """Raises UsageError for a package that `profile` neither asks for nor has in any of its locks."""
+    """Raise UsageError for a package that is neither a requirement of `profile` nor in any of its locks."""
     named = {entry.requirement.name for entry in profile.entries}
     locked = pipeline.locked_names(workspace.project, profile)
     if package in named | locked:
@@ -43,7 +43,7 @@ def changes(locks: Sequence[WrittenLock]) -> dict[str, int]:
 
 
 def summary(workspace: Workspace, profile: Profile, locks: Sequence[WrittenLock]) -> str:
-    """What moved in `locks`, in one line; empty where there was nothing to move, or nothing did."""
+    """What moved in `locks`, in one line; empty if nothing did."""
     counts = ", ".join(f"{count} {kind}" for kind, count in changes(locks).items())
     if not counts:
         return ""
@@ -51,10 +51,10 @@ def summary(workspace: Workspace, profile: Profile, locks: Sequence[WrittenLock]
 
 
 def after_update(workspace: Workspace, profile: Profile, locks: Sequence[WrittenLock], package: str) -> Iterator[str]:
-    """What moved, also where nothing did, and why `package` (empty: all were to move) did not."""
-    said = summary(workspace, profile, locks)
-    if said or any(written.before for written in locks):
-        yield said or f"{profile.name}: no package has another version"
+    """What moved, if anything, and why `package` (empty: all packages) did not."""
+    line = summary(workspace, profile, locks)
+    if line or any(written.before for written in locks):
+        yield line or f"{profile.name}: no package has another version"
     if package:
         yield from staying(workspace, profile, locks, package)
 
