@@ -19,12 +19,12 @@ def add_profile(parser: ArgumentParser) -> None:
 
 
 def add_project(parser: ArgumentParser) -> None:
-    """--project behind the command; what stands before it is kept where this is not given."""
-    parser.add_argument("--project", default=argparse.SUPPRESS, metavar="DIR", help="the project's folder, as before the command")
+    """Add --project after the command; without it, the one before the command applies."""
+    parser.add_argument("--project", default=argparse.SUPPRESS, metavar="DIR", help="the project folder, as before the command")
 
 
 def add_profiles(parser: ArgumentParser) -> None:
-    parser.add_argument("profiles", nargs="*", metavar="PROFILE", help="profiles (default: the project's, else the bundled ones)")
+    parser.add_argument("profiles", nargs="*", metavar="PROFILE", help="profiles (default: all of the project's)")
 
 
 def add_target(parser: ArgumentParser, text: str) -> None:
@@ -35,7 +35,7 @@ def add_locks(parser: ArgumentParser) -> None:
     """Select the locks of some profiles, for one target or all."""
     add_profiles(parser)
     add_target(parser, "one target only (default: all)")
-    parser.add_argument("--images", action="store_true", help="only the targets that an image is built for: not those of Windows and macOS")
+    parser.add_argument("--images", action="store_true", help="only targets with an image: not Windows and macOS")
 
 
 def add_image(parser: ArgumentParser, text: str = "the image") -> None:

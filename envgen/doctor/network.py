@@ -1,4 +1,4 @@
-"""The way to the network: which proxy and certificates each program goes by that envgen works with. They differ in what they read."""
+"""Checks the network settings: the proxy and certificates of each program that envgen uses, which read different variables."""
 
 import importlib.util
 import json
@@ -12,11 +12,11 @@ from envgen.engine import EngineInfo
 
 _REQUESTS = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 _UV = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
-"""What is read for https, the first that is set: requests, with which envgen asks indexes and the hub, prefers small letters."""
+"""The proxy variables for https, the first set one counts: requests, which envgen uses for indexes and the hub, prefers lower case."""
 
 _CA_REQUESTS = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
 _CA_UV = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-"""As sources.http has it, and as uv documents it."""
+"""As in sources.http, and as documented by uv."""
 
 _ENGINE_CURE = (
     'put {"proxies": {"http-proxy": "http://HOST:PORT", "https-proxy": "http://HOST:PORT"}} into /etc/docker/daemon.json and restart Docker'
@@ -24,12 +24,12 @@ _ENGINE_CURE = (
 
 
 def network(settings: Settings, environ: Mapping[str, str], info: EngineInfo | None) -> tuple[Finding, ...]:
-    """The findings where a proxy or certificates are set anywhere; none where nothing is."""
+    """The findings on proxies and certificates; none if none are set."""
     return (*_proxies(settings), *_engine(settings, info), *_docker_config(environ), *_certificates(settings))
 
 
 def _proxies(settings: Settings) -> Iterator[Finding]:
-    """What requests and uv go by for https, which all indexes, registries and hubs are asked by."""
+    """The proxies of requests and uv for https, which all indexes, registries and hubs use."""
     variables = settings.network
     ours, uvs = _first(_REQUESTS, variables), _first(_UV, variables)
     if not ours:
@@ -48,7 +48,7 @@ def _proxies(settings: Settings) -> Iterator[Finding]:
 
 
 def _engine(settings: Settings, info: EngineInfo | None) -> Iterator[Finding]:
-    """The engine pulls bases itself, by a proxy of its own: the variables of a shell do not reach it."""
+    """The engine's own proxy for pulling bases: a shell's variables do not reach the engine."""
     if info is None:
         return
     if info.proxy:
@@ -59,7 +59,7 @@ def _engine(settings: Settings, info: EngineInfo | None) -> Iterator[Finding]:
 
 
 def _docker_config(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """The proxies that the docker command sets in containers and builds of its own accord."""
+    """The proxies that the docker command sets in containers and builds by itself."""
     folder = Path(environ.get("DOCKER_CONFIG") or Path(environ.get("HOME") or "~") / ".docker").expanduser()
     file = folder / "config.json"
     try:
@@ -80,7 +80,7 @@ def _docker_config(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _certificates(settings: Settings) -> Iterator[Finding]:
-    """Whose certificates envgen itself and uv go by; that a file is missing is said for each variable."""
+    """The certificates of envgen itself and uv; missing files are reported for each variable."""
     variables = settings.network
     folder = variables.get("SSL_CERT_DIR")
     missing = [part for part in (folder or "").split(":") if part and not Path(part).is_dir()]

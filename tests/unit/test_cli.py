@@ -119,7 +119,7 @@ def test_arguments_have_a_class_of_their_own_that_nothing_changes() -> None:
 )
 def test_a_command_that_there_is_not(word: str, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([word]) == 2
-    assert capsys.readouterr().err == f"error: envgen: there is no command {word!r}\nhint:  {hint}\n"
+    assert capsys.readouterr().err == f"error: envgen: no such command: {word!r}\nhint:  {hint}\n"
 
 
 def test_other_names_are_no_commands_and_lead_to_some() -> None:
@@ -171,7 +171,7 @@ def test_the_next_command_after_init_can_be_pasted(
     monkeypatch.chdir(tmp_path)
     assert main(["init", "My Team"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("profile   my-team, after the folder My Team\n")
+    assert out.startswith("profile       my-team, after the folder My Team\n")
     assert out.endswith("\nnext: cd 'My Team' && envgen lock && envgen build my-team\n")
     assert main(["init", "team"]) == 0
     out = capsys.readouterr().out
