@@ -97,7 +97,7 @@ def test_a_day_in_words_is_written_as_a_date(locked: Site, words: str, ago: int)
     written = tomllib.loads(profile_of(locked).read_text())["as_of"]
     assert written in [day - dt.timedelta(days=ago) for day in days]
     assert profile_of(locked).read_text() == before.replace("2026-09-22", f"{written}")
-    assert f"profiles/tiny.toml: as_of is {written}\n" in done.stderr
+    assert f"profiles/tiny.toml: as_of set to {written}\n" in done.stderr
 
 
 def test_where_there_is_git_the_command_that_tells_more_is_named(locked: Site) -> None:
