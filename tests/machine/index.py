@@ -112,8 +112,11 @@ def ensure() -> str | None:
     if os.environ.get(VARIABLE):
         say(f"index: using {VARIABLE} as it is set")
         return None
-    about = base.profile().get("index", {}).get(NAME, {})
-    url, packages = about.get("url", ""), list(about.get("packages", []))
+    profile = base.profile()
+    about = profile.get("index", {}).get(NAME, {})
+    # It is mapped for torchvision and its kin too, which the shipped profiles do not require.
+    required = {re.split(r"[^A-Za-z0-9._-]", text.strip(), maxsplit=1)[0] for text in profile.get("requirements", [])}
+    url, packages = about.get("url", ""), [package for package in about.get("packages", []) if package in required]
     if not packages or all(answers(url, package) for package in packages):
         say(f"index: using {url or 'none'}")
         return None
