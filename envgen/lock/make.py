@@ -16,7 +16,6 @@ from envgen.lock.checks.paths import compare_paths
 from envgen.lock.checks.private import check_private, name_mapped
 from envgen.lock.checks.refusals import Resolved, refuse
 from envgen.lock.demands import bounds_of, check_bounds, check_cuda, demands_of, inherited
-from envgen.lock.failures.diagnose import Unresolved, diagnose
 from envgen.lock.model import Lock, LockedIndex, LockedModel, Package, input_digest
 from envgen.lock.notice import Notice
 from envgen.lock.resolvers import Resolution, Resolver, ResolveRequest
@@ -172,6 +171,8 @@ def _resolution(workspace: Workspace, profile: Profile, query: ResolveRequest, b
     try:
         return workspace.memo.get((resolver.name, query), lambda: resolver.resolve(query))
     except ResolutionError as error:
+        from envgen.lock.failures.diagnose import Unresolved, diagnose
+
         packages = workspace.packages(profile.index_urls)
         raise diagnose(Unresolved(profile=profile, query=query, bounds=tuple(bounds), packages=packages, error=error)) from error
 

@@ -3,18 +3,21 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from envgen.core.errors import ProfileError, UsageError
 from envgen.core.target import Target
 from envgen.core.toml import load_toml, suggestion
 from envgen.profiles.constraints import Bound, Document, check_profile, read_constraints, read_documents
 from envgen.profiles.cuda import CudaTable, read_toolkit, with_cuda
-from envgen.profiles.error_tables import Diagnosis, diagnose, read_diagnoses
 from envgen.profiles.extends import PROFILE_NAME
 from envgen.profiles.model import Profile
 from envgen.profiles.model_wheels import ModelWheel, read_model_wheels
 from envgen.profiles.pairs import PairTable, read_pairs
 from envgen.profiles.read import load_profile
+
+if TYPE_CHECKING:  # the patterns of the error tables take a while, and a lock is checked without them
+    from envgen.profiles.error_tables import Diagnosis
 
 LOCK_FILE = "envgen.lock"
 REQUIREMENTS_FILE = "requirements.txt"
@@ -119,14 +122,18 @@ class Project:
             )
         return load_toml(path, label), label
 
-    def diagnoses(self) -> tuple[Diagnosis, ...]:
+    def diagnoses(self) -> "tuple[Diagnosis, ...]":
         """The entries of all error tables. Raises ProfileError."""
         files = {path.name: path for path in reversed(list(self._each("profiles/errors", "*.toml")))}
         labels = {name: f"profiles/errors/{name}" for name in files}
+        from envgen.profiles.error_tables import read_diagnoses
+
         return tuple(entry for name in sorted(files) for entry in read_diagnoses(load_toml(files[name], labels[name]), labels[name]))
 
     def explain(self, text: str) -> str | None:
         """Cause and cure of an error text, None for one that no table knows. Raises ProfileError."""
+        from envgen.profiles.error_tables import diagnose
+
         found = diagnose(text, self.diagnoses())
         return f"{found.cause}: {found.cure}" if found else None
 

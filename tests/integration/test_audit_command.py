@@ -45,7 +45,7 @@ WRAPPER = r"printf '#!/bin/sh\nexec /usr/bin/real \"$@\"\n'"
 @pytest.fixture(scope="module")
 def at_hand(base: Base) -> None:
     """The base is in the engine's store under its own name, which a build alone does not see to."""
-    if not base.model_note:
+    if not base.stand_in:
         docker("pull", base.image)
 
 
@@ -93,7 +93,7 @@ def test_a_clean_image_passes_without_a_network(image_site: Site, built: str, ba
     indexes = dict.fromkeys(("ENVGEN_INDEX_TINY", "ENVGEN_INDEX_DEFAULT"), gone)
     done = image_site.envgen("audit", "tiny", "--image", built, **indexes).must_pass()
     first, *_, last = done.stdout.strip().splitlines()
-    note = "not the locked base; " if base.model_note else ""
+    note = "not the locked base; " if base.stand_in else ""
     assert first == f"audit tiny py311-linux-amd64: {note}nothing found"
     assert last == f"audit tiny: passed ({note}nothing found)"
     assert "3 sources compiled again, all equal" in done.stdout

@@ -192,7 +192,7 @@ def test_a_kept_file_that_was_changed_is_refused_and_fetched_anew(fresh: tuple[S
     assert not file.exists() or name != "adapter_config.json"
 
 
-def test_the_list_beside_a_model_does_not_model_note_for_the_lock(fresh: tuple[Site, list[str]]) -> None:
+def test_the_list_beside_a_model_does_not_stand_in_for_the_lock(fresh: tuple[Site, list[str]]) -> None:
     site, command = fresh
     site.envgen(*command).must_pass()
     file = model_folder(site) / "config.json"
