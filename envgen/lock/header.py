@@ -1,11 +1,13 @@
-"""The facts of a lock: the fields that stand for all of its packages, and how they differ from those of another, in words."""
+"""The header of a lock: the fields that hold for all of its packages, from the profile alone, and how two headers differ, in words."""
 
 import datetime as dt
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 
 from envgen.core.target import Target
-from envgen.lock.model import Lock, LockedIndex, LockedModel
+from envgen.lock.model import Lock, LockedIndex, LockedModel, input_digest
+from envgen.profiles import Bound, Index, Profile
+from envgen.profiles.layer_groups import groups_for
 from envgen.sources import Wheel
 
 FACTS = ("description", "target", "platform", "as_of", "python", "base", "cuda", "driver", "tiers", "layers", "env", "indexes", "model")
@@ -55,3 +57,44 @@ def _model(model: LockedModel) -> Iterator[str]:
         yield f"asked {model.prompt!r}"
     if model.expect:
         yield f"must answer {model.expect!r}"
+
+
+def lock_without_packages(profile: Profile, bounds: Sequence[Bound], target: Target) -> Lock:
+    """The lock without its wheels: all that follows from its inputs alone."""
+    profile = profile.for_target(target)
+    base = profile.base(target)
+    return Lock(
+        profile=profile.name,
+        description=profile.description,
+        platform=target.platform,
+        as_of=profile.as_of_instant(),
+        inputs=_digest(profile, bounds, target),
+        python=target.python_full,
+        base=base,
+        tiers=profile.tiers if base else (),
+        layers=tuple(group.name for group in groups_for(profile.layers)),
+        env=profile.env,
+        indexes=tuple(LockedIndex(name=index.name, url=index.url, packages=index.packages) for index in profile.indexes_for(target)),
+        installer=None,
+        packages=(),
+        cuda=profile.cuda,
+        driver=profile.driver,
+    )
+
+
+def _digest(profile: Profile, bounds: Sequence[Bound], target: Target) -> str:
+    left_out = ("origins", "pythons", "platforms", "indexes", "entries")
+    return input_digest(
+        {
+            **{key: value for key, value in _set(profile).items() if key not in left_out},
+            "indexes": [_set(index) for index in profile.indexes_for(target)],
+            "base": profile.base(target),
+            "bounds": [_set(bound) for bound in bounds],
+            "target": asdict(target),
+        }
+    )
+
+
+def _set(value: Profile | Index | Bound) -> dict[str, object]:
+    """The fields that say something: one that is new and empty must not make every lock stale."""
+    return {key: field for key, field in asdict(value).items() if field and not (key == "public" and isinstance(value, Index))}

@@ -1,7 +1,7 @@
 """Making a lock from a profile."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -16,13 +16,14 @@ from envgen.lock.checks.paths import compare_paths
 from envgen.lock.checks.private import check_private, name_mapped
 from envgen.lock.checks.refusals import Resolved, refuse
 from envgen.lock.demands import bounds_of, check_bounds, check_cuda, demands_of, inherited
-from envgen.lock.model import Lock, LockedIndex, LockedModel, Package, input_digest
+from envgen.lock.header import lock_without_packages
+from envgen.lock.model import Lock, LockedModel, Package
 from envgen.lock.notice import Notice
 from envgen.lock.resolvers import Resolution, Resolver, ResolveRequest
 from envgen.lock.select import SelectedWheel, choose_wheel, choose_wheels, versions_of
-from envgen.profiles import Bound, Index, Profile
+from envgen.profiles import Bound, Profile
 from envgen.profiles.cuda import index_name, torch_of
-from envgen.profiles.layer_groups import check_sizes, groups_for, layer_of
+from envgen.profiles.layer_groups import check_sizes, layer_of
 from envgen.profiles.pairs import PairTable
 from envgen.sources import Hub, HubName, IndexClient, LockedModelFiles, Packages, Wheel
 from envgen.sources.models import COMMIT, parse_model_name
@@ -224,44 +225,3 @@ def _check_offered(profile: Profile, target: Target, client: IndexClient) -> Non
 def _some(versions: Collection[str]) -> str:
     newest = sorted(versions, key=Version, reverse=True)[:3]
     return f"{', '.join(newest)} as its newest" if newest else "no torch at all"
-
-
-def lock_without_packages(profile: Profile, bounds: Sequence[Bound], target: Target) -> Lock:
-    """The lock without its wheels: all that follows from its inputs alone."""
-    profile = profile.for_target(target)
-    base = profile.base(target)
-    return Lock(
-        profile=profile.name,
-        description=profile.description,
-        platform=target.platform,
-        as_of=profile.as_of_instant(),
-        inputs=_digest(profile, bounds, target),
-        python=target.python_full,
-        base=base,
-        tiers=profile.tiers if base else (),
-        layers=tuple(group.name for group in groups_for(profile.layers)),
-        env=profile.env,
-        indexes=tuple(LockedIndex(name=index.name, url=index.url, packages=index.packages) for index in profile.indexes_for(target)),
-        installer=None,
-        packages=(),
-        cuda=profile.cuda,
-        driver=profile.driver,
-    )
-
-
-def _digest(profile: Profile, bounds: Sequence[Bound], target: Target) -> str:
-    left_out = ("origins", "pythons", "platforms", "indexes", "entries")
-    return input_digest(
-        {
-            **{key: value for key, value in _set(profile).items() if key not in left_out},
-            "indexes": [_set(index) for index in profile.indexes_for(target)],
-            "base": profile.base(target),
-            "bounds": [_set(bound) for bound in bounds],
-            "target": asdict(target),
-        }
-    )
-
-
-def _set(value: Profile | Index | Bound) -> dict[str, object]:
-    """The fields that say something: one that is new and empty must not make every lock stale."""
-    return {key: field for key, field in asdict(value).items() if field and not (key == "public" and isinstance(value, Index))}

@@ -15,7 +15,7 @@ from envgen.core.plain_files import check_no_links
 from envgen.core.settings import Settings
 from envgen.core.target import Target
 from envgen.lock import folder as lock_folder
-from envgen.lock import make, stale
+from envgen.lock import stale
 from envgen.lock.model import Lock, Package
 from envgen.lock.notice import Notice
 from envgen.lock.resolvers import Resolver
@@ -25,7 +25,8 @@ from envgen.profiles.model import not_begun
 from envgen.sources import Packages, Wheel, WheelStore
 from envgen.workspace import Workspace
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a lock is checked without what makes one
+    from envgen.lock.make import MadeLock
     from envgen.lock.why import HeldBack
 
 _DATED = re.compile(r'package\."?(.*?)"?\.as_of')
@@ -61,13 +62,15 @@ def write_locks(
 
     Raises ResolutionError and its kin, ProfileError, or UsageError for a resolver that can't do a target.
     """
+    from envgen.lock.make import make
+
     _check_begun(profile)
     bounds = workspace.project.bounds(profile)
     for remark in profile.remarks():
         workspace.reporter.step(f"{profile.name}: {remark}")
 
-    def lock(target: Target) -> make.MadeLock:
-        found = make.make(workspace, profile, bounds, target, resolver)
+    def lock(target: Target) -> "MadeLock":
+        found = make(workspace, profile, bounds, target, resolver)
         workspace.reporter.step(f"{profile.name} {target.slug}: {len(found.lock.packages)} packages")
         return found
 
@@ -174,10 +177,11 @@ def wanted_locks(workspace: Workspace, names: Sequence[str], slug: str, *, image
 
 def why(workspace: Workspace, profile: Profile, lock: Lock, target: Target, package: Package) -> "tuple[HeldBack, ...]":
     """What holds back the newer releases of `package`. Raises IndexUnavailableError."""
+    from envgen.lock.make import query_for
     from envgen.lock.why import WhyContext, held_back
 
     bounds = workspace.project.bounds(profile)
-    query = make.query_for(profile, bounds, target)
+    query = query_for(profile, bounds, target)
     return held_back(package, WhyContext(lock=lock, query=query, bounds=bounds, packages=workspace.packages(profile.index_urls)))
 
 

@@ -10,9 +10,8 @@ from packaging.requirements import Requirement
 from envgen.core.errors import StaleLockError
 from envgen.core.target import Target
 from envgen.lock import folder as lock_folder
-from envgen.lock import make
 from envgen.lock.demands import bounds_of
-from envgen.lock.header import changed_facts
+from envgen.lock.header import changed_facts, lock_without_packages
 from envgen.lock.model import Lock
 from envgen.profiles import Bound, Profile, Project
 from envgen.profiles.catalog import DOCKERFILE
@@ -33,7 +32,7 @@ def up_to_date_lock(project: Project, profile: Profile, bounds: Sequence[Bound],
 
 def _changed_lock(lock: Lock, profile: Profile, bounds: Sequence[Bound], target: Target) -> list[str]:
     """What `lock` says that the profile does not."""
-    expected = make.lock_without_packages(profile, bounds, target)
+    expected = lock_without_packages(profile, bounds, target)
     # A profile has no hashes of a model: what it says of one is compared below.
     changed = changed_facts(lock, replace(expected, model=lock.model))
     facts = [f"{fact.name}: the lock has {fact.before}, the profile {fact.after}" for fact in changed]

@@ -25,7 +25,8 @@ from samples import sample_lock
 from envgen.core.settings import read_settings
 from envgen.lock import Lock, parse_lock
 from envgen.lock.folder import files_of
-from envgen.lock.make import lock_without_packages, query_for
+from envgen.lock.header import lock_without_packages
+from envgen.lock.make import query_for
 from envgen.lock.resolvers.uv import UvResolver
 from envgen.profiles import Project
 from envgen.sources import IndexClient, Packages, WheelStore

@@ -18,7 +18,7 @@ from loopback import Proxy
 from envgen.core.errors import VerificationError
 from envgen.lock import Lock, parse_lock
 from envgen.lock.folder import files_of
-from envgen.lock.make import lock_without_packages
+from envgen.lock.header import lock_without_packages
 from envgen.profiles import Profile, Project
 from envgen.profiles.catalog import shipped
 from envgen.sources import WheelStore

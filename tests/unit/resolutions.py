@@ -15,7 +15,7 @@ from envgen.lock import Lock, Package
 from envgen.lock.checks.paths import ComparedPaths
 from envgen.lock.checks.refusals import Resolved
 from envgen.lock.demands import demands_of
-from envgen.lock.make import lock_without_packages
+from envgen.lock.header import lock_without_packages
 from envgen.lock.resolvers import ResolveRequest
 from envgen.lock.select import SelectedWheel
 from envgen.profiles import Bound, Index, Profile, Project

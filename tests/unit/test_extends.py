@@ -10,7 +10,8 @@ from envgen.core.errors import ProfileError
 from envgen.core.target import Target
 from envgen.lock import RequiredBy
 from envgen.lock.demands import files_of_demands
-from envgen.lock.make import lock_without_packages, query_for
+from envgen.lock.header import lock_without_packages
+from envgen.lock.make import query_for
 from envgen.profiles import Profile
 
 PIN = '"torch==2.13.0"'

@@ -45,7 +45,8 @@ from envgen.core.target import Target
 from envgen.image.layer_record import read_records, write_records
 from envgen.lock import Lock, LockedModel, parse_lock
 from envgen.lock.folder import read_lock, write_files
-from envgen.lock.make import lock_without_packages, make_lock, query_for
+from envgen.lock.header import lock_without_packages
+from envgen.lock.make import make_lock, query_for
 from envgen.lock.model import digest_of, dump_lock
 from envgen.lock.notice import NoticeKind
 from envgen.lock.resolvers import Resolution, ResolveRequest

@@ -11,7 +11,8 @@ from samples import INDEX, LINUX, Server, client_for, make_wheel, profile_of
 from envgen.core.errors import ProfileError
 from envgen.lock import RequiredBy
 from envgen.lock.checks.private import check_private, name_mapped
-from envgen.lock.make import lock_without_packages, query_for
+from envgen.lock.header import lock_without_packages
+from envgen.lock.make import query_for
 from envgen.lock.resolvers import ResolveRequest
 from envgen.lock.select import SelectedWheel
 from envgen.profiles import Profile

@@ -11,7 +11,7 @@ from envgen.core.errors import StaleLockError
 from envgen.core.target import Target
 from envgen.lock import Lock
 from envgen.lock.folder import files_of, write_files
-from envgen.lock.make import lock_without_packages
+from envgen.lock.header import lock_without_packages
 from envgen.lock.stale import up_to_date_lock
 from envgen.profiles import Bound, Profile, Project
 
