@@ -58,8 +58,16 @@ class TooLargeError(RequestException):
     """An answer has no end, or as good as none."""
 
 
+ZIP = b"PK\x03\x04"
+"""How a wheel begins, being a zip archive."""
+
+
 class CutError(RequestException):
-    """A body ends before it is whole."""
+    """A body ends before it is whole; `arrived` is what there is of it."""
+
+    def __init__(self, arrived: "Arrived", size: int) -> None:
+        super().__init__(cut_short(arrived.received, size))
+        self.arrived = arrived
 
 
 class Attempts:
@@ -123,7 +131,7 @@ class Arrived:
     def __init__(self, stream: BinaryIO, advance: Advance) -> None:
         self._stream, self._advance = stream, advance
         self._version = ""
-        self.received, self._digest = 0, hashlib.sha256()
+        self.head, self.received, self._digest = b"", 0, hashlib.sha256()
 
     @property
     def sha256(self) -> str:
@@ -147,11 +155,13 @@ class Arrived:
         self._stream.truncate()
         if self.received:
             self._advance(-self.received)
-        self.received, self._version, self._digest = 0, "", hashlib.sha256()
+        self.head, self.received, self._version, self._digest = b"", 0, "", hashlib.sha256()
 
     def write(self, piece: bytes) -> None:
         self._stream.write(piece)
         self._digest.update(piece)
+        if len(self.head) < len(ZIP):
+            self.head += piece[: len(ZIP)]
         self.received += len(piece)
         self._advance(len(piece))
 
@@ -173,12 +183,12 @@ def receive_body(body: Download, request: Callable[[Arrived], Iterator[bytes]], 
                 arrived.write(piece)
             if body.size is None or arrived.received == body.size:
                 return arrived.sha256
-            raise CutError(cut_short(arrived.received, body.size))
+            raise CutError(arrived, body.size)
         except RequestException as error:
             if tries.again(error):
                 continue
             if body.size and arrived.received and not isinstance(error, requests.Timeout):
-                raise CutError(cut_short(arrived.received, body.size)) from error
+                raise CutError(arrived, body.size) from error
             raise
 
 

@@ -178,12 +178,16 @@ class IndexClient:
         """
         from requests import RequestException
 
-        from envgen.sources.http import CutError, Download, receive_body
+        from envgen.sources.http import ZIP, CutError, Download, receive_body
 
         body = Download(name=file.filename, size=file.size, origin=f"index {file.index}", patience=self.patience)
         try:
             return receive_body(body, lambda arrived: self._chunks(file, arrived), stream, advance)
         except CutError as error:
+            if not error.arrived.head.startswith(ZIP):  # a page that asks for a login, say: trying again is no cure
+                problem = f"found sha256 {error.arrived.sha256}, expected {file.sha256 or 'a wheel'}"
+                hint = f"the index {file.index}, its mirror or a proxy sends something else than a wheel"
+                raise VerificationError(file.filename, problem, hint=hint) from error
             hint = "try again; where it is always cut, look at the proxy or the mirror between here and the index"
             raise IndexUnavailableError(f"{host_of(file.url)}: {file.filename}", str(error), hint=hint) from error
         except RequestException as error:

@@ -110,7 +110,7 @@ class Packages:
         """
 
         def write(stream: BinaryIO) -> str:
-            found = self.client.receive(file, stream, advance)
+            found = self.client.receive(replace(file, sha256=sha256) if sha256 else file, stream, advance)
             if sha256 and found != sha256:
                 raise VerificationError(
                     file.filename, f"found sha256 {found}, expected {sha256}",

@@ -164,7 +164,7 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
 
 def test_a_disk_too_full_for_the_wheels_is_found_before_they_are_fetched(image: Site, index: Proxy, tag: str, tmp_path: Path) -> None:
     with small_disk(tmp_path / "small", "8M") as disk:
-        fails_whole(image, 6, "8 MB free", "MB for the wheels", "ENVGEN_CACHE", arguments=build(image, tag), ENVGEN_CACHE=str(disk))
+        fails_whole(image, 6, "8 MB free", "MB for the missing wheels", "ENVGEN_CACHE", arguments=build(image, tag), ENVGEN_CACHE=str(disk))
         assert not list((disk / "wheels").rglob("*.whl"))
     assert index.faults.requests(".whl") == 0
 
