@@ -34,6 +34,8 @@ full = "3.11.16"
 """
 MAPPED = Index(name="pytorch-cpu", url=CPU_INDEX, packages=("torch",), platforms=("linux/amd64",), upload_times=False)
 
+_FOLDERS = tempfile.TemporaryDirectory()  # goes when Python ends
+
 
 def selected(name: str, version: str = "1.0", *requires: str, extras: Sequence[str] = (), **fields: object) -> SelectedWheel:
     """A wheel that was chosen; `fields` are those of the wheel, and `yanked`: the index's reason."""
@@ -57,7 +59,7 @@ def profile(requirements: Sequence[str], *, cuda: str = "", indexes: tuple[Index
 
 def packages_of(pages: Mapping[str, Sequence[Mapping[str, object]]], folder: Path | None = None) -> Packages:
     """The packages of indexes whose pages list these files; a key is a package of the default index, or the URL of a page."""
-    folder = folder or Path(tempfile.mkdtemp())
+    folder = folder or Path(tempfile.mkdtemp(dir=_FOLDERS.name))
     server = Server()
     for name, files in pages.items():
         url = name if "://" in name else f"{INDEX}/{name}/"
