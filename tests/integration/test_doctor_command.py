@@ -101,7 +101,9 @@ def test_a_variant_for_an_old_driver_is_a_profile(tmp_path: Path, machine: dict[
     (tmp_path / "project" / "profiles" / "older.toml").write_text("\n".join(lines))
     shown = json.loads(envgen("show", "older", "--json", cwd=tmp_path / "project", env=machine).must_pass().stdout)
     assert (shown["cuda"], shown["driver"]) == ("12.8", "525")
-    assert shown["indexes"] == [["pytorch-cu128", "https://download.pytorch.org/whl/cu128", ["torch"]]]
+    assert shown["indexes"] == [
+        ["pytorch-cu128", "https://download.pytorch.org/whl/cu128", ["torch", "torchvision", "torchaudio", "torchcodec"]]
+    ]
 
 
 def test_a_driver_that_does_not_answer(tmp_path: Path, machine: dict[str, str]) -> None:

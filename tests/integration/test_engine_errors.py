@@ -22,7 +22,7 @@ BUILD = ("build", "tiny", "--no-smoke")
 
 def test_no_engine_at_the_address(image: Site, tmp_path: Path) -> None:
     socket = f"unix://{tmp_path}/docker.sock"
-    image.envgen(*BUILD, DOCKER_HOST=socket).must_fail(5, socket, "hint:  start Docker, or set DOCKER_HOST")
+    image.envgen(*BUILD, DOCKER_HOST=socket).must_fail(5, socket, "hint:  start Docker (sudo systemctl start docker)")
 
 
 def test_an_address_that_is_none(image: Site) -> None:

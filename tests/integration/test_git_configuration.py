@@ -25,6 +25,8 @@ def test_nothing_of_it_is_run(name: str, tmp_path: Path) -> None:
 
 def test_a_repository_that_is_hidden_in_a_folder(tmp_path: Path) -> None:
     folder = hidden_in_a_folder(tmp_path)
+    (folder / "profiles").mkdir()
+    (folder / "profiles" / "mine.toml").write_text('extends = "cpu-base"\ndescription = "x"\n')
     done = envgen("matrix", "--format", "github", "--changed-since", "HEAD", cwd=folder, env={})
     done.must_fail(2, "cannot use bare repository", "safe.bareRepository")
     assert not (tmp_path / MARK).exists()

@@ -115,6 +115,7 @@ OWN = """[index.own]
 url = "https://own.example/simple"
 packages = ["torchx", "flash-attn"]
 upload_times = false
+public = ["torch"]
 """
 
 
