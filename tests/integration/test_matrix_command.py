@@ -104,7 +104,8 @@ def test_what_a_change_affects(two: Site) -> None:
 
 def test_the_three_profiles_through_bake(cpu_base: Built, cuda: Built, bnb_quant: Built, cache: Path, base: Base, tmp_path: Path) -> None:
     env = {"ENVGEN_CACHE": str(cache)}
-    command = ("matrix", "--format", "bake", "--images", "--wheels", "wheels", *base.arguments)
+    profiles = ("cpu-base", "cuda", "bnb-quant")
+    command = ("matrix", *profiles, "--format", "bake", "--images", "--wheels", "wheels", *base.arguments)
     file = json.loads(envgen(*command, cwd=tmp_path, env=env, timeout=600).must_pass().stdout)
     built = {"cpu-base": cpu_base, "cuda": cuda, "bnb-quant": bnb_quant}
     wanted = {f"{profile}-py311-linux-amd64": found["image"]["digest"] for profile, found in built.items()}

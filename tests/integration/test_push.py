@@ -92,7 +92,7 @@ def test_what_failed_its_test_is_not_pushed(image: Site, tag: str, registry: Reg
         (("--push", "team"), "expected a repository without a tag"),
         (("--push", "registry.example/team:tag"), "expected a repository without a tag"),
         (("--push", "registry.example/team", "--no-smoke"), "untested images are not pushed"),
-        (("--push", "registry.example/team", "--offline"), "without a network"),
+        (("--push", "registry.example/team", "--offline"), "pushing requires a network"),
     ],
 )
 def test_what_can_not_be_pushed_is_refused_before_anything_is_built(image: Site, arguments: tuple[str, ...], words: str) -> None:
