@@ -1,7 +1,7 @@
-"""A lock: what a profile became for one target. `write_locks` makes locks, and `check_lock` gives one that is up to date, offline.
+"""Locks of profiles, one per target. `write_locks` makes them; `check_lock` returns one that is up to date, offline.
 
-The rest has modules of its own: `lock.why` explains a pin, `lock.render` writes the renderings, `lock.pylock` the standard's form.
-Raises ResolutionError and its kin (3), StaleLockError (4), ProfileError (2). Knows no engine.
+The rest is in modules: `lock.why` explains a pin, `lock.render` writes the renderings, `lock.pylock` exports `pylock.toml`.
+Raises ResolutionError and its subclasses (3), StaleLockError (4), ProfileError (2). Independent of the engine.
 """
 
 from typing import TYPE_CHECKING

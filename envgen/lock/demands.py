@@ -1,4 +1,4 @@
-"""Why each package is in a lock: a second look at a resolution that takes no resolver's word for it."""
+"""Why each package is in a lock: checks a resolution against the wheels' own metadata, whatever the resolver."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -20,10 +20,10 @@ from envgen.profiles.cuda import cuda_of_local, runtime_of
 def demands_of(
     requirements: Sequence[str], requirer: str, chosen: Sequence[SelectedWheel], target: Target
 ) -> dict[str, tuple[RequiredBy, ...]]:
-    """Who asks for each package: the profile `requirer` with its `requirements`, or another package.
+    """The demands on each package, from the `requirements` of the profile `requirer` and from other packages.
 
-    Walks from the requirements through the wheels' own metadata, with markers and extras, and raises ResolutionError
-    for a package that is missing, unneeded, or not in a version that was asked for.
+    Follows the requirements through the wheels' metadata, with markers and extras. Raises ResolutionError for a package
+    that is missing, not required, or at a version that is not admitted.
     """
     by_name = {entry.wheel.name: entry for entry in chosen}
     found: dict[str, list[RequiredBy]] = defaultdict(list)
@@ -58,7 +58,7 @@ def _is_meant(requirement: Requirement, environment: Mapping[str, str], where: s
 
 
 def files_of_demands(profile: Profile, target: Target) -> dict[tuple[str, RequiredBy], str]:
-    """The file that each of the profile's own demands stands in, by the package and the demand."""
+    """The file of each of the profile's own demands, by package and demand."""
     return {
         (entry.requirement.name, RequiredBy(name=profile.name, requirement=_canonical(entry.requirement))): entry.file
         for entry in profile.on_target(target).entries
@@ -66,14 +66,14 @@ def files_of_demands(profile: Profile, target: Target) -> dict[tuple[str, Requir
 
 
 def _canonical(requirement: Requirement) -> str:
-    """What is asked for without the name: extras and versions, `*` for any."""
+    """A requirement without its name: extras and versions, `*` for any."""
     extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
     specifier = ",".join(sorted(str(part) for part in requirement.specifier))
     return extras + specifier or "*"
 
 
 def bounds_of(package: str, bounds: Sequence[Bound]) -> tuple[LockedBound, ...]:
-    """The documented bounds that hold `package`, in the order of the constraint sets."""
+    """The documented bounds on `package`, in the order of the constraint sets."""
     return tuple(
         LockedBound(set_name=bound.set_name, requirement=bound.requirement, source=bound.source)
         for bound in bounds
@@ -82,7 +82,7 @@ def bounds_of(package: str, bounds: Sequence[Bound]) -> tuple[LockedBound, ...]:
 
 
 def check_bounds(chosen: Sequence[SelectedWheel], bounds: Sequence[Bound], target: Target) -> None:
-    """Raises ResolutionError for a version that a documented bound, or a wheel's own Python bound, does not admit."""
+    """Raises ResolutionError for a version excluded by a documented bound or by the wheel's own Requires-Python."""
     for entry in chosen:
         wheel = entry.wheel
         if not python_allowed(entry.requires_python, target):
@@ -95,9 +95,9 @@ def check_bounds(chosen: Sequence[SelectedWheel], bounds: Sequence[Bound], targe
 
 
 def check_cuda(profile: Profile, chosen: Sequence[SelectedWheel], target: Target) -> None:
-    """Raises ResolutionError unless the resolution brings the CUDA that `profile` is for."""
+    """Raises ResolutionError unless the resolution has the CUDA of `profile`."""
     version = next((entry.wheel.version for entry in chosen if entry.wheel.name == "torch"), "")
-    # A wheel that holds CUDA's libraries itself requires no package of them: its local version says what it is built for.
+    # A wheel that bundles the CUDA libraries requires no package for them: its local version names the CUDA it is built for.
     found = runtime_of((entry.wheel.name, entry.wheel.version) for entry in chosen) or cuda_of_local(version)
     if profile.cuda and found != profile.cuda:
         torch = f"torch {version}" if version else "no torch"
@@ -107,16 +107,16 @@ def check_cuda(profile: Profile, chosen: Sequence[SelectedWheel], target: Target
 
 
 def python_allowed(requires_python: str, target: Target) -> bool:
-    """Whether a wheel's own bound on Python holds for `target`; one that can't be read holds for all."""
+    """Whether a wheel's Requires-Python admits `target`; one that can't be parsed admits all."""
     try:
         return SpecifierSet(requires_python).contains(target.python_full, prereleases=True)
     except InvalidSpecifier:
-        # Old wheels say such things as >=3.5.*; installers pass over them.
+        # Old wheels have bounds such as >=3.5.*, which installers ignore.
         return True
 
 
 def inherited(profile: Profile, demands: Mapping[str, tuple[RequiredBy, ...]]) -> frozenset[str]:
-    """The packages that would be here without the profile's own additions to what it extends."""
+    """The packages required even without the profile's own additions to its parent."""
     own = {canonicalize_name(Requirement(text).name) for text in profile.own}
     roots = {canonicalize_name(Requirement(text).name) for text in profile.requirements} - own
     needed_by: dict[str, set[str]] = defaultdict(set)

@@ -1,4 +1,4 @@
-"""The files of a lock in its folder: written whole, and read back."""
+"""Writes and reads the files of a lock."""
 
 from pathlib import Path
 
@@ -21,17 +21,17 @@ def files_of(lock: Lock, project: Project) -> dict[str, bytes]:
 
 
 def write_files(folder: Path, files: dict[str, bytes]) -> bool:
-    """Writes `files` into `folder`, each whole, the lock last; says whether anything changed.
+    """Writes `files` into `folder` atomically, the lock last; returns whether anything changed.
 
-    An interruption waits until all are in place, and a failure puts back what was there, so that a lock and its renderings
-    stay together. A Dockerfile that is not among them belonged to a base that the profile has no more, and is removed.
-    Raises UsageError when the folder can't be written, DiskFullError when the disk is full.
+    Interrupts wait until all files are in place, and a failure restores the old ones: a lock and its renderings never
+    diverge. A Dockerfile not among `files` is removed: the profile no longer has a base.
+    Raises UsageError if the folder can't be written, DiskFullError if the disk is full.
     """
     return replace_files(folder, files, [] if DOCKERFILE in files else [folder / DOCKERFILE])
 
 
 def read_lock(project: Project, profile: Profile, target: Target) -> tuple[Lock, Path]:
-    """The lock of `profile` for `target` and its folder. Raises StaleLockError when there is none that can be read."""
+    """The lock of `profile` for `target`, and its folder. Raises StaleLockError if it is missing or unreadable."""
     folder = project.find_lock_folder(profile.name, target)
     if folder is None:
         label = project.label(project.lock_folder(profile.name, target) / LOCK_FILE)
@@ -41,7 +41,7 @@ def read_lock(project: Project, profile: Profile, target: Target) -> tuple[Lock,
 
 
 def read_file(path: Path, label: str) -> bytes:
-    """The bytes of a lock or of a rendering of it, which messages call `label`. Raises StaleLockError when it can't be read."""
+    """The bytes of a lock or rendering, named `label` in messages. Raises StaleLockError if it can't be read."""
     try:
         return path.read_bytes()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Reading `envgen.lock`: every field is checked, and a lock that was edited by hand is not believed."""
+"""Reads `envgen.lock`: validates every field and rejects a lock that was edited by hand."""
 
 import datetime as dt
 
@@ -17,9 +17,9 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def parse_lock(data: bytes, label: str) -> Lock:
-    """The lock in `data`, which messages call `label`.
+    """Parses the lock in `data`, named `label` in messages.
 
-    Raises StaleLockError when it can't be read or was edited by hand: writing it again must give the same bytes.
+    Raises StaleLockError if it can't be read or was edited by hand: writing it again must give the same bytes.
     """
     try:
         lock = _read(parse_toml(data), Faults(lambda _path: label))
@@ -36,7 +36,7 @@ def parse_lock(data: bytes, label: str) -> Lock:
 
 
 def _profile(label: str) -> str:
-    """The profile whose lock this is, by its place: what stands in the file is not to be believed."""
+    """The profile of the lock, from its path: its content can't be trusted."""
     return label.split("/")[-3] if label.count("/") >= 2 else "PROFILE"
 
 
@@ -75,7 +75,7 @@ def _read(data: dict[str, object], faults: Faults) -> Lock:
 
 
 def _check_whole(lock: Lock, table: Table) -> None:
-    """What one entry says of another must hold, so that nothing is left out of an image without a word."""
+    """Checks that the entries agree: otherwise an image could silently miss something."""
     if bool(lock.base) != bool(lock.installer):
         table.fault("installer", "found a base without an installer, or the other way round, expected both or neither")
     if lock.model and not lock.base:
@@ -118,7 +118,7 @@ def _wheel(table: Table, *, close: bool = True) -> Wheel:
     file, sha256, name = table.require("file", str, ""), _sha256(table), table.require("name", str, "")
     version = table.require("version", str, "")
     try:
-        # Name and version are used as a path and in a Dockerfile: only those of a real wheel may get that far.
+        # Name and version end up in paths and in a Dockerfile: accept only those of a real wheel.
         found = parse_wheel_filename(file if WHEEL_FILE.fullmatch(file) else "")[:2]
         if found != (name, Version(version)) or version != version.strip():
             table.fault("file", f"found {file!r}, which is no wheel of {name} {version!r}")
@@ -154,7 +154,7 @@ def _model(table: Table) -> LockedModel:
 
 def _repository(table: Table) -> LockedModelFiles:
     repo, commit = table.require("repo", str, ""), table.require("commit", str, "")
-    # All of these are used as paths, and in the addresses that files are fetched from.
+    # All of these end up in paths and download URLs.
     if not is_repo(repo):
         table.fault("repo", f"found {repo!r}, expected ORG/NAME")
     if not COMMIT.fullmatch(commit):

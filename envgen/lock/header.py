@@ -1,4 +1,4 @@
-"""The header of a lock: the fields that hold for all of its packages, from the profile alone, and how two headers differ, in words."""
+"""The header of a lock, the fields that follow from the profile alone, and the differences between two headers."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -11,12 +11,12 @@ from envgen.profiles.layer_groups import groups_for
 from envgen.sources import Wheel
 
 FACTS = ("description", "target", "platform", "as_of", "python", "base", "cuda", "driver", "tiers", "layers", "env", "indexes", "model")
-"""The fields of a lock that say in words what its digest of the inputs can only say is different."""
+"""The fields that show how the inputs of two locks differ; their digest only shows that they do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderField:
-    """A field that differs, and its value on either side as a user would write it."""
+    """A changed field, with both values as a user would write them."""
 
     name: str
     before: str
@@ -24,7 +24,7 @@ class HeaderField:
 
 
 def changed_facts(before: Lock, after: Lock) -> Iterator[HeaderField]:
-    """The facts that differ, each with its whole value."""
+    """The facts that differ, each with its full value."""
     for name in FACTS:
         old, new = (_fact(lock, name) for lock in (before, after))
         if old != new:
@@ -60,7 +60,7 @@ def _model(model: LockedModel) -> Iterator[str]:
 
 
 def lock_without_packages(profile: Profile, bounds: Sequence[Bound], target: Target) -> Lock:
-    """The lock without its wheels: all that follows from its inputs alone."""
+    """The lock without its wheels: everything that follows from its inputs alone."""
     profile = profile.for_target(target)
     base = profile.base(target)
     return Lock(
@@ -96,5 +96,5 @@ def _digest(profile: Profile, bounds: Sequence[Bound], target: Target) -> str:
 
 
 def _set(value: Profile | Index | Bound) -> dict[str, object]:
-    """The fields that say something: one that is new and empty must not make every lock stale."""
+    """The fields that are set: a new, empty field must not make every lock stale."""
     return {key: field for key, field in asdict(value).items() if field and not (key == "public" and isinstance(value, Index))}

@@ -1,4 +1,4 @@
-"""The labels of an image, which say what it was made from: their names, what a lock writes there, and their reading."""
+"""The image labels that record what an image was made from: names, writing and reading."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ CUDA, DRIVER = "envgen.cuda", "envgen.driver"
 TITLE, DESCRIPTION = "org.opencontainers.image.title", "org.opencontainers.image.description"
 
 BASE = "org.opencontainers.image.base.name"
-"""The base that an image was built on."""
+"""The base an image was built on."""
 
 OVERRIDE = "envgen.base.override"
-"""The base that `--base` put in place of the locked one; only such images have this label."""
+"""The base given by `--base`; only images built with that option have this label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageLabels:
-    """What an image says it was made from; None for a label that it does not have."""
+    """The labels of an image, None for missing ones."""
 
     lock: str | None
     python: str | None
@@ -32,15 +32,15 @@ class ImageLabels:
 
     @property
     def built_on(self) -> str | None:
-        """The base that the image says it was built on.
+        """The base the image was built on, according to its labels.
 
-        A plain `docker build` on another base may have been given the general label alone.
+        A plain `docker build` on another base may set the general label alone.
         """
         return self.override or self.base
 
 
 def labels_of(lock: Lock) -> dict[str, str]:
-    """The labels of an image on the locked base: what it was made from."""
+    """The labels of an image built from `lock` on its locked base."""
     return {
         **base_labels(lock.base, lock.python),
         TITLE: lock.profile,
@@ -54,5 +54,5 @@ def labels_of(lock: Lock) -> dict[str, str]:
 
 
 def base_labels(base: str, python: str) -> dict[str, str]:
-    """The labels that say what an image stands on; given to the builder they replace those in the Dockerfile."""
+    """The labels for base and Python; passed to the builder, they override those in the Dockerfile."""
     return {BASE: base, PYTHON: python}

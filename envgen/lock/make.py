@@ -1,4 +1,4 @@
-"""Making a lock from a profile."""
+"""Makes a lock from a profile."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -33,9 +33,9 @@ _NOTHING_KNOWN = PairTable()
 
 
 def query_for(profile: Profile, bounds: Sequence[Bound], target: Target, pairs: PairTable = _NOTHING_KNOWN) -> ResolveRequest:
-    """What is asked of a resolver for `profile` on `target`; of the `pairs` an error names a release that fits.
+    """The resolve request of `profile` for `target`; `pairs` supply the matching release for error hints.
 
-    Raises ProfileError, or ProfileErrors, for requirements without an exact version that come from an index without upload times.
+    Raises ProfileError, or ProfileErrors, for requirements without an exact version from an index without upload times.
     """
     profile = profile.for_target(target)
     asked = [Requirement(text) for text in profile.requirements]
@@ -53,9 +53,9 @@ def query_for(profile: Profile, bounds: Sequence[Bound], target: Target, pairs: 
 
 
 def _check_exact(profile: Profile, target: Target, packages: Sequence[str], pairs: PairTable) -> None:
-    """Raises ProfileError, or ProfileErrors, for `packages` whose index publishes no upload times and that have no exact version.
+    """Raises ProfileError, or ProfileErrors, for `packages` without an exact version from an index without upload times.
 
-    `profile` is as it is on `target`.
+    `profile` is already narrowed to `target`.
     """
     exact = {requirement.name for text in profile.requirements if exact_version(requirement := Requirement(text))}
     torch, faults = torch_of(profile, target), []
@@ -74,19 +74,19 @@ def _check_exact(profile: Profile, target: Target, packages: Sequence[str], pair
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadeLock:
-    """A lock, and the notices that are no part of it since they depend on how this machine reaches an index."""
+    """A lock, and the notices that depend on how this machine reaches an index, and so are not part of it."""
 
     lock: Lock
     passing: tuple[Notice, ...] = ()
 
 
 def make_lock(workspace: Workspace, profile: Profile, bounds: Sequence[Bound], target: Target, resolver: Resolver) -> Lock:
-    """The lock of `profile` for `target`, from nothing but its inputs and the indexes. Raises as `make` does."""
+    """The lock of `profile` for `target`, from its inputs and the indexes alone. Raises as `make` does."""
     return make(workspace, profile, bounds, target, resolver).lock
 
 
 def make(workspace: Workspace, profile: Profile, bounds: Sequence[Bound], target: Target, resolver: Resolver) -> MadeLock:
-    """As `make_lock`, with what is said of it on this machine alone.
+    """Like `make_lock`, with the notices of this machine.
 
     Raises ResolutionError, ResolutionErrors, IndexUnavailableError or ProfileError.
     """
@@ -94,7 +94,7 @@ def make(workspace: Workspace, profile: Profile, bounds: Sequence[Bound], target
     query, packages = query_for(profile, bounds, target, pairs), workspace.packages(profile.index_urls)
     _check_offered(profile, target, packages.client)
     model = _lock_model(profile, query, packages, workspace.hub) if profile.base(target) else None
-    # Chosen by version, not resolved: the exact uv that the profile names.
+    # Not resolved: the profile names the exact version of uv.
     name, _, version = profile.installer.partition("==") if profile.base(target) else ("", "", "")
     asked = [*(canonicalize_name(Requirement(text).name) for text in profile.requirements), *filter(None, [name])]
     packages.client.prefetch([(query.index_of(package), package) for package in asked])
@@ -123,7 +123,7 @@ def make(workspace: Workspace, profile: Profile, bounds: Sequence[Bound], target
 def _checked(
     workspace: Workspace, profile: Profile, bounds: Sequence[Bound], query: ResolveRequest, chosen: tuple[SelectedWheel, ...]
 ) -> Resolved:
-    """The resolution with all that is known of it. Raises ResolutionError, or ResolutionErrors, for one that can't become a lock."""
+    """The checked resolution. Raises ResolutionError, or ResolutionErrors, if it can't become a lock."""
     target, packages = query.target, workspace.packages(profile.index_urls)
     demands = demands_of(profile.requirements, profile.name, chosen, target)
     check_private(profile, query, chosen, demands, packages)
@@ -142,7 +142,7 @@ def _checked(
     try:
         refuse(resolved)
     except ResolutionError:
-        # What is refused has no lock to keep a notice, and who mends it wants to know of it now.
+        # A refused resolution has no lock for its notices, and they may help to fix it.
         for notice in known_pairs(resolved):
             workspace.reporter.step(f"notice: {profile.name} {target.slug}: {notice}")
         raise
@@ -150,7 +150,7 @@ def _checked(
 
 
 def _locked(resolved: Resolved) -> tuple[Package, ...]:
-    """Each wheel with its layer and its reasons."""
+    """The locked packages, each with its layer and reasons."""
     profile, demands = resolved.profile, resolved.demands
     from_parent = inherited(profile, demands)
     return tuple(
@@ -165,9 +165,9 @@ def _locked(resolved: Resolved) -> tuple[Package, ...]:
 
 
 def _resolution(workspace: Workspace, profile: Profile, query: ResolveRequest, bounds: Sequence[Bound], resolver: Resolver) -> Resolution:
-    """What `resolver` finds, the same question once in a command.
+    """Resolves `query`, each request only once per command.
 
-    Raises ResolutionError and its kin, told from what the indexes say where they know the cause.
+    Raises ResolutionError and its subclasses, explained from the indexes where they show the cause.
     """
     try:
         return workspace.memo.get((resolver.name, query), lambda: resolver.resolve(query))
@@ -179,7 +179,7 @@ def _resolution(workspace: Workspace, profile: Profile, query: ResolveRequest, b
 
 
 def _lock_model(profile: Profile, query: ResolveRequest, packages: Packages, hub: Hub) -> LockedModel | None:
-    """The profile's model with its hashes, None where it has none. Raises ResolutionError or its kin, or ProfileError."""
+    """The profile's model with its hashes, None without a model. Raises ResolutionError, its subclasses, or ProfileError."""
     name = parse_model_name(profile.model)
     if name is None:
         return None
@@ -193,7 +193,7 @@ def _lock_model(profile: Profile, query: ResolveRequest, packages: Packages, hub
 
 
 def _check_commit(profile: Profile, name: HubName, hub: Hub) -> None:
-    """Raises ProfileError for a revision that may move: the lock would depend on when it was made."""
+    """Raises ProfileError for a movable revision: the lock would depend on when it was made."""
     if COMMIT.fullmatch(name.revision):
         return
     try:
@@ -206,7 +206,7 @@ def _check_commit(profile: Profile, name: HubName, hub: Hub) -> None:
 
 
 def _check_offered(profile: Profile, target: Target, client: IndexClient) -> None:
-    """Raises ResolutionError when the index for the profile's CUDA has not that torch: a resolver would only say "no versions"."""
+    """Raises ResolutionError if the index for the profile's CUDA lacks that torch: a resolver would only report "no versions"."""
     index = next((index for index in profile.indexes_for(target) if profile.cuda and index.name == index_name(profile.cuda)), None)
     if index is None:
         return

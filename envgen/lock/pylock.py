@@ -1,4 +1,4 @@
-"""A lock in the standard's form, PEP 751: `pylock.toml`, made on demand for tools that read no other. Prints nothing."""
+"""Exports a lock as `pylock.toml` (PEP 751) for other tools. Prints nothing."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from packaging.pylock import PackageWheel
 
 MARKERS = ("sys_platform", "platform_machine", "implementation_name", "python_version")
-"""What of a target's environment must be as locked; another patch release of Python takes the same wheels nearly always."""
+"""The markers that must match the locked target; another patch release of Python nearly always uses the same wheels."""
 
 
 def urls_of(lock: Lock, client: IndexClient) -> dict[str, str | Path]:
-    """Where each wheel of `lock` is to be had now, by file name: its URL in its index.
+    """The current URL of each wheel of `lock` in its index, by file name.
 
-    A lock names an index and no URL, since a mirror may stand in for it. Raises ResolutionError for a wheel that its index has no more.
+    A lock has no URLs, since an index may be replaced by a mirror. Raises ResolutionError for a wheel no longer in its index.
     """
 
     def url(wheel: Wheel) -> str | Path:
@@ -41,15 +41,15 @@ def urls_of(lock: Lock, client: IndexClient) -> dict[str, str | Path]:
 
 
 def paths_of(lock: Lock, store: WheelStore) -> dict[str, str | Path]:
-    """Where each wheel of `lock` is in the store, by file name. Raises VerificationError for what is damaged or not there."""
+    """The path of each wheel of `lock` in the store, by file name. Raises VerificationError for corrupt or missing wheels."""
     store.verify(lock.wheels)
     return {wheel.file: store.path(wheel.sha256, wheel.file) for wheel in lock.wheels}
 
 
 def render_pylock(lock: Lock, target: Target, places: Mapping[str, str | Path]) -> str:
-    """The text of `pylock.toml`; `places` has the URL or the path of each wheel by its file name.
+    """The text of `pylock.toml`; `places` has the URL or path of each wheel by file name.
 
-    Name it `pylock.toml`, or `pylock.NAME.toml`: tools take no other.
+    Tools only accept the file names `pylock.toml` and `pylock.NAME.toml`.
     """
     import tomlkit
     from packaging.pylock import Package, Pylock

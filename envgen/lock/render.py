@@ -1,4 +1,4 @@
-"""Renderings of a lock: `requirements.txt`, the Dockerfile and its build context, as text and bytes; pure."""
+"""Renders a lock as `requirements.txt`, Dockerfile and build context; does no I/O."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 REQUIREMENTS_TEMPLATE, DOCKERFILE_TEMPLATE = "requirements.txt.j2", "Dockerfile.j2"
-"""The templates by their names in the folder templates/."""
+"""The file names of the templates, in templates/."""
 
 EPOCH = 315532800
-"""1980-01-01, in every mtime of every layer: one constant, so that a layer is its content and nothing else."""
+"""1980-01-01, the mtime of every file in every layer: a constant makes a layer depend on its content alone."""
 
 PREFIX = "/opt/venv"
-"""Where the virtual environment is in every image."""
+"""The path of the virtual environment in every image."""
 
 UID = 10001
 """The user that every image runs as."""
 
 INSTALLER_GROUP = "installer"
-"""The build context that holds the wheel of uv."""
+"""The build context with uv's wheel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexRequirements:
-    """Requirements that come from one index: how pip is told about it, and one line for each wheel.
+    """The requirements from one index, one line per wheel.
 
-    `argument` is the Dockerfile's ARG for the index, empty for the default one.
+    `argument` is the Dockerfile's ARG for the index, empty for the default.
     """
 
     argument: str
@@ -44,7 +44,7 @@ class IndexRequirements:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """A layer group: its pins, what `sha256sum` says of its wheels, and these by the index they come from."""
+    """A layer group: its pins, the `sha256sum` lines of its wheels, and its requirements by index."""
 
     name: str
     pins: tuple[str, ...]
@@ -53,7 +53,7 @@ class Group:
 
 
 def render_requirements(lock: Lock, template: str) -> str:
-    """`requirements.txt`: for `pip install --require-hashes -r` and for uv, with an index other than the default as a link."""
+    """`requirements.txt` for `pip install --require-hashes -r` and uv; indexes other than the default are links."""
     used = {wheel.index: wheel.name for wheel in lock.wheels}
     links = [f"{index.url}/{package}/" for index in lock.indexes for package in index.packages if lock_has(lock, index.name, package)]
     assert set(used) <= {"default", *(index.name for index in lock.indexes)}
@@ -61,18 +61,18 @@ def render_requirements(lock: Lock, template: str) -> str:
 
 
 def lock_has(lock: Lock, index: str, package: str) -> bool:
-    """Whether `package` is locked, and from `index`."""
+    """Whether `package` is locked from `index`."""
     found = lock.package(package)
     return found is not None and found.wheel.index == index
 
 
 def requirement_line(wheel: Wheel) -> str:
-    """A pin with its hash, as pip and uv read it."""
+    """A pin with its hash, in the format of pip and uv."""
     return f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}"
 
 
 def render_dockerfile(lock: Lock, template: str) -> str:
-    """The Dockerfile, which builds with plain `docker buildx build` as well as through envgen."""
+    """The Dockerfile, for plain `docker buildx build` as well as for envgen."""
     assert lock.installer is not None
     arguments = {index.name: index_variable(index.name) for index in lock.indexes}
     groups = [_group(name, wheels, arguments) for name, wheels in lock.groups.items()]
@@ -106,10 +106,10 @@ def _group(name: str, wheels: Sequence[Wheel], arguments: Mapping[str, str]) -> 
 
 
 def _render(name: str, template: str, **values: object) -> str:
-    """What the template of this name gives. Raises ProfileError for one that gives nothing: a project may have its own."""
+    """Renders a template. Raises ProfileError if that fails: a project may have templates of its own."""
     try:
         return _compiled(template).render(**values)
-    except Exception as error:  # a template may do anything, as dividing by zero
+    except Exception as error:  # a template may do anything, such as divide by zero
         reason = f"{type(error).__name__}: {error}"
         hint = "correct it, or remove it: envgen has its own"
         raise ProfileError(f"templates/{name}", f"can't be rendered: {reason}", hint=hint) from error
@@ -117,17 +117,17 @@ def _render(name: str, template: str, **values: object) -> str:
 
 @cache
 def _compiled(template: str) -> "Template":
-    """`template` for all locks of a run: compiling takes longer than rendering."""
+    """Compiles `template`, once per run: compiling takes longer than rendering."""
     from jinja2 import StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    # In a sandbox: a project's template is text to fill in, not a program that `envgen lock --check` runs on this machine.
-    # Not HTML: what could break out of a Dockerfile goes through the filter `quoted`.
+    # Sandboxed: `envgen lock --check` must not run a project's template as a program on this machine.
+    # No HTML escaping: values that could break out of a Dockerfile go through the filter `quoted`.
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     environment.filters["quoted"] = _quoted
     return environment.from_string(template)
 
 
 def _quoted(text: str) -> str:
-    """`text` as a quoted word of a Dockerfile, in which nothing is expanded."""
+    """Quotes `text` as one word of a Dockerfile, without expansion."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$") + '"'

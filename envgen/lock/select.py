@@ -1,4 +1,4 @@
-"""From names and versions to locked wheels: one piece of code for every resolver, so that all give the same bytes."""
+"""Selects the wheels for resolved versions, with the same code for every resolver: the locks are byte for byte equal."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ from envgen.sources.wheel import WHEEL_FILE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectedWheel:
-    """A wheel that was chosen, what its own metadata requires, the extras that it has, and its file as the index lists it."""
+    """A chosen wheel, the requirements and extras in its metadata, and its file as listed by the index."""
 
     wheel: Wheel
     requires: tuple[Requirement, ...]
@@ -31,20 +31,20 @@ class SelectedWheel:
 
 
 def choose_wheels(query: ResolveRequest, resolution: Resolution, packages: Packages) -> tuple[SelectedWheel, ...]:
-    """The one wheel for each resolved package, by name.
+    """The wheel for each resolved package, in order.
 
-    Raises ResolutionError when an index has no wheel that fits, IndexUnavailableError when it does not answer.
+    Raises ResolutionError if an index has no wheel that fits, IndexUnavailableError if it does not answer.
     """
     ranks = query.target.tag_ranks
     asked = {canonicalize_name(Requirement(text).name) for text in query.requirements}
-    # First what the profile names: the pages of these were begun before the resolver ran.
+    # The profile's own packages first: fetching their pages began before the resolver ran.
     pins = sorted(resolution.versions, key=lambda pin: pin[0] not in asked)
     chosen = map_parallel(lambda pin: _choose(pin, ranks, query, packages), pins, at_once=CONNECTIONS)
     return tuple(dict(zip(pins, chosen, strict=True))[pin] for pin in resolution.versions)
 
 
 def choose_wheel(query: ResolveRequest, pin: tuple[str, str], packages: Packages) -> Wheel:
-    """The wheel for one package whose own requirements do not matter. Raises as `choose_wheels` does, also for one that was yanked."""
+    """The wheel for a package whose own requirements don't matter. Raises as `choose_wheels` does, and for a yanked wheel."""
     wheel, file = _pick(pin, query.target.tag_ranks, query, packages)
     if file.yanked:
         raise yanked_error(file, wheel, query, packages)
@@ -58,7 +58,7 @@ def _choose(pin: tuple[str, str], ranks: Mapping[Tag, int], query: ResolveReques
 
 
 def yanked_error(file: IndexFile, wheel: Wheel, query: ResolveRequest, packages: Packages) -> ResolutionError:
-    """What to raise for a release that was yanked, with its index's reason and the next one that was not."""
+    """The error for a yanked release, with the index's reason and the next release that was not yanked."""
     reason = f": {file.yanked_because}" if file.yanked_because else ", and the index does not say why"
     found = _early_enough(packages.files(wheel.index, wheel.name), wheel.name, query)
     others = sorted({version for other in found if not other.yanked and (version := wheel_version(other)) and not version.is_prerelease})
@@ -69,7 +69,7 @@ def yanked_error(file: IndexFile, wheel: Wheel, query: ResolveRequest, packages:
 
 
 def wheel_version(file: IndexFile) -> Version | None:
-    """The version of a wheel, None for a file that is none."""
+    """The version of a wheel, None for any other file."""
     try:
         return parse_wheel_filename(file.filename)[1]
     except (InvalidWheelFilename, InvalidVersion):
@@ -102,7 +102,7 @@ def _pick(pin: tuple[str, str], ranks: Mapping[Tag, int], query: ResolveRequest,
 
 
 def _check_one_hash(file: IndexFile, files: Sequence[IndexFile]) -> None:
-    """Raises ResolutionError where `files` have another file under the name of `file`: it can't be known which one is meant."""
+    """Raises ResolutionError if `files` has a different file of the same name: which one is meant is ambiguous."""
     hashes = sorted({other.sha256 for other in files if other.filename == file.filename and other.sha256})
     if len(hashes) > 1:
         problem = f"lists {file.filename} {len(hashes)} times, each with another sha256: {', '.join(text[:12] for text in hashes)}"
@@ -111,7 +111,7 @@ def _check_one_hash(file: IndexFile, files: Sequence[IndexFile]) -> None:
 
 
 def _early_enough(files: Sequence[IndexFile], name: str, query: ResolveRequest) -> list[IndexFile]:
-    """Those of `files` that were there at the cut-off. Raises ResolutionError or ProfileError where one does not say."""
+    """The `files` uploaded before the cutoff. Raises ResolutionError or ProfileError if one has no upload time."""
     if not query.publishes_times(name):
         return list(files)
     cutoff = query.cutoff(name)
@@ -133,7 +133,7 @@ def _uploaded(file: IndexFile, name: str, query: ResolveRequest) -> dt.datetime:
 
 
 def best_wheel(files: Sequence[IndexFile], version: Version, ranks: Mapping[Tag, int]) -> IndexFile | None:
-    """The wheel of `version` with the best tag for the target, as installers choose it, a yanked one last; None where none fits."""
+    """The wheel of `version` with the best tag for the target, as installers choose it, yanked ones last; None if none fits."""
     fitting = []
     for file in _of_version(files, version):
         if not WHEEL_FILE.fullmatch(file.filename):
@@ -150,7 +150,7 @@ def best_wheel(files: Sequence[IndexFile], version: Version, ranks: Mapping[Tag,
 
 
 def _of_version(files: Sequence[IndexFile], version: Version) -> Iterator[IndexFile]:
-    """Those that may be wheels of `version`: a page lists thousands, and reading a whole file name takes its time."""
+    """The files that may be wheels of `version`: a page lists thousands, and parsing full file names is slow."""
     known: dict[str, bool] = {}
     for file in files:
         text = file.filename.partition("-")[2].partition("-")[0]
@@ -168,12 +168,12 @@ def _is_version(text: str, version: Version) -> bool:
 
 
 def _whole_seconds(moment: dt.datetime | None) -> dt.datetime | None:
-    """Indexes differ in how many digits they give for one and the same upload."""
+    """Truncates to seconds: indexes give the same upload time with different precision."""
     return moment.replace(microsecond=0) if moment else None
 
 
 def versions_of(files: Sequence[IndexFile]) -> set[str]:
-    """The public versions, without a local part such as `+cu128`, that `files` has wheels of."""
+    """The public versions of the wheels in `files`, without local parts such as `+cu128`."""
     found = set()
     for file in files:
         with suppress(InvalidWheelFilename, InvalidVersion):

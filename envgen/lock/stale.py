@@ -1,4 +1,4 @@
-"""Comparing the locks that are there with what their profiles say, in words, offline."""
+"""Compares locks with their profiles and describes the differences; offline."""
 
 import difflib
 from collections.abc import Iterator, Sequence
@@ -18,9 +18,9 @@ from envgen.profiles.catalog import DOCKERFILE
 
 
 def up_to_date_lock(project: Project, profile: Profile, bounds: Sequence[Bound], target: Target) -> Lock:
-    """The lock of `profile` for `target`, unless it or one of its renderings is not what the profile says; offline.
+    """The lock of `profile` for `target`, if it and its renderings match the profile; offline.
 
-    Raises StaleLockError with all that differs, also for a lock that is not there, can't be read, or was edited by hand.
+    Raises StaleLockError with all differences, or if the lock is missing, unreadable, or edited by hand.
     """
     lock, folder = lock_folder.read_lock(project, profile, target)
     found = [*_changed_lock(lock, profile, bounds, target), *_changed_files(project, lock, folder)]
@@ -31,9 +31,9 @@ def up_to_date_lock(project: Project, profile: Profile, bounds: Sequence[Bound],
 
 
 def _changed_lock(lock: Lock, profile: Profile, bounds: Sequence[Bound], target: Target) -> list[str]:
-    """What `lock` says that the profile does not."""
+    """The differences between `lock` and the profile."""
     expected = lock_without_packages(profile, bounds, target)
-    # A profile has no hashes of a model: what it says of one is compared below.
+    # A profile has no hashes of its model: the rest is compared below.
     changed = changed_facts(lock, replace(expected, model=lock.model))
     facts = [f"{fact.name}: the lock has {fact.before}, the profile {fact.after}" for fact in changed]
     found = [*facts, *_changed_demands(lock, profile, target), *_changed_model(lock, profile)]
@@ -69,7 +69,7 @@ def _changed_demands(lock: Lock, profile: Profile, target: Target) -> Iterator[s
 
 
 def _changed_model(lock: Lock, profile: Profile) -> Iterator[str]:
-    """The model of an image, what it is asked, and what it must answer; a target that is lock only has none."""
+    """The differences in model, prompt and expected answer; only images have a model."""
     if not lock.base:
         return
     model = lock.model

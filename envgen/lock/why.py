@@ -1,4 +1,4 @@
-"""Why a package is locked in its version, and what holds back each newer one."""
+"""Explains why a package is locked at its version, and what holds back each newer one."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -23,7 +23,7 @@ from envgen.sources.index import CONNECTIONS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldBack:
-    """Newer versions, from `first` to `last`, that all are held back for one reason."""
+    """Consecutive newer versions, `first` to `last`, held back for the same reason."""
 
     first: str
     last: str
@@ -32,7 +32,7 @@ class HeldBack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhyContext:
-    """Everything the reasons are drawn from."""
+    """Everything needed to explain a version."""
 
     lock: Lock
     query: ResolveRequest
@@ -41,9 +41,9 @@ class WhyContext:
 
 
 def held_back(package: Package, scene: WhyContext) -> tuple[HeldBack, ...]:
-    """What holds back each newer release of `package` that the index lists, oldest first.
+    """What holds back each newer release of `package` in its index, oldest first.
 
-    Raises IndexUnavailableError when the index does not answer.
+    Raises IndexUnavailableError if the index does not answer.
     """
     name = package.wheel.name
     files = scene.packages.files(package.wheel.index, name)
@@ -61,22 +61,22 @@ def held_back(package: Package, scene: WhyContext) -> tuple[HeldBack, ...]:
 
 
 def held_back_by(package: Package, version: Version, files: Sequence[IndexFile], scene: WhyContext) -> str:
-    """What holds back one `version` of `package`, whose index lists `files`. Raises as `held_back` does."""
+    """What holds back `version` of `package`, given the `files` in its index. Raises as `held_back` does."""
     return next(_reasons(package, version, files, scene))
 
 
 def version_of(file: IndexFile) -> Version | None:
-    """The version of a wheel or of a source distribution, None for another file."""
+    """The version of a wheel or source distribution, None for any other file."""
     with suppress(InvalidSdistFilename, InvalidVersion):
         return parse_sdist_filename(file.filename)[1] if file.filename.endswith((".tar.gz", ".zip")) else wheel_version(file)
     return None
 
 
 def _reasons(package: Package, version: Version, files: Sequence[IndexFile], scene: WhyContext) -> Iterator[str]:
-    """The reasons against `version`, the hardest first; there is always one."""
+    """The reasons against `version`, strongest first; there is always at least one."""
     name, query = package.wheel.name, scene.query
     ours = [file for file in files if version_of(file) == version]
-    # Files may be added to a release later: those that the index had by then decide, as they do when a lock is made.
+    # Files may be added to a release later. As in locking, only those uploaded by the cutoff count.
     then = [file for file in ours if not (query.publishes_times(name) and file.uploaded and file.uploaded >= query.cutoff(name))]
     if ours and not then:
         yield f"uploaded after the profile's as_of, {query.cutoff(name):%Y-%m-%d}"
@@ -93,7 +93,7 @@ def _reasons(package: Package, version: Version, files: Sequence[IndexFile], sce
 def _reasons_of_wheels(
     version: Version, files: Sequence[IndexFile], then: Sequence[IndexFile], package: Package, scene: WhyContext
 ) -> Iterator[str]:
-    """What the files of `version` themselves have against it; `then` are those that the index had by the profile's date."""
+    """The reasons found in the files of `version`; `then` are those uploaded by the profile's date."""
     if not any(wheel_version(file) for file in files):
         yield "it was published as source only"
     target = scene.query.target
@@ -109,7 +109,7 @@ def _reasons_of_wheels(
 
 
 def _own_wishes(own: str, file: IndexFile, scene: WhyContext) -> Iterator[str]:
-    """What the wheel `file` itself wants that can't be had: causes first, then what may only follow from the release that is locked."""
+    """Requirements of the wheel `file` that can't be met: causes first, then what may only follow from the locked release."""
     target = scene.query.target
     try:
         metadata = scene.packages.metadata(file)
@@ -137,7 +137,7 @@ def _own_wishes(own: str, file: IndexFile, scene: WhyContext) -> Iterator[str]:
 
 
 def _unmet(requirement: Requirement, lock: Lock) -> Package | None:
-    """The locked package that `requirement` does not admit, None where it does or where that is not locked."""
+    """The locked package that `requirement` excludes, None if it admits it or the package is not locked."""
     locked = lock.package(canonicalize_name(requirement.name))
     return locked if locked and not requirement.specifier.contains(locked.wheel.version, prereleases=True) else None
 
@@ -148,7 +148,7 @@ def _against(requirement: Requirement, rival: RequiredBy) -> str:
 
 
 def _without_wheel(wanted: Sequence[Requirement], scene: WhyContext) -> Iterator[str]:
-    """Those of `wanted`, of packages that are not locked, of which no release has a wheel for the target."""
+    """The requirements in `wanted` on unlocked packages without a wheel for the target."""
     query = scene.query
     ranks = query.target.tag_ranks
     others = [one for one in wanted if scene.lock.package(canonicalize_name(one.name)) is None]
@@ -163,6 +163,6 @@ def _without_wheel(wanted: Sequence[Requirement], scene: WhyContext) -> Iterator
 
 
 def _rival(requirement: Requirement, locked: Package, own: str, profile: str) -> RequiredBy | None:
-    """Who else than the package `own` asks for releases of `locked` that all are outside of `requirement`; the `profile` first."""
+    """The demand on `locked` that excludes everything `requirement` admits, the profile's first; those of `own` don't count."""
     others = sorted((demand for demand in locked.demands if demand.name != own), key=lambda demand: demand.name != profile)
     return next((demand for demand in others if (demand.specifier & requirement.specifier).is_unsatisfiable()), None)
