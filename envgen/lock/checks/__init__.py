@@ -1,4 +1,4 @@
-"""What is refused of a resolution, and what is noted: CUDA without `cuda`, mixed builds of torch, shared paths, private names.
+"""Checks of a resolution, which refuse it or add notices: CUDA without `cuda`, mixed torch builds, shared paths, private names.
 
-Nothing here resolves. Raises ResolutionError, or ResolutionErrors with all faults of a target.
+Resolves nothing. Raises ResolutionError, or ResolutionErrors with all faults of a target.
 """

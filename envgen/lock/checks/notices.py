@@ -1,4 +1,4 @@
-"""What is said of a resolution that is no reason to refuse it: one function a kind of notice."""
+"""Notices on a resolution, which don't prevent locking: one function per kind."""
 
 import datetime as dt
 import re
@@ -15,26 +15,26 @@ from envgen.lock.why import WhyContext, held_back_by, version_of
 from envgen.profiles.pairs import TORCH_FAMILY
 
 MANY = 20
-"""Releases that a direct requirement may be behind before it is said."""
+"""How many releases a direct requirement may be behind without a notice."""
 
 LONG = dt.timedelta(days=550)
-"""How much older than the newest release it may be before it is said."""
+"""How much older than the newest release it may be without a notice."""
 
 ANCIENT = dt.timedelta(days=5 * 365)
-"""How long before `as_of` the newest release of all may have been uploaded before it is said."""
+"""How long before `as_of` the newest release may have been uploaded without a notice."""
 
 _TORCH = re.compile(r"torch(\d+\.\d+)")
-"""The torch that a local version names, as in `+cu12torch2.6cxx11abifalse`."""
+"""The torch named in a local version, as in `+cu12torch2.6cxx11abifalse`."""
 
 
 def notices_of(resolved: Resolved, lock: Lock) -> tuple[Notice, ...]:
-    """All notices of `lock`, which is made of `resolved`; a function of the same inputs. Raises as `Packages.files` does."""
+    """All notices of `lock`, which was made from `resolved`; deterministic, like the lock. Raises as `Packages.files` does."""
     found = [*far_behind(resolved, lock), *(notice for kind in KINDS for notice in kind(resolved))]
     return tuple(sorted(found, key=lambda notice: (notice.package, notice.kind, notice.text)))
 
 
 def passing_notices(resolved: Resolved) -> tuple[Notice, ...]:
-    """What is said once and is no part of the lock: another mirror of the same index may have it otherwise."""
+    """Notices that are shown once and not locked: another mirror of the same index may behave differently."""
     return tuple(
         Notice(
             kind=NoticeKind.NOT_COMPARED,
@@ -47,7 +47,7 @@ def passing_notices(resolved: Resolved) -> tuple[Notice, ...]:
 
 
 def far_behind(resolved: Resolved, lock: Lock) -> Iterator[Notice]:
-    """A direct requirement whose release is far behind the newest one that the profile admits at its `as_of`, or is very old."""
+    """Direct requirements locked far behind the newest release that the profile admits at its `as_of`, or very old."""
     scene = WhyContext(lock=lock, query=resolved.query, bounds=resolved.bounds, packages=resolved.packages)
     for package in lock.packages:
         wheel, name = package.wheel, package.wheel.name
@@ -73,7 +73,7 @@ def _is_exact(specifier: SpecifierSet) -> bool:
 
 
 def _releases(resolved: Resolved, index: str, name: str) -> dict[Version, dt.datetime]:
-    """When each release was uploaded first: those of `name` that profile and documents admit, and that were there at its cut-off."""
+    """The first upload time of each release of `name` that the profile and the bounds admit, up to its cutoff."""
     found: dict[Version, dt.datetime] = {}
     cutoff = resolved.query.cutoff(name)
     admitted = [demand.specifier for demand in resolved.asked(name)]
@@ -88,7 +88,7 @@ def _releases(resolved: Resolved, index: str, name: str) -> dict[Version, dt.dat
 
 
 def prereleases(resolved: Resolved) -> Iterator[Notice]:
-    """A pre-release that nobody asked for: resolvers take one where there is no other."""
+    """Pre-releases that were not requested: resolvers use them if there is no other release."""
     for entry in resolved.chosen:
         name, version = entry.wheel.name, entry.wheel.version
         if Version(version).is_prerelease and not any(demand.specifier.prereleases for demand in resolved.demands[name]):
@@ -98,7 +98,7 @@ def prereleases(resolved: Resolved) -> Iterator[Notice]:
 
 
 def undated(resolved: Resolved) -> Iterator[Notice]:
-    """A version that was chosen in an index without upload times: it is the newest there today, and another one tomorrow."""
+    """Unpinned versions from an index without upload times: the newest one may change any day."""
     for entry in resolved.chosen:
         wheel = entry.wheel
         if wheel.uploaded is None and not any(_is_exact(demand.specifier) for demand in resolved.demands[wheel.name]):
@@ -108,7 +108,7 @@ def undated(resolved: Resolved) -> Iterator[Notice]:
 
 
 def other_torch(resolved: Resolved) -> Iterator[Notice]:
-    """A wheel whose local version names another torch than the one beside it."""
+    """Wheels whose local version names another torch than the resolved one."""
     torch = resolved.entry("torch")
     for entry in resolved.chosen if torch else ():
         assert torch is not None
@@ -120,7 +120,7 @@ def other_torch(resolved: Resolved) -> Iterator[Notice]:
 
 
 def known_pairs(resolved: Resolved) -> Iterator[Notice]:
-    """Two packages that are known to fail together, whatever their metadata says."""
+    """Pairs of packages known to fail together, whatever their metadata says."""
     for pair in resolved.pairs.pairs:
         entry, other = resolved.entry(pair.package), resolved.entry(pair.other)
         if entry and other and _within(entry, pair.versions) and _within(other, pair.other_versions):
@@ -133,7 +133,7 @@ def _within(entry: SelectedWheel, versions: str) -> bool:
 
 
 def absent_extras(resolved: Resolved) -> Iterator[Notice]:
-    """An extra that another package asks for, and that the chosen release does not have: what it stands for is not installed."""
+    """Extras that another package requires and the chosen release lacks: nothing is installed for them."""
     for entry, demand, extra in missing_extras(resolved):
         if demand.name != resolved.profile.name:
             text = f"{entry.wheel.version} has no extra {extra!r}, which {demand.name} asks for: nothing is installed for it"
@@ -142,7 +142,7 @@ def absent_extras(resolved: Resolved) -> Iterator[Notice]:
 
 
 def not_compared(resolved: Resolved) -> Iterator[Notice]:
-    """What could not be checked for want of knowledge: a wheel without RECORD, a release of torch's family that no table has."""
+    """What could not be checked: wheels without a RECORD, and releases of torch's family missing from the tables."""
     for name in resolved.paths.unread:
         text = "not compared with the paths that other wheels write: it has no RECORD that can be read"
         yield Notice(kind=NoticeKind.NOT_COMPARED, package=name, text=text, cure="use another release: installers refuse such a wheel")

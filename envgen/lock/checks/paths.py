@@ -1,4 +1,4 @@
-"""The paths that wheels write, from their RECORDs: two wheels must not write one path with different bytes."""
+"""Compares the paths in the RECORDs of wheels: two wheels must not write the same path with different bytes."""
 
 import csv
 import posixpath
@@ -14,7 +14,7 @@ from envgen.sources.index import CONNECTIONS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathConflict:
-    """What two packages, by name, both write with different bytes."""
+    """Two packages that write the same paths with different bytes."""
 
     first: str
     second: str
@@ -23,10 +23,10 @@ class PathConflict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedPaths:
-    """What a comparison of wheels found.
+    """The result of comparing wheels.
 
-    `unread` are packages whose wheel has no RECORD that can be read; `too_large` those whose server sends no part of a file, and whose
-    wheel is too large to be fetched for this alone.
+    `unread` are packages without a readable RECORD; `too_large` those whose server does not support range requests, and whose
+    wheel is too large to fetch just for this.
     """
 
     conflicts: tuple[PathConflict, ...] = ()
@@ -35,7 +35,7 @@ class ComparedPaths:
 
 
 def compare_paths(chosen: Sequence[SelectedWheel], packages: Packages) -> ComparedPaths:
-    """Compares all paths of `chosen`. Raises as `Packages.fetch` does, but for wheels that are none."""
+    """Compares all paths of `chosen`. Raises as `Packages.fetch` does, except for invalid wheels."""
 
     def read(entry: SelectedWheel) -> bytes | str:
         assert entry.file is not None
@@ -61,18 +61,18 @@ def compare_paths(chosen: Sequence[SelectedWheel], packages: Packages) -> Compar
 
 
 def read_paths(record: bytes) -> Iterator[tuple[str, str]]:
-    """Each path that a wheel writes, as seen from its site-packages, with the hash that its RECORD gives; the RECORD itself is left out."""
+    """Each path in a RECORD, relative to site-packages, with its hash; the RECORD itself is left out."""
     try:
         for row in csv.reader(record.decode(errors="replace").splitlines()):
             path = _installed(row[0]) if row else ""
             if path and not path.endswith((".dist-info/RECORD", "/")):
                 yield path, row[1] if len(row) > 1 else ""
-    except csv.Error:  # a line that is longer than any path: what came before it counts
+    except csv.Error:  # a line longer than any path: the rows before it still count
         return
 
 
 def _installed(path: str) -> str:
-    """Where an installer puts what a wheel has at `path`: the schemes of its .data folder lie elsewhere (PEP 427)."""
+    """The installed location of `path` in a wheel: the schemes of its .data folder are elsewhere (PEP 427)."""
     folder, _, rest = path.partition("/")
     scheme, _, inner = rest.partition("/")
     if folder.endswith(".data") and inner:

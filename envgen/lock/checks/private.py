@@ -1,8 +1,8 @@
-"""Private packages stay private: what a mapped index has is not taken from the default one, unless the profile says so.
+"""Guards against dependency confusion: a package in a mapped index never comes from the default one, unless declared public.
 
-Anybody may put a package of a private name on a public index. So a package of a mapped index that requires one which that index has,
-and which is not mapped to it, is refused; and a mapped package that another requires is named to the resolver, since uv maps only
-what it is asked for by name.
+Anyone can publish a private name on a public index. So if a package from a mapped index requires one that is also in that index
+but not mapped to it, it is refused. Mapped packages that others require are added to the request, since uv only maps direct
+requirements.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ from envgen.sources.index import CONNECTIONS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Stray:
-    """A package that a package of a mapped index requires, and that would come from the default index."""
+    """A requirement of a package from a mapped index that would come from the default index."""
 
     package: str
     asker: str
@@ -33,9 +33,9 @@ class _Stray:
 
 
 def name_mapped(profile: Profile, query: ResolveRequest, packages: Packages) -> ResolveRequest:
-    """`query` with the mapped packages that its mapped packages require, each named.
+    """Adds the mapped packages that mapped packages require to `query`.
 
-    Raises ProfileError where one requires what its index has and the profile does not map; ResolutionError and its kin.
+    Raises ProfileError if one requires an unmapped package that its index also has; ResolutionError and its subclasses.
     """
     guarded = {name: index for index in query.indexes if "*" not in index.public for name in index.packages}
     queue = [Requirement(text) for text in query.requirements]
@@ -58,7 +58,7 @@ def name_mapped(profile: Profile, query: ResolveRequest, packages: Packages) -> 
 
 
 def _required(asker: Requirement, query: ResolveRequest, packages: Packages) -> Iterator[Requirement]:
-    """What the newest release that `asker` admits requires on the target; nothing where there is none, or it can't be read."""
+    """The requirements on the target of the newest release that `asker` admits; none if it is missing or unreadable."""
     name, markers = canonicalize_name(asker.name), query.target.markers()
     found = newest_of(candidates(query, packages.files(query.index_of(name), name), name), asker.specifier)
     if found is None:
@@ -68,7 +68,7 @@ def _required(asker: Requirement, query: ResolveRequest, packages: Packages) -> 
             if any(marker_holds(inner, {**markers, "extra": extra}) for extra in ("", *asker.extras)):
                 yield inner
         except InvalidRequirement:
-            continue  # whoever checks the demands reports it
+            continue  # reported when the demands are checked
 
 
 def check_private(
@@ -78,7 +78,7 @@ def check_private(
     demands: Mapping[str, Sequence[RequiredBy]],
     packages: Packages,
 ) -> None:
-    """Raises ProfileError, or ProfileErrors, where a package comes from the default index that its asker's own index has too."""
+    """Raises ProfileError, or ProfileErrors, for a package from the default index that its requirer's index also has."""
     home = {entry.wheel.name: entry.wheel.index for entry in chosen}
     indexes = {index.name: index for index in query.indexes}
     strays = [
@@ -92,7 +92,7 @@ def check_private(
 
 
 def _refuse(profile: Profile, strays: Sequence[_Stray], packages: Packages) -> None:
-    """Raises for those of `strays` that the asker's index has, and that the profile does not call public."""
+    """Raises for `strays` that the requirer's index has and the profile does not declare public."""
     asked = {(stray.index.name, stray.package): stray for stray in strays if not {"*", stray.package} & set(stray.index.public)}
     has = map_parallel(lambda pair: _has(packages, *pair), list(asked), at_once=CONNECTIONS)
     found = [stray for stray, there in zip(asked.values(), has, strict=True) if there]
@@ -104,7 +104,7 @@ def _refuse(profile: Profile, strays: Sequence[_Stray], packages: Packages) -> N
 def _has(packages: Packages, index: str, package: str) -> bool:
     try:
         return bool(packages.files(index, package))
-    except IndexRefusedError:  # as buckets say that there is none
+    except IndexRefusedError:  # how buckets report a missing file
         return False
 
 

@@ -1,4 +1,4 @@
-"""What a resolution must fulfil to become a lock: a lock that is written works. One function a check, each yields what it refuses."""
+"""Checks that a resolution works before it becomes a lock. One function per check; each yields errors."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,15 +23,15 @@ from envgen.profiles.pairs import TORCH_FAMILY, PairTable
 from envgen.sources import Packages, Wheel
 
 _CUDA_PART = re.compile(r"cuda(\d+x?)?|cu\d{2,3}")
-"""A part of the name of a package of CUDA, as in cuda-bindings, cupy-cuda12x and nvidia-nccl-cu12."""
+"""Matches a part of a CUDA package's name, as in cuda-bindings, cupy-cuda12x and nvidia-nccl-cu12."""
 
 _NOT_CUDA = frozenset({"nvidia-ml-py"})
-"""Begins as those do, but asks the driver alone, and says so where there is none."""
+"""Has such a name, but needs only the driver, and reports if it is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
-    """A resolution with all that is known of it: its wheels, who asks for each, the paths they write, and where to ask for more."""
+    """A resolution and everything needed to check it: wheels, demands, bounds, paths, tables, and access to the indexes."""
 
     profile: Profile
     target: Target
@@ -48,11 +48,11 @@ class Resolved:
         return next((entry for entry in self.chosen if entry.wheel.name == name), None)
 
     def asked(self, name: str) -> tuple[RequiredBy, ...]:
-        """What the profile itself asks of a package."""
+        """The profile's own demands on a package."""
         return tuple(demand for demand in self.demands.get(name, ()) if demand.name == self.profile.name)
 
     def askers(self, name: str, what: str = "it") -> str:
-        """Who asks for a package, in words; of many, the first few."""
+        """Describes who requires a package, naming the first few."""
         names = list(dict.fromkeys(demand.name for demand in self.demands.get(name, ())))
         if self.profile.name in names:
             return f"the profile asks for {what}"
@@ -63,14 +63,14 @@ class Resolved:
 
 
 def refuse(resolved: Resolved) -> None:
-    """Raises ResolutionError, or ResolutionErrors, with all that speaks against `resolved`."""
+    """Raises ResolutionError, or ResolutionErrors, with all faults of `resolved`."""
     faults = tuple(fault for check in CHECKS for fault in check(resolved))
     if faults:
         raise faults[0] if len(faults) == 1 else ResolutionErrors(faults)
 
 
 def cuda_without_cuda(resolved: Resolved) -> Iterator[ResolutionError]:
-    """A package of CUDA in a profile that has no `cuda`."""
+    """CUDA packages in a profile without `cuda`."""
     found = [] if resolved.profile.cuda else cuda_packages(resolved.chosen, resolved.target)
     torch = next((entry for entry in found if entry.wheel.name in TORCH_FAMILY), None)
     if torch is not None:
@@ -90,7 +90,7 @@ def cuda_without_cuda(resolved: Resolved) -> Iterator[ResolutionError]:
 
 
 def cuda_packages(chosen: Sequence[SelectedWheel], target: Target) -> list[SelectedWheel]:
-    """Those of `chosen` that are for CUDA: by their name, their local version, or what torch's own metadata requires on `target`."""
+    """The wheels in `chosen` for CUDA: by name, by local version, or by what torch's metadata requires on `target`."""
     found = [entry for entry in chosen if _is_cuda(entry.wheel) or _needs_cuda(entry, target)]
     if any(entry.wheel.name == "torch" for entry in found):
         found += [entry for entry in chosen if entry.wheel.name == "triton" and entry not in found]
@@ -102,7 +102,7 @@ def _is_cuda(wheel: Wheel) -> bool:
 
 
 def is_cuda_name(name: str) -> bool:
-    """Whether a package is one of CUDA by its name alone."""
+    """Whether a package is for CUDA, by its name alone."""
     parts = name.split("-")
     return name not in _NOT_CUDA and (parts[0] == "nvidia" or any(_CUDA_PART.fullmatch(part) for part in parts))
 
@@ -121,14 +121,14 @@ def _holds(requirement: Requirement, target: Target) -> bool:
 
 
 def _cuda_of(chosen: Sequence[SelectedWheel]) -> str:
-    """The CUDA that a resolution brings, empty where that is not known."""
+    """The CUDA version of a resolution, empty if unknown."""
     return runtime_of((entry.wheel.name, entry.wheel.version) for entry in chosen) or next(
         filter(None, (cuda_of_local(entry.wheel.version) for entry in chosen if entry.wheel.name in TORCH_FAMILY)), ""
     )
 
 
 def _torch_cure(resolved: Resolved, entry: SelectedWheel, cuda: str) -> str:
-    """What makes an environment for GPUs or for CPUs of it."""
+    """How to turn the profile into one for GPUs or for CPUs."""
     target, torch = resolved.target, resolved.entry("torch") or entry
     if resolved.toolkit.driver(cuda):
         pinned = any(str(demand.specifier).startswith("==") for demand in resolved.asked("torch"))
@@ -147,14 +147,14 @@ def _torch_cure(resolved: Resolved, entry: SelectedWheel, cuda: str) -> str:
 
 
 def _listed(names: Sequence[str], other: str) -> str:
-    """The first few of `names`, and how many others there are: one of them is called `other`."""
+    """Lists the first few `names` and counts the rest; `other` is the singular noun for those."""
     shown, more = ", ".join(names[:3]), len(names) - 3
     plural = other.replace("package", "packages") if "package" in other else f"{other}s"
     return f"{shown} and {more} {other if more == 1 else plural}" if more > 0 else shown
 
 
 def torch_family_of_one_build(resolved: Resolved) -> Iterator[ResolutionError]:
-    """A torchvision, torchaudio or torchcodec of another build or another release train than torch."""
+    """Members of torch's family from another build or for another release than torch."""
     torch = resolved.entry("torch")
     for entry in resolved.chosen if torch else ():
         assert torch is not None
@@ -176,19 +176,19 @@ def torch_family_of_one_build(resolved: Resolved) -> Iterator[ResolutionError]:
 
 
 def _other_build(entry: SelectedWheel, torch: SelectedWheel) -> bool:
-    """Whether two wheels of the family are of different builds: by their local versions, or by their indexes where one has none."""
+    """Whether two wheels of the family are different builds: by local version, or by index if one has none."""
     ours, theirs = (Version(found.wheel.version).local for found in (entry, torch))
     same_index = entry.wheel.index == torch.wheel.index
     return ours != theirs and not (same_index and None in (ours, theirs))
 
 
 def names_torch(entry: SelectedWheel) -> bool:
-    """Whether the metadata of a wheel itself says which torch it wants: the resolver has kept to that."""
+    """Whether a wheel's own metadata bounds torch: the resolver has already honoured that."""
     return any(requirement.name == "torch" and str(requirement.specifier) for requirement in entry.requires)
 
 
 def one_flavour_of_a_version(resolved: Resolved) -> Iterator[ResolutionError]:
-    """A version with a local part that nothing asked for, where the index has others of the same release."""
+    """Versions with a local part that was not requested, if the index has other builds of the same release."""
     for entry in resolved.chosen:
         version = Version(entry.wheel.version)
         if version.local is None or (resolved.profile.cuda and cuda_of_local(entry.wheel.version) == resolved.profile.cuda):
@@ -205,7 +205,7 @@ def one_flavour_of_a_version(resolved: Resolved) -> Iterator[ResolutionError]:
 def _builds(entry: SelectedWheel, resolved: Resolved) -> list[Version]:
     """All builds of the release of `entry` that have a wheel for the target."""
     files, release = resolved.packages.files(entry.wheel.index, entry.wheel.name), Version(entry.wheel.version).public
-    # Most of a page are other releases, and reading a whole file name takes its time.
+    # Most of a page is other releases, and parsing full file names is slow.
     near = [file for file in files if _release_of(file.filename) == release]
     versions = sorted({version for file in near if (version := wheel_version(file))})
     return [version for version in versions if best_wheel(near, version, resolved.target.tag_ranks)]
@@ -219,7 +219,7 @@ def _release_of(filename: str) -> str:
 
 
 def no_path_written_twice(resolved: Resolved) -> Iterator[ResolutionError]:
-    """Two wheels that write one path with different bytes: whichever is installed last breaks the other."""
+    """Wheels that write the same path with different bytes: the last one installed breaks the other."""
     for conflict in resolved.paths.conflicts:
         names = (conflict.first, conflict.second)
         first, second = (entry.wheel for name in names if (entry := resolved.entry(name)))
@@ -236,7 +236,7 @@ def no_path_written_twice(resolved: Resolved) -> Iterator[ResolutionError]:
 
 
 def extras_exist(resolved: Resolved) -> Iterator[ResolutionError]:
-    """An extra that the profile itself asks for, and that the chosen release does not have."""
+    """Extras that the profile itself requires and the chosen release lacks."""
     for entry, demand, extra in missing_extras(resolved):
         if demand.name == resolved.profile.name:
             name, known = entry.wheel.name, tuple(sorted(entry.extras))
@@ -246,14 +246,14 @@ def extras_exist(resolved: Resolved) -> Iterator[ResolutionError]:
 
 
 def missing_extras(resolved: Resolved) -> Iterator[tuple[SelectedWheel, RequiredBy, str]]:
-    """Each extra that is asked for and that the chosen release does not have, and who asks."""
+    """Each required extra that the chosen release lacks, with the demand."""
     for entry in resolved.chosen:
         for demand in resolved.demands[entry.wheel.name]:
             yield from ((entry, demand, extra) for extra in demand.extras if canonicalize_name(extra) not in entry.extras)
 
 
 def nothing_yanked(resolved: Resolved) -> Iterator[ResolutionError]:
-    """A release, or the file of it that fits, that was yanked: resolvers take it where it is pinned exactly."""
+    """Yanked releases and files: resolvers use them if pinned exactly."""
     for entry in resolved.chosen:
         if entry.file is not None and entry.file.yanked:
             found = yanked_error(entry.file, entry.wheel, resolved.query, resolved.packages)

@@ -1,4 +1,4 @@
-"""The wheels' own metadata against a lock, which was made from what an index says beside them: where the two differ the wheel counts."""
+"""Checks a lock, made from the metadata that indexes serve, against that in the wheels, which takes precedence."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,9 +12,9 @@ from envgen.sources import Wheel, WheelStore
 
 
 def check_arrived(lock: Lock, arrived: Sequence[Wheel], store: WheelStore) -> None:
-    """Raises VerificationError where one of the wheels that `arrived` requires what `lock` has not.
+    """Raises VerificationError if a wheel in `arrived` requires something missing from `lock`.
 
-    That wheel leaves the store, where its metadata stays: whoever brings it again is told again, and the next lock knows better.
+    The wheel is removed from the store but its metadata stays, so fetching it again fails again, and the next lock uses it.
     """
     fresh = {wheel.sha256 for wheel in arrived}
     for package in lock.packages:
@@ -31,12 +31,12 @@ def check_arrived(lock: Lock, arrived: Sequence[Wheel], store: WheelStore) -> No
 
 
 def _unmet(lock: Lock, package: Package, metadata: bytes) -> Iterator[Requirement]:
-    """What the metadata of `package` requires on the lock's target and the lock does not have."""
+    """The requirements of `package` on the lock's target that the lock does not meet."""
     extras = {"", *(extra for demand in package.demands for extra in demand.extras)}
     try:
         requires = read_needs(metadata, package.wheel.file, package.wheel.index).requires
     except ResolutionError:
-        return  # a lock that was made of it was made by another envgen
+        return  # unreadable metadata: the lock was made by another version of envgen
     for requirement in requires:
         found = lock.package(canonicalize_name(requirement.name))
         met = found is not None and requirement.specifier.contains(found.wheel.version, prereleases=True)

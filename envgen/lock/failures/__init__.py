@@ -1,4 +1,4 @@
-"""Why a resolution failed, told from what the indexes say rather than from the words of a resolver.
+"""Explains failed resolutions from the contents of the indexes rather than from resolver output.
 
-Asks few questions, in bounded time, and only after a failure. Raises nothing of its own: it gives the error that fits.
+Makes few index requests, in limited time, and only after a failure. Returns errors instead of raising them.
 """

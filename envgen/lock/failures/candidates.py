@@ -1,4 +1,4 @@
-"""What an index has of one package for a query: the wheels that a resolver may choose among."""
+"""The wheels of a package that a resolver may choose from."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from envgen.sources.wheel import WHEEL_FILE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A wheel, its version, and whether it was there at the cut-off, has a tag of the target, and allows the target's Python."""
+    """A wheel, and whether it was uploaded before the cutoff, has a tag of the target, and allows the target's Python."""
 
     version: Version
     file: IndexFile
@@ -30,7 +30,7 @@ class Candidate:
 
 
 def candidates(query: ResolveRequest, files: Sequence[IndexFile], package: str) -> tuple[Candidate, ...]:
-    """The wheels of `package` among `files`, the newest version first."""
+    """The wheels of `package` in `files`, newest version first."""
     found = sorted(_read(query, files, package), key=lambda candidate: candidate.version, reverse=True)
     return tuple(found)
 
@@ -54,15 +54,15 @@ def _read(query: ResolveRequest, files: Sequence[IndexFile], package: str) -> It
 
 
 def newest_of(found: Sequence[Candidate], specifier: SpecifierSet) -> Candidate | None:
-    """The newest of `found` that fits and that `specifier` admits; None where there is none."""
+    """The newest candidate in `found` that fits and that `specifier` admits, None without one."""
     return next((candidate for candidate in found if candidate.fits and admits(specifier, candidate.version)), None)
 
 
 def admits(specifier: SpecifierSet, version: Version) -> bool:
-    """Whether `specifier` admits `version`; a pre-release only where it names one, as resolvers have it."""
+    """Whether `specifier` admits `version`; pre-releases only if it names one, as in resolvers."""
     return specifier.contains(version, prereleases=bool(specifier.prereleases))
 
 
 def needs_of(candidate: Candidate, packages: Packages) -> WheelRequirements:
-    """What its metadata requires. Raises ResolutionError or VerificationError."""
+    """The requirements in the wheel's metadata. Raises ResolutionError or VerificationError."""
     return read_needs(packages.metadata(candidate.file), candidate.file.filename, candidate.file.index)

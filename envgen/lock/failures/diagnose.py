@@ -1,7 +1,7 @@
-"""Why nothing resolves, told from where it is known: after a failure the indexes are asked the few questions that tell.
+"""Explains a failed resolution by querying the indexes.
 
-A resolver's text says what it concluded from what it was shown, and names its own options. What an index answers for a requirement
-(no such package, no upload times, sources only, nothing in time, nothing that fits the target) names the fault and its cure.
+A resolver's message shows only its conclusions, and names options of its own. An index shows the fault of a requirement
+(no such package, no upload times, source only, uploaded later, no wheel that fits the target), and with it the cure.
 """
 
 import datetime as dt
@@ -29,14 +29,14 @@ from envgen.sources import IndexFile, Packages
 from envgen.sources.index import CONNECTIONS
 
 SECONDS = 20.0
-"""How long new questions are asked; one that is on its way is waited for."""
+"""How long new index requests are started; pending ones are completed."""
 
 DEPTH = 5
-"""How far from the profile a fault is looked for."""
+"""How many levels of requirements are searched for faults, starting at the profile's."""
 
 
 class Fault(StrEnum):
-    """What is wrong with one requirement."""
+    """The fault of a requirement."""
 
     REFUSED = "refused"
     UNKNOWN = "unknown"
@@ -50,12 +50,12 @@ class Fault(StrEnum):
 
 
 _BEYOND_DOUBT = (Fault.UNKNOWN, Fault.URL, Fault.SOURCE_ONLY, Fault.BOUND)
-"""What is reported also for a package that the newest release of another one requires."""
+"""Faults that are reported for indirect requirements, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unresolved:
-    """A request that a resolver found no answer to, and its `error`."""
+    """A failed resolve request, with its `error`."""
 
     profile: Profile
     query: ResolveRequest
@@ -66,7 +66,7 @@ class Unresolved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
-    """A requirement and who has it; `asker` is empty for the profile, else a package with its version."""
+    """A requirement and its origin; `asker` is empty for the profile, else a package with its version."""
 
     requirement: Requirement
     asker: str = ""
@@ -78,7 +78,7 @@ class _Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
-    """What was found out: a fault with its error, or the newest wheel that would do."""
+    """The result for a question: a fault with its error, or the newest wheel that fits."""
 
     question: _Question
     fault: Fault | None = None
@@ -88,19 +88,19 @@ class _Answer:
 
 
 def diagnose(case: Unresolved) -> ResolutionError:
-    """The error for `case`: all faults that are known where they are, else what the resolver said."""
+    """The error for `case`: all faults that were found, else the resolver's own error."""
     if isinstance(case.error, IndexUnavailableError) and not isinstance(case.error, IndexRefusedError):
-        return case.error  # it was asked often enough
+        return case.error  # the index has been tried often enough
     asked = [Requirement(text) for text in case.query.requirements]
     questions = [_Question(requirement=requirement) for requirement in asked if _is_meant(requirement, case.query)]
     try:
         answers = _explore(case, questions)
     except EnvgenError:
-        return case.error  # what ails the questions must not hide what ailed the resolver
+        return case.error  # a failure here must not hide the resolver's
     faults = [answer for answer in answers if answer.fault]
     own = [answer for answer in faults if not answer.question.asker]
     others = [answer for answer in faults if answer.question.asker and answer.fault in _BEYOND_DOUBT]
-    # A direct URL is not always named: a resolver that follows it says what its server did.
+    # A resolver that follows a direct URL may report the server's answer without naming the package.
     if not any(answer.fault is Fault.URL or _is_named(answer.question.name, case.error) for answer in others):
         others = [answer for answer in others if own and answer.fault is Fault.SOURCE_ONLY]
     errors = _errors([*own, *others], case)
@@ -119,7 +119,7 @@ def _is_meant(requirement: Requirement, query: ResolveRequest, extras: Sequence[
 
 
 def _explore(case: Unresolved, questions: Sequence[_Question]) -> list[_Answer]:
-    """The answers to `questions`, and to what follows from them, the nearest to the profile first."""
+    """Answers `questions` and those that follow from them, nearest to the profile first."""
     until, seen = time.monotonic() + SECONDS, set[str]()
     answers: list[_Answer] = []
     level = list(questions)
@@ -135,7 +135,7 @@ def _explore(case: Unresolved, questions: Sequence[_Question]) -> list[_Answer]:
 
 
 def _answer(case: Unresolved, question: _Question, until: float) -> _Answer | None:
-    """What the index says of `question`; None when the time is over."""
+    """Answers `question` from the index; None after the time limit."""
     if time.monotonic() > until:
         return None
     query, name = case.query, question.name
@@ -167,14 +167,14 @@ def _below(case: Unresolved, question: _Question, best: Candidate) -> Iterator[_
     try:
         needs = needs_of(best, case.packages)
     except EnvgenError:
-        return  # the error is for whoever uses that wheel
+        return  # reported where the wheel is used
     for requirement in needs.requires:
         if _is_meant(requirement, case.query, sorted(question.requirement.extras)):
             yield _Question(requirement=requirement, asker=f"{question.name} {best.version}")
 
 
 def _held(case: Unresolved, question: _Question, best: Candidate, found: Sequence[Candidate], below: Sequence[_Question]) -> _Answer | None:
-    """The answer where a documented bound does not admit what the newest release that would do requires."""
+    """The answer if a documented bound excludes a requirement of the newest release that fits, else None."""
     for inner in below:
         bound = _against(case, inner.requirement)
         if bound:
@@ -186,7 +186,7 @@ def _held(case: Unresolved, question: _Question, best: Candidate, found: Sequenc
 
 
 def _against(case: Unresolved, requirement: Requirement) -> Bound | None:
-    """The documented bound that leaves nothing of `requirement`."""
+    """The documented bound that conflicts with `requirement`, None without one."""
     for bound in case.bounds:
         meant = bound.package == canonicalize_name(requirement.name) and bound.requirement
         if meant and (requirement.specifier & SpecifierSet(bound.requirement)).is_unsatisfiable():
@@ -195,7 +195,7 @@ def _against(case: Unresolved, requirement: Requirement) -> Bound | None:
 
 
 def _newer_hint(case: Unresolved, question: _Question, found: Sequence[Candidate], bound: Bound) -> str:
-    """Which releases the set of `bound` is for, found by the newest that it admits."""
+    """A hint to the releases that the set of `bound` is for, judged by the newest one."""
     newest = newest_of(found, SpecifierSet())
     if newest is not None:
         inner = [below.requirement for below in _below(case, question, newest) if below.name == bound.package]
@@ -220,7 +220,7 @@ def _bound_of(case: Unresolved, package: str) -> SpecifierSet:
 def _fault_of(
     case: Unresolved, question: _Question, files: Sequence[IndexFile], found: Sequence[Candidate]
 ) -> tuple[Fault, str, str] | None:
-    """The fault of `question` with its problem and hint, None where a wheel would do."""
+    """The fault of `question` with its problem and hint, None if a wheel fits."""
     name, query = question.name, case.query
     index, specifier = query.index_of(name), question.requirement.specifier
     the_index = _the_index(index)
@@ -253,7 +253,7 @@ def _fault_of(
 
 
 def _newest_source(files: Sequence[IndexFile]) -> Version:
-    """The newest version that there is a source distribution of; the lowest of all where there is none."""
+    """The newest version with a source distribution, the lowest possible version without any."""
     newest = Version("0.dev0")
     for file in files:
         with suppress(InvalidSdistFilename, InvalidVersion):
@@ -262,7 +262,7 @@ def _newest_source(files: Sequence[IndexFile]) -> Version:
 
 
 def _lacking(the_index: str, name: str, found: Sequence[Candidate], specifier: SpecifierSet) -> tuple[str, str]:
-    """The problem and the hint where the index has other versions only."""
+    """The problem and hint if the index only has other versions."""
     early = next((candidate for candidate in found if specifier.contains(candidate.version, prereleases=True)), None)
     if early:
         return f"{the_index} has pre-releases of it only", f"to use one name it, as in {name}=={early.version}"
@@ -273,7 +273,7 @@ def _lacking(the_index: str, name: str, found: Sequence[Candidate], specifier: S
 
 
 def _unfit(case: Unresolved, found: Sequence[Candidate], in_time: Sequence[Candidate]) -> tuple[str, str]:
-    """The problem and the hint where the target can use no wheel of what is asked for."""
+    """The problem and hint if no wheel of the required versions fits the target."""
     target, newest = case.query.target, in_time[0]
     ours = [candidate for candidate in in_time if candidate.version == newest.version]
     if any(candidate.has_tag for candidate in ours):
@@ -301,7 +301,7 @@ def _unknown_hint(case: Unresolved, index: str, name: str) -> str:
 
 
 def _names(case: Unresolved, index: str) -> list[str]:
-    """Names that may be meant: those the index lists, where that is no great list, and those that the profile's sources know."""
+    """Names to suggest: those in the index, unless its list is large, and those with documented bounds."""
     known = {bound.package for bound in case.bounds} if index == "default" else set()
     return sorted({*case.packages.client.names(index), *known})
 
@@ -348,7 +348,7 @@ def _failed(case: Unresolved, question: _Question, fault: Fault, problem: str, h
 
 
 def _errors(answers: Sequence[_Answer], case: Unresolved) -> list[ResolutionError]:
-    """One error a fault, but one for all packages without a wheel, and one for all that an index refuses or has no dates of."""
+    """One error per fault, but one for all source-only packages, and one per index that refuses access or has no upload times."""
     errors: dict[str, ResolutionError] = {}
     for answer in answers:
         if answer.fault is Fault.SOURCE_ONLY or answer.error is None:

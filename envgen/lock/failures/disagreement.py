@@ -1,4 +1,4 @@
-"""Where the resolver and the wheels' own metadata disagree on what is required: most often over a marker that they read differently."""
+"""Errors for a resolver that disagrees with the wheels' own metadata, usually over the meaning of a marker."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,7 +13,7 @@ OTHER_RESOLVER = "pip-tools reads markers as envgen does: envgen lock PROFILE --
 
 
 def unneeded_error(unneeded: Sequence[str], chosen: Sequence[SelectedWheel], target: Target) -> ResolutionError:
-    """What to raise for packages that were resolved and that nothing requires on `target`."""
+    """The error for resolved packages that nothing requires on `target`."""
     shut_out = [line for package in unneeded for line in _with_markers(package, chosen)]
     if not shut_out:
         problem = f"resolved, but nobody asks for them: {', '.join(unneeded)}"
@@ -27,13 +27,13 @@ def unneeded_error(unneeded: Sequence[str], chosen: Sequence[SelectedWheel], tar
 def _with_markers(package: str, chosen: Sequence[SelectedWheel]) -> Iterator[str]:
     for entry in chosen:
         for requirement in entry.requires:
-            # One that names an extra does not disagree: nothing asks for that extra.
+            # A marker on an extra is no disagreement: nothing requires that extra.
             if canonicalize_name(requirement.name) == package and requirement.marker and "extra" not in str(requirement.marker):
                 yield f"{entry.wheel.name} {entry.wheel.version} requires {requirement}"
 
 
 def unmet_error(asker: str, requirement: Requirement, version: str | None, target: Target) -> ResolutionError:
-    """What to raise where `requirement` was resolved to `version`, which it does not admit, or to nothing."""
+    """The error for a `requirement` resolved to nothing, or to a `version` that it excludes."""
     where = f"{target.slug}: {canonicalize_name(requirement.name)}"
     if requirement.url:
         problem = f"{asker} requires {requirement}, a direct URL, which no lock can hold: no index vouches for it"

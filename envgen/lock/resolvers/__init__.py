@@ -1,7 +1,7 @@
-"""Resolvers: what turns requirements into one version a package. The adapters are `uv` and `piptools`.
+"""Resolvers turn requirements into one version per package. The adapters are `uv` and `piptools`.
 
-Here is the seam between them and the rest, which is all that others import; the command line alone chooses an adapter.
-Raises ResolutionError and its kin (3), and UsageError (2) for a target that a resolver can't do.
+Other packages import only the interface defined here; the command line chooses an adapter.
+Raises ResolutionError and its subclasses (3), and UsageError (2) for an unsupported target.
 """
 
 import datetime as dt
@@ -14,9 +14,9 @@ from envgen.profiles import Index
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolveRequest:
-    """What is to be resolved: requirements and constraints (PEP 508), for a target, as of an instant.
+    """The requirements and constraints (PEP 508) to resolve for a target, as of an instant.
 
-    `moved` are the packages that are read as of an instant of their own.
+    `moved` are packages with an instant of their own.
     """
 
     requirements: tuple[str, ...]
@@ -27,7 +27,7 @@ class ResolveRequest:
     indexes: tuple[Index, ...]
 
     def index_of(self, package: str) -> str:
-        """The name of the one index that `package` comes from."""
+        """The name of the only index that `package` comes from."""
         return next((index.name for index in self.indexes if package in index.packages), "default")
 
     def cutoff(self, package: str) -> dt.datetime:
@@ -39,7 +39,7 @@ class ResolveRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
-    """One version for each package, by normalised name; file, digest and reasons are filled in elsewhere."""
+    """One version per package, by normalised name; file, digest and reasons are added later."""
 
     versions: tuple[tuple[str, str], ...]
 
@@ -50,9 +50,9 @@ class Resolver(Protocol):
     name: str
 
     def check(self, target: Target) -> None:
-        """Raises UsageError for a target that this resolver can't do."""
+        """Raises UsageError for a target that this resolver does not support."""
         ...
 
     def resolve(self, query: ResolveRequest) -> Resolution:
-        """Raises ResolutionError when nothing fits, IndexUnavailableError when an index does not answer."""
+        """Raises ResolutionError if there is no solution, IndexUnavailableError if an index does not answer."""
         ...

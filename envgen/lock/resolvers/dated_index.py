@@ -1,7 +1,7 @@
-"""A loopback package index that shows the query's indexes as they stood at its instant, for a resolver that can't tell.
+"""A local package index that shows indexes as of an instant, for resolvers without upload-time support.
 
-It lists a package's wheels from the one index that the package is mapped to, and only those uploaded in time. Whoever
-asks it needs no credentials, proxy or CA, and no wheel: the core metadata of each is served beside it (PEP 658 and 714).
+It lists a package's wheels from the index the package is mapped to, and only those uploaded before the cutoff. Clients
+need no credentials, proxy or CA, and no wheels: core metadata is served separately (PEP 658 and 714).
 """
 
 import json
@@ -26,13 +26,13 @@ _FILE = "application/octet-stream"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatedIndex:
-    """What the indexes of a query hold for it; knows nothing of HTTP."""
+    """The contents of the indexes for a request; independent of HTTP."""
 
     query: ResolveRequest
     packages: Packages
 
     def files(self, package: str) -> tuple[IndexFile, ...]:
-        """The wheels of `package` that were there at its cut-off. Raises IndexUnavailableError."""
+        """The wheels of `package` uploaded before its cutoff. Raises IndexUnavailableError."""
         files = self.packages.files(self.query.index_of(package), package)
         return tuple(file for file in files if WHEEL_FILE.fullmatch(file.filename) and self._was_there(file, package))
 
@@ -43,7 +43,7 @@ class DatedIndex:
 
 
 class DatedIndexServer(ThreadingHTTPServer):
-    """The server; `failure` is the first error that its own sources gave while it was asked."""
+    """The server; `failure` is the first error from the indexes behind it."""
 
     def __init__(self, sight: DatedIndex) -> None:
         super().__init__(("127.0.0.1", 0), _IndexHandler)
@@ -57,7 +57,7 @@ class DatedIndexServer(ThreadingHTTPServer):
         return f"{self.root}/simple/"
 
     def answer(self, path: str) -> tuple[str, bytes | Path] | None:
-        """The content type and content for the path of a URL, None where there is nothing."""
+        """The content type and content for a URL path, None if not found."""
         match [unquote(part) for part in path.split("/")]:
             case ["", "simple", package, ""]:
                 files = self.sight.files(package)
@@ -78,7 +78,7 @@ class DatedIndexServer(ThreadingHTTPServer):
                 "hashes": {"sha256": file.sha256} if file.sha256 else {},
                 "requires-python": file.requires_python,
                 "yanked": file.yanked,
-                # Announced for all, fetched for those that are asked for.
+                # Announced for all files, fetched on request.
                 "core-metadata": True,
             }
             for file in files
@@ -88,20 +88,20 @@ class DatedIndexServer(ThreadingHTTPServer):
 
 class _IndexHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: DatedIndexServer  # the base class knows only of a server in general
+    server: DatedIndexServer  # narrows the type in the base class
 
     def do_GET(self) -> None:
-        # A resolver that was stopped hangs up.
+        # A stopped resolver closes the connection.
         with suppress(ConnectionError):
             self._respond()
 
     def _respond(self) -> None:
-        # After a failure nothing that the resolver finds out counts, so it is turned away until it gives up.
+        # After a failure the resolver's result is useless: refuse every request until it gives up.
         if self.server.failure:
             return self._refuse(HTTPStatus.FORBIDDEN)
         try:
             found = self.server.answer(self.path.partition("?")[0])
-        except Exception as error:  # it belongs to whoever waits for the resolver, not to this thread
+        except Exception as error:  # raised later, by the caller of the resolver
             self.server.failure = self.server.failure or error
             return self._refuse(HTTPStatus.FORBIDDEN)
         if found is None:
@@ -123,13 +123,13 @@ class _IndexHandler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class calls it so
-        """Nothing but the command line prints."""
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name in the base class
+        """Logs nothing: only the command line prints."""
 
 
 @contextmanager
 def serve(sight: DatedIndex) -> Iterator[DatedIndexServer]:
-    """The server of what `sight` shows, running for as long as the context lasts."""
+    """Serves `sight` while the context lasts."""
     with DatedIndexServer(sight) as view:
         thread = threading.Thread(target=view.serve_forever, kwargs={"poll_interval": 0.05}, name="index view", daemon=True)
         thread.start()

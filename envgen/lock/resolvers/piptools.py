@@ -1,4 +1,4 @@
-"""The second resolver: pip-tools, which resolves with pip. It sees the indexes through a `view`, and nothing else."""
+"""The alternative resolver: pip-tools, which resolves with pip. It sees the indexes only through a `DatedIndexServer`."""
 
 import json
 import os
@@ -29,7 +29,7 @@ _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "
 
 
 class PipToolsResolver:
-    """Resolves with the pip-tools and the pip that are installed beside envgen."""
+    """Resolves with the pip-tools and pip installed alongside envgen."""
 
     name = "pip-tools"
 
@@ -54,7 +54,7 @@ class PipToolsResolver:
             (work / "constraints.txt").write_text("\n".join(query.constraints), encoding="utf-8")
             (work / "target.json").write_text(json.dumps(_about(query.target)), encoding="utf-8")
             finished = run(_command(view), env=self._environment(), cwd=work)
-            # What the view could not answer is the cause of whatever pip made of it.
+            # A failure of the view is the cause of any error that pip reports.
             if view.failure:
                 raise view.failure
             if finished.code != 0:
@@ -63,26 +63,26 @@ class PipToolsResolver:
         return Resolution(versions=tuple(sorted(pins.items())))
 
     def _environment(self) -> dict[str, str]:
-        """No way to the network but the view's, and no configuration of pip's."""
+        """The environment without proxies and pip configuration: pip reaches the view only."""
         environment = self._settings.environment()
         kept = {name: value for name, value in environment.items() if name not in self._settings.network}
         return {**kept, "PIP_CONFIG_FILE": os.devnull, "no_proxy": "127.0.0.1"}
 
 
 def _command(view: DatedIndexServer) -> list[str | Path]:
-    # -P: the folder of this package's modules is no place to import from.
+    # -P: keep the folder of this package off the import path.
     command: list[str | Path] = [sys.executable, "-P", piptools_main.__file__, "target.json", "requirements.in"]
     command += ["--output-file", "pins.txt", "--constraint", "constraints.txt", "--index-url", view.url, "--no-config"]
-    # A cache that dies with the view: pip keeps answers by URL, and the next view may get the same port.
+    # The cache is removed with the view: pip caches by URL, and the next view may get the same port.
     command += ["--cache-dir", "cache", "--strip-extras", "--no-annotate", "--no-header", "--allow-unsafe"]
     command += ["--no-emit-index-url", "--no-emit-options", "--verbose"]
-    # The view asks the real index again where that helps, and takes its time over it.
+    # The view itself retries the real index, which may take a while.
     command += ["--pip-args", "--only-binary :all: --retries 0 --timeout 3600 --disable-pip-version-check --no-input"]
     return command
 
 
 def _about(target: Target) -> dict[str, object]:
-    """What `piptools_main` is told."""
+    """The input of `piptools_main`."""
     return {
         "markers": target.markers(),
         "tags": [(tag.interpreter, tag.abi, tag.platform) for tag in target.wheel_tags()],
@@ -91,7 +91,7 @@ def _about(target: Target) -> dict[str, object]:
 
 
 def _failure(finished: Completed[str], query: ResolveRequest) -> ResolutionError:
-    """pip's own explanation, without its progress and in the profile's words."""
+    """pip's own explanation in the profile's terms, without progress output."""
     where = f"{PipToolsResolver.name}, {query.target.slug}"
     text = "\n".join(_explanation(finished))
     if not text:
@@ -106,13 +106,13 @@ def _explanation(finished: Completed[str]) -> Iterator[str]:
     _, found, conflict = finished.stdout.partition(_CONFLICT)
     if found:
         yield "these can't be satisfied together:"
-        # A blank line ends it; after that comes advice that speaks of pip's own command line.
+        # A blank line ends it; advice on pip's command line follows.
         for line in takewhile(str.strip, conflict.splitlines()[1:]):
             text = line.strip().replace("The user requested (constraint)", "the constraint sets allow")
             yield "  " + text.replace("The user requested", "the profile requires")
     else:
         errors = [match[1] for match in _ERROR.finditer(finished.stderr)]
-        # The last one is the verdict, the others are its grounds; that something was yanked long ago is none.
+        # The last error is the result, the others explain it, except those about yanked versions.
         for error in [*errors[-1:], *errors[:-1]]:
             if "yanked versions" not in error:
                 yield _LONG_LIST.sub(r"\1…,\2", error)

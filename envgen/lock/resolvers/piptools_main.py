@@ -1,11 +1,11 @@
 """Runs pip-tools for a described target: `python piptools_main.py TARGET.json ARGUMENTS…`.
 
-pip-tools resolves for the Python that runs it, and that is close to a target but not the same: 3.11.7 takes other
-dependencies than 3.11.16 (markers), other releases (Requires-Python), and a host's newer glibc takes wheels that the
-target can't load. A lock must not depend on the host, so pip is told the target's own markers, version and wheel tags.
-pip has a parameter for the version, which pip-tools leaves out; for the rest it has none that takes exact values.
+pip-tools resolves for the Python that runs it, which may differ from the target: 3.11.7 selects other dependencies
+than 3.11.16 (markers) and other releases (Requires-Python), and a newer glibc on the host accepts wheels that the
+target can't load. A lock must not depend on the host, so this sets the target's markers, version and wheel tags.
+pip has a parameter for the version, which pip-tools does not expose, and none for exact markers and tags.
 
-This runs in a process of its own and imports nothing of envgen's.
+Runs in its own process and imports nothing from envgen.
 """
 
 import json
@@ -15,9 +15,9 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Puts the target in place of the host, then becomes `pip-compile`."""
+    """Replaces the host by the target, then runs `pip-compile`."""
     about = json.loads(Path(sys.argv.pop(1)).read_text(encoding="utf-8"))
-    # Before anything else of pip: the other modules take this function by its name.
+    # Before any other import from pip: its modules import this function by name.
     from pip._internal.utils import compatibility_tags
     from pip._vendor.packaging import markers
     from pip._vendor.packaging.tags import Tag

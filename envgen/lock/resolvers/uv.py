@@ -35,14 +35,14 @@ _FULL = re.compile(r"No space left on device|Disk quota exceeded")
 _UNWRITABLE = re.compile(rf"Failed to initialize cache|Read-only file system|{_FULL.pattern}")
 
 _TRIES = 4
-"""How often uv asks for one thing, with growing pauses; it goes by no Retry-After."""
+"""How often uv tries a request, with growing pauses; it ignores Retry-After."""
 
 _SLOWEST = 10
-"""How many times our patience a resolution may take. uv gives up an answer that stalls, but never one that drips, or has no end."""
+"""The time limit of a resolution, in multiples of our patience. uv gives up on a stalled answer, but not on a slow or endless one."""
 
 
 class UvResolver:
-    """Resolves with the uv that is installed beside envgen."""
+    """Resolves with the uv installed alongside envgen."""
 
     name = "uv"
 
@@ -54,7 +54,7 @@ class UvResolver:
         self._client = packages.client
 
     def check(self, target: Target) -> None:
-        """uv resolves for every target, wherever it runs."""
+        """Accepts every target: uv resolves for any platform."""
 
     def resolve(self, query: ResolveRequest) -> Resolution:
         while True:
@@ -62,7 +62,7 @@ class UvResolver:
             missed = _mapped_in(finished, query)
             if not missed:
                 break
-            # uv maps only what it is asked for by name; what others require it takes from the default index.
+            # uv maps only direct requirements; all others come from the default index.
             query = replace(query, requirements=(*query.requirements, *missed))
         if finished.code != 0:
             unwritable = _UNWRITABLE.search(finished.stderr)
@@ -80,7 +80,7 @@ class UvResolver:
                 raise self._too_slow(limit, query) from error
 
     def _project(self, query: ResolveRequest) -> Iterator[str]:
-        """A project file: the one way to tell uv that a package comes from one index alone."""
+        """A project file: the only way to tie a package to one index in uv."""
         yield "[project]\nname = 'envgen-query'\nversion = '0'"
         yield f"dependencies = [{', '.join(map(toml_string, query.requirements))}]"
         yield "[tool.uv.sources]"
@@ -103,13 +103,13 @@ class UvResolver:
             command += ["--exclude-newer-package", f"{package}={_instant(moment)}"]
         for index in query.indexes:
             if not index.upload_times:
-                # uv hides everything that has no upload time, unless it is told not to look.
+                # uv hides files without an upload time, unless the check is turned off.
                 command += [word for name in index.packages for word in ("--exclude-newer-package", f"{name}=false")]
         folder = self._client.folder("default")
         if folder:
             command += ["--no-index", "--find-links", folder.absolute()]
         elif mirror_of(self._settings, "default"):
-            # In one word: whatever it begins with, it is no option of its own. By a name: uv finds its credentials by it.
+            # As one word, the value is never read as an option; uv finds the credentials by the name.
             command.append(f"--default-index=default={self._client.location('default')}")
         return command
 
@@ -142,7 +142,7 @@ def _pins(finished: Completed[str]) -> dict[str, str]:
 
 
 def _mapped_in(finished: Completed[str], query: ResolveRequest) -> list[str]:
-    """The mapped packages that uv was not asked for, and that it took from the default index or missed there."""
+    """The mapped packages missing from the request that uv resolved from the default index, or failed to find there."""
     asked = {canonicalize_name(Requirement(text).name) for text in query.requirements}
     others = sorted({package for index in query.indexes for package in index.packages} - asked)
     if finished.code == 0:
@@ -156,7 +156,7 @@ def _instant(moment: object) -> str:
 
 
 def _failure(stderr: str, query: ResolveRequest) -> ResolutionError:
-    """uv's own explanation, which is good, with what it means for the profile, and without its hints, which are for users of uv."""
+    """uv's own explanation in the profile's terms, without hints that only apply to uv."""
     lines = [re.sub(r"^\s*(error:|cause:|×|╰─▶|│)\s?", "", line).rstrip() for line in stderr.splitlines()]
     text = "\n".join(_without_hints(line for line in lines if line)) or stderr.strip()
     for uvs, ours in (("you require", "the profile requires"), ("envgen-query", "the profile"), ("your requirements", "its requirements")):
@@ -176,13 +176,13 @@ def _failure(stderr: str, query: ResolveRequest) -> ResolutionError:
 
 
 _FOREIGN = re.compile(r"--[a-z]|exclude-newer|Consider|pyproject|index-strategy|`uv |uv\.|prerelease|pre-release")
-"""What stands in hints that name something which envgen has not."""
+"""Matches hints about things that envgen does not have."""
 
 _PRERELEASE = re.compile(r"Pre-releases are available for `?([\w.-]+)`? in the requested range \(e\.g\., ([^)\s]+)\)")
 
 
 def _without_hints(lines: Iterable[str]) -> Iterator[str]:
-    """`lines` without those hints of uv's, each of which goes on to the next hint, that a user of envgen can't follow."""
+    """`lines` without uv's hints that envgen users can't follow; a hint extends to the next one."""
     hint: list[str] = []
     for line in [*lines, "hint:"]:
         if line.lstrip().startswith("hint:"):
@@ -196,7 +196,7 @@ def _without_hints(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _name_bounds(text: str, query: ResolveRequest) -> str:
-    """`text` with "the profile depends on" only where it is the profile, and not a documented bound."""
+    """Names documented bounds in `text` where it blames the profile for them."""
     own = {canonicalize_name(Requirement(entry).name): Requirement(entry).specifier for entry in query.requirements}
     for entry in query.constraints:
         bound = Requirement(entry)
