@@ -26,7 +26,7 @@ def demands_of(
     that is missing, not required, or at a version that is not admitted.
     """
     by_name = {entry.wheel.name: entry for entry in chosen}
-    found: dict[str, list[RequiredBy]] = defaultdict(list)
+    demands_by_name: dict[str, list[RequiredBy]] = defaultdict(list)
     queue = [(requirer, Requirement(text), "") for text in requirements]
     expanded: set[tuple[str, str]] = set()
     while queue:
@@ -38,16 +38,16 @@ def demands_of(
         if entry is None or requirement.url or not requirement.specifier.contains(entry.wheel.version, prereleases=True):
             raise unmet_error(asker, requirement, entry.wheel.version if entry else None, target)
         demand = RequiredBy(name=asker, requirement=_canonical(requirement))
-        if demand not in found[name]:
-            found[name].append(demand)
+        if demand not in demands_by_name[name]:
+            demands_by_name[name].append(demand)
         for wanted in ("", *sorted(requirement.extras)):
             if (name, wanted) not in expanded:
                 expanded.add((name, wanted))
                 queue.extend((name, inner, wanted) for inner in entry.requires)
-    unneeded = sorted(by_name.keys() - found.keys())
+    unneeded = sorted(by_name.keys() - demands_by_name.keys())
     if unneeded:
         raise unneeded_error(unneeded, chosen, target)
-    return {name: tuple(sorted(demands, key=lambda demand: (demand.name, demand.requirement))) for name, demands in found.items()}
+    return {name: tuple(sorted(demands, key=lambda demand: (demand.name, demand.requirement))) for name, demands in demands_by_name.items()}
 
 
 def _is_meant(requirement: Requirement, environment: Mapping[str, str], where: str) -> bool:
@@ -98,11 +98,11 @@ def check_cuda(profile: Profile, chosen: Sequence[SelectedWheel], target: Target
     """Raises ResolutionError unless the resolution has the CUDA of `profile`."""
     version = next((entry.wheel.version for entry in chosen if entry.wheel.name == "torch"), "")
     # A wheel that bundles the CUDA libraries requires no package for them: its local version names the CUDA it is built for.
-    found = runtime_of((entry.wheel.name, entry.wheel.version) for entry in chosen) or cuda_of_local(version)
-    if profile.cuda and found != profile.cuda:
+    cuda = runtime_of((entry.wheel.name, entry.wheel.version) for entry in chosen) or cuda_of_local(version)
+    if profile.cuda and cuda != profile.cuda:
         torch = f"torch {version}" if version else "no torch"
-        problem = f"resolved to {torch} with {f'CUDA {found}' if found else 'no CUDA'}, but the profile is for CUDA {profile.cuda}"
-        hint = f'name the CUDA that this torch is built for: cuda = "{found}"' if found else "take another torch, or cuda away"
+        problem = f"resolved to {torch} with {f'CUDA {cuda}' if cuda else 'no CUDA'}, but the profile is for CUDA {profile.cuda}"
+        hint = f'name the CUDA that this torch is built for: cuda = "{cuda}"' if cuda else "take another torch, or cuda away"
         raise ResolutionError(f"{target.slug}: cuda", problem, hint=hint)
 
 
@@ -120,8 +120,8 @@ def inherited(profile: Profile, demands: Mapping[str, tuple[RequiredBy, ...]]) -
     own = {canonicalize_name(Requirement(text).name) for text in profile.own}
     roots = {canonicalize_name(Requirement(text).name) for text in profile.requirements} - own
     needed_by: dict[str, set[str]] = defaultdict(set)
-    for name, asked in demands.items():
-        for demand in asked:
+    for name, entries in demands.items():
+        for demand in entries:
             needed_by[demand.name].add(name)
     reached: set[str] = {name for name in roots if name in demands}
     queue = list(reached)

@@ -26,9 +26,9 @@ def parse_lock(data: bytes, label: str) -> Lock:
         written = dump_lock(lock)
     except (ValueError, OverflowError, ProfileError) as error:
         faults = error.faults() if isinstance(error, ProfileErrors) else (error,)
-        found = str(faults[0]).removeprefix(f"{label}: ")
+        reason = str(faults[0]).removeprefix(f"{label}: ")
         hint = f"write it anew: envgen lock {_profile(label)}"
-        raise StaleLockError(label, f"not a lock that envgen wrote: {found}", hint=hint) from error
+        raise StaleLockError(label, f"not a lock that envgen wrote: {reason}", hint=hint) from error
     if written != data:
         hint = f"change the profile instead, then run: envgen lock {_profile(label)}"
         raise StaleLockError(label, "edited by hand: its content is not what its digest says", hint=hint)
@@ -109,9 +109,9 @@ def _texts(table: Table) -> list[tuple[str, str]]:
 
 
 def _index(table: Table) -> LockedIndex:
-    found = LockedIndex(name=table.require("name", str, ""), url=table.require("url", str, ""), packages=table.strings("packages"))
+    index = LockedIndex(name=table.require("name", str, ""), url=table.require("url", str, ""), packages=table.strings("packages"))
     table.close()
-    return found
+    return index
 
 
 def _wheel(table: Table, *, close: bool = True) -> Wheel:
@@ -119,8 +119,8 @@ def _wheel(table: Table, *, close: bool = True) -> Wheel:
     version = table.require("version", str, "")
     try:
         # Name and version end up in paths and in a Dockerfile: accept only those of a real wheel.
-        found = parse_wheel_filename(file if WHEEL_FILE.fullmatch(file) else "")[:2]
-        if found != (name, Version(version)) or version != version.strip():
+        parsed = parse_wheel_filename(file if WHEEL_FILE.fullmatch(file) else "")[:2]
+        if parsed != (name, Version(version)) or version != version.strip():
             table.fault("file", f"found {file!r}, which is no wheel of {name} {version!r}")
     except (InvalidWheelFilename, InvalidVersion):
         table.fault("file", f"found {file!r}, expected the file name of a wheel of {name} {version!r}")
@@ -188,11 +188,11 @@ def _uploaded(table: Table) -> dt.datetime | None:
 
 
 def _instant(table: Table, key: str) -> dt.datetime:
-    found = table.require(key, dt.datetime, _EPOCH)
-    if found.tzinfo is None:
-        table.fault(key, f"found {found.isoformat()}, expected an instant in UTC")
+    instant = table.require(key, dt.datetime, _EPOCH)
+    if instant.tzinfo is None:
+        table.fault(key, f"found {instant.isoformat()}, expected an instant in UTC")
         return _EPOCH
-    return found
+    return instant
 
 
 def _package(table: Table) -> Package:

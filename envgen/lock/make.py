@@ -38,12 +38,12 @@ def query_for(profile: Profile, bounds: Sequence[Bound], target: Target, pairs: 
     Raises ProfileError, or ProfileErrors, for requirements without an exact version from an index without upload times.
     """
     profile = profile.for_target(target)
-    asked = [Requirement(text) for text in profile.requirements]
-    _check_exact(profile, target, [requirement.name for requirement in asked], pairs)
-    for requirement in asked:
+    requirements = [Requirement(text) for text in profile.requirements]
+    _check_exact(profile, target, [requirement.name for requirement in requirements], pairs)
+    for requirement in requirements:
         requirement.marker = None
     return ResolveRequest(
-        requirements=tuple(map(str, asked)),
+        requirements=tuple(map(str, requirements)),
         constraints=tuple(f"{bound.package}{bound.requirement}" for bound in bounds if bound.requirement and bound.package != "python"),
         target=target,
         as_of=profile.as_of_instant(),
@@ -91,28 +91,28 @@ def make(workspace: Workspace, profile: Profile, bounds: Sequence[Bound], target
     Raises ResolutionError, ResolutionErrors, IndexUnavailableError or ProfileError.
     """
     profile, pairs = profile.for_target(target), workspace.project.pairs()
-    query, packages = query_for(profile, bounds, target, pairs), workspace.packages(profile.index_urls)
+    request, packages = query_for(profile, bounds, target, pairs), workspace.packages(profile.index_urls)
     _check_offered(profile, target, packages.client)
-    model = _lock_model(profile, query, packages, workspace.hub) if profile.base(target) else None
+    model = _lock_model(profile, request, packages, workspace.hub) if profile.base(target) else None
     # Not resolved: the profile names the exact version of uv.
     name, _, version = profile.installer.partition("==") if profile.base(target) else ("", "", "")
-    asked = [*(canonicalize_name(Requirement(text).name) for text in profile.requirements), *filter(None, [name])]
-    packages.client.prefetch([(query.index_of(package), package) for package in asked])
+    direct = [*(canonicalize_name(Requirement(text).name) for text in profile.requirements), *filter(None, [name])]
+    packages.client.prefetch([(request.index_of(package), package) for package in direct])
     label = f"{profile.name} {target.slug}"
     workspace.reporter.detail(f"{label}: reading the indexes")
-    query = name_mapped(profile, query, packages)
+    request = name_mapped(profile, request, packages)
     workspace.reporter.detail(f"{label}: resolving with {resolver.name}")
-    resolution = _resolution(workspace, profile, query, bounds, resolver)
+    resolution = _resolution(workspace, profile, request, bounds, resolver)
     workspace.reporter.detail(f"{label}: reading the metadata of {pluralize(len(resolution.versions), 'wheel')}")
-    chosen = choose_wheels(query, resolution, packages)
-    installer = choose_wheel(query, (name, version), packages) if name else None
+    chosen = choose_wheels(request, resolution, packages)
+    installer = choose_wheel(request, (name, version), packages) if name else None
     _check_exact(profile, target, [entry.wheel.name for entry in chosen], pairs)
     if any(entry.wheel.name == profile.name for entry in chosen):
         problem = "has the name of a package that it locks, so that a lock could not tell who asks for what"
         raise ProfileError(f"profiles/{profile.name}.toml", problem, hint=f"rename it, as in profiles/{profile.name}-env.toml")
     check_bounds(chosen, bounds, target)
     check_cuda(profile, chosen, target)
-    resolved = _checked(workspace, profile, bounds, query, chosen)
+    resolved = _checked(workspace, profile, bounds, request, chosen)
     locked = _locked(resolved)
     if profile.base(target):
         check_sizes(((package.layer, package.wheel.size) for package in locked), f"profiles/{profile.name}.toml: {target.slug}")

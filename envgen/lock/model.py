@@ -136,8 +136,8 @@ class Lock:
     @property
     def groups(self) -> dict[str, tuple[Wheel, ...]]:
         """The wheels of each layer group that is not empty, in layer order."""
-        found = {name: tuple(package.wheel for package in self.packages if package.layer == name) for name in self.layers}
-        return {name: wheels for name, wheels in found.items() if wheels}
+        groups = {name: tuple(package.wheel for package in self.packages if package.layer == name) for name in self.layers}
+        return {name: wheels for name, wheels in groups.items() if wheels}
 
     @property
     def wheels(self) -> tuple[Wheel, ...]:

@@ -70,9 +70,9 @@ def write_locks(
         workspace.reporter.step(f"{profile.name}: {remark}")
 
     def lock(target: Target) -> "MadeLock":
-        found = make(workspace, profile, bounds, target, resolver)
-        workspace.reporter.step(f"{profile.name} {target.slug}: {len(found.lock.packages)} packages")
-        return found
+        result = make(workspace, profile, bounds, target, resolver)
+        workspace.reporter.step(f"{profile.name} {target.slug}: {len(result.lock.packages)} packages")
+        return result
 
     resolver = make_resolver(workspace.settings, workspace.packages(profile.index_urls))
     for target in targets:
@@ -80,14 +80,14 @@ def write_locks(
         resolver.check(target)
     made = map_parallel(lock, targets, at_once=len(targets))
     if strict:
-        refuse_notices([(found.lock, (*found.lock.notices, *found.passing)) for found in made])
-    files = [lock_folder.files_of(found.lock, workspace.project) for found in made]
+        refuse_notices([(result.lock, (*result.lock.notices, *result.passing)) for result in made])
+    files = [lock_folder.files_of(result.lock, workspace.project) for result in made]
     written = []
-    for target, found, contents in zip(targets, made, files, strict=True):
+    for target, result, contents in zip(targets, made, files, strict=True):
         folder = workspace.project.lock_folder(profile.name, target)
         before = _before(workspace.project, profile, target)
         changed = lock_folder.write_files(folder, contents)
-        written.append(WrittenLock(target=target, folder=folder, changed=changed, before=before, lock=found.lock, passing=found.passing))
+        written.append(WrittenLock(target=target, folder=folder, changed=changed, before=before, lock=result.lock, passing=result.passing))
     return tuple(written)
 
 
@@ -107,8 +107,8 @@ def _check_begun(profile: Profile) -> None:
     days = [("as_of", profile.as_of)]
     for name, day in profile.moved:
         # The file may spell the name differently.
-        found = (path for path, _ in profile.origins if (match := _DATED.fullmatch(path)) and canonicalize_name(match[1]) == name)
-        days.append((next(found, f"package.{name}.as_of"), day))
+        paths = (path for path, _ in profile.origins if (match := _DATED.fullmatch(path)) and canonicalize_name(match[1]) == name)
+        days.append((next(paths, f"package.{name}.as_of"), day))
     for path, day in days:
         if fault := not_begun(day):
             raise ProfileError(f"{profile.origin(path)}: {path}", fault[0], hint=fault[1])
@@ -181,14 +181,14 @@ def why(workspace: Workspace, profile: Profile, lock: Lock, target: Target, pack
     from envgen.lock.why import WhyContext, held_back
 
     bounds = workspace.project.bounds(profile)
-    query = query_for(profile, bounds, target)
-    return held_back(package, WhyContext(lock=lock, query=query, bounds=bounds, packages=workspace.packages(profile.index_urls)))
+    request = query_for(profile, bounds, target)
+    return held_back(package, WhyContext(lock=lock, query=request, bounds=bounds, packages=workspace.packages(profile.index_urls)))
 
 
 def wheels_of(locks: Sequence[Lock]) -> tuple[Wheel, ...]:
     """Every wheel of `locks` including installers, sorted by file name, without duplicates."""
-    found = {(wheel.file, wheel.sha256): wheel for lock in locks for wheel in lock.fetched}
-    return tuple(found[key] for key in sorted(found))
+    wheels = {(wheel.file, wheel.sha256): wheel for lock in locks for wheel in lock.fetched}
+    return tuple(wheels[key] for key in sorted(wheels))
 
 
 def bases_of(locks: Sequence[Lock]) -> tuple[tuple[str, str], ...]:
@@ -198,13 +198,13 @@ def bases_of(locks: Sequence[Lock]) -> tuple[tuple[str, str], ...]:
 
 def by_indexes(locks: Sequence[Lock], wheels: Sequence[Wheel]) -> Iterator[tuple[Mapping[str, str], list[Wheel]]]:
     """Groups `wheels` by the index URLs of their lock: two profiles may use one name for different indexes."""
-    left = {(wheel.file, wheel.sha256) for wheel in wheels}
+    remaining = {(wheel.file, wheel.sha256) for wheel in wheels}
     groups: defaultdict[tuple[tuple[str, str], ...], list[Wheel]] = defaultdict(list)
     for lock in locks:
         urls = tuple((index.name, index.url) for index in lock.indexes)
         for wheel in lock.fetched:
-            if (wheel.file, wheel.sha256) in left:
-                left.remove((wheel.file, wheel.sha256))
+            if (wheel.file, wheel.sha256) in remaining:
+                remaining.remove((wheel.file, wheel.sha256))
                 groups[urls].append(wheel)
     for urls, group in groups.items():
         yield dict(urls), group

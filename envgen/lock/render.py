@@ -62,8 +62,8 @@ def render_requirements(lock: Lock, template: str) -> str:
 
 def lock_has(lock: Lock, index: str, package: str) -> bool:
     """Whether `package` is locked from `index`."""
-    found = lock.package(package)
-    return found is not None and found.wheel.index == index
+    locked = lock.package(package)
+    return locked is not None and locked.wheel.index == index
 
 
 def requirement_line(wheel: Wheel) -> str:

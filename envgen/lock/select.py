@@ -36,9 +36,9 @@ def choose_wheels(query: ResolveRequest, resolution: Resolution, packages: Packa
     Raises ResolutionError if an index has no wheel that fits, IndexUnavailableError if it does not answer.
     """
     ranks = query.target.tag_ranks
-    asked = {canonicalize_name(Requirement(text).name) for text in query.requirements}
+    direct = {canonicalize_name(Requirement(text).name) for text in query.requirements}
     # The profile's own packages first: fetching their pages began before the resolver ran.
-    pins = sorted(resolution.versions, key=lambda pin: pin[0] not in asked)
+    pins = sorted(resolution.versions, key=lambda pin: pin[0] not in direct)
     chosen = map_parallel(lambda pin: _choose(pin, ranks, query, packages), pins, at_once=CONNECTIONS)
     return tuple(dict(zip(pins, chosen, strict=True))[pin] for pin in resolution.versions)
 
@@ -60,8 +60,8 @@ def _choose(pin: tuple[str, str], ranks: Mapping[Tag, int], query: ResolveReques
 def yanked_error(file: IndexFile, wheel: Wheel, query: ResolveRequest, packages: Packages) -> ResolutionError:
     """The error for a yanked release, with the index's reason and the next release that was not yanked."""
     reason = f": {file.yanked_because}" if file.yanked_because else ", and the index does not say why"
-    found = _early_enough(packages.files(wheel.index, wheel.name), wheel.name, query)
-    others = sorted({version for other in found if not other.yanked and (version := wheel_version(other)) and not version.is_prerelease})
+    in_time = _early_enough(packages.files(wheel.index, wheel.name), wheel.name, query)
+    others = sorted({version for other in in_time if not other.yanked and (version := wheel_version(other)) and not version.is_prerelease})
     newer = [version for version in others if version > Version(wheel.version)]
     best = newer[0] if newer else others[-1] if others else None
     hint = f'use a release that was not, such as "{wheel.name}=={best}"' if best else "use another package: all of its releases were yanked"
@@ -139,11 +139,11 @@ def best_wheel(files: Sequence[IndexFile], version: Version, ranks: Mapping[Tag,
         if not WHEEL_FILE.fullmatch(file.filename):
             continue
         try:
-            _, found, build, tags = parse_wheel_filename(file.filename)
+            _, parsed, build, tags = parse_wheel_filename(file.filename)
         except (InvalidWheelFilename, InvalidVersion):
             continue
         rank = min((ranks[tag] for tag in tags if tag in ranks), default=None)
-        if found == version and rank is not None:
+        if parsed == version and rank is not None:
             fitting.append(((not file.yanked, -rank, build), file))
     fitting.sort(key=lambda entry: entry[1].filename)
     return max(fitting, key=lambda entry: entry[0])[1] if fitting else None
@@ -174,8 +174,8 @@ def _whole_seconds(moment: dt.datetime | None) -> dt.datetime | None:
 
 def versions_of(files: Sequence[IndexFile]) -> set[str]:
     """The public versions of the wheels in `files`, without local parts such as `+cu128`."""
-    found = set()
+    versions = set()
     for file in files:
         with suppress(InvalidWheelFilename, InvalidVersion):
-            found.add(parse_wheel_filename(file.filename)[1].public)
-    return found
+            versions.add(parse_wheel_filename(file.filename)[1].public)
+    return versions

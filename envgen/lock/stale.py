@@ -23,10 +23,10 @@ def up_to_date_lock(project: Project, profile: Profile, bounds: Sequence[Bound],
     Raises StaleLockError with all differences, or if the lock is missing, unreadable, or edited by hand.
     """
     lock, folder = lock_folder.read_lock(project, profile, target)
-    found = [*_changed_lock(lock, profile, bounds, target), *_changed_files(project, lock, folder)]
-    if found:
+    differences = [*_changed_lock(lock, profile, bounds, target), *_changed_files(project, lock, folder)]
+    if differences:
         label = project.label(project.lock_folder(profile.name, target))
-        raise StaleLockError(label, "\n".join(["the lock is stale", *found]), hint=f"run: envgen lock {profile.name}")
+        raise StaleLockError(label, "\n".join(["the lock is stale", *differences]), hint=f"run: envgen lock {profile.name}")
     return lock
 
 
@@ -36,13 +36,13 @@ def _changed_lock(lock: Lock, profile: Profile, bounds: Sequence[Bound], target:
     # A profile has no hashes of its model: the rest is compared below.
     changed = changed_facts(lock, replace(expected, model=lock.model))
     facts = [f"{fact.name}: the lock has {fact.before}, the profile {fact.after}" for fact in changed]
-    found = [*facts, *_changed_demands(lock, profile, target), *_changed_model(lock, profile)]
+    differences = [*facts, *_changed_demands(lock, profile, target), *_changed_model(lock, profile)]
     for package in lock.packages:
         if package.bounds != bounds_of(package.wheel.name, bounds):
-            found.append(f"{package.wheel.name}: the documented bounds on it have changed")
-    if lock.inputs != expected.inputs and not found:
-        found.append("the profile or a constraint set has changed in a way that may lead to other versions")
-    return found
+            differences.append(f"{package.wheel.name}: the documented bounds on it have changed")
+    if lock.inputs != expected.inputs and not differences:
+        differences.append("the profile or a constraint set has changed in a way that may lead to other versions")
+    return differences
 
 
 def _changed_files(project: Project, lock: Lock, folder: Path) -> Iterator[str]:
@@ -62,9 +62,9 @@ def _changed_demands(lock: Lock, profile: Profile, target: Target) -> Iterator[s
             yield f"{requirement.name}: the profile asks for {text!r}, the lock does not have it"
         elif not requirement.specifier.contains(package.wheel.version, prereleases=True):
             yield f"{requirement.name}: the profile asks for {text!r}, the lock has {package.wheel.version}"
-    asked = {Requirement(text).name for text in requirements}
+    required = {Requirement(text).name for text in requirements}
     for package in lock.packages:
-        if package.wheel.name not in asked and {demand.name for demand in package.demands} == {lock.profile}:
+        if package.wheel.name not in required and {demand.name for demand in package.demands} == {lock.profile}:
             yield f"{package.wheel.name}: in the lock, but the profile does not ask for it"
 
 

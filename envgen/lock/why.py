@@ -48,16 +48,16 @@ def held_back(package: Package, scene: WhyContext) -> tuple[HeldBack, ...]:
     name = package.wheel.name
     files = scene.packages.files(package.wheel.index, name)
     versions = sorted({version for file in files if (version := version_of(file)) and version > Version(package.wheel.version)})
-    found: list[HeldBack] = []
+    held: list[HeldBack] = []
     for version in versions:
         if version.is_prerelease:
             continue
         reason = held_back_by(package, version, files, scene)
-        if found and found[-1].reason == reason:
-            found[-1] = replace(found[-1], last=str(version))
+        if held and held[-1].reason == reason:
+            held[-1] = replace(held[-1], last=str(version))
         else:
-            found.append(HeldBack(first=str(version), last=str(version), reason=reason))
-    return tuple(found)
+            held.append(HeldBack(first=str(version), last=str(version), reason=reason))
+    return tuple(held)
 
 
 def held_back_by(package: Package, version: Version, files: Sequence[IndexFile], scene: WhyContext) -> str:
@@ -74,12 +74,12 @@ def version_of(file: IndexFile) -> Version | None:
 
 def _reasons(package: Package, version: Version, files: Sequence[IndexFile], scene: WhyContext) -> Iterator[str]:
     """The reasons against `version`, strongest first; there is always at least one."""
-    name, query = package.wheel.name, scene.query
+    name, request = package.wheel.name, scene.query
     ours = [file for file in files if version_of(file) == version]
     # Files may be added to a release later. As in locking, only those uploaded by the cutoff count.
-    then = [file for file in ours if not (query.publishes_times(name) and file.uploaded and file.uploaded >= query.cutoff(name))]
+    then = [file for file in ours if not (request.publishes_times(name) and file.uploaded and file.uploaded >= request.cutoff(name))]
     if ours and not then:
-        yield f"uploaded after the profile's as_of, {query.cutoff(name):%Y-%m-%d}"
+        yield f"uploaded after the profile's as_of, {request.cutoff(name):%Y-%m-%d}"
     for bound in scene.bounds:
         if bound.package == name and not SpecifierSet(bound.requirement).contains(version):
             yield f"the documented bound on {name} is {bound.requirement} ({bound.source})"
@@ -149,17 +149,19 @@ def _against(requirement: Requirement, rival: RequiredBy) -> str:
 
 def _without_wheel(wanted: Sequence[Requirement], scene: WhyContext) -> Iterator[str]:
     """The requirements in `wanted` on unlocked packages without a wheel for the target."""
-    query = scene.query
-    ranks = query.target.tag_ranks
+    request = scene.query
+    ranks = request.target.tag_ranks
     others = [one for one in wanted if scene.lock.package(canonicalize_name(one.name)) is None]
     names = [canonicalize_name(one.name) for one in others]
-    pages = map_parallel(lambda name: scene.packages.files(query.index_of(name), name), names, at_once=CONNECTIONS)
+    pages = map_parallel(lambda name: scene.packages.files(request.index_of(name), name), names, at_once=CONNECTIONS)
     for one, name, files in zip(others, names, pages, strict=True):
-        dated = query.publishes_times(name)
-        there = [file for file in files if not dated or (file.uploaded is not None and file.uploaded < query.cutoff(name))]
-        versions = sorted({version for file in there if (version := wheel_version(file)) and one.specifier.contains(version)}, reverse=True)
-        if not any(best_wheel(there, version, ranks) for version in versions):
-            yield f"it wants {name}{one.specifier}, of which no release has a wheel for {query.target.slug}"
+        dated = request.publishes_times(name)
+        in_time = [file for file in files if not dated or (file.uploaded is not None and file.uploaded < request.cutoff(name))]
+        versions = sorted(
+            {version for file in in_time if (version := wheel_version(file)) and one.specifier.contains(version)}, reverse=True
+        )
+        if not any(best_wheel(in_time, version, ranks) for version in versions):
+            yield f"it wants {name}{one.specifier}, of which no release has a wheel for {request.target.slug}"
 
 
 def _rival(requirement: Requirement, locked: Package, own: str, profile: str) -> RequiredBy | None:

@@ -29,8 +29,8 @@ _TORCH = re.compile(r"torch(\d+\.\d+)")
 
 def notices_of(resolved: Resolved, lock: Lock) -> tuple[Notice, ...]:
     """All notices of `lock`, which was made from `resolved`; deterministic, like the lock. Raises as `Packages.files` does."""
-    found = [*far_behind(resolved, lock), *(notice for kind in KINDS for notice in kind(resolved))]
-    return tuple(sorted(found, key=lambda notice: (notice.package, notice.kind, notice.text)))
+    notices = [*far_behind(resolved, lock), *(notice for kind in KINDS for notice in kind(resolved))]
+    return tuple(sorted(notices, key=lambda notice: (notice.package, notice.kind, notice.text)))
 
 
 def passing_notices(resolved: Resolved) -> tuple[Notice, ...]:
@@ -48,17 +48,17 @@ def passing_notices(resolved: Resolved) -> tuple[Notice, ...]:
 
 def far_behind(resolved: Resolved, lock: Lock) -> Iterator[Notice]:
     """Direct requirements locked far behind the newest release that the profile admits at its `as_of`, or very old."""
-    scene = WhyContext(lock=lock, query=resolved.query, bounds=resolved.bounds, packages=resolved.packages)
+    context = WhyContext(lock=lock, query=resolved.query, bounds=resolved.bounds, packages=resolved.packages)
     for package in lock.packages:
         wheel, name = package.wheel, package.wheel.name
-        asked = resolved.asked(name)
-        if not asked or wheel.uploaded is None or any(_is_exact(demand.specifier) for demand in asked):
+        demands = resolved.asked(name)
+        if not demands or wheel.uploaded is None or any(_is_exact(demand.specifier) for demand in demands):
             continue
         releases = _releases(resolved, wheel.index, name)
         newer = sorted(version for version in releases if version > Version(wheel.version))
         if newer and (len(newer) > MANY or releases[newer[-1]] - wheel.uploaded > LONG):
             files = resolved.packages.files(wheel.index, name)
-            reason = held_back_by(package, newer[-1], files, scene)
+            reason = held_back_by(package, newer[-1], files, context)
             behind = f"{len(newer)} release{'s' if len(newer) > 1 else ''} behind {newer[-1]}"
             text = f"{wheel.version} of {wheel.uploaded:%Y-%m-%d} is {behind} of {releases[newer[-1]]:%Y-%m-%d}: {reason}"
             cure = f"envgen why {lock.profile} {name} says what holds back each release; pin {name} to say that this one is meant"
@@ -74,7 +74,7 @@ def _is_exact(specifier: SpecifierSet) -> bool:
 
 def _releases(resolved: Resolved, index: str, name: str) -> dict[Version, dt.datetime]:
     """The first upload time of each release of `name` that the profile and the bounds admit, up to its cutoff."""
-    found: dict[Version, dt.datetime] = {}
+    releases: dict[Version, dt.datetime] = {}
     cutoff = resolved.query.cutoff(name)
     admitted = [demand.specifier for demand in resolved.asked(name)]
     admitted += [SpecifierSet(bound.requirement) for bound in resolved.bounds if bound.package == name]
@@ -82,9 +82,9 @@ def _releases(resolved: Resolved, index: str, name: str) -> dict[Version, dt.dat
         if file.uploaded is None or file.uploaded >= cutoff or file.yanked:
             continue
         version = version_of(file)
-        if version and not version.is_prerelease and (version in found or all(part.contains(version) for part in admitted)):
-            found[version] = min(found.get(version, file.uploaded), file.uploaded)
-    return found
+        if version and not version.is_prerelease and (version in releases or all(part.contains(version) for part in admitted)):
+            releases[version] = min(releases.get(version, file.uploaded), file.uploaded)
+    return releases
 
 
 def prereleases(resolved: Resolved) -> Iterator[Notice]:

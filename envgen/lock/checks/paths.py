@@ -46,15 +46,17 @@ def compare_paths(chosen: Sequence[SelectedWheel], packages: Packages) -> Compar
 
     records = map_parallel(read, chosen, at_once=CONNECTIONS)
     owners: dict[str, tuple[str, str]] = {}
-    found: dict[tuple[str, str], list[str]] = {}
+    conflicts: dict[tuple[str, str], list[str]] = {}
     for entry, record in zip(chosen, records, strict=True):
         name = entry.wheel.name
         for path, digest in read_paths(record) if isinstance(record, bytes) else ():
             owner, known = owners.setdefault(path, (name, digest))
             if owner != name and (known != digest or not digest):
-                found.setdefault((owner, name), []).append(path)
+                conflicts.setdefault((owner, name), []).append(path)
     return ComparedPaths(
-        conflicts=tuple(PathConflict(first=first, second=second, paths=tuple(sorted(paths))) for (first, second), paths in found.items()),
+        conflicts=tuple(
+            PathConflict(first=first, second=second, paths=tuple(sorted(paths))) for (first, second), paths in conflicts.items()
+        ),
         unread=tuple(entry.wheel.name for entry, record in zip(chosen, records, strict=True) if record == "unread"),
         too_large=tuple(entry.wheel.name for entry, record in zip(chosen, records, strict=True) if record == "too large"),
     )

@@ -60,10 +60,10 @@ def name_mapped(profile: Profile, query: ResolveRequest, packages: Packages) -> 
 def _required(asker: Requirement, query: ResolveRequest, packages: Packages) -> Iterator[Requirement]:
     """The requirements on the target of the newest release that `asker` admits; none if it is missing or unreadable."""
     name, markers = canonicalize_name(asker.name), query.target.markers()
-    found = newest_of(candidates(query, packages.files(query.index_of(name), name), name), asker.specifier)
-    if found is None:
+    newest = newest_of(candidates(query, packages.files(query.index_of(name), name), name), asker.specifier)
+    if newest is None:
         return
-    for inner in needs_of(found, packages).requires:
+    for inner in needs_of(newest, packages).requires:
         try:
             if any(marker_holds(inner, {**markers, "extra": extra}) for extra in ("", *asker.extras)):
                 yield inner
@@ -93,10 +93,12 @@ def check_private(
 
 def _refuse(profile: Profile, strays: Sequence[_Stray], packages: Packages) -> None:
     """Raises for `strays` that the requirer's index has and the profile does not declare public."""
-    asked = {(stray.index.name, stray.package): stray for stray in strays if not {"*", stray.package} & set(stray.index.public)}
-    has = map_parallel(lambda pair: _has(packages, *pair), list(asked), at_once=CONNECTIONS)
-    found = [stray for stray, there in zip(asked.values(), has, strict=True) if there]
-    faults = [_fault(profile, index, [stray for stray in found if stray.index == index]) for index in dict.fromkeys(s.index for s in found)]
+    suspects = {(stray.index.name, stray.package): stray for stray in strays if not {"*", stray.package} & set(stray.index.public)}
+    has = map_parallel(lambda pair: _has(packages, *pair), list(suspects), at_once=CONNECTIONS)
+    refused = [stray for stray, present in zip(suspects.values(), has, strict=True) if present]
+    faults = [
+        _fault(profile, index, [stray for stray in refused if stray.index == index]) for index in dict.fromkeys(s.index for s in refused)
+    ]
     if faults:
         raise faults[0] if len(faults) == 1 else ProfileErrors(tuple(faults))
 

@@ -71,30 +71,30 @@ def refuse(resolved: Resolved) -> None:
 
 def cuda_without_cuda(resolved: Resolved) -> Iterator[ResolutionError]:
     """CUDA packages in a profile without `cuda`."""
-    found = [] if resolved.profile.cuda else cuda_packages(resolved.chosen, resolved.target)
-    torch = next((entry for entry in found if entry.wheel.name in TORCH_FAMILY), None)
+    matches = [] if resolved.profile.cuda else cuda_packages(resolved.chosen, resolved.target)
+    torch = next((entry for entry in matches if entry.wheel.name in TORCH_FAMILY), None)
     if torch is not None:
-        names = [entry.wheel.name for entry in found if entry is not torch]
+        names = [entry.wheel.name for entry in matches if entry is not torch]
         others = f"; with it come{'s' if len(names) == 1 else ''} {_listed(names, 'other package of CUDA')}" if names else ""
         cuda = _cuda_of(resolved.chosen)
         build = f"is built for CUDA{f' {cuda}' if cuda else ''}"
         problem = f"{torch.wheel.version} of the index {torch.wheel.index} {build}, and the profile has no cuda{others}"
         yield resolved.error(torch.wheel.name, f"{problem} ({resolved.askers(torch.wheel.name)})", _torch_cure(resolved, torch, cuda))
         return
-    for entry in found:
+    for entry in matches:
         name = entry.wheel.name
         problem = f"{entry.wheel.version} is a package of CUDA, and the profile has no cuda ({resolved.askers(name)})"
-        asked = resolved.asked(name)
-        cure = f"remove {name} from requirements, or " if asked else f"ask for what needs no {name}, or "
+        demands = resolved.asked(name)
+        cure = f"remove {name} from requirements, or " if demands else f"ask for what needs no {name}, or "
         yield resolved.error(name, problem, f'{cure}name the CUDA in the profile, as in cuda = "13.0"')
 
 
 def cuda_packages(chosen: Sequence[SelectedWheel], target: Target) -> list[SelectedWheel]:
     """The wheels in `chosen` for CUDA: by name, by local version, or by what torch's metadata requires on `target`."""
-    found = [entry for entry in chosen if _is_cuda(entry.wheel) or _needs_cuda(entry, target)]
-    if any(entry.wheel.name == "torch" for entry in found):
-        found += [entry for entry in chosen if entry.wheel.name == "triton" and entry not in found]
-    return found
+    matches = [entry for entry in chosen if _is_cuda(entry.wheel) or _needs_cuda(entry, target)]
+    if any(entry.wheel.name == "torch" for entry in matches):
+        matches += [entry for entry in chosen if entry.wheel.name == "triton" and entry not in matches]
+    return matches
 
 
 def _is_cuda(wheel: Wheel) -> bool:
@@ -177,7 +177,7 @@ def torch_family_of_one_build(resolved: Resolved) -> Iterator[ResolutionError]:
 
 def _other_build(entry: SelectedWheel, torch: SelectedWheel) -> bool:
     """Whether two wheels of the family are different builds: by local version, or by index if one has none."""
-    ours, theirs = (Version(found.wheel.version).local for found in (entry, torch))
+    ours, theirs = (Version(selected.wheel.version).local for selected in (entry, torch))
     same_index = entry.wheel.index == torch.wheel.index
     return ours != theirs and not (same_index and None in (ours, theirs))
 
@@ -193,8 +193,8 @@ def one_flavour_of_a_version(resolved: Resolved) -> Iterator[ResolutionError]:
         version = Version(entry.wheel.version)
         if version.local is None or (resolved.profile.cuda and cuda_of_local(entry.wheel.version) == resolved.profile.cuda):
             continue
-        asked = [demand.specifier for demand in resolved.demands[entry.wheel.name]]
-        builds = [build for build in _builds(entry, resolved) if all(part.contains(build, prereleases=True) for part in asked)]
+        specifiers = [demand.specifier for demand in resolved.demands[entry.wheel.name]]
+        builds = [build for build in _builds(entry, resolved) if all(part.contains(build, prereleases=True) for part in specifiers)]
         if len(builds) > 1:
             name, shown = entry.wheel.name, ", ".join(map(str, builds))
             problem = f"{version.public} fits {len(builds)} builds in the index {entry.wheel.index}, and nothing says which: {shown}"
@@ -225,10 +225,10 @@ def no_path_written_twice(resolved: Resolved) -> Iterator[ResolutionError]:
         first, second = (entry.wheel for name in names if (entry := resolved.entry(name)))
         more = f" and {len(conflict.paths) - 1} other{'s' if len(conflict.paths) > 2 else ''}" if len(conflict.paths) > 1 else ""
         problem = f"{first.name} {first.version} and {second.name} {second.version} both write {conflict.paths[0]}{more}, with other bytes"
-        asked = [name for name in names if resolved.asked(name)]
-        if len(asked) == 1:
-            other = names[1] if asked[0] == names[0] else names[0]
-            hint = f"remove {asked[0]} from requirements: {resolved.askers(other, other)}"
+        direct = [name for name in names if resolved.asked(name)]
+        if len(direct) == 1:
+            other = names[1] if direct[0] == names[0] else names[0]
+            hint = f"remove {direct[0]} from requirements: {resolved.askers(other, other)}"
         else:
             words = (resolved.askers(name, name) for name in names)
             hint = f"keep one of the two, or ask for releases that don't share it ({'; '.join(words)})"
@@ -256,9 +256,9 @@ def nothing_yanked(resolved: Resolved) -> Iterator[ResolutionError]:
     """Yanked releases and files: resolvers use them if pinned exactly."""
     for entry in resolved.chosen:
         if entry.file is not None and entry.file.yanked:
-            found = yanked_error(entry.file, entry.wheel, resolved.query, resolved.packages)
+            error = yanked_error(entry.file, entry.wheel, resolved.query, resolved.packages)
             name = entry.wheel.name
-            yield found if resolved.asked(name) else resolved.error(name, f"{found.problem} ({resolved.askers(name)})", found.hint)
+            yield error if resolved.asked(name) else resolved.error(name, f"{error.problem} ({resolved.askers(name)})", error.hint)
 
 
 CHECKS: tuple[Callable[[Resolved], Iterator[ResolutionError]], ...] = (

@@ -38,8 +38,8 @@ def _unmet(lock: Lock, package: Package, metadata: bytes) -> Iterator[Requiremen
     except ResolutionError:
         return  # unreadable metadata: the lock was made by another version of envgen
     for requirement in requires:
-        found = lock.package(canonicalize_name(requirement.name))
-        met = found is not None and requirement.specifier.contains(found.wheel.version, prereleases=True)
+        locked = lock.package(canonicalize_name(requirement.name))
+        met = locked is not None and requirement.specifier.contains(locked.wheel.version, prereleases=True)
         if not met and _is_meant(requirement, lock, extras):
             yield requirement
 

@@ -31,8 +31,8 @@ class Candidate:
 
 def candidates(query: ResolveRequest, files: Sequence[IndexFile], package: str) -> tuple[Candidate, ...]:
     """The wheels of `package` in `files`, newest version first."""
-    found = sorted(_read(query, files, package), key=lambda candidate: candidate.version, reverse=True)
-    return tuple(found)
+    wheels = sorted(_read(query, files, package), key=lambda candidate: candidate.version, reverse=True)
+    return tuple(wheels)
 
 
 def _read(query: ResolveRequest, files: Sequence[IndexFile], package: str) -> Iterator[Candidate]:

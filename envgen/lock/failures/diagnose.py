@@ -91,8 +91,8 @@ def diagnose(case: Unresolved) -> ResolutionError:
     """The error for `case`: all faults that were found, else the resolver's own error."""
     if isinstance(case.error, IndexUnavailableError) and not isinstance(case.error, IndexRefusedError):
         return case.error  # the index has been tried often enough
-    asked = [Requirement(text) for text in case.query.requirements]
-    questions = [_Question(requirement=requirement) for requirement in asked if _is_meant(requirement, case.query)]
+    requirements = [Requirement(text) for text in case.query.requirements]
+    questions = [_Question(requirement=requirement) for requirement in requirements if _is_meant(requirement, case.query)]
     try:
         answers = _explore(case, questions)
     except EnvgenError:
@@ -128,9 +128,9 @@ def _explore(case: Unresolved, questions: Sequence[_Question]) -> list[_Answer]:
         seen.update(str(question.requirement) for question in level)
         if not level or time.monotonic() > until:
             break
-        found = map_parallel(lambda question: _answer(case, question, until), level, at_once=CONNECTIONS)
-        answers += [answer for answer in found if answer is not None]
-        level = [question for answer in found if answer is not None for question in answer.below]
+        results = map_parallel(lambda question: _answer(case, question, until), level, at_once=CONNECTIONS)
+        answers += [answer for answer in results if answer is not None]
+        level = [question for answer in results if answer is not None for question in answer.below]
     return answers
 
 
@@ -138,21 +138,21 @@ def _answer(case: Unresolved, question: _Question, until: float) -> _Answer | No
     """Answers `question` from the index; None after the time limit."""
     if time.monotonic() > until:
         return None
-    query, name = case.query, question.name
+    request, name = case.query, question.name
     if question.requirement.url:
         return _failed(
             case, question, Fault.URL, f"requires {question.requirement}, a direct URL: no index vouches for it", _url_hint(question)
         )
-    index = query.index_of(name)
+    index = request.index_of(name)
     try:
         files = case.packages.files(index, name)
     except IndexRefusedError as error:
         return _Answer(question=question, fault=Fault.REFUSED, error=error)
-    found = candidates(query, files, name)
-    fault = _fault_of(case, question, files, found)
+    wheels = candidates(request, files, name)
+    fault = _fault_of(case, question, files, wheels)
     if fault:
         return _failed(case, question, *fault)
-    best = newest_of(found, question.requirement.specifier & _bound_of(case, name))
+    best = newest_of(wheels, question.requirement.specifier & _bound_of(case, name))
     if best is None:
         bound = next(bound for bound in case.bounds if bound.package == name and bound.requirement)
         problem = f"{_asker(case, question)} admits no release that another bound does: {_documented(bound)}"
@@ -160,7 +160,7 @@ def _answer(case: Unresolved, question: _Question, until: float) -> _Answer | No
             case, question, Fault.BOUND, problem, "ask for a release within it, or name constraint sets of your own: constraints = [...]"
         )
     below = tuple(_below(case, question, best))
-    return _held(case, question, best, found, below) or _Answer(question=question, best=best, below=below)
+    return _held(case, question, best, wheels, below) or _Answer(question=question, best=best, below=below)
 
 
 def _below(case: Unresolved, question: _Question, best: Candidate) -> Iterator[_Question]:
@@ -210,23 +210,23 @@ def _documented(bound: Bound) -> str:
 
 
 def _bound_of(case: Unresolved, package: str) -> SpecifierSet:
-    found = SpecifierSet()
+    specifier = SpecifierSet()
     for bound in case.bounds:
         if bound.package == package and bound.requirement:
-            found &= SpecifierSet(bound.requirement)
-    return found
+            specifier &= SpecifierSet(bound.requirement)
+    return specifier
 
 
 def _fault_of(
     case: Unresolved, question: _Question, files: Sequence[IndexFile], found: Sequence[Candidate]
 ) -> tuple[Fault, str, str] | None:
     """The fault of `question` with its problem and hint, None if a wheel fits."""
-    name, query = question.name, case.query
-    index, specifier = query.index_of(name), question.requirement.specifier
+    name, request = question.name, case.query
+    index, specifier = request.index_of(name), question.requirement.specifier
     the_index = _the_index(index)
     if not files:
         return Fault.UNKNOWN, f"{the_index} has no package of that name", _unknown_hint(case, index, name)
-    if query.publishes_times(name) and not any(file.uploaded for file in files):
+    if request.publishes_times(name) and not any(file.uploaded for file in files):
         return (
             Fault.UNDATED,
             f"{the_index} publishes no upload times, so it can't be read as of a date",
@@ -236,16 +236,16 @@ def _fault_of(
         return Fault.SOURCE_ONLY, f"{the_index} has its source only, or old wheels beside it", ""
     if newest_of(found, specifier):
         return None
-    asked = [candidate for candidate in found if admits(specifier, candidate.version)]
-    if not asked:
+    admitted = [candidate for candidate in found if admits(specifier, candidate.version)]
+    if not admitted:
         return Fault.LACKING, *_lacking(the_index, name, found, specifier)
-    in_time = [candidate for candidate in asked if candidate.in_time]
+    in_time = [candidate for candidate in admitted if candidate.in_time]
     if not in_time:
-        first = min((c for c in asked if c.file.uploaded), key=lambda c: (c.file.uploaded or query.as_of, c.version), default=None)
+        first = min((c for c in admitted if c.file.uploaded), key=lambda c: (c.file.uploaded or request.as_of, c.version), default=None)
         if first is None or first.file.uploaded is None:
-            return Fault.UNDATED, f"{the_index} publishes no upload time for {asked[0].file.filename}", _undated_hint(question, index)
+            return Fault.UNDATED, f"{the_index} publishes no upload time for {admitted[0].file.filename}", _undated_hint(question, index)
         problem = (
-            f"{first.version} was uploaded on {first.file.uploaded:%Y-%m-%d}, after the profile's as_of, {query.cutoff(name):%Y-%m-%d}"
+            f"{first.version} was uploaded on {first.file.uploaded:%Y-%m-%d}, after the profile's as_of, {request.cutoff(name):%Y-%m-%d}"
         )
         day = f"{first.file.uploaded + dt.timedelta(days=1):%Y-%m-%d}"
         return Fault.LATER, problem, f"envgen update {case.profile.name} --as-of {day}, or for this package alone, with --package {name}"

@@ -100,13 +100,13 @@ class _IndexHandler(BaseHTTPRequestHandler):
         if self.server.failure:
             return self._refuse(HTTPStatus.FORBIDDEN)
         try:
-            found = self.server.answer(self.path.partition("?")[0])
+            answer = self.server.answer(self.path.partition("?")[0])
         except Exception as error:  # raised later, by the caller of the resolver
             self.server.failure = self.server.failure or error
             return self._refuse(HTTPStatus.FORBIDDEN)
-        if found is None:
+        if answer is None:
             return self._refuse(HTTPStatus.NOT_FOUND)
-        kind, content = found
+        kind, content = answer
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content) if isinstance(content, bytes) else content.stat().st_size))

@@ -48,8 +48,8 @@ class PipToolsResolver:
             )  # fmt: skip
 
     def resolve(self, query: ResolveRequest) -> Resolution:
-        sight = DatedIndex(query=query, packages=self._packages)
-        with temp_dir("pip-tools") as work, serve(sight) as view:
+        index = DatedIndex(query=query, packages=self._packages)
+        with temp_dir("pip-tools") as work, serve(index) as view:
             (work / "requirements.in").write_text("\n".join(query.requirements), encoding="utf-8")
             (work / "constraints.txt").write_text("\n".join(query.constraints), encoding="utf-8")
             (work / "target.json").write_text(json.dumps(_about(query.target)), encoding="utf-8")
@@ -103,8 +103,8 @@ def _failure(finished: Completed[str], query: ResolveRequest) -> ResolutionError
 
 
 def _explanation(finished: Completed[str]) -> Iterator[str]:
-    _, found, conflict = finished.stdout.partition(_CONFLICT)
-    if found:
+    _, separator, conflict = finished.stdout.partition(_CONFLICT)
+    if separator:
         yield "these can't be satisfied together:"
         # A blank line ends it; advice on pip's command line follows.
         for line in takewhile(str.strip, conflict.splitlines()[1:]):

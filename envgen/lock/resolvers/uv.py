@@ -143,8 +143,8 @@ def _pins(finished: Completed[str]) -> dict[str, str]:
 
 def _mapped_in(finished: Completed[str], query: ResolveRequest) -> list[str]:
     """The mapped packages missing from the request that uv resolved from the default index, or failed to find there."""
-    asked = {canonicalize_name(Requirement(text).name) for text in query.requirements}
-    others = sorted({package for index in query.indexes for package in index.packages} - asked)
+    direct = {canonicalize_name(Requirement(text).name) for text in query.requirements}
+    others = sorted({package for index in query.indexes for package in index.packages} - direct)
     if finished.code == 0:
         return [package for package in others if package in _pins(finished)]
     words = set(re.findall(r"[a-z0-9-]+", finished.stderr.lower()))
