@@ -1,6 +1,6 @@
-"""What an environment is to be: profiles, constraint sets, and the tables of CUDA, errors and model wheels; a reader for each.
+"""Profiles, constraint sets, and the tables of CUDA, errors, pairs and model wheels, with a reader for each.
 
-`Project` finds and reads them: a project's own, else the ones that come with envgen. Knows no lock.
+`Project` finds and reads them: the project's own first, then the shipped ones. Independent of locks.
 Raises ProfileError, ProfileErrors and UsageError (2).
 """
 

@@ -1,4 +1,4 @@
-"""What a team has already, as a profile's requirements: requirements.txt, pyproject.toml, or a conda environment.yml."""
+"""Import requirements for a profile from requirements.txt, pyproject.toml or a conda environment.yml."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,15 +18,15 @@ from envgen.profiles.extends import EntriesOnTarget, Entry, another, lay, pinned
 from envgen.profiles.model import Profile
 
 CONDA_NAMES = {"pytorch": "torch", "pytorch-cpu": "torch", "pytorch-gpu": "torch", "py-opencv": "opencv-python"}
-"""Packages that conda calls otherwise than the Python indexes do."""
+"""Packages whose conda name differs from their name on the Python indexes."""
 
 CONDA_OWN = ("python", "pip", "cudatoolkit", "pytorch-cuda", "cuda", "cudnn", "nccl", "gcc", "gxx", "libgcc", "openblas", "mkl", "blas")
-"""What conda packages and a wheel brings by itself, or the base."""
+"""Conda packages that wheels bundle or the base provides."""
 
 DIRECT = "a direct URL has no index that vouches for it; name an index for the package: [index.NAME]"
 
 LARGEST = 10_000_000
-"""Bytes of a file that is taken over."""
+"""The largest file that is imported, in bytes."""
 
 _INCLUDE = re.compile(r"(?:-r|--requirement)[ =]*(.+)")
 _CREDENTIALS = re.compile(r"://[^/@\s]*@")
@@ -36,7 +36,7 @@ _CONDA = re.compile(r"(?:\S+::)?([A-Za-z0-9_.-]+)\s*(?:(==|>=|<=|!=|~=|=|<|>)\s*
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotTaken:
-    """A line that was not taken over, and why; `there` where nothing is lost: what it asks for is there without it."""
+    """A line that was left out, and why; `there` if the profile already provides what it requires."""
 
     text: str
     reason: str
@@ -45,7 +45,7 @@ class NotTaken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdoptedRequirements:
-    """Requirements in normal form, each package once for a marker, and what was left out."""
+    """Normalised requirements, one for each package and marker, and the lines left out."""
 
     requirements: tuple[str, ...]
     left_out: tuple[NotTaken, ...]
@@ -53,15 +53,15 @@ class AdoptedRequirements:
 
 @dataclass(slots=True)
 class _Found:
-    """What reading has found so far, by package and marker; the last of several entries holds."""
+    """The requirements read so far, by package and marker; a later one replaces an earlier one."""
 
     requirements: dict[tuple[str, str], str] = field(default_factory=dict)
     left_out: list[NotTaken] = field(default_factory=list)
     place: str = ""
-    """Where the line is that is being read, in a file that another one includes: such a line is not quoted."""
+    """The current line's location if it is in an included file, whose lines are not quoted."""
 
     def add(self, text: str) -> None:
-        """Takes one requirement, or says why not."""
+        """Add a requirement, or leave it out with a reason."""
         try:
             requirement = Requirement(text)
             check_marker(requirement)
@@ -75,12 +75,12 @@ class _Found:
         self.requirements[requirement.name, str(requirement.marker or "")] = str(requirement)
 
     def leave(self, text: str, reason: str) -> None:
-        # It is to stand in a comment of a file that is committed: in one line, and without credentials.
+        # This ends up in a comment of a committed file: one line, no credentials.
         self.left_out.append(NotTaken(text=one_line(self.place or _CREDENTIALS.sub("://", text)), reason=reason))
 
 
 def read_requirements(path: Path) -> AdoptedRequirements:
-    """What the file at `path` asks for, by its name: *.txt, pyproject.toml, or *.yml. Raises UsageError."""
+    """Read the requirements in `path`, whose suffix selects the format. Raises UsageError."""
     reader = _READERS.get(path.suffix)
     if reader is None:
         raise UsageError(f"--from {path}", "not a file that is understood", hint="use requirements.txt, pyproject.toml or environment.yml")
@@ -97,12 +97,12 @@ def _read(path: Path) -> str:
 
 
 def _text(path: Path, found: _Found) -> None:
-    """A requirements file as pip reads it, with the files that it includes."""
+    """Read a requirements file as pip does, with the files it includes."""
     _included(path, found, path.parent.resolve(), ())
 
 
 def _included(path: Path, found: _Found, root: Path, above: tuple[Path, ...]) -> None:
-    """A requirements file, with those that it includes below the folder `root`: anything else is not the project's to copy."""
+    """Read a requirements file and the files it includes; those outside `root` are left out."""
     if path.resolve() in above:
         raise UsageError(f"--from {path}", "includes itself", hint="take one of its -r lines away")
     for number, line in _lines(_read(path)):
@@ -118,7 +118,7 @@ def _included(path: Path, found: _Found, root: Path, above: tuple[Path, ...]) ->
 
 
 def _line(line: str, found: _Found) -> None:
-    """A line that includes no other file."""
+    """Read one line that is not an include."""
     if line.startswith(("-c", "--constraint")):
         found.leave(line, "put its bounds into profiles/constraints, each with its reason")
     elif line.startswith(("-i", "--index-url", "--extra-index-url", "--find-links", "-f")):
@@ -134,7 +134,7 @@ def _line(line: str, found: _Found) -> None:
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """The lines that say something, with those that go on joined, each with its number."""
+    """Yield each logical line with its number, without comments and blank lines; continuations are joined."""
     number = 1
     for line in re.split(r"(?<!\\)\n", text.replace("\r\n", "\n")):
         for offset, part in enumerate(line.replace("\\\n", " ").splitlines()):
@@ -164,7 +164,7 @@ def _conda(path: Path, found: _Found) -> None:
 
     try:
         document: Any = yaml.safe_load(_read(path))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date or a number that is none
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: an invalid date or number
         raise UsageError(f"--from {path}", f"not YAML: {str(error).splitlines()[0]}") from error
     entries = document.get("dependencies") if isinstance(document, dict) else None
     if not isinstance(entries, list):
@@ -178,7 +178,7 @@ def _conda(path: Path, found: _Found) -> None:
 
 
 def _conda_package(text: str, found: _Found) -> None:
-    """One package of conda: its names and its `=`, which means "begins with", are not those of Python's indexes."""
+    """Convert one conda package: its name may differ, and its `=` is a prefix match."""
     match = _CONDA.fullmatch(text.strip())
     if not match:
         found.leave(text, "not a package of conda")
@@ -201,9 +201,9 @@ _READERS: Mapping[str, Callable[[Path, _Found], None]] = {
 
 
 def additions_to(imported: AdoptedRequirements, parent: Profile, source: str) -> AdoptedRequirements:
-    """What `imported`, from the file `source`, adds to the profile `parent`; what that has already is left out, with the reason.
+    """Return what `imported`, read from the file `source`, adds to the profile `parent`, leaving out what `parent` already has.
 
-    Raises UsageError for bounds that do not admit the one version that `parent` has.
+    Raises UsageError for bounds that exclude the version pinned by `parent`.
     """
     entries = [Entry(text=text, file=source) for text in imported.requirements]
     laid = {target: lay([*parent.entries, *entries], target.markers()) for target in parent.targets()}
@@ -225,16 +225,16 @@ def additions_to(imported: AdoptedRequirements, parent: Profile, source: str) ->
 
 
 def _needless(entry: Entry, laid: Sequence[EntriesOnTarget], entries: Sequence[Entry], parent: Profile) -> str | None:
-    """Why `entry` says nothing that `parent` does not, on all targets where it holds; empty for a bare name, None for one that does.
+    """Return why `entry` is redundant with `parent` on every target it applies to: empty for a bare name, None if it is needed.
 
-    `laid` is what `entries`, those that are new, come to on each of these targets.
+    `laid` is the outcome of the new `entries` on each of these targets.
     """
     wanted, reason, new = entry.requirement, "", set(entries)
     for found in laid:
         below = [other for other in found.entries if other.requirement.name == wanted.name and other not in new]
         extras = {extra for other in below for extra in other.requirement.extras}
         if not below or wanted.extras - extras or exact_version(wanted):
-            return None  # also where another line replaces what is below
+            return None  # also if another new line replaces those of the parent
         pin = next(pinned(below), None)
         if wanted.specifier and pin is None:
             return None

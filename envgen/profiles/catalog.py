@@ -1,4 +1,4 @@
-"""Finds profiles, constraint sets, templates and locks: the project's own, else the ones that come with envgen."""
+"""Find profiles, constraint sets, templates and locks: the project's own first, then the shipped ones."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ from envgen.profiles.model_wheels import ModelWheel, read_model_wheels
 from envgen.profiles.pairs import PairTable, read_pairs
 from envgen.profiles.read import load_profile
 
-if TYPE_CHECKING:  # the patterns of the error tables take a while, and a lock is checked without them
+if TYPE_CHECKING:  # slow to compile, and not needed to check a lock
     from envgen.profiles.error_tables import Diagnosis
 
 LOCK_FILE = "envgen.lock"
 REQUIREMENTS_FILE = "requirements.txt"
 DOCKERFILE = "Dockerfile"
 TEMPLATES = ("Dockerfile.j2", "requirements.txt.j2")
-"""Those of a lock's renderings."""
+"""Templates of the files rendered from a lock."""
 
 TOOLKIT = "profiles/toolkits/cuda.toml"
-"""What is known of CUDA."""
+"""The table of CUDA drivers and builds."""
 
 
 _NO_PROJECT = """\
@@ -35,7 +35,7 @@ one of the profiles that come with envgen is used by its name: cpu-base, cuda or
 
 
 def shipped() -> Path:
-    """The folder with the profiles, templates and locks that come with envgen: in its package, or in its checkout."""
+    """Return the folder of the shipped profiles, templates and locks, in the package or the checkout."""
     package = Path(__file__).parents[1]
     inside = package / "_data"
     return inside if inside.is_dir() else package.parent
@@ -43,29 +43,29 @@ def shipped() -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """What there is for the project in the folder `project`."""
+    """The files of the project in `folder`, backed by the shipped ones."""
 
     folder: Path
 
     def profiles(self) -> tuple[str, ...]:
-        """The names of all profiles, the project's and envgen's own."""
+        """The names of all profiles, both the project's and the shipped ones."""
         folders = (self.folder / "profiles", shipped() / "profiles")
         return tuple(sorted({path.stem for folder in folders if folder.is_dir() for path in folder.glob("*.toml")}))
 
     def own_profiles(self) -> tuple[str, ...]:
-        """The names of the project's own profiles; where it has none, of those that it has locks of."""
+        """The names of the project's own profiles or, if it has none, of those it has locks for."""
         own = {path.stem for path in self.folder.glob("profiles/*.toml")}
         locked = {path.parents[1].name for path in self.folder.glob(f"locks/*/*/{LOCK_FILE}")}
         return tuple(sorted(own or locked.intersection(self.profiles())))
 
     def default_profiles(self) -> tuple[str, ...]:
-        """The profiles that a command uses when none is named: the project's own. Raises UsageError where there is no project."""
+        """The profiles a command uses by default: the project's own. Raises UsageError outside a project."""
         if own := self.own_profiles():
             return own
         raise UsageError(str(self.folder), "no project here: no profiles/*.toml in this folder or above it", hint=_NO_PROJECT)
 
     def chosen_profile(self, name: str) -> Profile:
-        """The profile `name`, or for an empty name the only one of the project. Raises as `profile` does, and where there are several."""
+        """The profile `name`, or the project's only one if `name` is empty. Raises as `profile` does, and UsageError for several."""
         if name:
             return self.profile(name)
         only, *more = self.default_profiles()
@@ -74,9 +74,9 @@ class Project:
         return self.profile(only)
 
     def profile(self, name: str) -> Profile:
-        """The profile `name` with everything it extends, checked against its constraint sets.
+        """Load the profile `name` with everything it extends, and check it against its constraint sets.
 
-        Raises UsageError for a name that there is not, ProfileError or ProfileErrors for a fault.
+        Raises UsageError for an unknown name, ProfileError or ProfileErrors for an invalid profile.
         """
         if name not in self.profiles():
             hint = suggestion(name, self.profiles())
@@ -88,7 +88,7 @@ class Project:
         return with_cuda(profile, self.toolkit()) if profile.cuda else profile
 
     def toolkit(self) -> CudaTable:
-        """What is known of CUDA. Raises ProfileError or ProfileErrors."""
+        """Read the table of CUDA drivers and builds. Raises ProfileError or ProfileErrors."""
         path = self._find(TOOLKIT)
         if path is None:
             raise UsageError(TOOLKIT, "missing: this envgen is not whole", hint="install it again")
@@ -105,14 +105,14 @@ class Project:
         return tuple(bound for name in profile.constraints for bound in self._constraint_set(name, profile))
 
     def documents(self, profile: Profile) -> tuple[Document, ...]:
-        """What the documents are that the bounds of `profile` cite. Raises ProfileError."""
+        """The documents cited by the bounds of `profile`. Raises ProfileError."""
         return tuple(entry for name in profile.constraints for entry in read_documents(*self._constraint_file(name, profile)))
 
     def _constraint_set(self, name: str, profile: Profile) -> tuple[Bound, ...]:
         return read_constraints(name, *self._constraint_file(name, profile))
 
     def _constraint_file(self, name: str, profile: Profile) -> tuple[dict[str, object], str]:
-        """The TOML of a constraint set, and what messages call its file. Raises ProfileError where there is none."""
+        """Load a constraint set's TOML, with the label of its file. Raises ProfileError if it is missing."""
         label = f"profiles/constraints/{name}.toml"
         path = self._find(label) if PROFILE_NAME.fullmatch(name) else None
         if path is None:
@@ -131,26 +131,26 @@ class Project:
         return tuple(entry for name in sorted(files) for entry in read_diagnoses(load_toml(files[name], labels[name]), labels[name]))
 
     def explain(self, text: str) -> str | None:
-        """Cause and cure of an error text, None for one that no table knows. Raises ProfileError."""
+        """Return the cause and cure of an error text, or None if it is unknown. Raises ProfileError."""
         from envgen.profiles.error_tables import diagnose
 
         found = diagnose(text, self.diagnoses())
         return f"{found.cause}: {found.cure}" if found else None
 
     def pairs(self) -> PairTable:
-        """What is known of packages that go together, or do not. Raises ProfileError."""
+        """Read the tables of package compatibility. Raises ProfileError."""
         files = {path.name: path for path in reversed(list(self._each("profiles/pairs", "*.toml")))}
         labels = {name: f"profiles/pairs/{name}" for name in sorted(files)}
         return read_pairs((label, load_toml(files[name], label)) for name, label in labels.items())
 
     def model_wheels(self) -> tuple[ModelWheel, ...]:
-        """The packages that ship models and are known by their hash. Raises ProfileError."""
+        """The known wheels that ship a model. Raises ProfileError."""
         label = "profiles/models/wheels.toml"
         path = self._find(label)
         return read_model_wheels(load_toml(path, label), label) if path else ()
 
     def template(self, name: str) -> str:
-        """The text of the template `name`, e.g. `Dockerfile.j2`. Raises ProfileError for one that can't be read."""
+        """The text of the template `name`, e.g. `Dockerfile.j2`. Raises UsageError if it is missing, ProfileError if unreadable."""
         path = self._find(f"templates/{name}")
         if path is None:
             raise UsageError(f"templates/{name}", "missing: this envgen is not whole", hint="install it again")
@@ -160,15 +160,15 @@ class Project:
             raise ProfileError(f"templates/{name}", f"can't be read: {error}") from error
 
     def init_templates(self) -> dict[str, str]:
-        """The templates for the files of a new project, by name: those that come with envgen."""
+        """The shipped templates for a new project, by name."""
         return {path.name: path.read_text(encoding="utf-8") for path in sorted((shipped() / "templates" / "init").glob("*.j2"))}
 
     def lock_folder(self, profile: str, target: Target) -> Path:
-        """Where the project's lock of `profile` for `target` is, or will be."""
+        """The folder of the project's lock of `profile` for `target`, which may not exist yet."""
         return self.folder / "locks" / profile / target.slug
 
     def find_lock_folder(self, profile: str, target: Target) -> Path | None:
-        """The project's lock, else the shipped one if the profile is shipped too; None where there is neither."""
+        """The folder of the project's lock, or of the shipped one unless the project overrides the profile; None if there is neither."""
         own = self.lock_folder(profile, target)
         if (own / LOCK_FILE).is_file():
             return own
@@ -177,7 +177,7 @@ class Project:
         return theirs if (theirs / LOCK_FILE).is_file() and not is_own_profile else None
 
     def label(self, path: Path) -> str:
-        """What messages call `path`: relative to the project, or as what came with envgen."""
+        """`path` for messages: relative to the project, or to <envgen> for shipped files."""
         for folder, prefix in ((self.folder, ""), (shipped(), "<envgen>/")):
             if path.is_relative_to(folder):
                 return prefix + path.relative_to(folder).as_posix()

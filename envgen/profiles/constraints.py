@@ -1,4 +1,4 @@
-"""Constraint sets: documented version bounds, each with its document and section, read from TOML; and what they have against a profile."""
+"""Constraint sets: read documented version bounds from TOML, and check profiles against them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from envgen.core.toml import Faults, Table, join_path
 from envgen.profiles.model import Profile
 
 ROLES = ("required", "core", "system", "optional", "quantization")
-"""What a bound is for: Python itself, the core, the system packages, and what only some environments want."""
+"""The roles a bound can have: Python itself, core, system and optional packages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """What one document says of one package; `requirement` is empty where it is named without a bound.
+    """One document's bound on one package; `requirement` is empty if the package is named without a bound.
 
-    `refused` says why no index has it in a form that can be locked, and `cure` what to do instead; both are empty for most.
+    `refused` is why the package can't be locked, and `cure` what to do instead; both are usually empty.
     """
 
     set_name: str
@@ -40,7 +40,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """What a document is that bounds cite by `name`: its title, and the page that it is drawn from (empty: not known)."""
+    """A document that bounds cite by `name`: its title, and the page it is drawn from (empty if unknown)."""
 
     name: str
     title: str
@@ -48,7 +48,7 @@ class Document:
 
 
 def read_documents(data: Mapping[str, object], label: str) -> tuple[Document, ...]:
-    """The documents that a constraint set describes. Raises ProfileError, or ProfileErrors."""
+    """Read the documents of a constraint set. Raises ProfileError or ProfileErrors."""
     faults = Faults(lambda _path: label)
     found = _documents(Table(data, faults))
     faults.raise_any()
@@ -64,9 +64,9 @@ def _documents(table: Table) -> tuple[Document, ...]:
 
 
 def read_constraints(name: str, data: Mapping[str, object], label: str) -> tuple[Bound, ...]:
-    """The bounds of the constraint set `name`, in the order of its file.
+    """Read the bounds of the constraint set `name`, in file order.
 
-    Raises ProfileError, or ProfileErrors, with each fault's place in the file called `label`.
+    Raises ProfileError or ProfileErrors, which locate each fault in the file `label`.
     """
     faults = Faults(lambda _path: label)
     table = Table(data, faults)
@@ -116,9 +116,9 @@ def _read_bound(name: str, table: Table) -> Bound:
 
 
 def check_profile(profile: Profile, bounds: Sequence[Bound]) -> None:
-    """What the documents have against `profile`: a Python below their floor, a package that no index has as a wheel, a bound.
+    """Check the Pythons and requirements of `profile` against `bounds`.
 
-    Raises ProfileError, or ProfileErrors.
+    Raises ProfileError or ProfileErrors.
     """
     for bound in bounds:
         if bound.package == "python":
@@ -128,9 +128,9 @@ def check_profile(profile: Profile, bounds: Sequence[Bound]) -> None:
 
 
 def _check_pythons(profile: Profile, floor: str, source: str) -> None:
-    """Every Python of `profile` must satisfy the documented bound `floor`, e.g. `>=3.10`, found in `source`.
+    """Check that every Python of `profile` satisfies `floor`, e.g. `>=3.10`, which `source` documents.
 
-    Raises ProfileError, or ProfileErrors.
+    Raises ProfileError or ProfileErrors.
     """
     faults = Faults(profile.origin)
     allowed = [f"3.{minor}" for minor in range(9, 15) if SpecifierSet(floor).contains(f"3.{minor}.0")]
@@ -146,7 +146,7 @@ def _check_pythons(profile: Profile, floor: str, source: str) -> None:
 
 
 def _check_requirements(profile: Profile, bounds: Sequence[Bound]) -> None:
-    """No requirement of `profile` may rule out all that a documented bound admits. Raises ProfileError, or ProfileErrors."""
+    """Check that every requirement of `profile` is compatible with its bound. Raises ProfileError or ProfileErrors."""
     faults = Faults(profile.origin)
     for text in profile.requirements:
         requirement = Requirement(text)
@@ -160,9 +160,9 @@ def _check_requirements(profile: Profile, bounds: Sequence[Bound]) -> None:
 
 
 def _check_refused(profile: Profile, bounds: Sequence[Bound]) -> None:
-    """No requirement of `profile` may be one that `bounds` refuse, unless an index of the user's own is mapped to it.
+    """Check that `profile` requires no refused package, unless it maps an index to it.
 
-    Raises ProfileError, or ProfileErrors.
+    Raises ProfileError or ProfileErrors.
     """
     faults = Faults(profile.origin)
     mapped = {package for index in profile.indexes for package in index.packages}

@@ -1,4 +1,4 @@
-"""CUDA: the driver that a version of it needs, and the index whose torch is built for it."""
+"""CUDA versions: the driver each one needs, and the index with matching builds of torch."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ _RUNTIME = re.compile(r"nvidia-cuda-runtime(-cu\d+)?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Driver:
-    """The oldest driver, by its branch, that runs every release of a major version of CUDA."""
+    """The oldest driver branch that runs every release of a CUDA major version."""
 
     cuda: str
     floor: str
@@ -29,7 +29,7 @@ class Driver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
-    """The CUDA that the default index's torch is built for, by release of torch and platform."""
+    """The CUDA version of the default index's torch, by release and platform."""
 
     releases: str
     cuda: str
@@ -38,24 +38,24 @@ class Build:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CudaTable:
-    """What is known of CUDA; `index` is the URL of PyTorch's builds for one CUDA, with {tag} where its tag goes."""
+    """The table of CUDA drivers and builds; `index` is the URL of PyTorch's builds, with {tag} for the CUDA version."""
 
     index: str
     drivers: tuple[Driver, ...]
     builds: tuple[Build, ...]
 
     def driver(self, cuda: str) -> Driver | None:
-        """The driver for a CUDA such as `12.8`."""
+        """The driver for a CUDA version such as `12.8`, or None if unknown."""
         return next((driver for driver in self.drivers if driver.cuda == cuda.partition(".")[0]), None)
 
     def default(self, torch: str, platform: str) -> str:
-        """The CUDA that the default index has for a release of torch on a platform, empty where that is none or not known."""
+        """The CUDA version of the default index's `torch` on `platform`, empty if it has none or is unknown."""
         fitting = (build for build in self.builds if platform in build.platforms)
         return next((build.cuda for build in fitting if SpecifierSet(build.releases).contains(torch)), "")
 
 
 def read_toolkit(data: Mapping[str, object], label: str) -> CudaTable:
-    """The content of profiles/toolkits/cuda.toml. Raises ProfileError or ProfileErrors."""
+    """Read profiles/toolkits/cuda.toml. Raises ProfileError or ProfileErrors."""
     faults = Faults(lambda _path: label)
     table = Table(data, faults)
     table.get("description", str, "")
@@ -81,7 +81,7 @@ def _texts(table: Table, *keys: str) -> dict[str, str]:
 
 
 def with_cuda(profile: Profile, toolkit: CudaTable) -> Profile:
-    """`profile` with what its `cuda` stands for: the driver's floor, and PyTorch's index unless the default one has that build.
+    """Resolve the `cuda` of `profile`: set its driver floor, and add PyTorch's index unless the default one has that build.
 
     Raises ProfileError.
     """
@@ -113,7 +113,7 @@ def with_cuda(profile: Profile, toolkit: CudaTable) -> Profile:
     if not elsewhere:
         return profile
     url = toolkit.index.replace("{tag}", _tag(profile.cuda))
-    # The family is of one build; what the profile itself maps stays where it is.
+    # The family must come from one build; packages the profile maps itself are left alone.
     packages = tuple(package for package in TORCH_FAMILY if not any(package in index.packages for index in profile.indexes))
     name = index_name(profile.cuda)
     index = Index(name=name, url=url, packages=packages, platforms=elsewhere, upload_times=False, public=("*",))
@@ -121,7 +121,7 @@ def with_cuda(profile: Profile, toolkit: CudaTable) -> Profile:
 
 
 def _without_local(profile: Profile) -> Profile:
-    """`profile` with its torch as a release alone: `2.7.0+cu126` is 2.7.0 where `cuda` says 12.6, and `cuda` chooses its build."""
+    """Drop the local version of torch where it matches `cuda`, which selects the build: `2.7.0+cu126` becomes `2.7.0`."""
     local = f"+{_tag(profile.cuda)}"
 
     def without(text: str) -> str:
@@ -136,7 +136,7 @@ def _without_local(profile: Profile) -> Profile:
 
 
 def _check_local(profile: Profile, releases: Iterable[str]) -> None:
-    """Raises ProfileError for a torch of another build than that of the profile's CUDA."""
+    """Raise ProfileError if torch is pinned to a build for another CUDA."""
     for torch in releases:
         release, _, local = torch.partition("+")
         if local:
@@ -147,21 +147,21 @@ def _check_local(profile: Profile, releases: Iterable[str]) -> None:
 
 
 def torch_of(profile: Profile, target: Target) -> str:
-    """The one version of torch that `profile` asks for on `target`, empty where it leaves that open."""
+    """The exact version of torch that `profile` requires on `target`, empty if it has none."""
     asked = (Requirement(text) for text in profile.for_target(target).requirements)
     return next((version for requirement in asked if requirement.name == "torch" and (version := exact_version(requirement))), "")
 
 
 def index_name(cuda: str) -> str:
-    """What the index is called that with_cuda adds."""
+    """The name of the index added by `with_cuda`."""
     return f"pytorch-{_tag(cuda)}"
 
 
 def cuda_of_local(version: str) -> str:
-    """The CUDA, such as `12.8`, that a version such as `2.8.0+cu128` is built for by its local part, empty where that names none."""
+    """The CUDA version in a local version: `12.8` for `2.8.0+cu128`, empty if there is none."""
     parts = version.partition("+")[2].split(".")
     digits = next((match[1] for part in parts if (match := _LOCAL.fullmatch(part))), "")
-    # cu128 is 12.8 and cu92 was 9.2, but cu12 is any 12.
+    # cu128 is 12.8 and cu92 is 9.2, but cu12 is any 12.x.
     return f"{digits[:-1]}.{digits[-1]}" if len(digits) == 3 or digits[:1] in ("8", "9") else digits
 
 
@@ -170,6 +170,6 @@ def _tag(cuda: str) -> str:
 
 
 def runtime_of(versions: Iterable[tuple[str, str]]) -> str:
-    """The CUDA, such as `13.0`, that a resolution brings, from its names and versions; empty where it brings none."""
+    """The version of the CUDA runtime, such as `13.0`, among resolved names and versions; empty if there is none."""
     found = (version for name, version in versions if _RUNTIME.fullmatch(name))
     return ".".join(next(found, "").split(".")[:2])

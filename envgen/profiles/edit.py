@@ -1,4 +1,4 @@
-"""Moving a profile on purpose: its file is edited, comments and layout stay, and nothing else has a memory."""
+"""Edit the dates and bases of a profile in place, preserving its comments and layout."""
 
 import codecs
 import datetime as dt
@@ -24,7 +24,7 @@ _AGO = re.compile(r"([0-9]{1,4}) (day|week)s? ago")
 
 
 def profile_path(project: Project, name: str) -> Path:
-    """The project's own file of the profile `name`. Raises UsageError for one that only comes with envgen, or is in a linked folder."""
+    """The project's file of the profile `name`. Raises UsageError for a shipped profile, or one in a linked folder."""
     path = project.folder / "profiles" / f"{name}.toml"
     if not path.is_file():
         problem = "comes with envgen and is not in this project, so there is no file here to edit"
@@ -34,7 +34,7 @@ def profile_path(project: Project, name: str) -> Path:
 
 
 def move_date(path: Path, day: dt.date, package: str) -> None:
-    """Sets `as_of` in the profile at `path`: its own, or that of `package` if one is named."""
+    """Set `as_of` in the profile at `path`, for all packages or for `package` alone."""
     document = _load(path)
     if not package:
         _set(document, "as_of", day)
@@ -45,10 +45,10 @@ def move_date(path: Path, day: dt.date, package: str) -> None:
 
 
 def move_bases(path: Path, profile: Profile, engine: Registry, settings: Settings) -> Iterator[tuple[Python, Base]]:
-    """Moves each base in the profile at `path` to the digest that its tag has today; gives what there was and what there is.
+    """Move each base in the profile at `path` to the current digest of its tag; yield the old Python and the new base.
 
-    Raises UsageError where there is no base, EngineError when a registry gives no answer or has no such tag, ProfileError for a
-    tag that stands for another Python now.
+    Raises UsageError if there is no base, EngineError if the registry fails or lacks the tag, ProfileError if the tag has moved to
+    another Python.
     """
     pythons = [python for python in profile.pythons if python.base]
     if not pythons:
@@ -68,13 +68,13 @@ def _asked(engine: Registry, reference: str, *, mirrored: bool) -> Base:
     try:
         return engine.base(reference)
     except BaseGoneError as error:
-        # docker-registry is one that does.
+        # docker-registry does, for one.
         also = "; or the mirror can't reach its registry, which a pull-through cache says in the same way" if mirrored else ""
         raise BaseGoneError(error.where, error.problem, hint=error.hint + also) from error
 
 
 def _move_base(path: Path, python: Python, base: Base) -> None:
-    """Sets base and full version of `python` in the profile at `path`."""
+    """Set the base and full version of `python` in the profile at `path`."""
     document = _load(path)
     pythons = document.setdefault("python", tomlkit.table(is_super_table=True))
     table = pythons.setdefault(python.version, tomlkit.table())
@@ -84,9 +84,9 @@ def _move_base(path: Path, python: Python, base: Base) -> None:
 
 
 def parse_day(text: str) -> dt.date:
-    """The day that `text` stands for: a date such as 2026-11-01, `today`, `yesterday`, or some days or weeks ago, all in UTC.
+    """Parse a UTC day: a date such as 2026-11-01, `today`, `yesterday`, or a number of days or weeks ago.
 
-    Raises UsageError, also for a day that has not begun: the indexes would still change.
+    Raises UsageError, also for a future day, since the indexes would still change.
     """
     words = " ".join(text.lower().split())
     ago = 0 if words == "today" else 1 if words == "yesterday" else _days_ago(words)
@@ -106,7 +106,7 @@ def _days_ago(words: str) -> int | None:
 
 
 def _set(table: Any, key: str, value: object) -> None:
-    """Replaces a value and keeps the comment and the line's end behind it."""
+    """Set a value, keeping the comment and line ending after it."""
     item = tomlkit.item(value)
     if key in table:
         before = table.item(key).trivia
@@ -115,7 +115,7 @@ def _set(table: Any, key: str, value: object) -> None:
 
 
 def _load(path: Path) -> Any:
-    # Not as text: that would make all lines end in one way.
+    # Not as text, which would normalise line endings.
     return tomlkit.parse(decode_toml(path.read_bytes()))
 
 
@@ -129,7 +129,7 @@ def _save(path: Path, document: Any) -> None:
 
 
 def restore(path: Path, content: bytes) -> None:
-    """Puts back what the profile at `path` was before it was moved, unless it is that. Raises UsageError, DiskFullError."""
+    """Restore the previous `content` of the profile at `path`. Raises UsageError, DiskFullError."""
     try:
         if path.read_bytes() != content:
             _replace(path, content)
@@ -140,7 +140,7 @@ def restore(path: Path, content: bytes) -> None:
 def _replace(path: Path, content: bytes) -> None:
     fresh = path.with_name(f".{path.name}.new")
     try:
-        fresh.unlink(missing_ok=True)  # also a link that was put there
+        fresh.unlink(missing_ok=True)  # also a planted link
         with fresh.open("xb") as stream:
             stream.write(content)
         fresh.chmod(path.stat().st_mode & 0o777)

@@ -1,6 +1,6 @@
-"""An error text as people paste it, read as its lines: colours, log prefixes, boxes and the frames of tracebacks removed.
+"""Parse a pasted error text into lines, without colours, log prefixes, boxes and traceback frames.
 
-What stays of a line is what a program said. Everything here is bounded: a text of any size takes the time of its last 128 Ki characters.
+Everything is bounded: only the last 128 Ki characters of a text are read.
 """
 
 import enum
@@ -13,18 +13,18 @@ from dataclasses import dataclass, replace
 from envgen.profiles.error_prefixes import Level, strip_prefixes
 
 TEXT_LIMIT = 128 * 1024
-"""Characters of a text that are read, from its end: what ended a program is there."""
+"""Characters read from the end of a text, where the final error is."""
 
 LINES = 2000
 LINE_LIMIT = 4000
-"""Lines, and characters of one, that are looked at. Of a longer line the start and the end are."""
+"""The most lines read, and characters of one; a longer line keeps its start and end."""
 
 JOINED = 6
-"""Lines that one message may be wrapped over."""
+"""The most lines a message may be wrapped over."""
 
 
 class Chain(enum.Enum):
-    """What a traceback is to the one above it."""
+    """How a traceback relates to the one above it."""
 
     NONE = "none"
     DIRECT_CAUSE = "direct cause"
@@ -32,7 +32,7 @@ class Chain(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """What one line says, how it was logged, and whether the error above it is its direct cause."""
+    """The message on one line, its log level, and whether the error above is its direct cause."""
 
     text: str
     level: Level = Level.PLAIN
@@ -44,8 +44,8 @@ _ESCAPES = re.compile(
     r"\x1b\][^\x07\x1b\n]{0,2000}(?:\x07|\x1b\\)"  # OSC: titles and links
     r"|(?:\x1b\[|\x9b)[0-?]{0,40}[ -/]{0,4}[@-~]"  # CSI: colours and cursors
     r"|\x1b[@-Z\\^_=>()][0-9A-B]?"
-    r"|(?:\\x1b|\\u001b|\\033|\\e|\^\[)\[[0-9;?]{0,40}[A-Za-z]"  # as text, where a log escaped them
-    r"|\[(?:\d{1,3}(?:;\d{1,3}){0,8})?m"  # and where the escape itself was lost
+    r"|(?:\\x1b|\\u001b|\\033|\\e|\^\[)\[[0-9;?]{0,40}[A-Za-z]"  # escaped by a log
+    r"|\[(?:\d{1,3}(?:;\d{1,3}){0,8})?m"  # without the escape character
 )
 _INVISIBLE = re.compile("[\x00\x07\u00ad\u200b-\u200f\u2060\ufe0f\ufeff]|.?\x08")
 _SPACES = re.compile("[\t\u00a0\u2000-\u200a\u202f\u205f\u3000]")
@@ -75,7 +75,7 @@ EXCEPTION = re.compile(
     r"[A-Z]\w{0,80}?(?P<kind>Error|Exception|Interrupt|Exit|Fault|Failure|Timeout|Refused|Warning|OfflineModeIsEnabled)"
     r"(?:\(\w{0,80}\)|\[\w{0,80}\])?(?:: ?|$)"
 )
-"""The name of an exception before its message, or alone on a line."""
+"""An exception's name, before its message or alone on a line."""
 
 _CRASH = re.compile(
     r"(?:[\w./\\-]{1,200}: )?(?:fatal |internal |runtime )?(?:error|fatal|panic)(?:\[\w+\])?: "
@@ -91,12 +91,12 @@ _SOURCE_POINTER = re.compile(r"(?:\S{1,400}\.py|<[\w -]{1,40}>):\d+: (?:in \S+|[
 
 
 def read_lines(text: str) -> tuple[Line, ...]:
-    """The lines of `text` that say something, from the first to the last. Frames and source code are left out."""
+    """Return the message lines of `text` in order, without frames and source code."""
     return tuple(_levelled(line) for line in _without_frames(_plain_lines(text)) if line.text)
 
 
 def clean(text: str) -> str:
-    """`text` in one spelling: no colours, no invisible characters, one kind of quote."""
+    """Normalise `text`: no colours, no invisible characters, one kind of quote."""
     text = _SPACES.sub(" ", _INVISIBLE.sub("", _ESCAPES.sub("", text)))
     if "&" in text:
         text = html.unescape(text)
@@ -104,7 +104,7 @@ def clean(text: str) -> str:
 
 
 def joined(lines: Sequence[Line], position: int) -> dict[str, int]:
-    """What the line at `position` may read in full, where it is wrapped, and of how many lines: it alone first, then more and more."""
+    """Return the possible unwrapped texts that start at `position`, shortest first, with the number of lines joined."""
     parts = [lines[position]]
     found = {parts[0].text: 1}
     for following in lines[position + 1 : position + JOINED]:
@@ -117,7 +117,7 @@ def joined(lines: Sequence[Line], position: int) -> dict[str, int]:
 
 
 def _variants(parts: Sequence[Line]) -> tuple[str, ...]:
-    """The lines as one: wrapped between words, also at hyphens; at a fixed column; at one where spaces were lost."""
+    """Join wrapped lines in several ways: between words, at hyphens, at a fixed column, and with lost spaces restored."""
     texts = [part.text for part in parts]
     spaced = [part.text if part.indent != 1 else f" {part.text}" for part in parts]
     width = max(map(len, spaced))
@@ -127,7 +127,7 @@ def _variants(parts: Sequence[Line]) -> tuple[str, ...]:
 
 
 def _plain_lines(text: str) -> Iterator[str]:
-    """The last lines of `text`, decoded from the logs they may be in; each at most LINE_LIMIT characters."""
+    """Yield the last lines of `text`, decoded from log formats and limited to LINE_LIMIT characters."""
     cut = text[-TEXT_LIMIT:]
     if len(cut) < len(text):
         cut = cut.partition("\n")[2] or cut
@@ -141,7 +141,7 @@ def _plain_lines(text: str) -> Iterator[str]:
 
 
 def _unescaped(line: str) -> str:
-    """The line with the breaks that were written as text, in what was printed with repr. The n of C:\\new is none of them."""
+    """Restore line breaks that repr escaped, but not the n of C:\\new."""
     found = _ESCAPED_TRACEBACK.search(line)
     if found:
         return re.sub(r"(?<!\\)" + re.escape(found["slashes"]) + "n", "\n", line)
@@ -149,7 +149,7 @@ def _unescaped(line: str) -> str:
 
 
 def _from_json(line: str) -> str:
-    """The message of a line that a logger wrote as JSON; any other line as it is."""
+    """Return the message of a JSON log line; any other line unchanged."""
     start = line.find("{")
     if not 0 <= start <= 200 or not line.rstrip().endswith("}") or '"' not in line:
         return line
@@ -166,11 +166,11 @@ def _from_json(line: str) -> str:
 
 
 def _without_frames(lines: Iterator[str]) -> Iterator[Line]:
-    """The lines without their prefixes, and without the frames and boxes of tracebacks."""
+    """Yield the lines without log prefixes, traceback frames and boxes."""
     state, before = _Traceback(), Level.PLAIN
     for raw in lines:
         text, level = strip_prefixes(raw)
-        # Loggers put their level before each line of a message: what follows the first one goes on with it.
+        # Loggers repeat the level on every line of a message; only the first line counts as an error.
         before, above = level, before
         if level is Level.LOGGED:
             level = Level.PLAIN if above is Level.LOGGED else Level.ERROR
@@ -189,7 +189,7 @@ def _without_frames(lines: Iterator[str]) -> Iterator[Line]:
 
 
 class _Traceback:
-    """Where in a traceback the reader is."""
+    """The reader's state within a traceback."""
 
     __slots__ = ("box", "final", "frames", "ignored", "pending", "source")
 
@@ -198,9 +198,9 @@ class _Traceback:
         self.pending = Chain.NONE
 
     def passes_over(self, raw: str, text: str) -> bool:
-        """Whether this line is part of a traceback that says nothing of the error."""
+        """Whether to skip this line as part of a traceback other than its message."""
         if text.startswith("Exception ignored in"):
-            self.ignored = True  # what fails while a program is already ending is not why it ended
+            self.ignored = True  # failures during shutdown are not why a program ended
             return True
         if _TRACEBACK in text:
             self.box = bool(_BOX_TOP.match(raw)) or "\u2500" in raw
@@ -223,14 +223,14 @@ class _Traceback:
             return False
         if not text.strip() or text[0] == " " or _FRAME_NOISE.match(text):
             return True
-        # Where a paste lost its indentation, what follows a frame is its source, unless it looks like an exception.
+        # Without indentation, the line after a frame is its source unless it looks like an exception.
         if source and not (_EXCEPTION_LINE.match(text) or EXCEPTION.match(text)) and not text.startswith((_DIRECT_CAUSE, _HANDLING)):
             return True
         self.frames, self.final = False, True
         return False
 
     def chain_of(self, text: str) -> Chain | None:
-        """How the error of this line hangs together with the one above it; None for the line that only says so."""
+        """Return how this line's error relates to the one above; None if the line only states that relation."""
         if _DIRECT_CAUSE in text or _HANDLING in text:
             self.pending = Chain.DIRECT_CAUSE if _DIRECT_CAUSE in text else Chain.NONE
             self.final = False
@@ -242,7 +242,7 @@ class _Traceback:
 
 
 def _levelled(line: Line) -> Line:
-    """The line from its last exception on, and with the level that its own words give it."""
+    """Trim the line to start at its last exception, and set its level from its text."""
     if _SOURCE_POINTER.match(line.text) or (line.level is not Level.ERROR and _CODE.match(line.text)):
         return replace(line, level=Level.INFO)
     last = None

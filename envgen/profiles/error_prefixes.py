@@ -1,4 +1,4 @@
-"""What stands before a message in logs: times, levels, names of containers and ranks, marks of quotes and boxes."""
+"""Strip log prefixes: times, levels, container names, ranks, quote marks and boxes."""
 
 import enum
 import re
@@ -9,11 +9,11 @@ class Level(enum.Enum):
 
     ERROR = "error"
     LOGGED = "logged"
-    """An error by its logger's level alone, which stands before every line of a message."""
+    """An error only by its logger's level, which is repeated on every line of a message."""
     WARNING = "warning"
     INFO = "info"
     MENTIONED = "mentioned"
-    """An exception that a line of information names: it counts where nothing else is an error."""
+    """An exception named on an info line, which counts only if nothing else is an error."""
     PLAIN = "plain"
 
 
@@ -33,7 +33,7 @@ _SOURCE = r"[\w./\\-]{1,120}\.(?:py|cpp|cc|cu|cuh|h|hpp|go|rs|c)(?::\d+)?"
 _PREFIXES = tuple(
     re.compile(pattern)
     for pattern in (
-        # BuildKit, with and without the number of the step; docker compose and kubectl; a shell's or a chat's quote.
+        # BuildKit, with and without step number; docker compose and kubectl; a quote from a shell or chat.
         r"#\d{1,5} (?:\d{1,6}\.\d{1,3}(?: |$))?",
         r"\d{1,6}\.\d{2,3}(?: |$)",
         r"[A-Za-z0-9][\w.-]{0,80} *\| ?(?=\S| {2})",
@@ -52,7 +52,7 @@ _PREFIXES = tuple(
         rf"{_WHEN}[:,]? ?",
         r"(?P<level>[IWEF])\d{4} \d\d:\d\d:\d\d\.\d{1,9} +\d+ [^\s\]]{1,120}\] ",
         r"\[(?P<level>[IWEFD])(?:\d{4})? [^\]\n]{1,120}\] ?",
-        # Levels, in the forms of the usual loggers.
+        # Levels, as common loggers write them.
         rf"\[(?P<level>{_WORDS})(?:[ |:][^\]\n]{{0,120}})?\][ :-]{{0,3}}",
         rf"(?:[-|] ?)?(?:[\w.-]{{1,80}} [-|] )?(?P<level>{_WORDS}) *[-|>]+ (?:[\w.<>-]{{1,80}}:[\w.<>-]{{1,80}}:\d+ [-|] )?",
         rf"(?P<level>{_WORDS}):(?:[A-Za-z_][\w.]{{0,80}}:(?! )| {{0,8}})",
@@ -64,7 +64,7 @@ _PREFIXES = tuple(
         r"\{[\w./-]{1,80}:\d+\} ",
         r">> ",
         r"(?:time=\S{1,60} )?level=(?P<level>\w{1,10}) (?:[\w.]+=\S{1,80} ){0,6}(?:msg|error|message)='?",
-        # systemd's journal and syslog, behind their time.
+        # systemd journal and syslog, after the time.
         r"[\w.-]{1,80} [\w./-]{1,80}\[\d+\]: ",
         # pytest, lists, boxes.
         r"(?P<level>E) {2,}(?=\S)",
@@ -77,14 +77,14 @@ _PREFIXES = tuple(
 )
 _SUFFIX = re.compile("[ \u2500-\u257f|]+$")
 _OWN_WORDS = ("ERROR:", "error:", "CRITICAL:", "FATAL:", "E:", "##[", "::", "FAILED ", "ERROR tests")
-"""How programs call their own errors, one by one."""
+"""Prefixes that programs write themselves, once for each error."""
 
 ROUNDS = 12
-"""Prefixes that one line may have."""
+"""The most prefixes removed from a line."""
 
 
 def strip_prefixes(line: str) -> tuple[str, Level]:
-    """What `line` says, and how it was logged. Its own indentation is kept, so that frames can be told from messages."""
+    """Return the message of `line` and its level. Indentation is kept, to distinguish frames from messages."""
     level, text = Level.PLAIN, line
     for _ in range(ROUNDS):
         indent = len(text) - len(text.lstrip(" "))

@@ -1,7 +1,7 @@
-"""Diagnoses: tables of errors as data, and which entry an error text matches.
+"""Read error tables, and find the entry that an error text matches.
 
-The last error of a text counts. Where no table knows it, the text is unknown, whatever stands above it, with two exceptions: an error
-that says no more than that another one happened (a consequence), and one whose traceback names the error above as its direct cause.
+The last error of a text counts; if it is unknown, so is the text. There are two exceptions: an error that only follows from another
+(a consequence), and one whose traceback names the error above as its direct cause.
 """
 
 import functools
@@ -17,9 +17,9 @@ from envgen.profiles.error_prefixes import Level
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """One entry: a pattern of the message, its cause, the cure here, and the cure as the source has it with the difference.
+    """A table entry: the pattern of a message, its cause and cure, the documented cure, and why ours differs.
 
-    `versions` says what it holds for, where it is bound to versions. A `consequence` says no more than that something else failed.
+    `versions` are the versions it applies to, if limited. A `consequence` only shows that something else failed.
     """
 
     pattern: re.Pattern[str]
@@ -36,7 +36,7 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """The entry for the error that counts, the words that it was found by, and the other errors of the text that are known."""
+    """The entry for the decisive error, the text it matched, and the other known errors."""
 
     diagnosis: Diagnosis
     error: str
@@ -44,7 +44,7 @@ class Explanation:
 
 
 _START = r"(?:^|(?<=[:;>|)\].,!*'=-] )|(?<=['\[(=])|(?<=[/\\])(?=lib|flash_attn|_torch))"
-"""Where a message may start: of its own, or after what ends another part of the line; not in the middle of a sentence."""
+"""Where a message may start: on its own or after a delimiter, but not mid-sentence."""
 
 _MEANINGLESS = (
     "",
@@ -57,26 +57,26 @@ _MEANINGLESS = (
     "Segmentation fault",
     "x",
 )
-"""What says nothing: a pattern that matches one of these is no pattern."""
+"""Texts too generic to diagnose: a pattern that matches one is invalid."""
 
 _QUOTES = str.maketrans({'"': "'", "`": "'"})
-"""Texts are read with one kind of quote, and so are patterns."""
+"""Quotes are normalised in patterns as they are in texts."""
 
 _ENDLESS = re.compile(r"\)(?:[*+]|\{\d+,\})")
-"""A repeated group: what can take an exponential time on a hostile text."""
+"""An unbounded repeated group, which can take exponential time on a hostile text."""
 
 WRAPPED = 200_000
-"""Characters that are looked at for lines that may be wrapped, from the end of a text on: a limit for hostile ones."""
+"""The most characters searched for wrapped lines, from the end; a limit for hostile texts."""
 
 KNOWN = 50
 OTHERS = 5
-"""Known errors of a text that are looked for, and that are named beside the one that counts."""
+"""The most known errors searched for in a text, and reported besides the decisive one."""
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 def read_diagnoses(data: Mapping[str, object], label: str) -> tuple[Diagnosis, ...]:
-    """The entries of an error table, the more special ones first. Raises ProfileError or ProfileErrors."""
+    """Read the entries of an error table, in file order: more specific ones come first. Raises ProfileError or ProfileErrors."""
     faults = Faults(lambda _path: label)
     table = Table(data, faults)
     table.get("description", str, "")
@@ -121,13 +121,13 @@ def _pattern(table: Table, anchored: bool, refused: Sequence[str]) -> re.Pattern
 
 
 def diagnose(text: str, diagnoses: Sequence[Diagnosis]) -> Diagnosis | None:
-    """The entry for the error that counts in `text`, or None. Its cure has what the text itself says, as a version."""
+    """Return the entry for the decisive error in `text`, or None. Its placeholders are filled in from the text."""
     found = explain(text, diagnoses)
     return found.diagnosis if found else None
 
 
 def explain(text: str, diagnoses: Sequence[Diagnosis]) -> Explanation | None:
-    """What is known of the error that counts in `text`; None where that is nothing."""
+    """Explain the decisive error in `text`; None if it is unknown."""
     search = _Search(read_lines(text), tuple(diagnoses))
     decided = search.decide()
     if decided is None:
@@ -141,13 +141,13 @@ def explain(text: str, diagnoses: Sequence[Diagnosis]) -> Explanation | None:
 
 
 def consequence(text: str, diagnoses: Sequence[Diagnosis]) -> Diagnosis | None:
-    """The entry of a text that names nothing but a consequence: what is missing to explain it."""
+    """Return the last consequence in `text`, which shows what is missing to explain it; None if there is none."""
     search = _Search(read_lines(text), tuple(diagnoses))
     return next((found.diagnosis for found in search.known() if found.diagnosis.consequence), None)
 
 
 class _Search:
-    """The lines of one text, looked up in a table from the last one on. What a line matches is found once."""
+    """Searches the lines of one text from the last one up, caching the match of each."""
 
     __slots__ = ("_any_of", "_found", "_lines", "_table", "_wrapped")
 
@@ -159,7 +159,7 @@ class _Search:
         self._found: dict[int, Explanation | None] = {}
 
     def decide(self) -> Explanation | None:
-        """The last error that counts."""
+        """Return the decisive error, or None if it is unknown."""
         fallback = None
         for position in range(len(self._lines) - 1, -1, -1):
             line = self._lines[position]
@@ -175,12 +175,12 @@ class _Search:
         return fallback
 
     def known(self) -> Iterator[Explanation]:
-        """All known errors, the last one first."""
+        """All known errors, last one first."""
         positions = (place for place in range(len(self._lines) - 1, -1, -1) if self._lines[place].level is not Level.INFO)
         return itertools.islice((found for place in positions if (found := self._at(place))), KNOWN)
 
     def _at(self, position: int) -> Explanation | None:
-        """What the message that this line is of matches first, wrapped or not."""
+        """The first match of the message this line belongs to, wrapped or not."""
         if position not in self._found:
             self._found[position] = self._look_up(position)
         return self._found[position]
@@ -189,7 +189,7 @@ class _Search:
         found = self._starting(position)
         if found is None:
             return None
-        # A message that is wrapped may match from its second line on, too: it counts from its first.
+        # A wrapped message may also match from its second line; use its first.
         for first in range(position - 1, max(position - JOINED, -1), -1):
             if self._lines[first + 1].level is not Level.PLAIN:
                 break
@@ -198,7 +198,7 @@ class _Search:
         return Explanation(diagnosis=_filled(entry, match), error=text)
 
     def _starting(self, position: int, reaching: int | None = None) -> tuple[str, Diagnosis, re.Match[str]] | None:
-        """The first entry whose match starts in this line, and ends in the line `reaching`."""
+        """The first entry whose match starts on this line and, if given, extends to the line `reaching`."""
         start = max(len(self._lines[position].text), 1)
         before = sum(len(line.text) for line in self._lines[position : reaching or position])
         for text, number in joined(self._lines, position).items():
@@ -216,7 +216,7 @@ class _Search:
 
 
 def _filled(entry: Diagnosis, match: re.Match[str]) -> Diagnosis:
-    """The entry with what the text itself says in the place of `{name}`."""
+    """Fill the placeholders `{name}` of an entry from its match."""
     groups = {name: value or "" for name, value in match.groupdict().items()}
     if not groups:
         return entry
@@ -229,11 +229,11 @@ def _filled(entry: Diagnosis, match: re.Match[str]) -> Diagnosis:
 
 @functools.lru_cache(maxsize=8)
 def _any_of(table: tuple[Diagnosis, ...]) -> re.Pattern[str]:
-    """One pattern that matches wherever one of the table does: most lines of a text match none, and are done with at once."""
+    """One pattern that matches wherever any entry does, to skip most lines quickly."""
     loose = [entry.pattern.pattern for entry in table if not entry.anchored]
     fixed = [entry.pattern.pattern.removeprefix(_START) for entry in table if entry.anchored]
     parts = ([_START + "(?:" + "|".join(fixed) + ")"] if fixed else []) + [f"(?:{part})" for part in loose]
     try:
         return re.compile(re.sub(r"\(\?P<\w+>", "(?:", "|".join(parts) or "(?!)"), re.IGNORECASE)
-    except re.error:  # a back reference, or flags within a pattern: then each is tried
+    except re.error:  # back references or inline flags: try every entry instead
         return re.compile("")

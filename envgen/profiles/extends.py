@@ -1,6 +1,6 @@
-"""The chain of `extends`: which files a profile is made of, and how they are laid over each other.
+"""Resolve `extends`: which files make up a profile, and how they are merged.
 
-All but requirements as plain TOML: which of those replaces which differs by target, with their markers.
+All but requirements are merged as plain TOML; which requirement replaces which depends on the target, by their markers.
 """
 
 import re
@@ -18,15 +18,15 @@ from envgen.core.requirements import exact_version, marker_holds, meets
 from envgen.core.toml import join_path
 
 Loader = Callable[[str], tuple[Mapping[str, object], str]]
-"""Finds the profile of a name: its TOML, and what messages call its file.
+"""Loads a profile by name: its TOML, and the label of its file.
 
-Raises UsageError where there is none, ProfileError for one that can't be read."""
+Raises UsageError if it is missing, ProfileError if it is unreadable."""
 
 PROFILE_NAME = re.compile(r"[a-z0-9]+(?:[-.][a-z0-9]+)*")
 
 
 def read_chain(name: str, load: Loader) -> list[tuple[Mapping[str, object], str]]:
-    """The files from `name` up to the one that extends nothing."""
+    """Load the files from `name` up to the one that extends nothing."""
     found: list[tuple[Mapping[str, object], str]] = []
     names: list[str] = []
     following: object = name
@@ -48,7 +48,7 @@ def read_chain(name: str, load: Loader) -> list[tuple[Mapping[str, object], str]
 
 
 def _name_hint(found: object, *, in_file: bool) -> str:
-    """What a profile may be called, with a name that is near to `found` where this is a word."""
+    """Describe valid profile names, suggesting one close to `found`."""
     rule = "small letters and digits, with single - or . between them"
     fitting = re.sub(r"[^a-z0-9.]+", "-", found.lower()).strip("-.") if isinstance(found, str) and "/" not in found else ""
     if in_file:
@@ -59,7 +59,7 @@ def _name_hint(found: object, *, in_file: bool) -> str:
 
 
 def merge(into: dict[str, object], data: Mapping[str, object], label: str, path: str, origins: dict[str, str]) -> None:
-    """Lays `data` over `into`: tables merge, `constraints` add up, `false` removes a table. `requirements` are for `lay`."""
+    """Merge `data` into `into`: tables merge, `constraints` add up, `false` removes a table; `lay` handles `requirements`."""
     for key, value in data.items():
         here = join_path(path, key)
         origins[here] = label
@@ -75,13 +75,13 @@ def merge(into: dict[str, object], data: Mapping[str, object], label: str, path:
         elif not path and key == "constraints" and isinstance(value, list):
             origins.update({join_path(here, entry): label for entry in value if isinstance(entry, str)})
             into[key] = [*(entry for entry in before if entry not in value), *value] if isinstance(before, list) else value
-        elif path or key != "requirements" or value:  # whether there are any, their entries say the rest
+        elif path or key != "requirements" or value:  # only whether there are any: `lay` merges the entries
             into[key] = value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A requirement of a profile in normal form, and the file that it stands in: `own` for a profile's own, where it extends another."""
+    """A normalised requirement and its file; `own` if that is the profile's own file and extends another."""
 
     text: str
     file: str
@@ -99,10 +99,10 @@ def _parsed(text: str) -> Requirement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntriesOnTarget:
-    """What the entries of a chain of files come to on one target.
+    """The merged entries of a chain of files on one target.
 
-    `own` are those of the profile's own file for packages that no file below it asks for. `remarks` say which entries replace others, and
-    which are met by an exact version below them; `unmet` are those that are not, each with the entry that has that version.
+    `own` are the profile's own entries for packages that no parent requires. `remarks` report which entries replace others, and which
+    are met by a parent's exact version; `unmet` are those that are not, each with the parent's entry.
     """
 
     entries: tuple[Entry, ...]
@@ -112,10 +112,10 @@ class EntriesOnTarget:
 
 
 def lay(entries: Sequence[Entry], environment: Mapping[str, str]) -> EntriesOnTarget:
-    """Lays the `entries` of a chain, the file that extends nothing first, over each other where their markers hold in `environment`.
+    """Merge the `entries` of a chain, root file first, whose markers hold in `environment`.
 
-    An entry whose marker does not hold is not there. An exact version, or bounds where there is none below, replace what is below.
-    Other bounds must admit the exact version below, and stand beside it, as a bare name does and its extras.
+    An exact version replaces the entries below it, and so do bounds if none of those is exact. Other bounds must admit the exact version
+    below and are kept beside it, as are bare names with their extras.
     """
     holding = [entry for entry in entries if marker_holds(entry.requirement, environment)]
     found: list[Entry] = []
@@ -146,14 +146,14 @@ def _replaces(above: Sequence[Entry], below: Sequence[Entry]) -> bool:
 
 
 def pinned(entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
-    """Those that name one version, each with it."""
+    """Yield the entries with an exact version, and that version."""
     for entry in entries:
         if version := exact_version(entry.requirement):
             yield entry, version
 
 
 def _replaced(above: Sequence[Entry], below: Sequence[Entry]) -> Iterator[str]:
-    """What is lost: bounds, an exact version, or extras; a bare name is not."""
+    """Report the bounds, exact versions and extras that are lost; a bare name loses nothing."""
     extras = {extra for entry in above for extra in entry.requirement.extras}
     bounds = {entry.requirement.specifier for entry in above}
     for entry in below:
@@ -177,7 +177,7 @@ def _unmet(above: Sequence[Entry], below: Sequence[Entry]) -> Iterator[tuple[Ent
 
 
 def another(entry: Entry) -> str:
-    """How to ask for another version than the one that `entry` is laid over."""
+    """Hint how to override the version that conflicts with `entry`."""
     bounds = (part.version for part in entry.requirement.specifier if part.operator in (">=", "~="))
     example = f"{entry.requirement.name}=={max(bounds, key=Version, default='VERSION')}"
     return f'name one version, which replaces the other, as in "{example}"; or remove the entry'

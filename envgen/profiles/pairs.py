@@ -1,4 +1,4 @@
-"""Packages that go together, or do not, whatever their metadata says: a reader of profiles/pairs/*.toml."""
+"""Read profiles/pairs/*.toml: package compatibility that metadata does not cover."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from envgen.core.requirements import PACKAGE_NAME
 from envgen.core.toml import Faults, Table
 
 TORCH_FAMILY = ("torch", "torchvision", "torchaudio", "torchcodec")
-"""What is built together: torch, and the libraries whose compiled parts link against one release and one build of it."""
+"""torch, and the libraries whose compiled code links against one build of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownPair:
-    """The `versions` of `package` fail beside the `other_versions` of `other`, as `source` says."""
+    """A known incompatibility between `versions` of `package` and `other_versions` of `other`."""
 
     package: str
     versions: str
@@ -28,7 +28,7 @@ class KnownPair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FamilyBuild:
-    """The `releases` of a package of torch's family that are built for the releases `torch` of torch."""
+    """The `releases` of a package in the torch family that are built for `torch`."""
 
     package: str
     releases: str
@@ -38,18 +38,18 @@ class FamilyBuild:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairTable:
-    """All that is known of packages that go together, or do not."""
+    """All known incompatibilities and torch family builds."""
 
     pairs: tuple[KnownPair, ...] = ()
     builds: tuple[FamilyBuild, ...] = ()
 
     def build(self, package: str, version: str) -> FamilyBuild | None:
-        """What a release of `package` is built for, None where that is not known."""
+        """What a release of `package` is built for, or None if unknown."""
         ours = (build for build in self.builds if build.package == package)
         return next((build for build in ours if SpecifierSet(build.releases).contains(version, prereleases=True)), None)
 
     def release_for(self, package: str, torch: str) -> str:
-        """The first known release of `package` for a release of torch, empty where none is known: it was there as early as that torch."""
+        """The first known release of `package` for a release of torch, empty if unknown; it was available as early as that torch."""
         fitting = (
             build for build in self.builds if build.package == package and SpecifierSet(build.torch).contains(torch, prereleases=True)
         )
@@ -57,7 +57,7 @@ class PairTable:
 
 
 def _release(releases: str) -> str:
-    """The release in `==1.2.3`; of a series, as in `==1.2.*`, its first."""
+    """The release in `==1.2.3`, or the first one of a series such as `==1.2.*`."""
     text = releases.removeprefix("==")
     return f"{text[:-1]}0" if text.endswith("*") else text
 
@@ -67,7 +67,7 @@ def _number(release: str) -> tuple[int, ...]:
 
 
 def read_pairs(files: Iterable[tuple[str, Mapping[str, object]]]) -> PairTable:
-    """What the files say, each with what messages call it. Raises ProfileError, or ProfileErrors with all faults of a file."""
+    """Read the compatibility tables of labelled files. Raises ProfileError, or ProfileErrors with all faults of a file."""
     tables = [_read(label, data) for label, data in files]
     return PairTable(
         pairs=tuple(pair for table in tables for pair in table.pairs), builds=tuple(build for table in tables for build in table.builds)

@@ -1,4 +1,4 @@
-"""Profiles from TOML: the chain of `extends` is merged first, then read once, so that each fault names its file."""
+"""Read profiles from TOML: merge the chain of `extends`, then validate it, reporting each fault with its file."""
 
 import datetime as dt
 import re
@@ -26,16 +26,16 @@ _BASE = re.compile(r"[a-z0-9][A-Za-z0-9_./:-]*@sha256:[0-9a-f]{64}")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PYTHON_VERSION = re.compile(r"3\.[0-9]{1,2}")
 _URL = re.compile(r"https?://[A-Za-z0-9._~:@\[\]-]+(?:/[A-Za-z0-9._~%+=:,@-]*)*")
-"""What stands unquoted in a Dockerfile and in requirements.txt, so that nothing in it may mean anything there."""
+"""URLs without characters that are special in a Dockerfile or requirements.txt, where they are not quoted."""
 
 _MODEL_HINT = f'"{EMBEDDED}" is the one that comes with envgen; a folder can be tested with: envgen smoke PROFILE --model FOLDER'
 
 _ANY_TARGET = Target(python_full="3.11.0", platform=PLATFORMS[0])
-"""For markers: whether one can be evaluated at all is the same for every target."""
+"""Checks whether a marker can be evaluated, which does not depend on the target."""
 
 
 def load_profile(name: str, load: Loader) -> Profile:
-    """The profile `name` with everything it extends merged in.
+    """Load the profile `name`, merged with everything it extends.
 
     Raises ProfileError for one fault, ProfileErrors for several.
     """
@@ -62,7 +62,7 @@ def load_profile(name: str, load: Loader) -> Profile:
 
 
 def _read(name: str, table: Table, entries: tuple[Entry, ...], origins: Mapping[str, str]) -> Profile:
-    """The profile as it stands in `table`, with `entries` that nobody has looked at together."""
+    """Read the profile from `table`, with `entries` that are not yet checked against each other."""
     smoke = table.table("smoke")
     profile = Profile(
         name=name,
@@ -85,7 +85,7 @@ def _read(name: str, table: Table, entries: tuple[Entry, ...], origins: Mapping[
         entries=entries,
     )
     smoke.close()
-    table.is_text("requirements", "")  # known, and read as entries
+    table.is_text("requirements", "")  # a known key, read as entries
     for key in ("platforms", "requirements"):
         if table.lacks(key):
             table.fault(key, "missing or empty, expected at least one")
@@ -95,7 +95,7 @@ def _read(name: str, table: Table, entries: tuple[Entry, ...], origins: Mapping[
 
 
 def _entries(chain: Sequence[tuple[Mapping[str, object], str]], faults: Faults) -> tuple[Entry, ...]:
-    """The requirements of all files of a chain, the one that extends nothing first."""
+    """The requirements of all files of a chain, root file first."""
     found = []
     for position, (data, label) in reversed(list(enumerate(chain))):
         table = Table({key: value for key, value in data.items() if key == "requirements"}, faults.within(label))
@@ -105,9 +105,9 @@ def _entries(chain: Sequence[tuple[Mapping[str, object], str]], faults: Faults) 
 
 
 def _check_entries(profile: Profile, own_file: str) -> None:
-    """Every entry of the profile's own file counts on a target, and none asks for another version than one below names exactly.
+    """Check that each entry of the profile's own file applies to a target, and that no entry conflicts with a parent's exact version.
 
-    Raises ProfileError, or ProfileErrors.
+    Raises ProfileError or ProfileErrors.
     """
     faults = Faults(lambda _path: own_file)
     targets = profile.targets()
@@ -121,15 +121,15 @@ def _check_entries(profile: Profile, own_file: str) -> None:
 
 
 def _requirements(table: Table) -> tuple[str, ...]:
-    """The requirements in normal form; markers are allowed, direct URLs are not: no index vouches for them."""
+    """Normalise the requirements; direct URLs are invalid, as no index vouches for them."""
     found = []
     for text in table.strings("requirements"):
-        # No position: with `extends` it would be one in a list that stands in no file.
+        # No position: after `extends` is merged, it would match no file.
         try:
             requirement = read_requirement(text)
             check_marker(requirement)
             marker_holds(requirement, _ANY_TARGET.markers())
-            if not str(requirement).isprintable():  # resolvers know more ends of a line than one
+            if not str(requirement).isprintable():  # resolvers accept several line separators
                 raise InvalidRequirement("its marker has a control character, or the end of a line, in it")
         except InvalidRequirement as error:
             table.fault("requirements", f"found {text!r}, expected a requirement: {str(error).splitlines()[0]}", 'as in "torch>=2.2,<3"')
@@ -193,7 +193,7 @@ def _indexes(table: Table) -> tuple[Index, ...]:
             indexes.fault(name, "not a name an index can have", "use small letters, digits and -, not 'default'")
         try:
             parts = urlsplit(url)
-        except ValueError:  # brackets that hold no address
+        except ValueError:  # brackets without an address
             parts = urlsplit("")
         if (url or inner.is_text("url", "")) and parts.scheme not in ("https", "http"):
             inner.fault("url", f"found {url!r}, expected an http(s) URL", f"a folder goes into ENVGEN_{index_variable(name)}")
@@ -216,7 +216,7 @@ def _indexes(table: Table) -> tuple[Index, ...]:
 
 
 def _packages(table: Table) -> tuple[str, ...]:
-    """The packages that an index is for."""
+    """The packages mapped to an index."""
     names = table.strings("packages")
     if not names:
         table.fault("packages", "missing or empty: a package comes from an index only when it is named here", 'as in packages = ["torch"]')
@@ -227,7 +227,7 @@ def _packages(table: Table) -> tuple[str, ...]:
 
 
 def _public(table: Table) -> tuple[str, ...]:
-    """The packages that come from the default index although this one has them."""
+    """The packages that come from the default index although this one has them, too."""
     names = table.strings("public")
     for position, name in enumerate(names):
         if name != "*" and not PACKAGE_NAME.fullmatch(name):
@@ -236,7 +236,7 @@ def _public(table: Table) -> tuple[str, ...]:
 
 
 def _check_apart(table: Table, index: Index, other: Index) -> None:
-    """Two indexes must not share a package on a platform, nor the variables that stand for them."""
+    """Check that two indexes share no package on a platform, and no environment variable."""
     shared = sorted(set(index.packages) & set(other.packages))
     apart = bool(index.platforms and other.platforms) and not set(index.platforms) & set(other.platforms)
     if shared and not apart:
@@ -259,10 +259,10 @@ def _layers(table: Table) -> tuple[LayerGroup, ...]:
 
 
 def _model(smoke: Table) -> dict[str, str]:
-    """The model that images are tested with, what it is asked, and what it must answer; nothing for the embedded one."""
+    """The model to test images with, its prompt, and the expected answer; empty for the embedded one."""
     texts = {key: smoke.get(key, str, "") for key in ("model", "prompt", "expect")}
     if texts["model"] == EMBEDDED:
-        return {}  # also where another profile's model, with its question, is taken away
+        return {}  # also if that removes a parent's model and prompt
     found = parse_model_name(texts["model"])
     if not texts["model"]:
         for key in [key for key, text in texts.items() if text]:
@@ -275,7 +275,7 @@ def _model(smoke: Table) -> dict[str, str]:
 
 
 def _moved(table: Table) -> tuple[tuple[str, dt.date], ...]:
-    """The packages that are read as of a date of their own: `[package.NAME] as_of = DATE`."""
+    """The packages with a date of their own: `[package.NAME] as_of = DATE`."""
     found = []
     packages = table.table("package")
     for name, inner in packages.each():
@@ -300,7 +300,7 @@ def _env(table: Table) -> tuple[tuple[str, str], ...]:
 
 
 def _one_line(table: Table, key: str, value: str) -> str:
-    """`value`, which must fit into one line of a Dockerfile."""
+    """Check that `value` fits on one line of a Dockerfile."""
     found = next((char for char in value if unicodedata.category(char) in ("Cc", "Zl", "Zp")), None)
     if found is not None:
         table.fault(key, f"the control character {found!r}, which a Dockerfile can't hold", "write it in one line, without tabs")

@@ -1,4 +1,4 @@
-"""The files of a new project: a profile, its constraint set, and what a repository has around them. Prints nothing."""
+"""Create the files of a new project: a profile, its constraint set, and repository files."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -18,25 +18,25 @@ FILES = {
     ".pre-commit-config.yaml": "pre-commit-config.yaml.j2",
     ".github/workflows/images.yml": "images.yml.j2",
 }
-"""The files that do not depend on the profile's name, and their templates; `project_files` adds those that do."""
+"""Files whose paths do not depend on the profile's name, with their templates; `project_files` adds the rest."""
 
 SCHEMAS = Path(__file__).parent / "schemas"
-"""What editors check profiles and constraint sets by; a copy is in the project, where they find it."""
+"""JSON schemas for editors, which are copied into the project."""
 
 ACTIONS = {
     "checkout": "actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2",
     "setup_python": "actions/setup-python@0b93645e9fea7318ecaed2b359559ac225c90a2b # v5.3.0",
     "upload_artifact": "actions/upload-artifact@b4b15b8c7c6ac21ea08fcf65892d2ee8f75cf882 # v4.4.3",
 }
-"""The actions of the workflow, each pinned by its commit."""
+"""The workflow's actions, pinned by commit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scaffold:
-    """What a new project is for: its profile's name, the one that it extends, and what it asks for.
+    """The settings of a new project: its profile's name, the profile it extends, and its requirements.
 
-    `title` heads its README; `as_of` is a date such as 2026-11-01, empty for that of the profile it extends; `left_out` is what could
-    not be taken over from the file `source`.
+    `title` is the heading of its README; `as_of` is a date such as 2026-11-01, empty to inherit it; `left_out` are the lines that
+    could not be imported from the file `source`.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Scaffold:
 
 
 def project_files(scaffold: Scaffold, templates: Mapping[str, str]) -> dict[str, str]:
-    """The text of each file of the project by its path in it; `templates` has the text of each template by its name."""
+    """Render the project's files, by relative path, from `templates`, by name."""
     places = {
         f"profiles/{scaffold.name}.toml": "profile.toml.j2",
         f"profiles/constraints/{scaffold.name}.toml": "constraints.toml.j2",
@@ -62,7 +62,7 @@ def project_files(scaffold: Scaffold, templates: Mapping[str, str]) -> dict[str,
 def _render(template: str, scaffold: Scaffold) -> str:
     from jinja2 import Environment, StrictUndefined
 
-    environment = Environment(  # noqa: S701  (nothing of it is HTML)
+    environment = Environment(  # noqa: S701  (not HTML)
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     environment.filters["toml"] = toml_string
@@ -72,7 +72,7 @@ def _render(template: str, scaffold: Scaffold) -> str:
 
 
 def write_project(folder: Path, files: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Writes those of `files` that are not there yet into `folder`; what was written, and what was left as it was.
+    """Write the missing ones of `files` to `folder`; return the paths written, and those left unchanged.
 
     Raises UsageError for a folder that can't be written, or is a link.
     """
@@ -96,7 +96,7 @@ def write_project(folder: Path, files: Mapping[str, str]) -> tuple[tuple[str, ..
 
 
 def profile_name(folder: Path, given: str, known: Sequence[str]) -> str:
-    """The name of a new profile: the one that is `given`, else the folder's own. Raises UsageError for one that a profile can't have."""
+    """The name of a new profile: `given`, or one derived from the folder. Raises UsageError if invalid or that of a shipped profile."""
     name = given or re.sub(r"[^a-z0-9]+", "-", folder.absolute().name.lower()).strip("-")
     if not PROFILE_NAME.fullmatch(name):
         raise UsageError("--name", f"found {name!r}, which no profile can be called", hint="small letters, digits and -, as in --name team")

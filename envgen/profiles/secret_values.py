@@ -1,11 +1,11 @@
-"""What looks like a secret: `[env]` of a profile is committed, and can be read in the lock, the Dockerfile and every image."""
+"""Detect secrets in `[env]`, which is committed and readable in the lock, the Dockerfile and every image."""
 
 import re
 
 _NAME = re.compile(r"(.*_)?(TOKEN|API_?KEY|ACCESS_KEY(_ID)?|PRIVATE_KEY|PASSWD)|.*(SECRET|PASSWORD).*", re.IGNORECASE)
 _NAME_OF_A_FILE = re.compile(r".*_(FILE|PATH|DIR)", re.IGNORECASE)
 _SWITCH = re.compile(r"|[0-9]{1,6}|true|false|yes|no|on|off", re.IGNORECASE)
-"""Values that are no secret, whatever they are called: HF_HUB_DISABLE_IMPLICIT_TOKEN is set to 1."""
+"""Values that are not secrets, whatever their name, as in HF_HUB_DISABLE_IMPLICIT_TOKEN=1."""
 
 _VALUE = re.compile(
     r"""
