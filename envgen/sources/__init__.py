@@ -1,7 +1,7 @@
-"""Where wheels and models come from, and where they are cached: indexes, the hub of models, HTTP, and the stores.
+"""Fetch wheels and models from indexes and the model hub over HTTP, and cache them in stores.
 
-`Packages` answers for the files of packages, from the store or the index; `Hub` and `ModelStore` do so for models.
-Raises ResolutionError and its kin (3), VerificationError (8), DiskFullError, UsageError. Knows no profile and no lock.
+`Packages` provides the files of packages, from the store or the index; `Hub` and `ModelStore` do so for models.
+Raises ResolutionError and its subclasses (3), VerificationError (8), DiskFullError, UsageError. Independent of profiles and locks.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""How servers are asked: a session with the machine's proxy and CA and one TLS context for all, and bounded tries."""
+"""HTTP requests with bounded retries, through the machine's proxy and CA, with one shared TLS context."""
 
 import hashlib
 import io
@@ -25,45 +25,45 @@ from envgen.core.settings import Settings
 from envgen.core.text import human_size
 
 BACKOFF = 0.3
-"""Seconds before the second try; each further wait is twice as long."""
+"""Seconds before the second try, doubled for each further one."""
 
 TRIES = 5
-"""How often one thing is asked for; only twice where each time lasts as long as our patience."""
+"""How often a request is made; only twice if it times out."""
 
 BODY_TRIES = 3
-"""How often a file is asked for whose body is cut off."""
+"""How often a file is requested if its body is cut off."""
 
 CONNECT = 10.0
-"""Seconds that a connection may take."""
+"""Seconds to wait for a connection."""
 
 PAGE = 100 << 20
-"""Bytes that a page may have, unpacked; those of packages with thousands of releases have about 30 million."""
+"""The largest page in bytes, decompressed; packages with thousands of releases have about 30 million."""
 
 FLOOR = 1000
-"""Bytes a second below which an answer is as good as none."""
+"""Bytes per second below which a response counts as stalled."""
 
 CHUNK = 1 << 20
-"""Bytes that are handed on at a time."""
+"""Bytes yielded at a time."""
 
 _LATER = (429, 500, 502, 503, 504)
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
-"""requests knows the first and the last only; uv and most others know SSL_CERT_FILE."""
+"""requests only supports the first and last; uv and most others support SSL_CERT_FILE."""
 
 
 class StalledError(ReadTimeout):
-    """An answer comes, but so slowly that it may as well not."""
+    """A response is too slow to be of use."""
 
 
 class TooLargeError(RequestException):
-    """An answer has no end, or as good as none."""
+    """A response is too large, or endless."""
 
 
 ZIP = b"PK\x03\x04"
-"""How a wheel begins, being a zip archive."""
+"""The first bytes of a wheel, which is a zip archive."""
 
 
 class CutError(RequestException):
-    """A body ends before it is whole; `arrived` is what there is of it."""
+    """A body ends early; `arrived` is what was received."""
 
     def __init__(self, arrived: "Arrived", size: int) -> None:
         super().__init__(cut_short(arrived.received, size))
@@ -71,14 +71,14 @@ class CutError(RequestException):
 
 
 class Attempts:
-    """Counts how often something was asked for, and waits in between: longer each time, and altogether no longer than `patience`."""
+    """Counts retries and waits between them, longer each time but at most `patience` seconds in total."""
 
     def __init__(self, patience: float, times: int = TRIES) -> None:
         self._left, self._slow = times - 1, 1
         self._pause, self._budget = BACKOFF, patience
 
     def again(self, error: Exception | None = None, asked: float = 0.0) -> bool:
-        """Waits, at least for the seconds that the server has `asked` for; False at once when it is time to give up."""
+        """Wait before a retry, for at least `asked` seconds; return False at once if none is left."""
         self._left -= 1
         self._slow -= isinstance(error, requests.Timeout)
         pause = max(self._pause, asked)
@@ -90,10 +90,10 @@ class Attempts:
 
 
 def ask(session: requests.Session, url: str, *, patience: float, stream: bool, **options: Any) -> Response:
-    """The answer to one GET, whole unless it is to be a `stream`; what may be better in a moment is asked for again.
+    """Send a GET request, retrying temporary failures; the body is read unless `stream` is set.
 
-    Whoever says "not now" for the last time, or wants us to wait for longer than `patience` (seconds), is given back as
-    the answer. Raises RequestException.
+    A "try later" response is returned when no retry is left, or when it asks for a longer wait than `patience` (seconds).
+    Raises RequestException.
     """
     tries = Attempts(patience)
     while True:
@@ -105,7 +105,7 @@ def ask(session: requests.Session, url: str, *, patience: float, stream: bool, *
             if isinstance(error, TooManyRedirects | InvalidURL | TooLargeError) or not tries.again(error):
                 raise
             continue
-        except ValueError as error:  # an address to go on to that is none, which requests does not look at
+        except ValueError as error:  # an invalid redirect target, which requests does not check
             raise InvalidURL(f"it leads on to what is no address: {error}") from error
         if response.status_code not in _LATER or not tries.again(asked=retry_after(response)):
             return response
@@ -114,7 +114,7 @@ def ask(session: requests.Session, url: str, *, patience: float, stream: bool, *
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
-    """What is to arrive: a file's name, its size in bytes if that is known, who sends it, and our patience with them in seconds."""
+    """A file to download: its name, its size in bytes if known, its server, and the timeout in seconds."""
 
     name: str
     size: int | None
@@ -123,9 +123,9 @@ class Download:
 
 
 class Arrived:
-    """What has arrived of a file in `stream`, so that after a cut the rest alone is asked for, where the server can give it.
+    """The part of a file received in `stream`, to resume a cut download if the server supports it.
 
-    `advance` is told of each number of bytes, and of a negative one when all begins anew.
+    `advance` gets the number of bytes of each write, and a negative one when the download restarts.
     """
 
     def __init__(self, stream: BinaryIO, advance: Advance) -> None:
@@ -138,19 +138,19 @@ class Arrived:
         return self._digest.hexdigest()
 
     def headers(self) -> dict[str, str]:
-        """What asks for the rest of the very file that began to arrive; nothing where that can't be said."""
+        """The headers to request the rest of the same file; empty if that is not possible."""
         return {"Range": f"bytes={self.received}-", "If-Range": self._version} if self.received and self._version else {}
 
     def answer(self, response: Response) -> None:
-        """Takes up `response`: the rest of the file where it is that, else the file from its beginning."""
+        """Prepare for the body of `response`: continue if it is the rest of the file, else start over."""
         rest = response.status_code == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {self.received}-")
         if not (rest and self.received):
             self.begin()
             tag = response.headers.get("ETag", "")
-            self._version = tag if tag.startswith('"') else ""  # a weak one may stand for other bytes
+            self._version = tag if tag.startswith('"') else ""  # a weak one does not guarantee identical bytes
 
     def begin(self) -> None:
-        """Forgets what has arrived."""
+        """Discard what has arrived."""
         self._stream.seek(0)
         self._stream.truncate()
         if self.received:
@@ -167,10 +167,10 @@ class Arrived:
 
 
 def receive_body(body: Download, request: Callable[[Arrived], Iterator[bytes]], stream: BinaryIO, advance: Advance) -> str:
-    """Writes what `request` gives, which is told what has arrived, to `stream`, and gives its sha256 (hex).
+    """Write the body that `request` yields, given what has arrived, to `stream`; return its sha256 (hex).
 
-    A body that is cut off, or stalls, is asked for again, a few times. Raises VerificationError as soon as there is more of it than
-    its size says, CutError when it ends too early the last time, RequestException when the last try fails.
+    A body that is cut off or stalls is requested again, a few times. Raises VerificationError as soon as it exceeds its size,
+    CutError if it still ends early on the last try, RequestException if the last try fails.
     """
     tries, arrived = Attempts(body.patience, BODY_TRIES), Arrived(stream, advance)
     arrived.begin()
@@ -193,14 +193,14 @@ def receive_body(body: Download, request: Callable[[Arrived], Iterator[bytes]], 
 
 
 def cut_short(received: int, size: int) -> str:
-    """As in `got 150 of 301 kB: the transfer was cut`."""
+    """Describe a cut transfer, as in `got 150 of 301 kB: the transfer was cut`."""
     found, whole = human_size(received), human_size(size)
     number, unit = found.split()
     return f"got {number if whole.endswith(f' {unit}') else found} of {whole}: the transfer was cut"
 
 
 def within(pieces: Iterable[bytes], size: int | None, name: str, origin: str) -> Iterator[bytes]:
-    """The `pieces` of a file. Raises VerificationError as soon as they have more than `size` bytes."""
+    """Yield the `pieces` of a file. Raises VerificationError as soon as they exceed `size` bytes."""
     received = 0
     for piece in pieces:
         received += len(piece)
@@ -211,10 +211,10 @@ def within(pieces: Iterable[bytes], size: int | None, name: str, origin: str) ->
 
 
 def chunks(response: Response, patience: float) -> Iterator[bytes]:
-    """The body of `response`, unpacked, in large pieces. Raises RequestException, also where it comes too slowly."""
+    """Yield the decompressed body of `response` in large pieces. Raises RequestException, also if it is too slow."""
     began, arrived, piece = time.monotonic(), 0, bytearray()
     try:
-        # `iter_content` would wait until a piece is whole, however slowly it fills.
+        # `iter_content` would wait for a full piece, however slowly it arrives.
         while some := response.raw.read1(CHUNK, decode_content=True):
             piece += some
             if len(piece) >= CHUNK:
@@ -232,12 +232,12 @@ def chunks(response: Response, patience: float) -> Iterator[bytes]:
         raise StalledError(f"nothing came for {patience:g} s") from error
     except HTTPError as error:
         if piece:
-            yield bytes(piece)  # what has arrived need not be asked for again
+            yield bytes(piece)  # a retry can resume after it
         raise requests.ConnectionError(error) from error
 
 
 def retry_after(response: Response) -> float:
-    """The seconds that a server asks us to wait, 0 where it does not; a date counts from now."""
+    """The seconds to wait by Retry-After, which may be a date; 0 if it is missing or invalid."""
     asked = response.headers.get("Retry-After")
     try:
         return Retry().parse_retry_after(asked) if asked else 0.0
@@ -246,7 +246,7 @@ def retry_after(response: Response) -> float:
 
 
 def _read(response: Response, patience: float) -> None:
-    """Puts the whole body, unpacked, in place of what is still to come."""
+    """Read the whole body, decompressed, into memory."""
     body = bytearray()
     with response:
         for chunk in chunks(response, patience):
@@ -257,13 +257,13 @@ def _read(response: Response, patience: float) -> None:
 
 
 def _drop_body(response: Response, **_options: object) -> None:
-    """requests would read the body of a redirect to its end, however far that is."""
+    """Close redirects, as requests would read their body however long it is."""
     if response.is_redirect:
         response.close()
 
 
 class _Adapter(HTTPAdapter):
-    """Reads the CA certificates once; requests reads them for every connection, which takes longer than the handshake."""
+    """Loads the CA certificates once; requests does so for every connection, which is slower than the handshake."""
 
     def __init__(self, context: SSLContext, connections: int) -> None:
         self._context = context
@@ -274,11 +274,11 @@ class _Adapter(HTTPAdapter):
         return host, {"ssl_context": self._context, "cert_reqs": "CERT_REQUIRED"}
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """The context has it all; what requests would set here makes every connection read the certificates again."""
+        """Do nothing, as the context is complete; requests would reload the certificates for every connection."""
 
 
 def make_session(settings: Settings, connections: int) -> requests.Session:
-    """A session that so many threads may use at once. Raises UsageError for CA certificates that can't be read."""
+    """Create a session for up to `connections` threads. Raises UsageError for unreadable CA certificates."""
     session = requests.Session()
     session.max_redirects = 10
     session.hooks["response"].append(_drop_body)

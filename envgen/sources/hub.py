@@ -1,4 +1,4 @@
-"""The hub of models: the commit of a revision, the files at a commit with their sha256, and the files themselves."""
+"""Client for the model hub: resolve revisions to commits, list files with their sha256, and download them."""
 
 import hashlib
 import re
@@ -15,26 +15,26 @@ from envgen.sources.index import unavailable
 from envgen.sources.models import COMMIT, SHA256, HubFile, HubName, LockedModelFiles, needed
 
 if TYPE_CHECKING:
-    import requests  # slow to import, and most commands ask no hub
+    import requests  # slow to import, and most commands use no hub
 
     from envgen.sources.http import Arrived
 
 CONNECTIONS = 4
 
 PLAIN = 20 << 20
-"""Bytes that a file may have whose sha256 the hub does not know, so that it is fetched to be hashed; the hub's own limit is half of it."""
+"""The largest file to download for its sha256 if the hub lists none; twice the hub's own limit, in bytes."""
 
 PAGES = 50
-"""Pages that a list of files may have; each has a thousand."""
+"""The most pages of a file list, each with a thousand files."""
 
 _TOKEN = re.compile(r"[!-~]*")
 
 
 class Hub:
-    """Asks the hub of one run; safe to use from several threads."""
+    """Client for the hub of one run; thread-safe."""
 
     def __init__(self, settings: Settings, explain: Callable[[str], str | None] = lambda _problem: None) -> None:
-        """`explain` gives cause and cure of a refusal, None for one that it does not know."""
+        """`explain` returns the cause and cure of a refusal, or None if unknown."""
         self._settings = settings
         self._explain = explain
         self._making, self._listing = threading.Lock(), threading.Lock()
@@ -43,13 +43,13 @@ class Hub:
 
     @property
     def where(self) -> str:
-        """What messages call it."""
+        """The hub's name in messages."""
         return f"hub {urlsplit(self._settings.hub).netloc}"
 
     def commit(self, name: HubName) -> str:
-        """The commit that a revision stands for now.
+        """Resolve a revision to its current commit.
 
-        Raises HubRefusedError, or HubUnavailableError when there is no usable answer after a few tries.
+        Raises HubRefusedError, or HubUnavailableError without a usable answer after a few tries.
         """
         url = f"/api/models/{name.repo}/revision/{quote(name.revision, safe='')}"
         answer = _json(self._get(url, name), self.where)
@@ -59,11 +59,11 @@ class Hub:
         return commit
 
     def repository(self, name: HubName) -> LockedModelFiles:
-        """The files that loading takes of a model at a commit, which is the revision of `name`.
+        """List the files needed to load a model; the revision of `name` is a commit.
 
-        Raises as `commit` does, and HubGoneError for a repository without a model in it.
+        Raises as `commit` does, and HubGoneError if the repository has no model.
         """
-        with self._listing:  # several targets ask the same at the same time
+        with self._listing:  # several targets request the same list at once
             if name not in self._listed:
                 self._listed[name] = self._repository(name)
             return self._listed[name]
@@ -79,9 +79,9 @@ class Hub:
         return LockedModelFiles(repo=name.repo, commit=name.revision, files=tuple(files))
 
     def receive(self, repository: LockedModelFiles, file: HubFile, stream: BinaryIO, advance: Advance) -> None:
-        """Writes `file` to `stream`.
+        """Download `file` to `stream`.
 
-        Raises VerificationError unless it has its sha256, HubRefusedError, or HubUnavailableError.
+        Raises VerificationError if its sha256 differs, HubRefusedError, or HubUnavailableError.
         """
         import requests
 
@@ -99,7 +99,7 @@ class Hub:
             raise VerificationError(body.name, problem, hint=hint)
 
     def _entries(self, name: HubName) -> Iterator[Mapping[str, object]]:
-        """The entries at the top of a repository, page by page."""
+        """Yield the top-level entries of a repository, page by page."""
         tree = f"/api/models/{name.repo}/tree/{name.revision}"
         path = tree
         for _ in range(PAGES):
@@ -111,12 +111,12 @@ class Hub:
             following = response.links.get("next", {}).get("url", "")
             if not following:
                 return
-            # Only where it goes on: a mirror hands on the address of the hub itself, which is not to have our token.
+            # Use only the query: a mirror passes on the hub's own address, which must not get our token.
             path = f"{tree}?{following.partition('?')[2]}"
         raise HubUnavailableError(self.where, f"the list of files of {name} does not end")
 
     def _hub_file(self, path: str, entry: Mapping[str, object], name: HubName) -> HubFile:
-        """An entry with its sha256: that of LFS, else that of the file."""
+        """Convert an entry; its sha256 comes from LFS, or from the downloaded file."""
         lfs = entry.get("lfs")
         size, sha256 = entry.get("size"), lfs.get("oid") if isinstance(lfs, dict) else ""
         if not isinstance(size, int) or size < 0 or not isinstance(sha256, str) or (lfs and not SHA256.fullmatch(sha256)):
@@ -131,7 +131,7 @@ class Hub:
         return HubFile(name=path, sha256=sha256, size=size)
 
     def _anew(self, arrived: "Arrived", path: str, name: HubName) -> Iterator[bytes]:
-        arrived.begin()  # what a hub sends on to changes its address each time
+        arrived.begin()  # no resuming: the redirect target changes each time
         return self._chunks(path, name)
 
     def _chunks(self, path: str, name: HubName) -> Iterator[bytes]:
@@ -141,9 +141,9 @@ class Hub:
             yield from chunks(response, self._settings.patience)
 
     def _get(self, path: str, name: HubName, *, stream: bool = False) -> "requests.Response":
-        """A good answer.
+        """Send a GET request; return a response with status 200.
 
-        Raises HubRefusedError for any other, HubUnavailableError where there is none, and UsageError where no network may be used.
+        Raises HubRefusedError or HubGoneError if it is refused, HubUnavailableError without a usable answer, and UsageError offline.
         """
         if self._settings.offline:
             problem = f"the {self.where} would have to be asked for {name}"
@@ -163,7 +163,7 @@ class Hub:
         return response
 
     def _session(self) -> "requests.Session":
-        """Made when first needed. Raises UsageError for an address or a token that can be none."""
+        """Create the session on first use. Raises UsageError for an invalid address or token."""
         from envgen.sources.http import make_session
 
         with self._making:
@@ -173,7 +173,7 @@ class Hub:
             return self._made
 
     def _auth(self, request: "requests.PreparedRequest") -> "requests.PreparedRequest":
-        """Adds the token. requests takes it away again where the hub sends us on to another host."""
+        """Add the token, which requests removes on a redirect to another host."""
         if self._settings.token:
             request.headers["Authorization"] = f"Bearer {self._settings.token}"
         return request
@@ -183,7 +183,7 @@ class Hub:
         return HubUnavailableError(self.where, found.problem, hint=found.hint)
 
     def _refusal(self, response: "requests.Response", name: HubName) -> HubRefusedError | HubUnavailableError:
-        """What an answer other than 200 means; the hub says it in a header."""
+        """Convert a response other than 200 to an error; the hub gives the reason in a header."""
         code, status = response.headers.get("X-Error-Code", ""), response.status_code
         token = "HF_TOKEN may not read it" if self._settings.token else "HF_TOKEN is not set"
         if status == 401 and "invalid credentials" in response.headers.get("X-Error-Message", "").lower():
@@ -219,7 +219,7 @@ def _address(name: HubName, path: str) -> str:
 
 
 def _json(response: "requests.Response", where: str) -> object:
-    """Raises HubUnavailableError for what is no JSON, such as a page that asks for a login."""
+    """Parse JSON. Raises HubUnavailableError for anything else, such as a login page."""
     try:
         found: object = response.json()
     except (ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""Asking indexes: the files of a package, their sizes and metadata, from a server or a folder."""
+"""Client for package indexes: files of a package, their sizes and metadata, from a server or a folder."""
 
 import hashlib
 import re
@@ -17,36 +17,36 @@ from envgen.sources.index_pages import IndexFile, html_page, json_files, package
 from envgen.sources.wheel import Wheel
 
 if TYPE_CHECKING:
-    import requests  # slow to import, and `envgen lock --check` asks no index
+    import requests  # slow to import, and `envgen lock --check` uses no index
 
     from envgen.sources.http import Arrived
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 CONNECTIONS = 8
 LIST = 2 << 20
-"""Bytes of a list of packages that is looked through for the name that may be meant."""
+"""The largest list of packages searched for name suggestions, in bytes."""
 
 
 _NUMBER = re.compile(r"[0-9]{1,14}")
-"""A number of bytes or seconds as a server may say it."""
+"""A number of bytes or seconds from a server."""
 
 
 class IndexClient:
-    """Reads the indexes of one run; safe to use from several threads."""
+    """Client for the indexes of one run; thread-safe."""
 
     def __init__(self, settings: Settings, urls: Mapping[str, str]) -> None:
-        """`urls` maps an index's name to its URL; `default` may be left out."""
+        """`urls` maps index names to URLs; `default` is optional."""
         self._settings = settings
         self._urls = urls
-        # Several targets ask the same at the same time: one asks the index, the others wait for it.
+        # Several targets make the same requests at once: one sends them, the others wait.
         self._once = Memo().get
 
     def location(self, index: str) -> str:
-        """The URL or folder that stands for `index` here: its mirror, else its own URL, without a slash at the end."""
+        """The mirror of `index`, or its own URL, without a trailing slash."""
         return (mirror_of(self._settings, index) or self._urls.get(index) or default_url()).rstrip("/")
 
     def folder(self, index: str) -> Path | None:
-        """The folder that stands in for `index`, or None where it is a URL."""
+        """The folder used for `index`, or None if it is a URL."""
         location = self.location(index)
         if location.startswith("file://"):
             return Path(unquote(urlsplit(location).path))
@@ -54,16 +54,16 @@ class IndexClient:
 
     @property
     def patience(self) -> float:
-        """Seconds that an index may keep us waiting."""
+        """Seconds to wait for an index."""
         return self._settings.patience
 
     def credentials(self, index: str) -> tuple[str, str] | None:
         return credentials_of(self._settings, index)
 
     def files(self, index: str, package: str) -> tuple[IndexFile, ...]:
-        """All files of `package` (its normalised name) in `index`, none where the index does not know it.
+        """List all files of `package` (normalised) in `index`; empty if it is unknown there.
 
-        Raises IndexUnavailableError when the index gives no usable answer after a few tries.
+        Raises IndexUnavailableError without a usable answer after a few tries.
         """
         folder = self.folder(index)
         return self._once(
@@ -71,9 +71,9 @@ class IndexClient:
         )
 
     def names(self, index: str) -> tuple[str, ...]:
-        """The packages that `index` lists, normalised, for the one that may be meant; none where it has no list, or a very long one.
+        """List the packages of `index`, normalised, for name suggestions; empty if it has no list or a very long one.
 
-        The default index is not asked unless a mirror stands for it: its list has millions of bytes.
+        The default index is skipped unless it has a mirror, as its list has millions of bytes.
         """
         folder = self.folder(index)
         if folder:
@@ -95,7 +95,7 @@ class IndexClient:
             return b"".join(within(chunks(response, self.patience), LIST, "list of packages", f"index {index}"))
 
     def find(self, wheel: Wheel, profile: str = "PROFILE") -> IndexFile:
-        """The file of `wheel` in its index. Raises ResolutionError for one that is gone, and as `files` does."""
+        """Find the file of `wheel` in its index. Raises ResolutionError if it is gone, and as `files` does."""
         for file in self.files(wheel.index, wheel.name):
             if file.filename == wheel.file:
                 return file
@@ -103,11 +103,11 @@ class IndexClient:
         raise ResolutionError(where, f"{wheel.file} is not there any more", hint=f"lock again: envgen lock {profile}")
 
     def prefetch(self, pages: Sequence[tuple[str, str]]) -> None:
-        """Begins to read pages, each an index and a package, that `files` will be asked for; it also has their errors."""
+        """Start reading pages, pairs of index and package, in the background; `files` reports their errors."""
 
         def read() -> None:
             for index, package in pages:
-                # Whatever it is: `files` meets it too, and when Python ends under this thread there is nobody to be told.
+                # `files` raises the same error, and at interpreter exit nothing can handle one here.
                 with suppress(Exception):
                     self.files(index, package)
 
@@ -123,22 +123,22 @@ class IndexClient:
         if kind.endswith("json"):
             return json_files(response.content, url, index)
         if kind in ("text/html", "application/vnd.pypi.simple.v1+html"):
-            # In UTF-8, whatever the server calls it: a page is ASCII, and some codecs do more than decode.
+            # Always UTF-8, whatever the declared charset: pages are ASCII, and some codecs do more than decode.
             return iter(html_page(response.content.decode(errors="replace"), url, index))
         raise IndexUnavailableError(url, f"found content of type {kind or 'none'!r}, expected an index page")
 
     def size(self, file: IndexFile) -> int:
-        """The size of `file` in bytes, asked of its server where the index does not say. Raises FileGoneError too."""
+        """The size of `file` in bytes, from its server if the index has none. Raises FileGoneError too."""
         if file.size is not None:
             return file.size
         return self._once(("size", file.url), lambda: self._asked_size(file))
 
     def _asked_size(self, file: IndexFile) -> int:
-        # The first byte says the whole size, and where files come through a proxy it is far quicker than HEAD.
+        # A request for the first byte reports the full size, and is far faster than HEAD through a proxy.
         with self.get(file.url, file.index, headers={"Range": "bytes=0-0", "Accept-Encoding": "identity"}, stream=True) as response:
             total = response.headers.get("content-range", "").rpartition("/")[2]
             if response.status_code == 206 and _NUMBER.fullmatch(total):
-                response.content  # noqa: B018  (read to its end, so that the connection can be used again)
+                response.content  # noqa: B018  (read to the end to reuse the connection)
                 return int(total)
             if response.status_code in (404, 410):
                 raise _gone(file)
@@ -146,7 +146,7 @@ class IndexClient:
             return _size_of(file, response)
 
     def part(self, file: IndexFile, start: int, stop: int) -> bytes | None:
-        """The bytes of `file` from `start` to before `stop`, None where its server does not give parts. Raises FileGoneError too."""
+        """The bytes of `file` from `start` up to `stop`, None if its server supports no ranges. Raises FileGoneError too."""
         from envgen.sources.http import chunks, within
 
         headers = {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
@@ -160,21 +160,21 @@ class IndexClient:
             return None
 
     def metadata(self, file: IndexFile) -> bytes | None:
-        """The core metadata that the index keeps beside the wheel `file` (PEP 658), or None where it has none."""
+        """The core metadata that the index publishes for the wheel `file` (PEP 658), or None if it has none."""
         if file.url.startswith("file:"):
             return None
         return self._once(("metadata", file.url), lambda: self._asked_metadata(file))
 
     def _asked_metadata(self, file: IndexFile) -> bytes | None:
         response = self.get(f"{file.url}.metadata", file.index)
-        # A server without such files may answer anything; what is no metadata is taken as "none".
+        # A server without PEP 658 may return anything; ignore what is not metadata.
         usable = response.status_code == 200 and response.content.startswith(b"Metadata-Version:")
         return response.content if usable else None
 
     def receive(self, file: IndexFile, stream: BinaryIO, advance: Advance) -> str:
-        """Writes `file` to `stream` and gives its sha256 (hex); a body that is cut off is asked for again, a few times.
+        """Download `file` to `stream` and return its sha256 (hex), retrying a cut body a few times.
 
-        Raises VerificationError as soon as there is more of it than the index, or its server, says.
+        Raises VerificationError as soon as it exceeds the size given by the index or its server.
         """
         from requests import RequestException
 
@@ -184,7 +184,7 @@ class IndexClient:
         try:
             return receive_body(body, lambda arrived: self._chunks(file, arrived), stream, advance)
         except CutError as error:
-            if not error.arrived.head.startswith(ZIP):  # a page that asks for a login, say: trying again is no cure
+            if not error.arrived.head.startswith(ZIP):  # such as a login page: no use trying again
                 problem = f"found sha256 {error.arrived.sha256}, expected {file.sha256 or 'a wheel'}"
                 hint = f"the index {file.index}, its mirror or a proxy sends something else than a wheel"
                 raise VerificationError(file.filename, problem, hint=hint) from error
@@ -201,7 +201,7 @@ class IndexClient:
             arrived.begin()
             yield from self._local_chunks(file)
             return
-        # Unpacked, a small answer may be huge; and a wheel is packed already.
+        # No compression: a wheel is compressed already, and a small response could unpack to a huge one.
         headers = {"Accept-Encoding": "identity", **arrived.headers()}
         with self.get(file.url, file.index, headers=headers, stream=True) as response:
             if response.status_code in (404, 410):
@@ -224,9 +224,9 @@ class IndexClient:
             raise ResolutionError(str(folder / file.filename), f"can't be read: {error.strerror or error}") from error
 
     def release(self, index: str, package: str, version: str) -> bytes | None:
-        """What the JSON API beside `index` says of one release, or None where it has none.
+        """Read a release from the JSON API of `index`, or None if it has none.
 
-        Raises IndexUnavailableError when there is no usable answer after a few tries.
+        Raises IndexUnavailableError without a usable answer after a few tries.
         """
         root = self.location(index).removesuffix("/simple")
         if self.folder(index) or root == self.location(index):
@@ -241,14 +241,14 @@ class IndexClient:
     def _session(self) -> "requests.Session":
         from envgen.sources.http import make_session
 
-        # Made when first needed: a resolver need not wait until the CA certificates are read.
+        # Created on first use, so resolvers need not wait for the CA certificates.
         session: requests.Session = self._once(("session",), lambda: make_session(self._settings, CONNECTIONS))
         return session
 
     def get(self, url: str, index: str, *, headers: Mapping[str, str] | None = None, stream: bool = False) -> "requests.Response":
-        """The answer to one request, with bounded retries.
+        """Send a GET request with bounded retries.
 
-        Raises IndexUnavailableError when there is none, and UsageError where no network may be used.
+        Raises IndexUnavailableError without an answer, and UsageError offline.
         """
         if self._settings.offline:
             problem = f"{urlsplit(url).netloc.rpartition('@')[2]} would have to be asked"
@@ -257,10 +257,10 @@ class IndexClient:
 
         from envgen.sources.http import ask
 
-        # Files may lie beside the pages, but credentials are for that server alone.
+        # Credentials are only for the index's own server; files may be on another.
         own = urlsplit(url)[:2] == urlsplit(self.location(index))[:2]
         pair = self.credentials(index) if own else None
-        # As bytes: requests would write letters as latin-1, where uv and servers take them for UTF-8 (RFC 7617).
+        # As bytes: requests would encode them as latin-1, but uv and servers use UTF-8 (RFC 7617).
         auth = (pair[0].encode(), pair[1].encode()) if pair else None
         try:
             return ask(self._session(), url, patience=self.patience, stream=stream, headers=headers, auth=auth)
@@ -269,14 +269,14 @@ class IndexClient:
 
 
 def default_url() -> str:
-    """The URL of the default index, as pip has it built in."""
+    """The URL of the default index, as built into pip."""
     from pip._internal.models.index import PyPI
 
     return str(PyPI.simple_url).rstrip("/")
 
 
 def _gone(file: IndexFile) -> FileGoneError:
-    """What to raise when an index lists `file`, and does not have it."""
+    """The error for a `file` that an index lists but does not have."""
     return FileGoneError(f"index {file.index}", f"lists {file.filename}, but does not have it", hint="lock again: envgen lock PROFILE")
 
 
@@ -286,7 +286,7 @@ def host_of(url: str) -> str:
 
 
 def unavailable(url: str, error: Exception) -> IndexUnavailableError:
-    """What to raise when `url` gave no answer because of `error`."""
+    """The error for a request to `url` that failed with `error`."""
     reason = _root_cause(error)
     return IndexUnavailableError(
         host_of(url), f"no usable answer: {reason}", hint="check the network, the proxy (HTTPS_PROXY) and the CA (SSL_CERT_FILE)"
@@ -294,7 +294,7 @@ def unavailable(url: str, error: Exception) -> IndexUnavailableError:
 
 
 def _root_cause(error: BaseException) -> str:
-    """The innermost reason in words, without Python's object addresses."""
+    """The text of the innermost error, without Python object addresses."""
     reason = getattr(error, "reason", None) or (error.args[0] if error.args else None)
     if isinstance(reason, BaseException):
         return _root_cause(reason)
@@ -302,7 +302,7 @@ def _root_cause(error: BaseException) -> str:
 
 
 def _size_of(file: IndexFile, response: "requests.Response") -> int:
-    """The size of `file` in bytes: as its index says, or else the server that sends it whole. Raises IndexUnavailableError."""
+    """The size of `file` in bytes, from its index or Content-Length. Raises IndexUnavailableError."""
     if file.size is not None:
         return file.size
     length = response.headers.get("content-length", "")
@@ -312,13 +312,13 @@ def _size_of(file: IndexFile, response: "requests.Response") -> int:
 
 
 def credentials_hint(index: str) -> str:
-    """What helps where `index`, by its name, refuses."""
+    """How to set the credentials of `index`."""
     variable = f"ENVGEN_{index_variable(index)}"
     return f"set {variable}_USERNAME and {variable}_PASSWORD, or use ~/.netrc"
 
 
 def _expect_ok(response: "requests.Response", url: str, index: str, *, known: bool = False) -> None:
-    """Raises IndexRefusedError or IndexUnavailableError; `known` is whether we gave credentials."""
+    """Raise IndexRefusedError or IndexUnavailableError unless the status is 200; `known` is whether credentials were sent."""
     if response.status_code in (401, 403):
         words = "refuses the credentials it was given" if known else "requires credentials"
         raise IndexRefusedError(url, f"found status {response.status_code}: the index {index} {words}", hint=credentials_hint(index))

@@ -1,7 +1,7 @@
-"""Index pages: the files of a package with hash, size and upload time.
+"""Parse index pages: the files of a package with hash, size and upload time.
 
-Both forms of the simple repository API are read (PEP 503 and 691), with upload times where they are published
-(PEP 700 in JSON; `data-upload-time` in HTML, which some proxies send in place of JSON).
+Both forms of the simple repository API are supported (PEP 503 and 691), with upload times if published
+(PEP 700 in JSON; `data-upload-time` in HTML, which some proxies send instead of JSON).
 """
 
 import datetime as dt
@@ -22,14 +22,14 @@ _FILE_NAME = re.compile(r"\.(whl|zip|tar\.(gz|bz2|xz|Z)|tgz|egg|exe|msi|rpm|deb)
 _UNSEEN = re.compile(r"<(title|script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 
 LARGEST = 1 << 48
-"""Bytes that a file may have to be believed: a size is added up, and compared with what a disk has."""
+"""The largest plausible file size in bytes; sizes are summed and compared with free disk space."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexFile:
-    """One file of a package as `index`, by its name, lists it.
+    """A file of a package as listed by the index named `index`.
 
-    `sha256` (hex), `size` (bytes), `uploaded`, `requires_python` and `yanked_because` are None where the index does not say.
+    `sha256` (hex), `size` (bytes), `uploaded`, `requires_python` and `yanked_because` are None if not published.
     """
 
     index: str
@@ -44,7 +44,7 @@ class IndexFile:
 
 
 def json_files(content: bytes, url: str, index: str) -> Iterator[IndexFile]:
-    """The files of a PEP 691 page of `index`. Raises IndexUnavailableError for JSON that is none."""
+    """Parse the files of a PEP 691 page of `index`. Raises IndexUnavailableError for an invalid page."""
     try:
         entries = json.loads(content)["files"]
         return iter([_json_file(entry, url, index) for entry in entries])
@@ -53,7 +53,7 @@ def json_files(content: bytes, url: str, index: str) -> Iterator[IndexFile]:
 
 
 def package_names(content: bytes) -> tuple[str, ...]:
-    """The names in the list of all packages of an index, in either form; nothing where it is none."""
+    """Parse the list of all packages of an index, in either form; empty if it is invalid."""
     from packaging.utils import canonicalize_name
 
     try:
@@ -81,12 +81,12 @@ def _json_file(entry: Mapping[str, object], url: str, index: str) -> IndexFile:
 
 
 def html_page(text: str, url: str, index: str) -> list[IndexFile]:
-    """The files of a PEP 503 page of `index`. Raises IndexUnavailableError for HTML that is none, such as what asks for a login."""
+    """Parse the files of a PEP 503 page of `index`. Raises IndexUnavailableError for other HTML, such as a login page."""
     try:
         files = list(html_files(text, url, index))
     except ValueError as error:
         raise IndexUnavailableError(url, f"found HTML that is no index page: {error}") from error
-    # A package without a file has a page with nothing on it, or with the heading that indexes give it.
+    # The page of a package without files is empty, or has only the usual heading.
     if not any(_FILE_NAME.search(file.filename) for file in files) and "pypi:repository-version" not in text:
         words = " ".join(unescape(_UNSEEN.sub(" ", text[:20_000])).split())
         if words and not words.startswith("Links for"):
@@ -96,9 +96,9 @@ def html_page(text: str, url: str, index: str) -> list[IndexFile]:
 
 
 def html_files(text: str, url: str, index: str) -> Iterator[IndexFile]:
-    """The files of a PEP 503 page; a full HTML parser takes seconds for the page of a package with many releases.
+    """Yield the files of a PEP 503 page; a full HTML parser takes seconds for packages with many releases.
 
-    Raises ValueError for an upload time or a URL that is none.
+    Raises ValueError for an invalid upload time or URL.
     """
     base = _BASE.search(text)
     url = urljoin(url, unescape(base[1])) if base else url
@@ -107,7 +107,7 @@ def html_files(text: str, url: str, index: str) -> Iterator[IndexFile]:
         if "href" not in values:
             continue
         target, _, fragment = values["href"].partition("#")
-        # Joining takes longer than all the rest, and most pages have whole URLs; brackets are where those can be wrong.
+        # Join only if necessary, as it is slow and most URLs are absolute; those with brackets may be invalid.
         if not target.startswith(("https://", "http://")) or "[" in target or "]" in target:
             target = urljoin(url, target)
         uploaded = values.get("data-upload-time")
@@ -124,13 +124,13 @@ def html_files(text: str, url: str, index: str) -> Iterator[IndexFile]:
 
 
 def _sha256(text: str) -> str | None:
-    """The digest, None where an index has something else in its place: it becomes part of a path."""
+    """The digest, or None if it is invalid, as it becomes part of a path."""
     digest = text.lower()
     return digest if _DIGEST.fullmatch(digest) else None
 
 
 def _instant(text: str) -> dt.datetime:
-    """The instant in UTC. Raises ValueError for a text that is none."""
+    """Parse an instant, in UTC. Raises ValueError if it is invalid."""
     moment = dt.datetime.fromisoformat(text)
     try:
         return moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)

@@ -1,8 +1,8 @@
-"""Models of the hub that are kept here, each at one commit, and folders of files that must be what a list of hashes says.
+"""The model store: cached hub models by commit, and folders of files verified against a list of hashes.
 
-<cache>/models/hub/<organisation>--<name>/<commit>/           a model, whole
+<cache>/models/hub/<organisation>--<name>/<commit>/           a complete model
 <cache>/models/hub/<organisation>--<name>/<commit>.sha256     its files, as sha256sum writes and checks them
-<cache>/models/hub/<organisation>--<name>/.partial/<commit>/  what has arrived of it; each file is verified again before it counts
+<cache>/models/hub/<organisation>--<name>/.partial/<commit>/  a partial download; each file is verified again before use
 """
 
 import os
@@ -21,17 +21,17 @@ from envgen.sources.wheel_store import check_space, disk_error
 
 
 class ModelStore:
-    """The store in one folder; any number of processes may use it at once."""
+    """A store in one folder, safe for concurrent processes."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def folder(self, repo: str, commit: str) -> Path:
-        """Where the model is, or would be."""
+        """The path of the model, which may not exist."""
         return self.root / "hub" / repo.replace("/", "--") / commit
 
     def cached(self, name: HubName) -> LockedModelFiles | None:
-        """The model at a commit, the revision of `name`, as it was when it came; None where it is not here as a whole."""
+        """The cached model as it was downloaded, or None if it is incomplete; the revision of `name` is a commit."""
         folder = self.folder(name.repo, name.revision)
         digests = cached_listing(folder)
         if digests is None:
@@ -40,13 +40,13 @@ class ModelStore:
         return LockedModelFiles(repo=name.repo, commit=name.revision, files=tuple(files))
 
     def fetch(self, repository: LockedModelFiles, hub: Hub, reporter: Reporter) -> None:
-        """Fetches the model unless it is here, each file verified by its sha256.
+        """Download the model unless it is cached, verifying each file by sha256.
 
-        Raises VerificationError for wrong content, HubRefusedError, HubUnavailableError, and DiskFullError.
+        Raises VerificationError for corrupt content, HubRefusedError, HubUnavailableError, and DiskFullError.
         """
         final = self.folder(repository.repo, repository.commit)
         try:
-            # One process fetches a model, the others wait for it.
+            # One process downloads a model, the others wait.
             with _locked(final):
                 if not final.is_dir():
                     with reporter.transfer(f"model: fetching {repository.name}", repository.size) as advance:
@@ -62,7 +62,7 @@ class ModelStore:
         arriving.mkdir(exist_ok=True)
         digests = {file.name: file.sha256 for file in repository.files}
         for name, _ in faults(arriving, digests):
-            _remove(arriving / name)  # what a process that was killed left, or what was wrong here before
+            _remove(arriving / name)  # left by a killed process, or corrupt before
         absent = [file for file in repository.files if not (arriving / file.name).exists()]
         check_space(self.root, sum(file.size for file in absent), "the model's files")
 
@@ -83,10 +83,10 @@ class ModelStore:
         arriving.replace(final)
 
     def add_from_stream(self, repository: LockedModelFiles, content: Callable[[HubFile], Iterable[bytes]]) -> bool:
-        """Keeps the model, each file of which comes in pieces; False where it was here as a whole before, and stays as it was.
+        """Cache a model from streams; return False if it is cached already, and leave it unchanged.
 
-        All content is read to its end either way. No list is written: which files belong to it a lock says, or the hub, and not
-        who brought them. Raises VerificationError when a file is another one, and DiskFullError.
+        All content is read to the end either way. No listing is written: only a lock or the hub decides which files belong to a model,
+        not the source of the streams. Raises VerificationError if a sha256 differs, and DiskFullError.
         """
         final = self.folder(repository.repo, repository.commit)
         if final.is_dir() and not all(
@@ -106,19 +106,19 @@ class ModelStore:
         return folder is not None
 
     def verify(self, repository: LockedModelFiles) -> Path:
-        """The model's folder, every file of which was read again; one that is damaged is taken out, and the model with it.
+        """Read the whole model again and return its folder; a corrupt model is removed from the store.
 
-        Raises VerificationError, also for a model that is not here.
+        Raises VerificationError, also if it is missing.
         """
         folder = self.folder(repository.repo, repository.commit)
         check_folder(folder, {file.name: file.sha256 for file in repository.files}, self._take_out)
         return folder
 
     def _take_out(self, folder: Path) -> None:
-        """Puts it where the next fetch looks: what is not damaged need not come again."""
+        """Move the model to the partial downloads, where the next fetch reuses its intact files."""
         try:
             with _locked(folder):
-                if folder.is_dir():  # unless another process was quicker
+                if folder.is_dir():  # unless another process was faster
                     _remove(_partial(folder))
                     folder.rename(_partial(folder))
         except OSError as error:
@@ -126,9 +126,9 @@ class ModelStore:
 
 
 def check_folder(folder: Path, digests: Mapping[str, str], take_out: Callable[[Path], None]) -> None:
-    """Reads all of `folder`; if anything differs from `digests` (sha256 in hex, by path) the folder is taken out.
+    """Verify `folder` against `digests` (sha256 in hex, by path); call `take_out` on any difference.
 
-    Raises VerificationError for the first file that is wrong, missing, or not among them; also where there is no such folder.
+    Raises VerificationError for the first corrupt, missing or unexpected file, or a missing folder.
     """
     if not folder.is_dir():
         raise VerificationError(str(folder), "missing in the store of models", hint="fetch it: envgen fetch PROFILE")
@@ -139,9 +139,9 @@ def check_folder(folder: Path, digests: Mapping[str, str], take_out: Callable[[P
 
 
 def faults(folder: Path, digests: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """What differs in `folder` from `digests` (sha256 in hex, by path): the path, and what was found and expected.
+    """Yield the differences of `folder` from `digests` (sha256 in hex, by path): the path and the problem.
 
-    What a folder has more than it should counts: a file beside the others can change what a load does.
+    Unexpected files count, as they can change how a model loads.
     """
     there = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
     for name in there:
@@ -163,12 +163,12 @@ def _sha256(path: Path) -> str:
 
 
 def listing_path(folder: Path) -> Path:
-    """Where the list of a folder's hashes is: beside it."""
+    """The path of a folder's listing, which is next to it."""
     return folder.with_name(f"{folder.name}.sha256")
 
 
 def cached_listing(folder: Path) -> dict[str, str] | None:
-    """The sha256 (hex) of each file of a folder as it came; None where it is not here with its list, so that it has to come again."""
+    """The sha256 (hex) of each file of a folder as downloaded; None without a valid listing, so it must be fetched again."""
     try:
         return read_listing(listing_path(folder).read_bytes()) or None if folder.is_dir() else None
     except (OSError, ValueError):
@@ -180,7 +180,7 @@ def _size(path: Path) -> int:
 
 
 def write_listing(folder: Path, listing: bytes) -> None:
-    """Writes the list of a folder's hashes whole. Raises OSError."""
+    """Write a folder's listing atomically. Raises OSError."""
     path = listing_path(folder)
     part = path.with_name(f"{path.name}.part")
     part.write_bytes(listing)
@@ -193,9 +193,9 @@ def _partial(folder: Path) -> Path:
 
 @contextmanager
 def create_once(final: Path) -> Iterator[Path | None]:
-    """A folder to fill that becomes `final` when it is whole, and is gone when it is not; None where `final` is here.
+    """Yield a folder to fill, which becomes `final` on success and is removed on failure; None if `final` exists.
 
-    One process makes it, the others wait for it. Raises DiskFullError, also where there can be no such folder.
+    One process creates it, the others wait. Raises DiskFullError, also if it can't be created.
     """
     try:
         with _locked(final):
@@ -205,7 +205,7 @@ def create_once(final: Path) -> Iterator[Path | None]:
             folder = _partial(final)
             _remove(folder)
             folder.mkdir()
-            # An image's own user may write into it, who is somebody else than us.
+            # An image's user, which is not ours, may write to it.
             folder.chmod(0o777)
             try:
                 yield folder
@@ -218,13 +218,13 @@ def create_once(final: Path) -> Iterator[Path | None]:
 
 
 def _locked(folder: Path) -> AbstractContextManager[None]:
-    """Keeps all others from this folder. Raises OSError."""
+    """Lock a folder against other processes and threads. Raises OSError."""
     partial = _partial(folder)
     return locked(partial.with_name(f"{partial.name}.lock"))
 
 
 def _remove(path: Path) -> None:
-    """Removes a file or a folder, if it is there. Raises OSError."""
+    """Remove a file or folder if it exists. Raises OSError."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -1,4 +1,4 @@
-"""What names a model, `wheel:NAME==VERSION` or `hub:ORG/NAME@REVISION`, and what a name of the hub stands for: files at a commit."""
+"""Model names, `wheel:NAME==VERSION` or `hub:ORG/NAME@REVISION`, and the files of a hub model at a commit."""
 
 import hashlib
 import re
@@ -9,21 +9,21 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 EMBEDDED = "embedded"
-"""Names the model that comes with envgen."""
+"""The name of the model shipped with envgen."""
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-"""A commit of the hub in full: the only revision that never moves."""
+"""A full commit hash, the only revision that never moves."""
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 FILE_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9 ._+=@,()-]*[A-Za-z0-9_)])?")
-"""The name of a model's file as we take it from a hub or a lock: it becomes a path."""
+"""A valid file name from a hub or a lock, as it becomes a path."""
 
 DESCRIPTION = (".json", ".txt", ".jinja", ".model", ".tiktoken")
-"""How the files end that say what a model is: configuration, tokenizer, chat template."""
+"""Suffixes of a model's configuration, tokenizer and chat template files."""
 
 WEIGHTS = (".safetensors", ".bin")
-"""How the files of its weights end: the first that it has any of is taken, and no other form."""
+"""Suffixes of weights; only the first one present is used."""
 
 _PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
 _REPO = re.compile(rf"{_PART}/{_PART}")
@@ -33,7 +33,7 @@ _HUB = re.compile(r"hub:(?P<repo>[^@]*)@(?P<revision>[A-Za-z0-9_-][A-Za-z0-9_./-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WheelName:
-    """A package that ships a model, in one version; `sha256` (hex) is empty unless the name says it."""
+    """A version of a package that ships a model; `sha256` (hex) is empty unless it is part of the name."""
 
     name: str
     version: str
@@ -45,7 +45,7 @@ class WheelName:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubName:
-    """A model of the hub at a revision: a branch, a tag, or a commit."""
+    """A hub model at a revision: a branch, a tag, or a commit."""
 
     repo: str
     revision: str
@@ -56,7 +56,7 @@ class HubName:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubFile:
-    """One file of a model on the hub: its name, sha256 (hex), and size in bytes."""
+    """A file of a hub model: its name, sha256 (hex), and size in bytes."""
 
     name: str
     sha256: str
@@ -65,7 +65,7 @@ class HubFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedModelFiles:
-    """A model of the hub at one commit (40 hex digits), with those of its files that loading it takes."""
+    """A hub model at a commit (40 hex digits), with the files needed to load it."""
 
     repo: str
     commit: str
@@ -77,22 +77,22 @@ class LockedModelFiles:
 
     @property
     def listing(self) -> bytes:
-        """Its files as `sha256sum` writes and checks them."""
+        """Its files in `sha256sum` format."""
         return listing_of({file.name: file.sha256 for file in self.files})
 
     @property
     def digest(self) -> str:
-        """The sha256 over all its files, as `sha256:<hex>`."""
+        """The sha256 of its listing, as `sha256:<hex>`."""
         return f"sha256:{hashlib.sha256(self.listing).hexdigest()}"
 
     @property
     def size(self) -> int:
-        """The bytes of all its files."""
+        """The total size of its files in bytes."""
         return sum(file.size for file in self.files)
 
 
 def parse_model_name(text: str) -> WheelName | HubName | None:
-    """What `text` names, or None where it is in neither form."""
+    """Parse a model name, or return None if it is invalid."""
     if (match := _WHEEL.fullmatch(text)) and is_version(match["version"]):
         return WheelName(name=canonicalize_name(match["name"]), version=match["version"], sha256=match["sha256"] or "")
     if (match := _HUB.fullmatch(text)) and is_repo(match["repo"]):
@@ -101,12 +101,12 @@ def parse_model_name(text: str) -> WheelName | HubName | None:
 
 
 def is_repo(text: str) -> bool:
-    """Whether `text` is ORG/NAME as the hub allows it: it becomes a path, in which `--` stands for the slash."""
+    """Whether `text` is a valid ORG/NAME, as it becomes a path with `--` for the slash."""
     return bool(_REPO.fullmatch(text)) and "--" not in text and ".." not in text
 
 
 def is_version(text: str) -> bool:
-    """Whether `text` is the version of a package."""
+    """Whether `text` is a valid package version."""
     try:
         Version(text)
     except InvalidVersion:
@@ -115,9 +115,9 @@ def is_version(text: str) -> bool:
 
 
 def needed(names: Sequence[str]) -> tuple[str, ...]:
-    """Those of a repository's files that loading the model takes, sorted; without weights none.
+    """Select the files of a repository needed to load its model, sorted; empty without weights.
 
-    What lies in a folder is not among them, nor what has an odd name: no load asks for such a file.
+    Files in folders or with unusual names are never loaded, so they are left out.
     """
     usable = sorted(name for name in names if FILE_NAME.fullmatch(name))
     weights = next((suffix for suffix in WEIGHTS if any(name.endswith(suffix) for name in usable)), None)
@@ -125,12 +125,12 @@ def needed(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def listing_of(digests: dict[str, str]) -> bytes:
-    """A sha256 (hex) for each file name, as `sha256sum` writes and checks them."""
+    """Format the sha256 (hex) of each file name as `sha256sum` does."""
     return "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(digests.items())).encode()
 
 
 def read_listing(content: bytes) -> dict[str, str]:
-    """The sha256 (hex) for each file name in a listing. Raises ValueError for anything that is none."""
+    """Parse the sha256 (hex) of each file name from a listing. Raises ValueError if it is invalid."""
     digests = {}
     for line in content.decode().splitlines():
         sha256, _, name = line.partition("  ")

@@ -1,4 +1,4 @@
-"""The files of packages: from the cache where they are, else from the indexes."""
+"""Files of packages, from the cache or the indexes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,26 +15,26 @@ from envgen.sources.wheel import Wheel
 from envgen.sources.wheel_store import WheelStore, check_space, read_dist_info, read_metadata
 
 LARGEST_FOR_RECORD = 20_000_000
-"""Bytes of a wheel that is fetched for its RECORD alone where its server gives no ranges."""
+"""The largest wheel, in bytes, to download just for its RECORD if its server supports no ranges."""
 
 
 def _unseen(_count: int) -> None:
-    """Nobody is told what has arrived."""
+    """Ignore progress."""
 
 
 class Packages:
-    """The packages of the indexes of one run, and the store that their files are cached in; safe to use from several threads."""
+    """The packages on the indexes of one run, with the store that caches their files; thread-safe."""
 
     def __init__(self, client: IndexClient, store: WheelStore) -> None:
         self.client = client
         self.store = store
 
     def files(self, index: str, package: str) -> tuple[IndexFile, ...]:
-        """All files of `package` (its normalised name) in `index`. Raises IndexUnavailableError."""
+        """List all files of `package` (normalised) in `index`. Raises IndexUnavailableError."""
         return self.client.files(index, package)
 
     def size(self, file: IndexFile) -> int:
-        """The size in bytes of the wheel `file`: as the index says, or its server when first asked. Raises as `IndexClient.size` does."""
+        """The size of the wheel `file` in bytes, from the index, the store or its server. Raises as `IndexClient.size` does."""
         if file.size is not None or file.sha256 is None:
             return self.client.size(file)
         size = self.store.size(file.sha256)
@@ -44,9 +44,9 @@ class Packages:
         return size
 
     def metadata(self, file: IndexFile) -> bytes:
-        """The core metadata of the wheel `file`: from the store, the index, or the wheel itself, which is fetched only for want of these.
+        """The core metadata of the wheel `file`, from the store, the index or, as a last resort, the wheel itself.
 
-        Raises VerificationError for a wheel that has none, and as `fetch` does.
+        Raises VerificationError if it has none, and as `fetch` does.
         """
         if file.sha256 is None:
             return self.client.metadata(file) or self._of_wheel(*self.add(file, None))
@@ -67,10 +67,10 @@ class Packages:
         return content
 
     def record(self, file: IndexFile) -> bytes | None:
-        """The RECORD of the wheel `file`, which has a sha256: from the store, the wheel, or by ranges from its server.
+        """The RECORD of the wheel `file`, which has a sha256, from the store, the wheel, or its server by ranges.
 
-        None where the server gives no ranges and the wheel is too large to be fetched for this alone. Raises VerificationError for
-        a wheel that has none, and as `fetch` does.
+        None if the server supports no ranges and the wheel is too large to download just for this. Raises VerificationError if it has
+        none, and as `fetch` does.
         """
         assert file.sha256 is not None
         content = self.store.record(file.sha256)
@@ -81,13 +81,13 @@ class Packages:
         return content
 
     def _dist_info(self, file: IndexFile, sha256: str, name: str, largest: int | None) -> bytes | None:
-        """The file `name` in the .dist-info of the wheel `file`: where it lies here, by ranges, or of the whole wheel.
+        """Read the file `name` in the .dist-info of the wheel `file`: locally, by ranges, or by downloading the wheel.
 
-        None for a wheel of more than `largest` bytes whose server gives no ranges. Raises VerificationError, and as `fetch` does.
+        None if the server supports no ranges and the wheel exceeds `largest` bytes. Raises VerificationError, and as `fetch` does.
         """
         wheel, folder = self.store.path(sha256, file.filename), self.client.folder(file.index)
         if not wheel.is_file() and folder:
-            # A wheel in a folder is read where it lies: it may have hundreds of megabytes, and is not installed now.
+            # Read a wheel in a folder in place: it may be large, and copying it to the store is not needed yet.
             wheel = folder / file.filename
         if not wheel.is_file():
             size = self.size(file)
@@ -100,13 +100,13 @@ class Packages:
         return read_dist_info(wheel, name, file.filename)
 
     def sha256(self, file: IndexFile) -> str:
-        """The sha256 of `file`, in hex: it is fetched where the index publishes none. Raises as `fetch` does."""
+        """The sha256 (hex) of `file`, which is downloaded if the index publishes none. Raises as `fetch` does."""
         return file.sha256 or self.add(file, None)[1]
 
     def add(self, file: IndexFile, sha256: str | None, advance: Advance = _unseen) -> tuple[Path, str]:
-        """The path and sha256 of `file` in the store, fetched unless it is there; without a `sha256` the file is taken at its word.
+        """Return the path and sha256 of `file` in the store, downloading it if necessary.
 
-        The latter is for an index that publishes no digests, while locking. Raises as `fetch` does.
+        Without a `sha256` any content is accepted, for locking from an index that publishes no digests. Raises as `fetch` does.
         """
 
         def write(stream: BinaryIO) -> str:
@@ -121,10 +121,10 @@ class Packages:
         return self.store.add(file.filename, sha256, write)
 
     def fetch(self, wheels: Sequence[Wheel], advance: Advance = _unseen) -> None:
-        """Fetches what is missing of `wheels`, several at a time, each verified by its sha256.
+        """Download the missing ones of `wheels` in parallel, verifying each by sha256.
 
-        Raises VerificationError for wrong content, ResolutionError when an index has the wheel no more,
-        IndexUnavailableError when it does not answer, and DiskFullError.
+        Raises VerificationError for corrupt content, ResolutionError if an index no longer has a wheel,
+        IndexUnavailableError if it does not answer, and DiskFullError.
         """
 
         def fetch_one(wheel: Wheel) -> None:

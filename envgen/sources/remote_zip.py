@@ -1,4 +1,4 @@
-"""A wheel on a server, read by ranges: its directory and single members come without the rest, which may be gigabytes."""
+"""Read single members of a wheel on a server by ranges, without downloading the rest."""
 
 import io
 from typing import Protocol
@@ -6,24 +6,24 @@ from typing import Protocol
 from envgen.sources.index_pages import IndexFile
 
 _TAIL = 1 << 16
-"""Bytes that are asked for first: of most wheels they hold the directory, and RECORD, which stands before it."""
+"""Bytes of the first request, which usually include the zip directory and the RECORD before it."""
 
 _WINDOW = 1 << 18
-"""Bytes that are asked for at least where those are not enough."""
+"""The least number of bytes of each further request."""
 
 
 class NoRangesError(Exception):
-    """The server gives files whole or not at all."""
+    """The server supports no range requests."""
 
 
 class RangeClient(Protocol):
-    """What asks a server for a part of a file."""
+    """A client that requests parts of a file."""
 
     def part(self, file: IndexFile, start: int, stop: int) -> bytes | None: ...
 
 
 class RemoteFile(io.RawIOBase):
-    """The file of an index, of `size` bytes, for `zipfile`; whatever is read raises as `IndexClient.part` does, and NoRangesError."""
+    """A file on an index, of `size` bytes, for `zipfile`; reads raise as `IndexClient.part` does, and NoRangesError."""
 
     def __init__(self, client: RangeClient, file: IndexFile, size: int) -> None:
         self._client = client

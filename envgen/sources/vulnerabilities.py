@@ -1,4 +1,4 @@
-"""Known vulnerabilities of a release, as the JSON API of its index lists them."""
+"""Known vulnerabilities of a release, from the JSON API of its index."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from envgen.sources.index import IndexClient
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vulnerability:
-    """One known vulnerability: its id, its ids elsewhere (such as CVE-2026-1234), and the versions that have it no more."""
+    """A known vulnerability: its id, aliases (such as CVE-2026-1234), and the versions that fix it."""
 
     id: str
     aliases: tuple[str, ...]
@@ -21,9 +21,9 @@ class Vulnerability:
 
 
 def known_vulnerabilities(client: IndexClient, index: str, package: str, version: str) -> tuple[Vulnerability, ...] | None:
-    """What `index` knows of one release; None where it publishes no such data, which is not the same as none.
+    """List the known vulnerabilities of a release; None if `index` publishes no such data, empty if there are none.
 
-    Raises IndexUnavailableError when it gives no usable answer.
+    Raises IndexUnavailableError without a usable answer.
     """
     content = client.release(index, package, version)
     if content is None:
@@ -31,7 +31,7 @@ def known_vulnerabilities(client: IndexClient, index: str, package: str, version
     where = f"index {index}: JSON API, {package} {version}"
     try:
         answer = json.loads(content)
-        # A mirror that only knows the newest release would say nothing of ours.
+        # Some mirrors return the newest release, whatever version is requested.
         if Version(answer["info"]["version"]) != Version(version):
             raise IndexUnavailableError(where, f"found data of version {answer['info']['version']!r}")
         if "vulnerabilities" not in answer:
@@ -42,7 +42,7 @@ def known_vulnerabilities(client: IndexClient, index: str, package: str, version
 
 
 def _distinct(entries: list[Mapping[str, object]]) -> Iterator[Vulnerability]:
-    """The entries that hold, each vulnerability once: several databases know most of them, each by an id of its own."""
+    """Yield each vulnerability once, without withdrawn ones; most are in several databases under different ids."""
     seen: set[str] = set()
     for entry in entries:
         if entry.get("withdrawn"):

@@ -1,10 +1,10 @@
-"""The wheel store: content-addressed, verified on the way in and on the way out, shared by all profiles and processes.
+"""The wheel store: content-addressed, verified on write and on use, shared by all profiles and processes.
 
-<cache>/wheels/<sha256>/<file name>       a whole, verified wheel
-<cache>/wheels/<sha256>/METADATA          its core metadata, read from it once, under its own digest
+<cache>/wheels/<sha256>/<file name>       a complete, verified wheel
+<cache>/wheels/<sha256>/METADATA          its core metadata, cached with a digest
 <cache>/wheels/<sha256>/RECORD            its RECORD, likewise
-<cache>/wheels/<sha256>/SIZE              its size in bytes, where the index does not say and its server was asked
-<cache>/wheels/.partial/                  what is on its way; nothing in here is ever taken for whole
+<cache>/wheels/<sha256>/SIZE              its size in bytes from its server, if the index has none
+<cache>/wheels/.partial/                  incomplete downloads, which are never used
 """
 
 import os
@@ -25,41 +25,40 @@ from envgen.core.zips import open_zip, read_member
 from envgen.sources.wheel import Wheel
 
 SPARE = 16 << 20
-"""Bytes that stay free beside what is asked for."""
+"""Bytes to leave free on the disk."""
 
 CACHE_ROOM = "make room, or set ENVGEN_CACHE to a folder on a larger disk"
 
 _ARRIVING = "wheel"
-"""What a wheel is called until it is whole: its own name is what somebody says."""
+"""The name of a wheel until it is complete, as its own name is untrusted."""
 
 
 class WheelStore:
-    """The store in one folder; any number of processes may use it at once."""
+    """A store in one folder, safe for concurrent processes."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def path(self, sha256: str, file: str) -> Path:
-        """Where the wheel is, or would be."""
+        """The path of the wheel, which may not exist."""
         return self.root / sha256 / file
 
     def files(self, sha256: str) -> tuple[Path, ...]:
-        """The wheels with this hash, by whatever name: mostly one, or none."""
+        """The wheels with this hash under any name, usually one or none."""
         return tuple(sorted((self.root / sha256).glob("*.whl"))) if sha256 else ()
 
     def missing(self, wheels: Sequence[Wheel]) -> tuple[Wheel, ...]:
-        """Those of `wheels` that would have to be fetched."""
+        """The ones of `wheels` that are not cached."""
         return tuple(wheel for wheel in wheels if not self.path(wheel.sha256, wheel.file).is_file())
 
     def add(self, file: str, sha256: str | None, write: Callable[[BinaryIO], str]) -> tuple[Path, str]:
-        """The path and sha256 of the wheel `file`, which `write` brings unless it is here: into a stream, and gives its sha256 (hex).
+        """Return the path and sha256 of the wheel `file`; if it is not cached, `write` fills a stream and returns its sha256 (hex).
 
-        Without a `sha256` the file is taken at its word, as long as `write` does. Raises VerificationError for another one, and
-        DiskFullError.
+        Without a `sha256` any content is accepted. Raises VerificationError if the sha256 differs, and DiskFullError.
         """
         if sha256 and self.path(sha256, file).is_file():
             return self.path(sha256, file), sha256
-        # One process fetches a wheel, the others wait for it.
+        # One process downloads a wheel, the others wait.
         with self._disk_errors(), self._locked(sha256 or file):
             if sha256 and self.path(sha256, file).is_file():
                 return self.path(sha256, file), sha256
@@ -72,9 +71,9 @@ class WheelStore:
                 return self._keep(folder / _ARRIVING, file, found), found
 
     def add_from_stream(self, file: str, sha256: str, content: Iterable[bytes]) -> bool:
-        """Keeps the wheel `file`, which comes as pieces of `content`; False where it was here before, and stays as it was.
+        """Cache the wheel `file` from a stream; return False if it is cached already, and leave it unchanged.
 
-        The content is read to its end either way. Raises VerificationError when it is another one, and DiskFullError.
+        The content is read to the end either way. Raises VerificationError if its sha256 differs, and DiskFullError.
         """
         with self._disk_errors(), self._locked(sha256), temp_dir("wheel", self._partial()) as folder:
             here = self.path(sha256, file).is_file()
@@ -89,18 +88,18 @@ class WheelStore:
         return not here
 
     def _locked(self, name: str) -> AbstractContextManager[None]:
-        """Keeps all others from what has this name. Raises OSError."""
+        """Lock `name` against other processes and threads. Raises OSError."""
         return locked(self._partial() / f"{name}.lock")
 
     def _partial(self) -> Path:
-        """The folder for what is on its way. Raises OSError."""
+        """The folder for incomplete downloads, created if necessary. Raises OSError."""
         folder = self.root / ".partial"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     @contextmanager
     def _disk_errors(self) -> Iterator[None]:
-        """Makes a DiskFullError of each OSError."""
+        """Convert OSError to DiskFullError."""
         try:
             yield
         except OSError as error:
@@ -114,14 +113,14 @@ class WheelStore:
         return path
 
     def verify(self, wheels: Sequence[Wheel]) -> None:
-        """Reads all of `wheels` again; one that is damaged is taken out of the store.
+        """Read all of `wheels` again; a corrupt one is removed from the store.
 
-        Raises VerificationError, also for a wheel that is not here.
+        Raises VerificationError, also if one is missing.
         """
         map_parallel(lambda wheel: self.check(self.path(wheel.sha256, wheel.file), wheel.sha256), wheels, at_once=4)
 
     def check(self, path: Path, sha256: str) -> None:
-        """As `verify`, for the wheel at a path in the store."""
+        """Verify the wheel at a path in the store, as `verify` does."""
         if not path.is_file():
             raise VerificationError(str(path), "missing in the wheel store", hint="run: envgen build PROFILE")
         found = sha256_of(path)
@@ -132,9 +131,9 @@ class WheelStore:
 
     @contextmanager
     def linked_dirs(self, groups: dict[str, Sequence[Wheel]]) -> Iterator[dict[str, Path]]:
-        """A folder for each group with its verified wheels in it, for as long as the context lasts.
+        """Yield a temporary folder for each group, with its verified wheels.
 
-        They are hard links, so that lending gigabytes costs nothing. Raises VerificationError.
+        The wheels are hard links, which avoids copying gigabytes. Raises VerificationError.
         """
         with ExitStack() as stack:
             with self._disk_errors():
@@ -147,7 +146,7 @@ class WheelStore:
             yield {group: view / group for group in groups}
 
     def size(self, sha256: str) -> int | None:
-        """The size in bytes of a wheel whose server was asked for it, None where none was."""
+        """The cached size of a wheel in bytes, or None."""
         text = read_checked(self.root / sha256 / "SIZE")
         return int(text) if text else None
 
@@ -155,25 +154,25 @@ class WheelStore:
         self._keep_bytes(self.root / sha256 / "SIZE", b"%d" % size)
 
     def metadata(self, sha256: str) -> bytes | None:
-        """The core metadata of a wheel that was asked for it, None where none was."""
+        """The cached core metadata of a wheel, or None."""
         return read_checked(self.root / sha256 / "METADATA")
 
     def keep_metadata(self, sha256: str, content: bytes) -> None:
         self._keep_bytes(self.root / sha256 / "METADATA", content)
 
     def record(self, sha256: str) -> bytes | None:
-        """The RECORD of a wheel that was asked for it, None where none was."""
+        """The cached RECORD of a wheel, or None."""
         return read_checked(self.root / sha256 / "RECORD")
 
     def keep_record(self, sha256: str, content: bytes) -> None:
         self._keep_bytes(self.root / sha256 / "RECORD", content)
 
     def metadata_of(self, wheel: Wheel) -> bytes:
-        """The core metadata of a wheel that is in the store."""
+        """Read the core metadata of a wheel in the store."""
         return read_metadata(self.path(wheel.sha256, wheel.file))
 
     def _keep_bytes(self, path: Path, content: bytes) -> None:
-        """Writes a small file whole; `path` is in the folder of a wheel."""
+        """Write a small file in a wheel's folder atomically."""
         with self._disk_errors(), temp_dir("file", self._partial()) as folder:
             (folder / path.name).write_bytes(with_digest(content))
             path.parent.mkdir(exist_ok=True)
@@ -181,7 +180,7 @@ class WheelStore:
 
 
 def check_space(folder: Path, needed: int, what: str, cure: str = CACHE_ROOM) -> None:
-    """Raises DiskFullError, with the `cure`, unless `needed` bytes, and a little more, are free where `folder` is or will be."""
+    """Raise DiskFullError, with `cure` as its hint, unless `needed` bytes and some spare are free for `folder`."""
     existing, free = free_space(folder)
     wanted = needed + SPARE
     if needed and free < wanted:
@@ -190,21 +189,21 @@ def check_space(folder: Path, needed: int, what: str, cure: str = CACHE_ROOM) ->
 
 
 def free_space(folder: Path) -> tuple[Path, int]:
-    """The folder that is there where `folder` is or will be, and the bytes that are free in it."""
+    """The nearest existing parent of `folder`, or itself, and the free bytes there."""
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     return existing, shutil.disk_usage(existing).free
 
 
 def read_metadata(wheel: Path) -> bytes:
-    """The core metadata in the wheel at a path. Raises VerificationError for one that has none."""
+    """Read the core metadata of the wheel at a path. Raises VerificationError if it has none."""
     return read_dist_info(wheel, "METADATA", str(wheel))
 
 
 def read_dist_info(wheel: Path | IO[bytes], name: str, label: str) -> bytes:
-    """The file `name` in the wheel's .dist-info. Raises VerificationError, which calls the wheel `label`, where there is none."""
+    """Read the file `name` in the wheel's .dist-info. Raises VerificationError, with the wheel's `label`, if it is missing."""
     try:
         with open_zip(wheel) as archive:
-            # Only the one at the top: a vendored wheel may lie deeper.
+            # Only at the top level: vendored wheels may have one deeper.
             path = next((path for path in archive.namelist() if path.endswith(f".dist-info/{name}") and path.count("/") == 1), "")
             return read_member(archive, path)
     except BadZipFile as error:
@@ -212,7 +211,7 @@ def read_dist_info(wheel: Path | IO[bytes], name: str, label: str) -> bytes:
 
 
 def disk_error(error: OSError, root: Path, store: str = "the wheel store") -> DiskFullError:
-    """What to raise when `store`, in the folder `root`, could not be written."""
+    """The error for a failed write to `store`, in the folder `root`."""
     if is_full(error):
         return DiskFullError(str(root), "the disk is full; what was being written is removed", hint=CACHE_ROOM)
     return DiskFullError(str(root), f"{store} can't be written: {error.strerror or error}", hint=cache_cure(error, CACHE_ROOM))
