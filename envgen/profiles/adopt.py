@@ -84,9 +84,9 @@ def read_requirements(path: Path) -> AdoptedRequirements:
     reader = _READERS.get(path.suffix)
     if reader is None:
         raise UsageError(f"--from {path}", "not a file that is understood", hint="use requirements.txt, pyproject.toml or environment.yml")
-    found = _Found()
-    reader(path, found)
-    return AdoptedRequirements(requirements=tuple(found.requirements.values()), left_out=tuple(found.left_out))
+    collected = _Found()
+    reader(path, collected)
+    return AdoptedRequirements(requirements=tuple(collected.requirements.values()), left_out=tuple(collected.left_out))
 
 
 def _read(path: Path) -> str:
@@ -207,8 +207,8 @@ def additions_to(imported: AdoptedRequirements, parent: Profile, source: str) ->
     """
     entries = [Entry(text=text, file=source) for text in imported.requirements]
     laid = {target: lay([*parent.entries, *entries], target.markers()) for target in parent.targets()}
-    for found in laid.values():
-        for entry, pin in found.unmet:
+    for merged in laid.values():
+        for entry, pin in merged.unmet:
             raise UsageError(f"--from {source}", f"found {entry.text!r}, which {pin.text} of {pin.file} does not meet", hint=another(entry))
     holding = {entry: [target for target in laid if marker_holds(entry.requirement, target.markers())] for entry in entries}
     reasons = {entry: _needless(entry, [laid[target] for target in on], entries, parent) for entry, on in holding.items()}
@@ -230,8 +230,8 @@ def _needless(entry: Entry, laid: Sequence[EntriesOnTarget], entries: Sequence[E
     `laid` is the outcome of the new `entries` on each of these targets.
     """
     wanted, reason, new = entry.requirement, "", set(entries)
-    for found in laid:
-        below = [other for other in found.entries if other.requirement.name == wanted.name and other not in new]
+    for merged in laid:
+        below = [other for other in merged.entries if other.requirement.name == wanted.name and other not in new]
         extras = {extra for other in below for extra in other.requirement.extras}
         if not below or wanted.extras - extras or exact_version(wanted):
             return None  # also if another new line replaces those of the parent

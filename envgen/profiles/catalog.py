@@ -134,8 +134,8 @@ class Project:
         """Return the cause and cure of an error text, or None if it is unknown. Raises ProfileError."""
         from envgen.profiles.error_tables import diagnose
 
-        found = diagnose(text, self.diagnoses())
-        return f"{found.cause}: {found.cure}" if found else None
+        diagnosis = diagnose(text, self.diagnoses())
+        return f"{diagnosis.cause}: {diagnosis.cure}" if diagnosis else None
 
     def pairs(self) -> PairTable:
         """Read the tables of package compatibility. Raises ProfileError."""
@@ -172,9 +172,9 @@ class Project:
         own = self.lock_folder(profile, target)
         if (own / LOCK_FILE).is_file():
             return own
-        theirs = shipped() / "locks" / profile / target.slug
+        shipped_lock = shipped() / "locks" / profile / target.slug
         is_own_profile = (self.folder / "profiles" / f"{profile}.toml").is_file()
-        return theirs if (theirs / LOCK_FILE).is_file() and not is_own_profile else None
+        return shipped_lock if (shipped_lock / LOCK_FILE).is_file() and not is_own_profile else None
 
     def label(self, path: Path) -> str:
         """`path` for messages: relative to the project, or to <envgen> for shipped files."""

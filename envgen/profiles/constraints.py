@@ -56,11 +56,11 @@ def read_documents(data: Mapping[str, object], label: str) -> tuple[Document, ..
 
 
 def _documents(table: Table) -> tuple[Document, ...]:
-    found = []
+    documents = []
     for name, inner in table.table("documents").each():
-        found.append(Document(name=name, title=inner.require("title", str, ""), about=inner.get("about", str, "")))
+        documents.append(Document(name=name, title=inner.require("title", str, ""), about=inner.get("about", str, "")))
         inner.close()
-    return tuple(found)
+    return tuple(documents)
 
 
 def read_constraints(name: str, data: Mapping[str, object], label: str) -> tuple[Bound, ...]:

@@ -75,9 +75,9 @@ def read_toolkit(data: Mapping[str, object], label: str) -> CudaTable:
 
 
 def _texts(table: Table, *keys: str) -> dict[str, str]:
-    found = {key: table.require(key, str, "") for key in keys}
+    texts = {key: table.require(key, str, "") for key in keys}
     table.close()
-    return found
+    return texts
 
 
 def with_cuda(profile: Profile, toolkit: CudaTable) -> Profile:
@@ -148,8 +148,8 @@ def _check_local(profile: Profile, releases: Iterable[str]) -> None:
 
 def torch_of(profile: Profile, target: Target) -> str:
     """The exact version of torch that `profile` requires on `target`, empty if it has none."""
-    asked = (Requirement(text) for text in profile.for_target(target).requirements)
-    return next((version for requirement in asked if requirement.name == "torch" and (version := exact_version(requirement))), "")
+    requirements = (Requirement(text) for text in profile.for_target(target).requirements)
+    return next((version for requirement in requirements if requirement.name == "torch" and (version := exact_version(requirement))), "")
 
 
 def index_name(cuda: str) -> str:
@@ -171,5 +171,5 @@ def _tag(cuda: str) -> str:
 
 def runtime_of(versions: Iterable[tuple[str, str]]) -> str:
     """The version of the CUDA runtime, such as `13.0`, among resolved names and versions; empty if there is none."""
-    found = (version for name, version in versions if _RUNTIME.fullmatch(name))
-    return ".".join(next(found, "").split(".")[:2])
+    runtimes = (version for name, version in versions if _RUNTIME.fullmatch(name))
+    return ".".join(next(runtimes, "").split(".")[:2])

@@ -55,11 +55,11 @@ def move_bases(path: Path, profile: Profile, engine: Registry, settings: Setting
         raise UsageError("--base", f"no Python of {profile.name} has a base to move", hint="add one, as NAME:TAG@sha256:DIGEST")
     for python in pythons:
         tagged = python.base.partition("@")[0]
-        found = _asked(engine, base_via_mirror(settings, tagged), mirrored=base_via_mirror(settings, tagged) != tagged)
-        if found.python and not found.python.startswith(f"{python.version}."):
-            problem = f"{tagged} has Python {found.python} now, expected {python.version}"
+        current = _asked(engine, base_via_mirror(settings, tagged), mirrored=base_via_mirror(settings, tagged) != tagged)
+        if current.python and not current.python.startswith(f"{python.version}."):
+            problem = f"{tagged} has Python {current.python} now, expected {python.version}"
             raise ProfileError(f'profiles/{profile.name}.toml: python."{python.version}".base', problem, hint="name a tag of that Python")
-        base = Base(pinned=f"{tagged}@{found.pinned.partition('@')[2]}", python=found.python)
+        base = Base(pinned=f"{tagged}@{current.pinned.partition('@')[2]}", python=current.python)
         _move_base(path, python, base)
         yield python, base
 

@@ -106,14 +106,14 @@ def clean(text: str) -> str:
 def joined(lines: Sequence[Line], position: int) -> dict[str, int]:
     """Return the possible unwrapped texts that start at `position`, shortest first, with the number of lines joined."""
     parts = [lines[position]]
-    found = {parts[0].text: 1}
+    variants = {parts[0].text: 1}
     for following in lines[position + 1 : position + JOINED]:
         if following.level is not Level.PLAIN:
             break
         parts.append(following)
         for text in _variants(parts):
-            found.setdefault(text, len(parts))
-    return found
+            variants.setdefault(text, len(parts))
+    return variants
 
 
 def _variants(parts: Sequence[Line]) -> tuple[str, ...]:
@@ -142,9 +142,9 @@ def _plain_lines(text: str) -> Iterator[str]:
 
 def _unescaped(line: str) -> str:
     """Restore line breaks that repr escaped, but not the n of C:\\new."""
-    found = _ESCAPED_TRACEBACK.search(line)
-    if found:
-        return re.sub(r"(?<!\\)" + re.escape(found["slashes"]) + "n", "\n", line)
+    match = _ESCAPED_TRACEBACK.search(line)
+    if match:
+        return re.sub(r"(?<!\\)" + re.escape(match["slashes"]) + "n", "\n", line)
     return _ESCAPED_BREAK.sub("\n", line)
 
 
@@ -154,14 +154,14 @@ def _from_json(line: str) -> str:
     if not 0 <= start <= 200 or not line.rstrip().endswith("}") or '"' not in line:
         return line
     try:
-        found = json.loads(line[start:])
+        record = json.loads(line[start:])
     except (ValueError, RecursionError):
         return line
-    if not isinstance(found, dict):
+    if not isinstance(record, dict):
         return line
-    level = found.get("level", found.get("severity", found.get("levelname", "")))
-    said = [str(found[key]) for key in _LOG_KEYS if isinstance(found.get(key), str | list)]
-    text = "\n".join(said)
+    level = record.get("level", record.get("severity", record.get("levelname", "")))
+    messages = [str(record[key]) for key in _LOG_KEYS if isinstance(record.get(key), str | list)]
+    text = "\n".join(messages)
     return f"{level.upper()}: {text}" if isinstance(level, str) and level and text else text or line
 
 
@@ -183,9 +183,9 @@ def _without_frames(lines: Iterator[str]) -> Iterator[Line]:
         if final and state.ignored:
             state.ignored = False
             continue
-        said = text.strip()
+        message = text.strip()
         level = Level.ERROR if final else level
-        yield Line(text=said, level=level, chain=chain if final else Chain.NONE, indent=len(text) - len(text.lstrip()))
+        yield Line(text=message, level=level, chain=chain if final else Chain.NONE, indent=len(text) - len(text.lstrip()))
 
 
 class _Traceback:
@@ -237,8 +237,8 @@ class _Traceback:
             return None
         if not self.final:
             return Chain.NONE
-        found, self.pending = self.pending, Chain.NONE
-        return found
+        chain, self.pending = self.pending, Chain.NONE
+        return chain
 
 
 def _levelled(line: Line) -> Line:

@@ -88,12 +88,12 @@ def strip_prefixes(line: str) -> tuple[str, Level]:
     level, text = Level.PLAIN, line
     for _ in range(ROUNDS):
         indent = len(text) - len(text.lstrip(" "))
-        found = next((match for pattern in _PREFIXES if (match := pattern.match(text, indent)) and match.end() > indent), None)
-        if found is None:
+        prefix = next((match for pattern in _PREFIXES if (match := pattern.match(text, indent)) and match.end() > indent), None)
+        if prefix is None:
             break
-        word = (found.groupdict().get("level") or "").lower()
+        word = (prefix.groupdict().get("level") or "").lower()
         level = _LEVELS.get(word, level)
-        if level is Level.ERROR and word and not found[0].startswith(_OWN_WORDS):
+        if level is Level.ERROR and word and not prefix[0].startswith(_OWN_WORDS):
             level = Level.LOGGED
-        text = text[found.end() :]
+        text = text[prefix.end() :]
     return _SUFFIX.sub("", text), level

@@ -81,15 +81,15 @@ def read_diagnoses(data: Mapping[str, object], label: str) -> tuple[Diagnosis, .
     table = Table(data, faults)
     table.get("description", str, "")
     anchored = table.get("anchored", bool, False)
-    found = [_read(inner, anchored) for inner in table.array_of_tables("error")]
+    diagnoses = [_read(inner, anchored) for inner in table.array_of_tables("error")]
     table.close()
     faults.raise_any()
-    return tuple(found)
+    return tuple(diagnoses)
 
 
 def _read(table: Table, anchored: bool) -> Diagnosis:
     consequence = table.get("consequence", bool, False)
-    found = Diagnosis(
+    diagnosis = Diagnosis(
         pattern=_pattern(table, anchored, ("",) if consequence else _MEANINGLESS),
         cause=table.require("cause", str, ""),
         cure=table.require("cure", str, ""),
@@ -102,7 +102,7 @@ def _read(table: Table, anchored: bool) -> Diagnosis:
         anchored=anchored,
     )
     table.close()
-    return found
+    return diagnosis
 
 
 def _pattern(table: Table, anchored: bool, refused: Sequence[str]) -> re.Pattern[str]:
@@ -114,7 +114,7 @@ def _pattern(table: Table, anchored: bool, refused: Sequence[str]) -> re.Pattern
     except (re.error, OverflowError, RecursionError) as error:
         table.fault("pattern", f"found {text!r}, expected a regular expression: {error}")
         return re.compile("(?!)")
-    broad = next((said for said in refused if pattern.search(said)), None)
+    broad = next((example for example in refused if pattern.search(example)), None)
     if broad is not None and text:
         table.fault("pattern", f"found {text!r}, expected one that says more: it matches {broad!r}")
     return pattern
@@ -122,8 +122,8 @@ def _pattern(table: Table, anchored: bool, refused: Sequence[str]) -> re.Pattern
 
 def diagnose(text: str, diagnoses: Sequence[Diagnosis]) -> Diagnosis | None:
     """Return the entry for the decisive error in `text`, or None. Its placeholders are filled in from the text."""
-    found = explain(text, diagnoses)
-    return found.diagnosis if found else None
+    explanation = explain(text, diagnoses)
+    return explanation.diagnosis if explanation else None
 
 
 def explain(text: str, diagnoses: Sequence[Diagnosis]) -> Explanation | None:
@@ -143,7 +143,7 @@ def explain(text: str, diagnoses: Sequence[Diagnosis]) -> Explanation | None:
 def consequence(text: str, diagnoses: Sequence[Diagnosis]) -> Diagnosis | None:
     """Return the last consequence in `text`, which shows what is missing to explain it; None if there is none."""
     search = _Search(read_lines(text), tuple(diagnoses))
-    return next((found.diagnosis for found in search.known() if found.diagnosis.consequence), None)
+    return next((explanation.diagnosis for explanation in search.known() if explanation.diagnosis.consequence), None)
 
 
 class _Search:
@@ -165,19 +165,19 @@ class _Search:
             line = self._lines[position]
             if line.level is Level.INFO:
                 continue
-            found = self._at(position)
-            if found is not None and not found.diagnosis.consequence:
+            explanation = self._at(position)
+            if explanation is not None and not explanation.diagnosis.consequence:
                 if line.level in (Level.ERROR, Level.PLAIN):
-                    return found
-                fallback = fallback or found
-            elif found is None and line.level is Level.ERROR and line.chain is not Chain.DIRECT_CAUSE:
+                    return explanation
+                fallback = fallback or explanation
+            elif explanation is None and line.level is Level.ERROR and line.chain is not Chain.DIRECT_CAUSE:
                 return None
         return fallback
 
     def known(self) -> Iterator[Explanation]:
         """All known errors, last one first."""
         positions = (place for place in range(len(self._lines) - 1, -1, -1) if self._lines[place].level is not Level.INFO)
-        return itertools.islice((found for place in positions if (found := self._at(place))), KNOWN)
+        return itertools.islice((explanation for place in positions if (explanation := self._at(place))), KNOWN)
 
     def _at(self, position: int) -> Explanation | None:
         """The first match of the message this line belongs to, wrapped or not."""
@@ -186,15 +186,15 @@ class _Search:
         return self._found[position]
 
     def _look_up(self, position: int) -> Explanation | None:
-        found = self._starting(position)
-        if found is None:
+        result = self._starting(position)
+        if result is None:
             return None
         # A wrapped message may also match from its second line; use its first.
         for first in range(position - 1, max(position - JOINED, -1), -1):
             if self._lines[first + 1].level is not Level.PLAIN:
                 break
-            found = self._starting(first, reaching=position) or found
-        text, entry, match = found
+            result = self._starting(first, reaching=position) or result
+        text, entry, match = result
         return Explanation(diagnosis=_filled(entry, match), error=text)
 
     def _starting(self, position: int, reaching: int | None = None) -> tuple[str, Diagnosis, re.Match[str]] | None:
@@ -222,7 +222,7 @@ def _filled(entry: Diagnosis, match: re.Match[str]) -> Diagnosis:
         return entry
 
     def fill(text: str) -> str:
-        return _PLACEHOLDER.sub(lambda found: groups.get(found[1], found[0]), text)
+        return _PLACEHOLDER.sub(lambda placeholder: groups.get(placeholder[1], placeholder[0]), text)
 
     return replace(entry, cause=fill(entry.cause), cure=fill(entry.cure))
 

@@ -27,7 +27,7 @@ PROFILE_NAME = re.compile(r"[a-z0-9]+(?:[-.][a-z0-9]+)*")
 
 def read_chain(name: str, load: Loader) -> list[tuple[Mapping[str, object], str]]:
     """Load the files from `name` up to the one that extends nothing."""
-    found: list[tuple[Mapping[str, object], str]] = []
+    chain: list[tuple[Mapping[str, object], str]] = []
     names: list[str] = []
     following: object = name
     label = ""
@@ -42,9 +42,9 @@ def read_chain(name: str, load: Loader) -> list[tuple[Mapping[str, object], str]
             data, label = load(following)
         except UsageError as error:
             raise ProfileError(where, error.problem, hint=error.hint) from error
-        found.append((data, label))
+        chain.append((data, label))
         following = data.get("extends")
-    return found
+    return chain
 
 
 def _name_hint(found: object, *, in_file: bool) -> str:
@@ -118,25 +118,25 @@ def lay(entries: Sequence[Entry], environment: Mapping[str, str]) -> EntriesOnTa
     below and are kept beside it, as are bare names with their extras.
     """
     holding = [entry for entry in entries if marker_holds(entry.requirement, environment)]
-    found: list[Entry] = []
+    merged: list[Entry] = []
     own: list[Entry] = []
     remarks: list[str] = []
     unmet: list[tuple[Entry, Entry]] = []
     for _, group in groupby(holding, key=lambda entry: entry.file):
         mine = list(group)
-        known = {entry.requirement.name for entry in found}
+        known = {entry.requirement.name for entry in merged}
         own = [entry for entry in mine if entry.own and entry.requirement.name not in known]
         for name in dict.fromkeys(entry.requirement.name for entry in mine):
-            below = [entry for entry in found if entry.requirement.name == name]
+            below = [entry for entry in merged if entry.requirement.name == name]
             above = [entry for entry in mine if entry.requirement.name == name]
             if _replaces(above, below):
                 remarks += _replaced(above, below)
-                found = [entry for entry in found if entry not in below]
+                merged = [entry for entry in merged if entry not in below]
             else:
                 unmet += _unmet(above, below)
                 remarks += _met(above, below)
-        found += mine
-    return EntriesOnTarget(entries=tuple(found), own=tuple(own), remarks=tuple(remarks), unmet=tuple(unmet))
+        merged += mine
+    return EntriesOnTarget(entries=tuple(merged), own=tuple(own), remarks=tuple(remarks), unmet=tuple(unmet))
 
 
 def _replaces(above: Sequence[Entry], below: Sequence[Entry]) -> bool:

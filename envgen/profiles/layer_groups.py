@@ -32,8 +32,8 @@ DEFAULT_LAYERS = (
 def groups_for(layers: Sequence[LayerGroup]) -> tuple[LayerGroup, ...]:
     """The groups of a profile in layer order; one with the name of a default replaces it."""
     names = {layer.name for layer in layers}
-    kept = tuple(layer for layer in DEFAULT_LAYERS if layer.name not in names)
-    return (*layers, *kept)
+    defaults = tuple(layer for layer in DEFAULT_LAYERS if layer.name not in names)
+    return (*layers, *defaults)
 
 
 def layer_of(package: str, layers: Sequence[LayerGroup], inherited: bool) -> str:

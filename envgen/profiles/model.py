@@ -104,18 +104,18 @@ class Profile:
         """Return the profile with only the requirements that apply to `target`."""
         if not self.entries:
             return self
-        found = self.on_target(target)
-        requirements, own = (tuple(entry.text for entry in entries) for entries in (found.entries, found.own))
+        merged = self.on_target(target)
+        requirements, own = (tuple(entry.text for entry in entries) for entries in (merged.entries, merged.own))
         return replace(self, requirements=requirements, own=own)
 
     def remarks(self) -> tuple[str, ...]:
         """Report which entries replace those of a parent or are met by them, with the targets if not all."""
         targets = self.targets()
-        found: defaultdict[str, list[str]] = defaultdict(list)
+        slugs: defaultdict[str, list[str]] = defaultdict(list)
         for target in targets:
             for remark in self.on_target(target).remarks:
-                found[remark].append(target.slug)
-        return tuple(text if len(on) == len(targets) else f"{text} ({', '.join(on)})" for text, on in found.items())
+                slugs[remark].append(target.slug)
+        return tuple(text if len(on) == len(targets) else f"{text} ({', '.join(on)})" for text, on in slugs.items())
 
     def files_of(self, path: str) -> tuple[str, ...]:
         """The files that set the value at `path`; `requirements` and `constraints` can have several."""
@@ -150,11 +150,11 @@ class Profile:
     def find_targets(self, slug: str) -> tuple[Target, ...]:
         """The target `slug`, or all targets if it is empty. Raises UsageError."""
         targets = self.targets()
-        found = tuple(target for target in targets if slug in ("", target.slug))
-        if not found:
+        matching = tuple(target for target in targets if slug in ("", target.slug))
+        if not matching:
             known = ", ".join(target.slug for target in targets)
             raise UsageError(f"--target {slug}", f"{self.name} has no such target", hint=f"use one of {known}")
-        return found
+        return matching
 
     def image_target(self, slug: str) -> Target:
         """The target `slug`, or the first one with an image if it is empty. Raises UsageError."""

@@ -27,13 +27,13 @@ def read_model_wheels(data: Mapping[str, object], label: str) -> tuple[ModelWhee
     faults = Faults(lambda _path: label)
     table = Table(data, faults)
     table.get("description", str, "")
-    found = []
+    wheels = []
     for inner in table.array_of_tables("wheel"):
         names = {key: inner.require(key, str, "") for key in ("name", "version", "sha256")}
         answers = {key: inner.get(key, str, "") for key in ("prompt", "expect")}
         inner.get("note", str, "")
         inner.close()
-        found.append(ModelWheel(**names, **answers))
+        wheels.append(ModelWheel(**names, **answers))
     table.close()
     faults.raise_any()
-    return tuple(found)
+    return tuple(wheels)

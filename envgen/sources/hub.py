@@ -70,12 +70,12 @@ class Hub:
 
     def _repository(self, name: HubName) -> LockedModelFiles:
         listed = {str(entry.get("path")): entry for entry in self._entries(name) if entry.get("type") == "file"}
-        wanted = needed(tuple(listed))
-        if not wanted or "config.json" not in wanted:
-            missing = "config.json" if wanted else "safetensors, and no .bin either,"
+        names = needed(tuple(listed))
+        if not names or "config.json" not in names:
+            missing = "config.json" if names else "safetensors, and no .bin either,"
             problem = f"{name} has no {missing} at its top: no model that transformers loads"
             raise HubGoneError(self.where, problem, hint="take another model, or another revision of it")
-        files = map_parallel(lambda path: self._hub_file(path, listed[path], name), wanted, at_once=CONNECTIONS)
+        files = map_parallel(lambda path: self._hub_file(path, listed[path], name), names, at_once=CONNECTIONS)
         return LockedModelFiles(repo=name.repo, commit=name.revision, files=tuple(files))
 
     def receive(self, repository: LockedModelFiles, file: HubFile, stream: BinaryIO, advance: Advance) -> None:
@@ -90,11 +90,11 @@ class Hub:
         name = HubName(repo=repository.repo, revision=repository.commit)
         body = Download(name=f"{name}: {file.name}", size=file.size, origin=self.where, patience=self._settings.patience)
         try:
-            found = receive_body(body, lambda arrived: self._anew(arrived, file.name, name), stream, advance)
+            sha256 = receive_body(body, lambda arrived: self._anew(arrived, file.name, name), stream, advance)
         except requests.RequestException as error:
             raise self._unavailable(error) from error
-        if found != file.sha256:
-            problem = f"found sha256 {found}, expected {file.sha256}"
+        if sha256 != file.sha256:
+            problem = f"found sha256 {sha256}, expected {file.sha256}"
             hint = f"the {self.where} serves another file than the one that was locked: do not use it, and ask the model's owner"
             raise VerificationError(body.name, problem, hint=hint)
 
@@ -179,8 +179,8 @@ class Hub:
         return request
 
     def _unavailable(self, error: Exception) -> HubUnavailableError:
-        found = unavailable(self._settings.hub, error)
-        return HubUnavailableError(self.where, found.problem, hint=found.hint)
+        cause = unavailable(self._settings.hub, error)
+        return HubUnavailableError(self.where, cause.problem, hint=cause.hint)
 
     def _refusal(self, response: "requests.Response", name: HubName) -> HubRefusedError | HubUnavailableError:
         """Convert a response other than 200 to an error; the hub gives the reason in a header."""
@@ -221,8 +221,8 @@ def _address(name: HubName, path: str) -> str:
 def _json(response: "requests.Response", where: str) -> object:
     """Parse JSON. Raises HubUnavailableError for anything else, such as a login page."""
     try:
-        found: object = response.json()
+        content: object = response.json()
     except (ValueError, RecursionError) as error:
         kind = response.headers.get("content-type", "none").partition(";")[0]
         raise HubUnavailableError(where, f"found content of type {kind!r}, expected JSON", hint="is HF_ENDPOINT the right one?") from error
-    return found
+    return content

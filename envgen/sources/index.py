@@ -191,8 +191,8 @@ class IndexClient:
             hint = "try again; where it is always cut, look at the proxy or the mirror between here and the index"
             raise IndexUnavailableError(f"{host_of(file.url)}: {file.filename}", str(error), hint=hint) from error
         except RequestException as error:
-            found = unavailable(file.url, error)
-            raise IndexUnavailableError(f"{found.where}: {file.filename}", found.problem, hint=found.hint) from error
+            cause = unavailable(file.url, error)
+            raise IndexUnavailableError(f"{cause.where}: {file.filename}", cause.problem, hint=cause.hint) from error
 
     def _chunks(self, file: IndexFile, arrived: "Arrived") -> Iterator[bytes]:
         from envgen.sources.http import chunks, within
@@ -323,8 +323,8 @@ def _expect_ok(response: "requests.Response", url: str, index: str, *, known: bo
         words = "refuses the credentials it was given" if known else "requires credentials"
         raise IndexRefusedError(url, f"found status {response.status_code}: the index {index} {words}", hint=credentials_hint(index))
     if response.status_code != 200:
-        asked = response.headers.get("Retry-After", "")
-        when = f", and to be left alone for {asked} s" if _NUMBER.fullmatch(asked) else ""
+        seconds = response.headers.get("Retry-After", "")
+        when = f", and to be left alone for {seconds} s" if _NUMBER.fullmatch(seconds) else ""
         raise IndexUnavailableError(url, f"found status {response.status_code}{when}, expected 200", hint="try again later")
 
 

@@ -63,8 +63,8 @@ class ModelStore:
         digests = {file.name: file.sha256 for file in repository.files}
         for name, _ in faults(arriving, digests):
             _remove(arriving / name)  # left by a killed process, or corrupt before
-        absent = [file for file in repository.files if not (arriving / file.name).exists()]
-        check_space(self.root, sum(file.size for file in absent), "the model's files")
+        missing = [file for file in repository.files if not (arriving / file.name).exists()]
+        check_space(self.root, sum(file.size for file in missing), "the model's files")
 
         def fetch_one(file: HubFile) -> None:
             part = arriving / f"{file.name}.part"
@@ -77,7 +77,7 @@ class ModelStore:
             finally:
                 part.unlink(missing_ok=True)
 
-        map_parallel(fetch_one, absent, at_once=4)
+        map_parallel(fetch_one, missing, at_once=4)
         write_listing(final, repository.listing)
         arriving.chmod(0o755)
         arriving.replace(final)
@@ -96,9 +96,9 @@ class ModelStore:
         with create_once(final) as folder:
             for file in repository.files:
                 with (folder / file.name if folder else Path(os.devnull)).open("wb") as stream:
-                    found = write_hashed(content(file), stream)
-                    if found != file.sha256:
-                        problem = f"found sha256 {found}, expected {file.sha256}"
+                    sha256 = write_hashed(content(file), stream)
+                    if sha256 != file.sha256:
+                        problem = f"found sha256 {sha256}, expected {file.sha256}"
                         raise VerificationError(f"{repository.name}: {file.name}", problem)
                     if folder:
                         flush_to_disk(stream)
@@ -143,16 +143,16 @@ def faults(folder: Path, digests: Mapping[str, str]) -> Iterator[tuple[str, str]
 
     Unexpected files count, as they can change how a model loads.
     """
-    there = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
-    for name in there:
+    paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    for name in paths:
         if name not in digests:
             yield name, "found a file that is not among the model's"
     for name, expected in digests.items():
         path = folder / name
         if path.is_symlink() or not path.is_file():
             yield name, f"found no file, expected sha256 {expected}"
-        elif (found := _sha256(path)) != expected:
-            yield name, f"found sha256 {found}, expected {expected}"
+        elif (actual := _sha256(path)) != expected:
+            yield name, f"found sha256 {actual}, expected {expected}"
 
 
 def _sha256(path: Path) -> str:

@@ -110,13 +110,13 @@ class Packages:
         """
 
         def write(stream: BinaryIO) -> str:
-            found = self.client.receive(replace(file, sha256=sha256) if sha256 else file, stream, advance)
-            if sha256 and found != sha256:
+            digest = self.client.receive(replace(file, sha256=sha256) if sha256 else file, stream, advance)
+            if sha256 and digest != sha256:
                 raise VerificationError(
-                    file.filename, f"found sha256 {found}, expected {sha256}",
+                    file.filename, f"found sha256 {digest}, expected {sha256}",
                     hint=f"the index {file.index} or its mirror serves another file than the one that was locked",
                 )  # fmt: skip
-            return found
+            return digest
 
         return self.store.add(file.filename, sha256, write)
 

@@ -56,12 +56,12 @@ class RemoteFile(io.RawIOBase):
         if self._place < self._start or stop > self._start + len(self._window):
             self._window = self._ask(self._place, min(max(stop, self._place + _WINDOW), self._size))
             self._start = self._place
-        found = self._window[self._place - self._start : stop - self._start]
-        self._place += len(found)
-        return found
+        content = self._window[self._place - self._start : stop - self._start]
+        self._place += len(content)
+        return content
 
     def _ask(self, start: int, stop: int) -> bytes:
-        found = self._client.part(self._file, start, stop) if stop > start else b""
-        if found is None:
+        content = self._client.part(self._file, start, stop) if stop > start else b""
+        if content is None:
             raise NoRangesError
-        return found
+        return content

@@ -47,15 +47,15 @@ def _distinct(entries: list[Mapping[str, object]]) -> Iterator[Vulnerability]:
     for entry in entries:
         if entry.get("withdrawn"):
             continue
-        found = Vulnerability(
+        vulnerability = Vulnerability(
             id=str(entry["id"]),
             aliases=_texts(entry, "aliases"),
             fixed_in=_texts(entry, "fixed_in"),
             summary=str(entry.get("summary") or ""),
         )
-        names = {found.id, *found.aliases}
+        names = {vulnerability.id, *vulnerability.aliases}
         if not names & seen:
-            yield found
+            yield vulnerability
         seen |= names
 
 

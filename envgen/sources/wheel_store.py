@@ -64,11 +64,11 @@ class WheelStore:
                 return self.path(sha256, file), sha256
             with temp_dir("wheel", self._partial()) as folder:
                 with (folder / _ARRIVING).open("wb") as stream:
-                    found = write(stream)
+                    digest = write(stream)
                     flush_to_disk(stream)
-                if sha256 and found != sha256:
-                    raise VerificationError(file, f"found sha256 {found}, expected {sha256}")
-                return self._keep(folder / _ARRIVING, file, found), found
+                if sha256 and digest != sha256:
+                    raise VerificationError(file, f"found sha256 {digest}, expected {sha256}")
+                return self._keep(folder / _ARRIVING, file, digest), digest
 
     def add_from_stream(self, file: str, sha256: str, content: Iterable[bytes]) -> bool:
         """Cache the wheel `file` from a stream; return False if it is cached already, and leave it unchanged.
@@ -76,16 +76,16 @@ class WheelStore:
         The content is read to the end either way. Raises VerificationError if its sha256 differs, and DiskFullError.
         """
         with self._disk_errors(), self._locked(sha256), temp_dir("wheel", self._partial()) as folder:
-            here = self.path(sha256, file).is_file()
-            with (Path(os.devnull) if here else folder / _ARRIVING).open("wb") as stream:
-                found = write_hashed(content, stream)
-                if not here:
+            cached = self.path(sha256, file).is_file()
+            with (Path(os.devnull) if cached else folder / _ARRIVING).open("wb") as stream:
+                digest = write_hashed(content, stream)
+                if not cached:
                     flush_to_disk(stream)
-            if found != sha256:
-                raise VerificationError(file, f"found sha256 {found}, expected {sha256}")
-            if not here:
+            if digest != sha256:
+                raise VerificationError(file, f"found sha256 {digest}, expected {sha256}")
+            if not cached:
                 self._keep(folder / _ARRIVING, file, sha256)
-        return not here
+        return not cached
 
     def _locked(self, name: str) -> AbstractContextManager[None]:
         """Lock `name` against other processes and threads. Raises OSError."""
@@ -123,10 +123,10 @@ class WheelStore:
         """Verify the wheel at a path in the store, as `verify` does."""
         if not path.is_file():
             raise VerificationError(str(path), "missing in the wheel store", hint="run: envgen build PROFILE")
-        found = sha256_of(path)
-        if found != sha256:
+        digest = sha256_of(path)
+        if digest != sha256:
             path.unlink()
-            problem = f"found sha256 {found}, expected {sha256}: damaged, and taken out of the store"
+            problem = f"found sha256 {digest}, expected {sha256}: damaged, and taken out of the store"
             raise VerificationError(str(path), problem, hint="run the command again to fetch it anew")
 
     @contextmanager
@@ -182,10 +182,10 @@ class WheelStore:
 def check_space(folder: Path, needed: int, what: str, cure: str = CACHE_ROOM) -> None:
     """Raise DiskFullError, with `cure` as its hint, unless `needed` bytes and some spare are free for `folder`."""
     existing, free = free_space(folder)
-    wanted = needed + SPARE
-    if needed and free < wanted:
-        found, expected = human_size(free, "MB"), human_size(wanted, "MB")
-        raise DiskFullError(str(existing), f"{found} free, expected at least {expected} for {what}", hint=cure)
+    required = needed + SPARE
+    if needed and free < required:
+        available, expected = human_size(free, "MB"), human_size(required, "MB")
+        raise DiskFullError(str(existing), f"{available} free, expected at least {expected} for {what}", hint=cure)
 
 
 def free_space(folder: Path) -> tuple[Path, int]:
