@@ -40,8 +40,8 @@ raise SystemExit(7)
 
 UNTIL_INTERRUPTED = """
 import time
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     time.sleep(600)
 except KeyboardInterrupt:
     print("tidied up", flush=True)
