@@ -19,6 +19,7 @@ def store_problems(site: Site) -> Iterator[str]:
         sound = {
             "METADATA": sealed and rest.startswith(b"Metadata-Version:") and b"\nVersion: " in rest,
             "SIZE": sealed and rest.isdigit(),
+            "RECORD": sealed and b"/RECORD,," in rest,
         }.get(path.name, hashlib.sha256(content).hexdigest() == path.parent.name)
         if not sound:
             yield f"not whole: {path.relative_to(site.store)}"
