@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +16,15 @@ from command import Done, program
 SECONDS = 60.0
 MEMORY = 300 << 20
 """Bytes that a command may have resident at most."""
+
+MEASURE = """
+import os, subprocess, sys
+child = subprocess.Popen(sys.argv[2:])
+_, status, usage = os.wait4(child.pid, 0)
+open(sys.argv[1], "w").write(str(usage.ru_maxrss))
+sys.exit(os.waitstatus_to_exitcode(status) % 256)
+"""
+"""Starts a command and writes what it had resident, in kB: of a child of ours that would be what we have, which after many tests is a lot."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +47,17 @@ class Bounded:
 def bounded(*arguments: str, cwd: Path, env: Mapping[str, str]) -> Bounded:
     """What a command ends with; it is killed when it takes longer than SECONDS."""
     with (cwd / "stdout").open("w+") as out, (cwd / "stderr").open("w+") as err:
-        process = subprocess.Popen([program(), *arguments], cwd=cwd, env=os.environ | dict(env), stdout=out, stderr=err)
-        timer = threading.Timer(SECONDS, process.kill)
+        command = [sys.executable, "-c", MEASURE, str(cwd / "memory"), program(), *arguments]
+        process = subprocess.Popen(command, cwd=cwd, env=os.environ | dict(env), stdout=out, stderr=err, start_new_session=True)
+        timer = threading.Timer(SECONDS, os.killpg, (process.pid, signal.SIGKILL))
         timer.start()
-        _, status, usage = os.wait4(process.pid, 0)
+        process.wait()
         in_time = timer.is_alive()
         timer.cancel()
-        process.returncode = os.waitstatus_to_exitcode(status)
+        measured = cwd / "memory"
+        memory = int(measured.read_text()) << 10 if measured.is_file() else 0
+        measured.unlink(missing_ok=True)
         for stream in (out, err):
             stream.seek(0)
         done = Done(code=process.returncode, stdout=out.read(), stderr=err.read())
-    return Bounded(done=done, memory=usage.ru_maxrss << 10, in_time=in_time)
+    return Bounded(done=done, memory=memory, in_time=in_time)
