@@ -24,7 +24,7 @@ _, status, usage = os.wait4(child.pid, 0)
 open(sys.argv[1], "w").write(str(usage.ru_maxrss))
 sys.exit(os.waitstatus_to_exitcode(status) % 256)
 """
-"""Starts a command and writes what it had resident, in kB: of a child of ours that would be what we have, which after many tests is a lot."""
+"""Starts a command and writes what it had resident, in kB: a child of ours would begin with what these tests have resident."""
 
 
 @dataclass(frozen=True, kw_only=True)
